@@ -1,0 +1,125 @@
+"""The command `mc2`: finds the subcommand, runs it, and turns what went wrong into one line and an exit status."""
+import importlib
+import os
+import signal
+import sys
+
+import click
+
+from mc2 import __version__, options
+from mc2.errors import Mc2Error
+
+# Each is mc2/commands/NAME.py with a click command of that name (`-` as `_`).
+COMMANDS = ["build-metadata", "lid", "match", "count", "thresholds", "sample", "inspect"]
+
+CONTEXT = {"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "MC2", "max_content_width": 100}
+
+
+class LazyGroup(options.Group):
+    """A group whose commands are imported when they are asked for."""
+
+    def list_commands(self, ctx):
+        return COMMANDS
+
+    def get_command(self, ctx, name):
+        if name not in COMMANDS:
+            return None
+        name = name.replace("-", "_")
+        return getattr(importlib.import_module(f"mc2.commands.{name}"), name)
+
+
+def _version(ctx, param, value):
+    if value and not ctx.resilient_parsing:
+        click.echo(f"mc2 {__version__}, engines: match pyahocorasick; lid fasttext")
+        ctx.exit()
+
+
+@click.group(cls=LazyGroup, context_settings=CONTEXT, no_args_is_help=True)
+@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_version,
+              help="Show the version and the engines, and exit.")
+def cli():
+    """Curate image-text pairs worldwide, after the Meta CLIP 2 recipe.
+
+    \b
+    Pairs flow as JSON Lines through files and pipes:
+      mc2 build-metadata merge sources -o metadata
+      mc2 lid pairs.jsonl.zst | mc2 match -m metadata -o matched.jsonl.zst
+      mc2 count matched.jsonl.zst -m metadata -o counts
+      mc2 thresholds counts --t-en 170000 -o thresholds.json
+      mc2 sample matched.jsonl.zst -c counts -t thresholds.json -o curated.jsonl.zst
+
+    Every option can also be set by an environment variable, e.g. MC2_METADATA.
+    """
+
+
+def main(args=None):
+    """Run mc2 and exit: 0 ok, 1 unexpected, 2 usage, 3 bad data, 130 Ctrl-C, 141 closed pipe."""
+    signal.signal(signal.SIGTERM, _terminate)       # so that temporary files and workers go
+    status = run(sys.argv[1:] if args is None else args)
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        status = 141
+    if status == 141:
+        _discard_stdout()
+    sys.exit(status)
+
+
+def run(args):
+    """Run mc2 with these arguments and return the exit status."""
+    if "_MC2_COMPLETE" in os.environ:
+        from click.shell_completion import shell_complete
+        return shell_complete(cli, {}, "mc2", "_MC2_COMPLETE", os.environ["_MC2_COMPLETE"])
+    verbose = bool({"-v", "--verbose"} & set(args))
+    meta = {}
+    try:
+        with cli.make_context("mc2", list(args)) as ctx:
+            meta = ctx.meta
+            cli.invoke(ctx)
+        return 0
+    except click.exceptions.Exit as error:
+        return error.exit_code
+    except click.UsageError as error:
+        if not error.args and not error.message or type(error).__name__ == "NoArgsIsHelpError":
+            error.show()
+            return error.exit_code
+        path = error.ctx.command_path if error.ctx else meta.get("mc2.command", "mc2")
+        message = error.format_message()
+        print(f"{path}: {message[0].lower() + message[1:]} See '{path} -h'.", file=sys.stderr)
+        return error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        _say(meta, "interrupted.")
+        return 130
+    except BrokenPipeError:
+        return 141
+    except Exception as error:
+        if verbose:
+            import traceback
+            traceback.print_exc()
+        _say(meta, _explain(error, verbose))
+        return getattr(error, "status", 1)
+
+
+def _say(meta, message):
+    print(f"{meta.get('mc2.command', 'mc2')}: {message}", file=sys.stderr)
+
+
+def _explain(error, verbose):
+    if isinstance(error, Mc2Error):
+        return str(error)
+    if isinstance(error, OSError) and error.strerror:
+        place = f"{error.filename}: " if error.filename else ""
+        return f"{place}{error.strerror}."
+    if isinstance(error, MemoryError):
+        return "out of memory."
+    hint = "" if verbose else " (-v shows where)"
+    return f"unexpected {type(error).__name__}: {error}{hint}"
+
+
+def _terminate(signal_number, frame):
+    sys.exit(128 + signal_number)
+
+
+def _discard_stdout():
+    """The reader is gone: what is still buffered must not raise again when Python closes stdout."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,0 +1,19 @@
+"""mc2 match"""
+import click
+
+from mc2 import options
+
+
+@click.command()
+@options.reads_pairs
+@options.metadata
+def match(run, metadata):
+    """Add matched_entry_ids to every pair.
+
+    \b
+    mc2 match pairs.jsonl.zst -m metadata -o matched.jsonl.zst
+    mc2 lid pairs.jsonl | mc2 match -m metadata | jq -c .matched_entry_ids
+    mc2 match lid/*.jsonl.zst -m metadata -O matched -j 0
+    """
+    from mc2 import matching
+    run(matching.Annotator(matching.Metadata(metadata)))

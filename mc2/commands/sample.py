@@ -1,0 +1,42 @@
+"""mc2 sample"""
+import time
+
+import click
+
+from mc2 import options
+
+
+@click.command()
+@options.reads_pairs
+@options.counts
+@options.thresholds
+@options.seed
+@click.option("--one-per-image", is_flag=True,
+              help="Of the adjacent lines of one id that matched, draw for one, chosen by the seed.")
+def sample(run, counts, thresholds, seed, one_per_image):
+    """Keep a balanced subset of matched pairs.
+
+    \b
+    mc2 sample matched.jsonl.zst -c counts -t thresholds.json --seed 0 -o curated.jsonl.zst
+    mc2 sample matched/*.jsonl.zst -c counts -t thresholds.json -O curated -j 0
+    mc2 sample matched.jsonl -c counts -t thresholds.json --dry-run
+    """
+    from mc2 import sampling
+    if run.dry_run:
+        _expect(run, sampling.Expectation(counts, thresholds, seed, one_per_image))
+    else:
+        run(sampling.Sampler(counts, thresholds, seed, one_per_image))
+
+
+def _expect(run, stage):
+    """Print the exact expectation per language; draw nothing."""
+    from mc2 import sampling, tables
+    started = time.monotonic()
+    found, tally = sampling.expectations(run, stage)
+    rows = [["language", "pairs", "candidates" if stage.one_per_image else "matched", "expected pairs"]]
+    for lang, (pairs, matched, expected) in sorted(found.items(), key=lambda item: -item[1][0]):
+        rows.append([lang, f"{pairs:,}", f"{matched:,}", f"{expected:,.2f}"])
+    print(*tables.align(rows), sep="\n")
+    total = sum(expected for _, _, expected in found.values())
+    run.receipt("sample", f"{tally['in']:,} pairs in, {total:,.2f} expected, nothing drawn", tally, None,
+                time.monotonic() - started)

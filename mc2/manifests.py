@@ -1,0 +1,98 @@
+"""How an output was made, kept beside it: `FILE.manifest.json`, or `manifest.json` within a directory.
+
+A manifest has `mc2` (version), `kind`, `command`, `options`, `inputs` (name, bytes, mtime_ns), `counts`
+(in, out, and what was dropped for which reason), `seconds`, and what the kind adds, such as the
+fingerprint of the metadata.
+"""
+import hashlib
+import os
+import shlex
+import stat
+import sys
+
+import orjson
+
+from mc2 import __version__, files
+from mc2.errors import BadData, BadUsage
+
+
+def describe_run(kind, inputs, options, counts=None, seconds=None, **more):
+    """The manifest of an output of this kind, made by the command that is running."""
+    return {"mc2": __version__, "kind": kind, "command": shlex.join(["mc2", *sys.argv[1:]]), "options": options,
+            "inputs": [describe_file(path) for path in inputs], "counts": dict(counts or {}),
+            "seconds": None if seconds is None else round(seconds, 3), **more}
+
+
+def describe_file(path):
+    """Name, size and modification time of an input; the name alone for a pipe."""
+    name = files.name_of(path)
+    try:
+        status = os.stat(path) if path != "-" else None
+    except OSError:
+        status = None
+    if status is None or not stat.S_ISREG(status.st_mode):
+        return {"name": name}
+    return {"name": name, "bytes": status.st_size, "mtime_ns": status.st_mtime_ns}
+
+
+def beside(path):
+    """Where the manifest of this output is."""
+    return os.path.join(path, "manifest.json") if os.path.isdir(path) else f"{os.path.realpath(path)}.manifest.json"
+
+
+def write(path, manifest):
+    """Write the manifest of the file `path`, or of the directory `path`."""
+    files.write_bytes(beside(path), orjson.dumps(manifest, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+
+
+def write_for_file(path, manifest):
+    """Write the manifest of a file, with the file's size, by which a later replacement is noticed."""
+    write(path, {**manifest, "output": {"bytes": os.stat(path).st_size}})
+
+
+def read(path):
+    """The manifest of an output, or None where there is none or it is of an earlier file of that name."""
+    try:
+        with open(beside(path), "rb") as stream:
+            manifest = orjson.loads(stream.read())
+    except (OSError, orjson.JSONDecodeError):
+        return None
+    if not isinstance(manifest, dict):
+        return None
+    if "output" in manifest and manifest["output"].get("bytes") != os.stat(path).st_size:
+        return None
+    return manifest
+
+
+def read_kind(path, kind, made_by):
+    """The manifest of a directory that must be of this kind. Raises BadUsage or BadData, naming `made_by`."""
+    if not os.path.isdir(path):
+        raise BadUsage(f"{path}: no such directory. Make it with 'mc2 {made_by}'.")
+    manifest = read(path)
+    if manifest is None:
+        raise BadData(f"{path}: no readable manifest.json, so this is no {kind} directory. "
+                      f"Make one with 'mc2 {made_by}'.")
+    if manifest.get("kind") != kind:
+        raise BadData(f"{path}: this is a {manifest.get('kind')} directory, not {kind}. "
+                      f"Make one with 'mc2 {made_by}'.")
+    return manifest
+
+
+def refuse_foreign_directory(path, kind):
+    """Raise BadUsage when the output directory `path` holds something that is not an artefact of this kind."""
+    if os.path.exists(path) and not os.path.isdir(path):
+        raise BadUsage(f"{path}: is a file, and {kind} are a directory. Name another output.")
+    if os.path.isdir(path) and os.listdir(path) and (read(path) or {}).get("kind") != kind:
+        raise BadUsage(f"{path}: this directory is not empty and holds no {kind}. Name another output.")
+
+
+def fingerprint(content):
+    """SHA-256 of a JSON value in canonical form (sorted keys, compact)."""
+    return hashlib.sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).hexdigest()
+
+
+def sha256(path):
+    """SHA-256 of a file's bytes."""
+    with open(path, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest() if hasattr(hashlib, "file_digest") \
+            else hashlib.sha256(stream.read()).hexdigest()

@@ -1,0 +1,68 @@
+"""A metadata release: the directory that `mc2 build-metadata merge` writes and every later command reads.
+
+    manifest.json   languages, entries per language and source, SHA-256 per file, options, fingerprint
+    languages.csv   the mapping from LID labels to languages
+    en.tsv ...      entry <TAB> source <TAB> score; the entry id is the line number from 0
+"""
+import hashlib
+import os
+
+from mc2 import languages, manifests
+from mc2.errors import BadData, BadUsage
+
+KIND = "metadata"
+MADE_BY = "build-metadata merge"
+
+
+class Release:
+    """A release opened for reading. Languages are read when asked for.
+
+    Raises BadUsage when there is no such directory, BadData when it is no release or was changed.
+    """
+
+    def __init__(self, path):
+        self.path = os.fspath(path)
+        self.manifest = manifests.read_kind(self.path, KIND, MADE_BY)
+        try:
+            self.fingerprint = self.manifest["fingerprint"]
+            self.n_entries = {lang: row["entries"] for lang, row in self.manifest["languages"].items()}
+            if fingerprint(self.manifest) != self.fingerprint:
+                raise BadData(f"{self.path}/manifest.json: does not fit its own fingerprint. "
+                              f"Run 'mc2 {MADE_BY}' again.")
+            self._check("languages.csv", self._read("languages.csv"))
+        except (KeyError, TypeError, AttributeError):
+            raise BadData(f"{self.path}/manifest.json: incomplete. Run 'mc2 {MADE_BY}' again.") from None
+        self.languages = languages.of_file(os.path.join(self.path, "languages.csv"))
+
+    @property
+    def langs(self):
+        return list(self.n_entries)
+
+    def rows(self, lang):
+        """All entries of a language: list of [entry, source, score], the entry id being the index."""
+        if lang not in self.n_entries:
+            raise BadUsage(f"{self.path}: has no language {lang!r}.")
+        data = self._read(f"{lang}.tsv")
+        self._check(f"{lang}.tsv", data)
+        return [line.split("\t") for line in data.decode("utf-8").split("\n")[:-1]]
+
+    def entries(self, lang):
+        """The entries of a language: list of str, the entry id being the index."""
+        return [row[0] for row in self.rows(lang)]
+
+    def _read(self, name):
+        try:
+            with open(os.path.join(self.path, name), "rb") as stream:
+                return stream.read()
+        except FileNotFoundError:
+            raise BadData(f"{self.path}/{name}: missing. Run 'mc2 {MADE_BY}' again.") from None
+
+    def _check(self, name, data):
+        if hashlib.sha256(data).hexdigest() != self.manifest["sha256"][name]:
+            raise BadData(f"{self.path}/{name}: was changed since the release was made. "
+                          f"Run 'mc2 {MADE_BY}' again.")
+
+
+def fingerprint(manifest):
+    """What identifies a release: the bytes of its files and its options, nothing about how it was made."""
+    return manifests.fingerprint({"sha256": manifest["sha256"], "options": manifest["options"]})

@@ -1,0 +1,134 @@
+"""Options that several commands share, each declared once."""
+import functools
+import os
+
+import click
+
+SCHEMES = ["lid176", "nllb", "openlid", "glotlid"]
+
+
+class Group(click.Group):
+    """A group that notes which command runs, for the messages."""
+
+    def resolve_command(self, ctx, args):
+        name, command, rest = super().resolve_command(ctx, args)
+        ctx.meta["mc2.command"] = f"{ctx.command_path} {name}"
+        return name, command, rest
+
+
+def _jobs(ctx, param, value):
+    if value < 0:
+        raise click.BadParameter("must be 0 (all cores) or more.")
+    return value
+
+
+def _shard(ctx, param, value):
+    if value is None:
+        return None
+    try:
+        index, total = map(int, value.split("/"))
+    except ValueError:
+        raise click.BadParameter(f"{value!r} is not I/N, e.g. 0/8.") from None
+    if not 0 <= index < total:
+        raise click.BadParameter(f"{value}: I goes from 0 to N-1.")
+    return index, total
+
+
+def _inputs(ctx, param, values):
+    """Expand @list.txt, and look that every input is there before any work begins."""
+    paths = []
+    for value in values:
+        if value.startswith("@"):
+            paths += _listed(value[1:])
+        else:
+            paths.append(value)
+    for path in paths:
+        if path != "-" and not os.path.exists(path):
+            raise click.BadParameter(f"{path}: no such file.")
+    if paths.count("-") > 1:
+        raise click.BadParameter("stdin (-) is named twice.")
+    return paths
+
+
+def _listed(path):
+    try:
+        with open(path, encoding="utf-8") as stream:
+            return [line for line in stream.read().split("\n") if line.strip()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise click.BadParameter(f"{path}: cannot read the list ({error}).") from None
+
+
+def pair_inputs(ctx, inputs, shard, allow_directories=False):
+    """The inputs of a command that reads pairs: stdin by default; help when that is a terminal."""
+    if not inputs:
+        if click.get_binary_stream("stdin").isatty():
+            click.echo(ctx.get_help(), err=True)
+            ctx.exit(2)
+        inputs = ["-"]
+    for path in inputs:
+        if os.path.isdir(path) and not allow_directories:
+            raise click.UsageError(f"{path}: is a directory. Name the files in it, e.g. {path.rstrip('/')}/*.")
+        if path.endswith(".parquet"):
+            raise click.UsageError(f"{path}: Parquet is not read. Convert it to JSON Lines.")
+    if shard:
+        index, total = shard
+        inputs = inputs[index::total]
+    return inputs
+
+
+inputs = click.argument("inputs", nargs=-1, callback=_inputs)
+output = click.option("-o", "--output", default="-", metavar="FILE", help="Output file. Default: stdout.")
+output_dir = click.option("-O", "--output-dir", metavar="DIR",
+                          help="One output shard per input shard, of the same name; finished ones are skipped.")
+jobs = click.option("-j", "--jobs", default=1, show_default=True, metavar="N", callback=_jobs, type=int,
+                    help="Worker processes; 0 = all cores. The order of the output does not depend on it.")
+shard = click.option("--shard", metavar="I/N", callback=_shard,
+                     help="Only every N-th input, from I = 0: for job arrays.")
+force = click.option("-f", "--force", is_flag=True, help="Make finished shards again.")
+dry_run = click.option("-n", "--dry-run", is_flag=True, help="Say what would be done; write nothing.")
+on_error = click.option("--on-error", type=click.Choice(["stop", "skip"]), default="stop", show_default=True,
+                        help="At a line that is not a pair: stop, or skip and count it.")
+rejects = click.option("--rejects", metavar="FILE", help="Keep the skipped lines in FILE (implies --on-error skip).")
+quiet = click.option("-q", "--quiet", is_flag=True, help="No progress and no receipt on stderr.")
+verbose = click.option("-v", "--verbose", is_flag=True, expose_value=False, help="Show where an unexpected error arose.")
+seed = click.option("--seed", type=int, default=0, show_default=True,
+                    help="The same seed keeps the same pairs in any order, sharding and number of jobs.")
+
+metadata = click.option("-m", "--metadata", required=True, envvar="MC2_METADATA", metavar="DIR",
+                        help="Metadata release (or $MC2_METADATA).")
+counts = click.option("-c", "--counts", required=True, envvar="MC2_COUNTS", metavar="DIR",
+                      help="Counts of the pool (or $MC2_COUNTS).")
+thresholds = click.option("-t", "--thresholds", required=True, envvar="MC2_THRESHOLDS", metavar="FILE",
+                          help="Thresholds (or $MC2_THRESHOLDS).")
+
+
+def _check_places(ctx, output, output_dir, force):
+    if output_dir is not None and ctx.get_parameter_source("output") is not click.core.ParameterSource.DEFAULT:
+        raise click.UsageError("-o and -O exclude each other.")
+    if output.endswith(".parquet"):
+        raise click.UsageError(f"{output}: Parquet is not written. Name a .jsonl, .jsonl.gz or .jsonl.zst.")
+
+
+def reads_pairs(command=None, *, reduces=False):
+    """Give a command the options of reading pairs, as one argument `run` (see mc2.pipeline.Run).
+
+    A command that reduces has its own -o, and takes directories as inputs.
+    """
+    def decorate(function):
+        @functools.wraps(function)
+        def wrapper(*args, inputs, shard, jobs, dry_run, on_error, rejects, quiet, **rest):
+            from mc2 import pipeline
+            ctx = click.get_current_context()
+            inputs = pair_inputs(ctx, inputs, shard, allow_directories=reduces)
+            places = {} if reduces else {key: rest.pop(key) for key in ("output", "output_dir", "force")}
+            if places:
+                _check_places(ctx, **places)
+            run = pipeline.Run(inputs, **places, jobs=jobs, dry_run=dry_run, rejects=rejects, quiet=quiet,
+                               skip_bad=on_error == "skip" or bool(rejects))
+            return function(*args, run=run, **rest)
+
+        own = [] if reduces else [output, output_dir, force]
+        for option in reversed([inputs, *own, jobs, shard, dry_run, on_error, rejects, quiet, verbose]):
+            wrapper = option(wrapper)
+        return wrapper
+    return decorate(command) if command else decorate

@@ -1,0 +1,205 @@
+"""The pair: one JSON object per line (UTF-8). This is the record format of all of mc2.
+
+    key                 type          added by   meaning
+    id                  string        the user   id of the image; lines that share one are adjacent
+    text                string        the user   the alt-text; may be empty
+    lid                 string        lid        the LID model's own label, e.g. "fr" or "fra_Latn"
+    lid_prob            number        lid        its probability, at most 1, 4 decimals
+    lang                string        lid        the metadata language that the label maps to, or "other"
+    matched_entry_ids   list of int   match      ascending, unique; [] when nothing matched
+
+`id` and `text` are mandatory. Keys that mc2 does not know (url, source, ...) are passed on.
+
+A stage never rewrites a line: the output is the input's bytes up to the closing brace, then the
+stage's keys, then `}`. Only a line that already has one of these keys is serialised anew: compact,
+the stage's keys last, numbers in the form they were written.
+
+JSON is as strict as orjson: no NaN, no lone surrogates, valid UTF-8, no byte order mark.
+"""
+import json
+from collections import Counter
+from itertools import chain
+from typing import NamedTuple
+
+import numpy as np
+import orjson
+
+from mc2.errors import BadLine
+
+WHITE_SPACE = b" \t\r\n"            # of JSON
+
+# key -> (type, name of the type, what to do when the key is missing)
+KEYS = {
+    "id": (str, "a string", " Every pair needs an image id."),
+    "text": (str, "a string", " Every pair needs its alt-text."),
+    "lang": (str, "a string", " Run 'mc2 lid' first."),
+    "matched_entry_ids": (list, "a list of integers", " Run 'mc2 match' first."),
+}
+
+
+class Block(NamedTuple):
+    """Whole lines of one input, as bytes: what one worker takes at a time."""
+
+    source: str         # the input's name, for messages
+    number: int         # line number of its first line, from 1
+    data: bytes
+
+
+class Batch:
+    """The pairs of a block, with the lines they came from.
+
+    lines:    list of bytes, each from its first byte to its closing brace
+    records:  list of dict, the same lines parsed
+    numbers:  list of int, their line numbers
+    tally:    Counter of what happened to the pairs; `in` is the number of non-blank lines
+    rejects:  list of bytes, the bad lines (only with skip_bad)
+    """
+
+    def __init__(self, block, requires=(), skip_bad=False):
+        self.source = block.source
+        self.skip_bad = skip_bad
+        self.tally = Counter()
+        self.rejects = []
+        self.lines, self.records, self.numbers = [], [], []
+        self.added = {}
+        self._parse(block, ("id", "text", *requires))
+
+    def __len__(self):
+        return len(self.lines)
+
+    def column(self, key):
+        return [record[key] for record in self.records]
+
+    @property
+    def texts(self):
+        return self.column("text")
+
+    def by_lang(self):
+        """{lang: indices of its pairs, ascending}"""
+        groups = {}
+        for index, record in enumerate(self.records):
+            groups.setdefault(record["lang"], []).append(index)
+        return groups
+
+    def _parse(self, block, requires):
+        checks = [(key, KEYS[key][0]) for key in requires]
+        for number, line in enumerate(block.data.split(b"\n"), block.number):
+            line = line.rstrip(WHITE_SPACE)
+            if not line:
+                continue
+            self.tally["in"] += 1
+            try:
+                record = orjson.loads(line)
+                for key, kind in checks:
+                    if type(record[key]) is not kind:
+                        raise TypeError
+            except (orjson.JSONDecodeError, KeyError, TypeError, IndexError) as error:
+                self._reject(number, line, *_what_is_wrong(line, requires, error))
+                continue
+            self.lines.append(line)
+            self.records.append(record)
+            self.numbers.append(number)
+
+    def _reject(self, number, line, reason, hint=""):
+        if not self.skip_bad:
+            raise BadLine(self.source, number, reason, hint)
+        self.tally[f"bad: {reason}"] += 1
+        self.rejects.append(line + b"\n")
+
+    def reject(self, bad):
+        """Drop the pairs with the given indices: {index: (reason, hint)}. Raises BadLine unless skip_bad."""
+        for index in sorted(bad):
+            self._reject(self.numbers[index], self.lines[index], *bad[index])
+        if bad:
+            self.select([index not in bad for index in range(len(self))])
+
+    def select(self, keep):
+        """Keep the pairs whose flag is true. keep: sequence of len(self) truth values."""
+        for name in ("lines", "records", "numbers"):
+            setattr(self, name, [item for item, kept in zip(getattr(self, name), keep) if kept])
+        self.added = {key: [value for value, kept in zip(values, keep) if kept]
+                      for key, values in self.added.items()}
+
+    def add(self, key, values):
+        """Give every pair a new key. values: list of len(self) JSON values."""
+        self.added[key] = values
+
+    def matched_ids(self):
+        """(offsets int64 (n+1,), ids uint32): matched_entry_ids of all pairs. Malformed ones are rejected."""
+        lists = self.column("matched_entry_ids")
+        if set(map(type, chain.from_iterable(lists))) <= {int}:
+            try:
+                offsets, ids = _csr(lists)
+            except OverflowError:
+                offsets, ids = None, None
+            if ids is not None and _ascending(offsets, ids) and (not ids.size or ids.max() < 1 << 32):
+                return offsets, ids.astype(np.uint32)
+        self.reject({index: ('"matched_entry_ids" is not an ascending list of entry ids.', "")
+                     for index, ids in enumerate(lists) if not _are_entry_ids(ids)})
+        offsets, ids = _csr(self.column("matched_entry_ids"))
+        return offsets, ids.astype(np.uint32)
+
+    def to_bytes(self):
+        """The pairs as JSON Lines, with the added keys."""
+        if not self.added:
+            return b"".join([line + b"\n" for line in self.lines])
+        keys = tuple(self.added)
+        out = []
+        for line, record, *values in zip(self.lines, self.records, *self.added.values()):
+            new = orjson.dumps(dict(zip(keys, values)))
+            if any(key in record for key in keys):
+                line = _without(line, keys)
+            separator = b"," if len(record) else b""
+            out.append(line[:-1] + separator + new[1:] + b"\n")
+        return b"".join(out)
+
+
+def _what_is_wrong(line, requires, error):
+    """(reason, hint) for a line that is not a pair with the required keys."""
+    if isinstance(error, orjson.JSONDecodeError):
+        if line.startswith(b"\xef\xbb\xbf"):
+            return "starts with a byte order mark.", " Remove it, e.g. sed '1s/^\\xEF\\xBB\\xBF//'."
+        try:
+            line.decode("utf-8")
+        except UnicodeDecodeError as utf8:
+            return "not UTF-8.", f" The byte at column {utf8.start + 1} is wrong."
+        return "not JSON.", f" Column {error.colno}: {error.msg.split(': line 1')[0]}."
+    record = orjson.loads(line)
+    if not isinstance(record, dict):
+        return "not a JSON object.", ""
+    for key in requires:
+        kind, kind_name, hint = KEYS[key]
+        if key not in record:
+            return f'no "{key}" key.', hint
+        if type(record[key]) is not kind:
+            return f'"{key}" is not {kind_name}.', ""
+    raise error
+
+
+def _csr(lists):
+    offsets = np.zeros(len(lists) + 1, np.int64)
+    np.cumsum([len(ids) for ids in lists], out=offsets[1:])
+    return offsets, np.fromiter(chain.from_iterable(lists), np.int64, offsets[-1])
+
+
+def _ascending(offsets, ids):
+    """Whether ids are non-negative and strictly ascending within each pair."""
+    if not ids.size:
+        return True
+    rising = np.diff(ids) > 0
+    starts = offsets[1:-1]
+    rising[starts[(starts > 0) & (starts < ids.size)] - 1] = True       # from one pair to the next all goes
+    return bool(rising.all() and ids.min() >= 0)
+
+
+def _are_entry_ids(ids):
+    return (all(type(i) is int and 0 <= i < 1 << 32 for i in ids)
+            and all(a < b for a, b in zip(ids, ids[1:])))
+
+
+def _without(line, keys):
+    """The record serialised anew without some keys; numbers keep their written form, of any size."""
+    record = json.loads(line, parse_int=orjson.Fragment, parse_float=orjson.Fragment)
+    for key in keys:
+        record.pop(key, None)
+    return orjson.dumps(record)

@@ -1,0 +1,121 @@
+"""Stage 2 of Algorithm 1 on a pool's counts: one threshold per language, and what it will keep.
+
+thresholds.json holds `t_en`, `p` (both null with one t for all), `counts` (the fingerprint of the counts)
+and `languages`: for each t, tail_share, entries, matched_entries, matches, pairs, expected_pairs and
+expected_pairs_error, in full double precision.
+"""
+import math
+
+import numpy as np
+import orjson
+
+from mc2 import curation
+from mc2.errors import BadData
+
+KEYS = ("t", "tail_share", "entries", "matched_entries", "matches", "pairs", "expected_pairs",
+        "expected_pairs_error")
+
+
+def derive(counts, fingerprint, t_en=None, p=None, t_all=None, min_t=None):
+    """The content of thresholds.json, from a Counts and one of t_en, p or t_all.
+
+    Raises BadData when English is to lead and nothing matched in English.
+    """
+    english = counts.entry_counts.get("en")
+    if t_en is not None and (english is None or not english.any()):
+        raise BadData("no English pair matched anything, so --t-en gives no tail share for the other languages. "
+                      "Give the tail share itself with --p (the paper's is about 0.06), or one threshold for every "
+                      "language with --t-all.")
+    t, t_en, p = curation.t_per_language(counts.entry_counts, t_en=t_en, p=p, t_all=t_all, min_t=min_t)
+    return {"t_en": t_en, "p": p, "counts": fingerprint,
+            "languages": {lang: _row(counts, lang, t_lang) for lang, t_lang in t.items()}}
+
+
+def _row(counts, lang, t_lang):
+    entry_counts = counts.entry_counts[lang]
+    matches = int(entry_counts.sum())
+    expected, error = expected_pairs(counts, lang, t_lang)
+    return {"t": t_lang, "tail_share": curation.t_to_p(t_lang, entry_counts) if matches else 1.0,
+            "entries": len(entry_counts), "matched_entries": int(np.count_nonzero(entry_counts)),
+            "matches": matches, "pairs": counts.pairs[lang],
+            "expected_pairs": expected, "expected_pairs_error": error}
+
+
+def expected_pairs(counts, lang, t_lang):
+    """(expected number of kept pairs, its standard error): matched pairs times the mean q of the sample.
+
+    The error is 0 when all matched pairs are in the sample; else that of a mean over a sample drawn without
+    replacement.
+    """
+    sample, matched = counts.samples[lang], counts.matched[lang]
+    if not sample:
+        return 0.0, 0.0
+    offsets = np.cumsum([0, *(len(item.ids) for item in sample)])
+    ids = np.concatenate([np.array(item.ids, np.int64) for item in sample])
+    q = curation.keep_probs(offsets, curation.entry_probs(counts.entry_counts[lang], t_lang)[ids])
+    if len(sample) == matched:
+        return float(q.sum()), 0.0
+    unseen = 1 - len(sample) / matched
+    return float(matched * q.mean()), float(matched * q.std(ddof=1) * math.sqrt(unseen / len(sample)))
+
+
+def warnings(content, counts):
+    """What a person should look at before sampling: list of str."""
+    p, found = content["p"], []
+    if p is not None and not 0 < p < 1:
+        english = counts.entry_counts.get("en", np.zeros(0, np.uint64))
+        positive = english[english > 0]
+        spread = f"English counts go from {positive.min():,} to {positive.max():,}" if positive.size \
+            else "nothing matched in English"
+        found.append(f"p is {p:g}, so every language is all {'head' if p == 0 else 'tail'}: {spread}.")
+    for lang, row in content["languages"].items():
+        matched = counts.matched[lang]
+        if not matched:
+            continue
+        if p is not None and abs(row["tail_share"] - p) > 0.05:
+            found.append(f"{lang}: tail share {row['tail_share']:.3f} at t = {row['t']:,}, far from p = {p:.3f}: "
+                         f"its counts are too coarse for a closer t.")
+        if row["expected_pairs"] < 0.1 * matched:
+            found.append(f"{lang}: keeps about {row['expected_pairs']:,.0f} of {matched:,} matched pairs, "
+                         f"under 10 %.")
+    return found
+
+
+def table(content):
+    """The thresholds as lines of text, languages with pairs first to last by their number of pairs."""
+    from mc2.tables import align
+    rows = [["language", "pairs", "matches", "matched entries", "t", "tail share", "expected pairs"]]
+    for lang, row in sorted(content["languages"].items(), key=lambda item: -item[1]["pairs"]):
+        if row["pairs"]:
+            rows.append([lang, f"{row['pairs']:,}", f"{row['matches']:,}",
+                         f"{row['matched_entries']:,} of {row['entries']:,}", f"{row['t']:,}",
+                         f"{row['tail_share']:.4f}", _with_error(row["expected_pairs"], row["expected_pairs_error"])])
+    return align(rows)
+
+
+def total_expected(content):
+    """Expected number of pairs over all languages, with its standard error, as text."""
+    rows = content["languages"].values()
+    return _with_error(sum(row["expected_pairs"] for row in rows),
+                       math.sqrt(sum(row["expected_pairs_error"] ** 2 for row in rows)))
+
+
+def _with_error(value, error):
+    return f"{value:,.0f} ± {error:,.0f}" if error else f"{value:,.0f}"
+
+
+def load(path, counts_path=None, fingerprint=None):
+    """The content of thresholds.json. Raises BadData when it is damaged, or of other counts than `fingerprint`."""
+    try:
+        with open(path, "rb") as stream:
+            content = orjson.loads(stream.read())
+        for row in content["languages"].values():
+            if not all(isinstance(row[key], (int, float)) for key in KEYS):
+                raise TypeError
+        theirs = content["counts"]
+    except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
+        raise BadData(f"{path}: not a thresholds file. Make one with 'mc2 thresholds'.") from None
+    if fingerprint is not None and theirs != fingerprint:
+        raise BadData(f"{path}: belongs to counts {str(theirs)[:12]}, but {counts_path} is counts {fingerprint[:12]}. "
+                      f"Run 'mc2 thresholds {counts_path}' again.")
+    return content

@@ -1,0 +1,116 @@
+"""The record format: what is a pair, what is not, and what happens to its bytes."""
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mc2.errors import BadLine
+from mc2.records import Batch, Block
+
+
+def batch_of(*lines, requires=(), skip_bad=False):
+    return Batch(Block("pairs.jsonl", 1, b"\n".join(lines)), requires, skip_bad)
+
+
+def with_lang(line):
+    batch = batch_of(line)
+    batch.add("lang", ["fr"])
+    return batch.to_bytes()
+
+
+def test_a_new_key_goes_before_the_closing_brace_and_nothing_else_changes():
+    line = b'{ "n": 1.50e3,\t"id":"a" , "text":"\\u00e9"  '
+    assert with_lang(line + b"}") == line + b',"lang":"fr"}\n'
+
+
+def test_white_space_after_the_brace_is_dropped():
+    assert with_lang(b'{"id":"a","text":"t"} \t\r') == b'{"id":"a","text":"t","lang":"fr"}\n'
+
+
+def test_a_line_that_has_the_key_is_written_anew_with_its_numbers_as_they_were():
+    line = b'{"lang": "en", "id": "a", "text": "\\u00e9", "big": 123456789012345678901234567890, "f": 1.50}'
+    assert with_lang(line) == \
+        '{"id":"a","text":"é","big":123456789012345678901234567890,"f":1.50,"lang":"fr"}\n'.encode()
+
+
+def test_a_key_of_a_nested_object_is_another_key():
+    line = b'{"id":"a","text":"t","meta":{"lang":"x"}}'
+    assert with_lang(line) == line[:-1] + b',"lang":"fr"}\n'
+
+
+def test_blank_lines_are_skipped_and_counted_in_line_numbers():
+    with pytest.raises(BadLine, match='^pairs.jsonl:4: no "text" key'):
+        batch_of(b'{"id":"a","text":""}', b"", b" \t", b'{"id":"b"}')
+
+
+@pytest.mark.parametrize("line, message", [
+    (b"nonsense", "pairs.jsonl:1: not JSON"),
+    (b'{"id":"a","text":"t"', "not JSON"),
+    (b'["id","text"]', "not a JSON object"),
+    (b'"id"', "not a JSON object"),
+    (b"null", "not a JSON object"),
+    (b'{"text":"t"}', 'no "id" key'),
+    (b'{"id":"a"}', 'no "text" key'),
+    (b'{"id":7,"text":"t"}', '"id" is not a string'),
+    (b'{"id":"a","text":null}', '"text" is not a string'),
+    (b'{"id":"a","text":"\xff"}', "not UTF-8. The byte at column 19 is wrong"),
+    (b'{"id":"a","text":"\\ud800"}', "not JSON. Column"),
+    (b'{"id":"a","text":"\xed\xa0\x80"}', "not UTF-8"),
+    (b'{"id":"a","text":"t","n":NaN}', "not JSON"),
+    (b'{"id":"a","text":"t"}{}', "not JSON"),
+    (b'\xef\xbb\xbf{"id":"a","text":"t"}', "starts with a byte order mark"),
+])
+def test_what_is_no_pair_is_named(line, message):
+    with pytest.raises(BadLine) as error:
+        batch_of(line)
+    assert message in str(error.value)
+
+
+def test_a_missing_stage_is_named():
+    with pytest.raises(BadLine, match="Run 'mc2 lid' first"):
+        batch_of(b'{"id":"a","text":"t"}', requires=("lang",))
+    with pytest.raises(BadLine, match="Run 'mc2 match' first"):
+        batch_of(b'{"id":"a","text":"t"}', requires=("matched_entry_ids",))
+
+
+def test_skipped_lines_are_counted_by_reason_and_kept():
+    batch = batch_of(b"{", b'{"id":"a","text":"t"}', b'{"id":"b"}', skip_bad=True)
+    assert batch.texts == ["t"]
+    assert batch.tally == {"in": 3, "bad: not JSON.": 1, 'bad: no "text" key.': 1}
+    assert batch.rejects == [b"{\n", b'{"id":"b"}\n']
+
+
+@pytest.mark.parametrize("ids", ["[2,1]", "[1,1]", "[-1]", "[1.0]", "[true]", '["1"]', "[[1]]", "[4294967296]",
+                                 "[18446744073709551615]", "[99999999999999999999]", "[null]", '{"a":1}', "3"])
+def test_matched_entry_ids_must_be_ascending_entry_ids(ids):
+    line = f'{{"id":"a","text":"t","matched_entry_ids":{ids}}}'.encode()
+    with pytest.raises(BadLine, match="matched_entry_ids"):
+        batch_of(line, requires=("matched_entry_ids",)).matched_ids()
+    batch = batch_of(line, line.replace(ids.encode(), b"[5]"), requires=("matched_entry_ids",), skip_bad=True)
+    assert [array.tolist() for array in batch.matched_ids()] == [[0, 1], [5]]
+
+
+def test_matched_ids_are_rows_of_unequal_length():
+    lines = [f'{{"id":"a","text":"t","matched_entry_ids":{ids}}}'.encode() for ids in ([], [3, 9], [], [0], [])]
+    offsets, ids = batch_of(*lines, requires=("matched_entry_ids",)).matched_ids()
+    assert (offsets.tolist(), ids.tolist()) == ([0, 0, 2, 2, 3, 3], [3, 9, 0])
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(st.characters(exclude_categories=["Cs"])),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3), max_leaves=8)
+
+
+@given(st.dictionaries(st.text(st.characters(exclude_categories=["Cs"]), max_size=6), json_values, max_size=4),
+       st.booleans())
+def test_unknown_keys_pass_unchanged(extra, has_lang):
+    import json
+    record = {**extra, "id": "a", "text": "t", **({"lang": "old"} if has_lang else {})}
+    line = json.dumps(record, ensure_ascii=False).encode("utf-8", "surrogatepass")
+    try:
+        orjson.loads(line)
+    except orjson.JSONDecodeError:
+        return                                  # a lone surrogate
+    record.pop("lang", None)
+    assert json.loads(with_lang(line)) == {**record, "lang": "fr"}
