@@ -16,6 +16,7 @@ _FILE_NAME = re.compile(r"[\w\-.%()]+\.(?:jpe?g|png|gif|webp|svg|bmp|tiff?|ico|a
                         r"|mp4|mov|webm)\b", re.IGNORECASE | re.ASCII)
 _HAN = re.compile("([\u4e00-\u9fff\u3400-\u4dbf\uf900-\ufaff\U00020000-\U0002ebef\U0002f800-\U0002fa1f"
                   "\U00030000-\U000323af])")
+_CHEROKEE = re.compile("[\u13a0-\u13f5]")      # capitals to Unicode, but all that the language is written in
 _WHITE_SPACE = re.compile(r"\s+")
 _LINE_BREAK = re.compile("[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]+")
 
@@ -26,7 +27,7 @@ def clean(text, steps=STEPS):
     """The text as the model sees it: one line. steps: which of STEPS to take, always in that order."""
     if "urls" in steps:
         text = _FILE_NAME.sub(" ", _URL.sub(" ", text))
-    if "capitals" in steps and text.isupper():
+    if "capitals" in steps and text.isupper() and not _CHEROKEE.search(text):
         text = text.lower()
     if "han" in steps:
         text = _HAN.sub(r" \1 ", text)

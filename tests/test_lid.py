@@ -1,0 +1,137 @@
+"""Language identification: what the model sees, what comes out, and where labels go."""
+import fasttext_pybind
+import pytest
+
+from conftest import DATA
+from mc2 import languages
+from mc2.lid import FastText, clean, default_model
+
+
+@pytest.fixture(scope="module")
+def model():
+    return FastText(default_model())
+
+
+@pytest.mark.parametrize("text, cleaned", [
+    ("a red cat", "a red cat"),
+    ("see https://example.com/a?b=1 here", "see here"),
+    ("见https://example.com/图片很漂亮", "见 图 片 很 漂 亮"),
+    ("www.example.com", ""),
+    ("IMG_2034.jpg - un chat", "- un chat"),
+    ("photo.JPEG", ""),
+    ("LE CHAT NOIR", "le chat noir"),
+    ("ЧЁРНЫЙ КОТ", "чёрный кот"),
+    ("NASA launches", "NASA launches"),
+    ("123", "123"),
+    ("黑猫cat", "黑 猫 cat"),
+    ("  a \t b\r\nc\u3000d\u2028e ", "a b c d e"),
+    ("ᏣᎳᎩ", "ᏣᎳᎩ"),                                   # Unicode calls these letters capitals
+    ("", ""),
+])
+def test_what_the_model_sees(text, cleaned):
+    assert clean(text) == cleaned
+
+
+def test_every_step_can_be_left_out_but_line_breaks_always_go():
+    assert clean("LE  CHAT 猫\nwww.a.com", ()) == "LE  CHAT 猫 www.a.com"
+    assert clean("LE  CHAT 猫", ("capitals",)) == "le  chat 猫"
+    assert clean("A\x85B\u2028C\x1cD\vE", ()) == "A B C D E"
+
+
+def test_label_and_probability_are_those_of_fasttext(model):
+    reference = fasttext_pybind.fasttext()
+    reference.loadModel(default_model())
+    for text in ("a red circle", "un chat noir", "一只黑猫", "", "12", "ⴰⵣⵓⵍ", "x" * 5000):
+        (probability, label), = reference.predict(text + "\n", 1, 0.0, "strict")
+        assert model.identify(text) == (label.removeprefix("__label__"), probability)
+
+
+def test_the_model_has_the_176_labels_of_its_mapping(model):
+    assert len(model.labels) == 176
+    assert set(model.labels) == languages.of_scheme("lid176").lang_of.keys()
+
+
+# ---------------------------------------------------------------- mc2 lid
+
+def lid(sh, texts, options=""):
+    sh.write("in.jsonl", *({"id": str(n), "text": text} for n, text in enumerate(texts)))
+    sh.ok(f"mc2 lid in.jsonl -o out.jsonl -q {options}")
+    return sh.read("out.jsonl")
+
+
+def test_lid_adds_label_probability_and_language(sh):
+    record, = lid(sh, ["un chat noir dort sur le canapé"])
+    assert list(record) == ["id", "text", "lid", "lid_prob", "lang"]
+    assert (record["lid"], record["lang"]) == ("fr", "fr")
+    assert 0.9 < record["lid_prob"] == round(record["lid_prob"], 4) <= 1
+
+
+def test_probabilities_are_at_most_one(sh, model):
+    korean = "안녕하세요 세계 여러분 " * 10
+    assert model.identify(clean(korean))[1] > 1             # by a rounding error
+    assert lid(sh, [korean])[0]["lid_prob"] == 1.0
+
+
+def test_lang_is_the_first_wikipedia_code_of_the_labels_group():
+    mapping = languages.of_scheme("lid176")
+    assert [mapping.lang_of[label] for label in ("yue", "zh", "lrc", "en")] == ["zh_yue", "zh", "other", "en"]
+
+
+def test_texts_without_evidence_keep_the_constant_answer_or_go_to_other(sh):
+    texts = ["ᏣᎳᎩ", "", "www.example.com", "a red circle"]
+    assert [record["lang"] for record in lid(sh, texts)] == ["en"] * 4
+    assert [(record["lid"], record["lang"]) for record in lid(sh, texts, "--no-evidence other")] == \
+        [("en", "other")] * 3 + [("en", "en")]
+    sh.write("in.jsonl", *({"id": "a", "text": text} for text in texts))
+    assert "3 without a known n-gram, 0 to other" in sh("mc2 lid in.jsonl").stderr
+
+
+def test_doubtful_texts_go_to_other(sh):
+    sure, unsure = lid(sh, ["un chat noir dort sur le canapé", "xyz"], "--min-prob 0.9")
+    assert (sure["lang"], unsure["lang"]) == ("fr", "other")
+
+
+def test_labels_of_another_scheme_are_refused(sh):
+    sh.write("in.jsonl", {"id": "a", "text": "t"})
+    done = sh("mc2 lid in.jsonl --scheme glotlid")
+    assert done.status == 3
+    assert "of its 176 labels are not in the mapping" in done.stderr and "--scheme" in done.stderr
+
+
+def test_a_file_that_is_no_model_is_refused(sh):
+    sh.write("model.bin", "not a model")
+    sh.write("in.jsonl", {"id": "a", "text": "t"})
+    done = sh("mc2 lid in.jsonl --model model.bin")
+    assert (done.status, done.stderr) == (3, "mc2 lid: model.bin: not a fastText model.\n")
+
+
+@pytest.mark.skipif(not DATA.exists(), reason="no shared data")
+@pytest.mark.parametrize("name, lang", [("fra", "fr"), ("cmn_hans", "zh"), ("jpn", "ja"), ("tha", "th"), ("arb", "ar"),
+                                        ("hin", "hi"), ("rus", "ru"), ("kor", "ko"), ("tur", "tr"), ("bul", "bg")])
+def test_real_texts_are_identified_also_in_capitals(name, lang, model):
+    lines = [line for line in (DATA / "udhr" / f"{name}.txt").read_text("utf-8").split("\n") if len(line) > 60]
+    for change in (str, str.upper):
+        found = [model.identify(clean(change(line)))[0] for line in lines]
+        assert found.count(lang) > 0.95 * len(found)
+
+
+# ---------------------------------------------------------------- mappings
+
+@pytest.mark.parametrize("scheme", languages.SCHEMES)
+def test_every_wikipedia_is_in_one_group(scheme):
+    codes = languages.of_scheme(scheme).wiki_codes
+    assert len(codes) == len(set(codes)) == 330
+
+
+def test_a_group_begins_with_its_language():
+    groups = languages.of_scheme("lid176").groups
+    assert groups["zh"] == ["zh", "zh_classical", "gan"]
+    assert all(codes[0] == lang for lang, codes in groups.items() if lang != "other")
+    assert list(groups)[-1] == "other" and "chr" in groups["other"]
+
+
+def test_the_mapping_survives_its_csv(tmp_path):
+    mapping = languages.of_scheme("glotlid")
+    (tmp_path / "languages.csv").write_bytes(mapping.to_csv())
+    again = languages.of_file(str(tmp_path / "languages.csv"))
+    assert (again.groups, again.lang_of) == (mapping.groups, mapping.lang_of)
