@@ -29,7 +29,8 @@ class Sampler(pipeline.Stage):
         self.seed = seed
         self.whole_images = self.one_per_image = one_per_image
         self.lineage = {"metadata": counts.metadata}
-        self.paths = {"counts": counts_path, "thresholds": thresholds_path}
+        self.paths = {**(manifests.read(counts_path).get("paths") or {}), "counts": counts_path,
+                      "thresholds": thresholds_path}
         self.options = {"seed": seed, "one_per_image": one_per_image, "counts": fingerprint,
                         "thresholds": manifests.fingerprint(content)}
 

@@ -65,7 +65,7 @@ def _read_dict(path, lemmas):
             try:
                 count = int(fields[3], 16)
                 synset = fields[4:4 + 2 * count:2]
-                if len(synset) != count:
+                if not synset or len(synset) != count or "|" not in fields:
                     raise ValueError
             except (IndexError, ValueError):
                 raise BadData(f"{name}:{number}: not a synset of WordNet. Is the file cut off?") from None

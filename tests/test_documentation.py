@@ -1,0 +1,103 @@
+"""What the documentation says is true: its commands run, every command has help, and help is quick."""
+import os
+import re
+import resource
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from conftest import ROOT
+from mc2.cli import COMMANDS, cli
+
+README = (ROOT / "README.md").read_text("utf-8")
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory):
+    """A copy of the checkout's demo, after `make demo-curation` in it."""
+    from conftest import Shell
+    directory = tmp_path_factory.mktemp("demo")
+    shutil.copytree(ROOT / "examples", directory / "examples", ignore=shutil.ignore_patterns("out"))
+    sh = Shell(directory)
+    (directory / ".bin/python").write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
+    (directory / ".bin/python").chmod(0o755)
+    sh.environment["PYTHONPATH"] = str(ROOT)
+    sh.demo_output = sh.ok("make -C examples/demo")
+    return sh
+
+
+def test_the_demo_prints_what_it_did(demo):
+    assert "What balancing did" in demo.demo_output
+    languages = re.findall(r"^(\w+) +[\d,]+ +[\d,]+ +\d+ +[\d,]+ +\d", demo.demo_output, re.MULTILINE)
+    assert {"en", "zh", "ja", "th", "ar", "hi", "ru", "other"} <= set(languages) and len(languages) >= 12
+    last = demo.demo_output.splitlines()[-2].replace(",", "")         # then make leaves the directory
+    texts, matched, kept, expected = map(int, re.findall(r"\d+", last))
+    assert texts > matched > 2 * kept > 10_000
+    assert abs(kept - expected) < 0.05 * expected
+
+
+def test_the_demo_is_not_made_twice(demo):
+    assert demo("make -C examples/demo").stderr == ""
+
+
+def test_every_command_of_the_readme_runs(demo):
+    script, = re.findall(r"```bash\n(.*?)```", README, re.DOTALL)
+    demo.ok(f"set -e\n{script}")
+    assert (demo / "curated.jsonl.zst").stat().st_size > 1000
+
+
+def test_every_command_and_option_has_help():
+    def check(command, path):
+        assert command.help, path
+        for param in command.params:
+            assert param.param_type_name == "argument" or param.help, f"{path} {param.name}"
+        for name, sub in getattr(command, "commands", {}).items():
+            check(sub, f"{path} {name}")
+    for name in COMMANDS:
+        check(cli.get_command(None, name), name)
+
+
+def test_the_readme_names_every_command():
+    for name in COMMANDS:
+        assert re.search(rf"^    {name} ", README, re.MULTILINE), name
+
+
+def test_commands_in_help_are_spelled_right():
+    """Every `mc2 X` in an example, in help and in the README, names a command."""
+    texts = [README, cli.help] + [cli.get_command(None, name).help for name in COMMANDS]
+    examples = re.findall(r"(?:^ *|\| |; )mc2 ([a-z-]+)", "\n".join(texts), re.MULTILINE)
+    assert len(examples) > 20 and set(examples) <= set(COMMANDS)
+
+
+@pytest.mark.parametrize("arguments", ["--help", "-h", "--version", *(f"{name} --help" for name in COMMANDS)])
+def test_help_is_there(sh, arguments):
+    assert "mc2" in sh.ok(f"mc2 {arguments}")
+
+
+def test_help_needs_no_heavy_module(sh):
+    """numpy, pyahocorasick, zstandard and orjson wait until a command runs."""
+    code = ("import sys, mc2.cli; mc2.cli.run(['--help']); "
+            "print([m for m in ('numpy', 'ahocorasick', 'fasttext_pybind', 'zstandard', 'orjson', 'tqdm') if m in sys.modules])")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_mc2_runs_from_a_checkout_and_as_a_module(sh):
+    version = sh.ok(f"{sys.executable} {ROOT}/bin/mc2 --version")
+    assert version == sh.ok(f"PYTHONPATH={ROOT} {sys.executable} -m mc2 --version")
+    assert version.startswith("mc2 0.")
+
+
+def test_completion_knows_the_commands(sh):
+    done = sh("mc2", _MC2_COMPLETE="bash_complete", COMP_WORDS="mc2 th", COMP_CWORD="1")
+    assert done.stdout == "plain,thresholds\n"
+
+
+def test_no_file_of_the_project_is_left_out_of_the_package():
+    from setuptools import find_packages
+    packages = find_packages(str(ROOT), include=["mc2", "mc2.*"])
+    folders = {os.path.relpath(folder, ROOT).replace(os.sep, ".") for folder, _, names in os.walk(ROOT / "mc2")
+               if any(name.endswith(".py") for name in names)}
+    assert set(packages) == folders

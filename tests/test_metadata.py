@@ -1,0 +1,320 @@
+"""mc2 build-metadata: from files in their real formats to a release."""
+import bz2
+import gzip
+import json
+
+import pytest
+
+from conftest import DATA
+from mc2 import manifests
+from mc2.metadata import sources, titles, urls, wordnet
+from mc2.metadata.release import Release
+
+
+def tsv(sh, name):
+    return [line.split("\t") for line in (sh / name).read_text("utf-8").split("\n")[:-1]]
+
+
+def entries(sh, lang, release="metadata"):
+    return [row[0] for row in tsv(sh, f"{release}/{lang}.tsv")]
+
+
+# ---------------------------------------------------------------- wordnets
+
+TAB = """# WOLF (Wordnet Libre du Français)\tfra\thttp://example.org/\tCeCILL-C
+00001740-n\tfra:lemma\tentité
+00001740-n\tfra:def\t0\tce qui est
+00001740-n\tfra:exe\t0\tun exemple
+00002137-n\tfra:lemma\tpot_de_fleurs
+00002137-n\tfra:lemma\tentité
+00002138-a\tfra:lemma:root\tracine
+00002139-a\tfra:lemma\tbleu+e
+"""
+
+
+@pytest.mark.parametrize("label", ["fra:lemma", "lemma"])
+def test_lemmas_of_both_label_forms_in_file_order(tmp_path, label):
+    path = tmp_path / "wn-data-fra.tab"
+    path.write_text(TAB.replace("fra:lemma\t", f"{label}\t"), "utf-8")
+    assert wordnet.read(str(path)) == ("fr", ["entité", "pot de fleurs", "bleue"])
+
+
+def test_the_code_is_that_of_the_wikipedia():
+    assert [wordnet.WIKI_OF_OMW[code] for code in ("als", "cmn", "nno", "nob", "zsm", "arb")] == \
+        ["sq", "zh", "nn", "no", "ms", "ar"]
+    assert len(wordnet.WIKI_OF_OMW) == 32          # English, and 31 others
+
+
+LICENCE = "  1 This software and database is being provided to you, the LICENSEE  \n"
+DICT = {
+    "data.noun": LICENCE + "00001740 03 n 01 entity 0 003 ~ 00001930 n 0000 | that which is\n"
+                 "02084071 05 n 03 Dog 0 domestic_dog 0 Canis_familiaris 0 001 @ 02083346 n 0000 | a member\n",
+    "data.verb": LICENCE + "00001740 29 v 02 breathe 0 respire 1 000 00 | draw air\n",
+    "data.adj": LICENCE + "00014490 00 s 01 galore(ip) 0 000 | in great numbers\n"
+                "00014858 00 a 02 ample(a) 0 More_than(p) 0 000 | enough\n",
+    "data.adv": LICENCE + "00001740 02 r 01 a_cappella 0 000 | without accompaniment\n",
+}
+
+
+def test_wordnets_synset_names(tmp_path):
+    for name, text in DICT.items():
+        (tmp_path / name).write_text(text)
+    assert wordnet.read(str(tmp_path)) == ("en", ["entity", "dog", "breathe", "galore", "ample", "a cappella"])
+    assert wordnet.read(str(tmp_path), lemmas="all")[1] == [
+        "entity", "dog", "domestic dog", "canis familiaris", "breathe", "respire", "galore", "ample", "more than",
+        "a cappella"]
+
+
+@pytest.mark.parametrize("text, message", [
+    ("00001740-n\tfra:lemma\tx\n", "wn.tab:1: not an OMW tab file"),
+    ("# Klingon\ttlh\thttp://x\ty\n", "wn.tab:1: no Wikipedia is known for the language code 'tlh'"),
+    ("", "wn.tab:1: not an OMW tab file"),
+    (TAB + "00002140-n\tfra:lem", "wn.tab:9: not a row of synset, label and lemma. Is the file cut off?"),
+])
+def test_files_that_are_no_wordnets(sh, text, message):
+    (sh / "wn.tab").write_text(text, "utf-8")
+    done = sh("mc2 build-metadata wordnet wn.tab -o sources")
+    assert done.status == 3 and done.stderr.startswith(f"mc2 build-metadata wordnet: {message}")
+    assert not (sh / "sources").exists()
+
+
+def test_a_cut_off_dict_is_noticed(sh):
+    for name, text in DICT.items():
+        (sh / name).write_text(text)
+    (sh / "data.verb").write_text(DICT["data.verb"][:-40])
+    done = sh("mc2 build-metadata wordnet . -o sources")
+    assert done.status == 3 and "data.verb:2: not a synset of WordNet. Is the file cut off?" in done.stderr
+
+
+@pytest.mark.skipif(not DATA.exists(), reason="no shared data")
+def test_all_real_wordnets_are_read(sh):
+    sh.ok(f"mc2 build-metadata wordnet {DATA}/wordnet/*.tab.gz -o sources")
+    codes = {path.name.split(".")[0] for path in (sh / "sources").glob("*.wordnet.tsv")}
+    assert codes == set("sq ar bg ca zh da el eu fa fr gl he hr id is it lt nl nn no pl pt sk sl sv ms".split())
+    french = [row[0] for row in tsv(sh, "sources/fr.wordnet.tsv")]
+    assert french[:3] == ["comptable", "entité", "inspirer"]
+    assert len(french) > 50_000 and not any("_" in lemma for lemma in french)
+    assert not any("+" in row[0] for row in tsv(sh, "sources/zh.wordnet.tsv"))
+
+
+# ---------------------------------------------------------------- titles
+
+PAGEVIEWS = """en Red_circle 3 0
+en.m Red_circle 40 0
+en.zero Red_circle 1 0
+en.b Red_circle 99 0
+en Special:Search 500 0
+en Caf%C3%A9 2 0
+en Caf%FF 2 0
+be-tarask Мінск 5 0
+zh-min-nan.m Tâi-oân 4 0
+commons.m Main_Page 7 0
+malformed line
+en Blue_circle 44 0
+"""
+
+
+def test_views_of_all_sites_of_a_wikipedia_add_up(tmp_path):
+    path = tmp_path / "pageviews-20260101-000000.gz"
+    path.write_bytes(gzip.compress(PAGEVIEWS.encode()))
+    views, tally = titles.count_views([str(path)] * 2, ["en", "be_tarask", "zh_min_nan"])
+    assert {code: dict(counter) for code, counter in views.items()} == {
+        "en": {"Red circle": 88, "Café": 4, "Blue circle": 88}, "be_tarask": {"Мінск": 10}, "zh_min_nan": {"Tâi-oân": 8}}
+    assert tally == {"in": 24, "malformed": 2, "other projects": 4, "with a colon": 2, "not UTF-8": 2}
+    assert titles.rows(views["en"]) == [("Blue circle", 88), ("Red circle", 88), ("Café", 4)]
+
+
+def test_titles_go_to_a_file_per_wikipedia(sh):
+    (sh / "pageviews.gz").write_bytes(gzip.compress(PAGEVIEWS.encode()))
+    done = sh("mc2 build-metadata titles pageviews.gz -o sources")
+    assert done.status == 0 and "1 malformed" in done.stderr and "2 other projects" in done.stderr
+    assert tsv(sh, "sources/be_tarask.title.tsv") == [["Мінск", "5"]]
+    assert manifests.read(str(sh / "sources/en.title.tsv"))["inputs"][0]["name"] == "pageviews.gz"
+    sh.ok("mc2 build-metadata titles pageviews.gz --wiki zh_min_nan -o only -q")
+    assert sorted(path.name for path in (sh / "only").glob("*.tsv")) == ["zh_min_nan.title.tsv"]
+
+
+# ---------------------------------------------------------------- n-grams
+
+def dump(*texts):
+    pages = "".join(f"<page><title>T{n}</title><ns>0</ns><id>{n}</id><revision><id>1</id><text>{text}</text></revision>"
+                    f"</page>" for n, text in enumerate(texts))
+    return f'<mediawiki xmlns="http://www.mediawiki.org/xml/export-0.10/">{pages}</mediawiki>'
+
+
+def test_ngrams_of_a_dump(sh):
+    (sh / "wiki.xml.bz2").write_bytes(bz2.compress(dump("red circle, '''red circle''' [[blue|Blue]] " * 5).encode()))
+    sh.ok("mc2 build-metadata ngrams --wiki en wiki.xml.bz2 -o sources -q")
+    assert tsv(sh, "sources/en.unigram.tsv") == [["circle", "10"], ["red", "10"], ["Blue", "5"]]
+    # PMI = log2(n(xy) N / (n(x) n(y))), e.g. log2(10 * 25 / (10 * 10))
+    assert tsv(sh, "sources/en.bigram.tsv") == [["circle Blue", "1.321928", "5"], ["red circle", "1.321928", "10"]][::-1]
+    sh.ok("mc2 build-metadata ngrams --wiki en wiki.xml.bz2 -o sources -q --min-count 6")
+    assert [row[0] for row in tsv(sh, "sources/en.bigram.tsv")] == ["red circle"]
+
+
+def test_languages_without_spaces_are_refused_rather_than_miscounted(sh):
+    (sh / "wiki.xml").write_text(dump("猫"), "utf-8")
+    done = sh("mc2 build-metadata ngrams --wiki zh_yue wiki.xml -o sources")
+    assert done.status == 2 and "written without spaces" in done.stderr
+    assert "did you mean be_tarask" in sh("mc2 build-metadata ngrams --wiki be-tarask wiki.xml -o s").stderr.lower()
+
+
+@pytest.mark.skipif(not DATA.exists(), reason="no shared data")
+def test_a_real_dump(sh):
+    sh.ok(f"mc2 build-metadata ngrams --wiki en {DATA}/wikipedia/enwiki-latest*.bz2 -o sources")
+    unigrams, bigrams = tsv(sh, "sources/en.unigram.tsv"), tsv(sh, "sources/en.bigram.tsv")
+    assert [row[0] for row in unigrams[:3]] == ["the", "of", "and"]
+    assert len(unigrams) > 30_000 and len(bigrams) > 8_000
+    assert min(int(row[2]) for row in bigrams) == 5
+    assert [float(row[1]) for row in bigrams] == sorted((float(row[1]) for row in bigrams), reverse=True)
+    assert manifests.read(str(sh / "sources/en.unigram.tsv"))["counts"]["pages"] == 106
+
+
+# ---------------------------------------------------------------- sources and merging
+
+@pytest.mark.parametrize("entry, tidied", [
+    (" a \t b ", "a b"), ("a\u3000b", "a b"), ("", None), ("—!", None), ("$5", "$5"), ("x" * 256, "x" * 256),
+    ("x" * 257, None), ("☃", None), ("猫", "猫"),
+])
+def test_what_can_be_an_entry(entry, tidied):
+    assert sources.tidy(entry) == tidied
+
+
+def write(sh, name, *rows):
+    (sh / "sources").mkdir(exist_ok=True)
+    (sh / "sources" / name).write_text("".join("\t".join(map(str, row)) + "\n" for row in rows), "utf-8")
+
+
+def merge(sh, options=""):
+    return sh.ok(f"mc2 build-metadata merge sources -o metadata -q {options}")
+
+
+def test_sources_merge_in_order_up_to_their_caps(sh):
+    write(sh, "fr.wordnet.tsv", ("chat noir", 0), ("chien", 0))
+    write(sh, "fr.unigram.tsv", *((f"mot{n:02}", 100 - n) for n in range(28)), ("chien", 500), ("7", 400))
+    write(sh, "fr.bigram.tsv", ("un mot", 2.5, 9), ("chat noir", 9.25, 5), ("le mot", 2.5, 9), ("mot rare", 3, 7))
+    write(sh, "fr.title.tsv", ("Paris", 10), ("Lyon", 30), ("mot00", 50), ("Nice", 10))
+    merge(sh)
+    assert tsv(sh, "metadata/fr.tsv")[100:] == [
+        ["chat noir", "wordnet", "0"], ["chien", "wordnet", "0"],
+        # 10 % of 30 words: 3, filled past `chien` and `7`, which are there already
+        ["mot00", "unigram", "100"], ["mot01", "unigram", "99"], ["mot02", "unigram", "98"],
+        # 40 % of 3 unigrams: 1; `chat noir` is there already
+        ["mot rare", "bigram", "3.000000"],
+        # 76 % of 4 titles: 3
+        ["Lyon", "title", "30"], ["Nice", "title", "10"], ["Paris", "title", "10"]]
+    assert tsv(sh, "metadata/fr.tsv")[:100] == [[str(n), "number", "0"] for n in range(100)]
+
+
+def test_shares_are_exact_decimals(sh):
+    write(sh, "fr.title.tsv", *((f"t{n:03}", 1) for n in range(100)))
+    merge(sh, "--title-share 0.29")                 # 0.29 * 100 is 28.999999999999996 in binary
+    assert len(entries(sh, "fr")) == 100 + 29
+    merge(sh, "--title-share 0.29 --title-max 12")
+    assert len(entries(sh, "fr")) == 100 + 12
+
+
+def test_bigrams_sort_by_pmi_then_count_then_code_points(sh):
+    write(sh, "fr.unigram.tsv", *((f"m{n:03}", 1) for n in range(100)))
+    write(sh, "fr.bigram.tsv", ("b b", 1, 5), ("a a", 1, 5), ("c c", 1, 6), ("d d", 2, 5), ("e e", 0.5, 99))
+    merge(sh)
+    assert entries(sh, "fr")[-4:] == ["d d", "c c", "a a", "b b"]
+    merge(sh, "--min-pmi 1.5")
+    assert entries(sh, "fr")[-1:] == ["d d"]
+
+
+def test_a_group_is_its_codes_in_mapping_order_first_occurrence_first(sh):
+    write(sh, "zh.wordnet.tsv", ("猫", 0), ("狗", 0))
+    write(sh, "zh_classical.title.tsv", ("狗", 9), ("馬", 5))
+    write(sh, "gan.wordnet.tsv", ("馬", 0), ("牛", 0))
+    merge(sh, "--title-share 1")
+    assert tsv(sh, "metadata/zh.tsv")[99:] == [["99", "number", "0"], ["猫", "wordnet", "0"], ["狗", "wordnet", "0"],
+                                               ["馬", "title", "5"], ["牛", "wordnet", "0"]]
+
+
+def test_wikipedias_without_a_label_make_up_other(sh):
+    write(sh, "zu.wordnet.tsv", ("ikati", 0))
+    write(sh, "chr.title.tsv", ("ᏪᏌ", 2), ("ᎩᏟ", 1))
+    merge(sh, "--title-share 1")
+    assert entries(sh, "other")[100:] == ["ᏪᏌ", "ᎩᏟ", "ikati"]
+
+
+def test_an_imported_list_keeps_its_ids_and_replaces_its_own_code(sh):
+    listed = ["b", "a", "b", "  spaced ", "!", "x" * 300, "nel\x85line", "7"]
+    (sh / "en.json").write_text(json.dumps(listed), "utf-8")
+    sh.ok("mc2 build-metadata import en.json --lang en -o sources -q")
+    write(sh, "en.unigram.tsv", ("never", 9))
+    write(sh, "simple.wordnet.tsv", ("a", 0), ("plain", 0))
+    done = sh("mc2 build-metadata merge sources -o metadata")
+    assert "taken from a list, so not used: en.unigram.tsv" in done.stderr
+    assert tsv(sh, "metadata/en.tsv") == [[entry, "list", "0"] for entry in listed] + [["plain", "wordnet", "0"]]
+    assert Release(sh / "metadata").entries("en") == [*listed, "plain"]
+
+
+@pytest.mark.parametrize("content, message", [
+    ('["a","",\n"b"]', "entry 1 is empty or holds a TAB"), ('["a\\tb"]', "entry 0 is empty or holds a TAB"),
+    ('["a",7]', "entry 1 is not a string"), ('{"a":1}', "not a JSON array"), ('["a"', "not JSON"), ('["\\ud800"]', "not JSON"),
+])
+def test_lists_that_cannot_keep_their_ids_are_refused(sh, content, message):
+    (sh / "list.json").write_text(content)
+    done = sh("mc2 build-metadata import list.json --lang en -o sources")
+    assert done.status == 3 and message in done.stderr and not (sh / "sources").exists()
+    assert sh("mc2 build-metadata import list.json --lang klingon -o sources").status == 2
+
+
+def test_a_release_holds_every_language_and_names_those_without_sources(sh):
+    write(sh, "en.wordnet.tsv", ("cat", 0))
+    done = sh("mc2 build-metadata merge sources -o metadata")
+    assert "numbers only, for want of sources: af als" in done.stderr
+    assert "numbers only, for want of sources: af als" in sh.ok("mc2 inspect metadata")
+    release = Release(sh / "metadata")
+    assert len(release.langs) == 176 and release.langs[-1] == "other"
+    assert release.manifest["languages"]["en"] == {"entries": 101, "wiki_codes": ["en", "simple"],
+                                                   "sources": {"number": 100, "wordnet": 1}, "cannot_match": 0}
+
+
+def test_the_same_sources_give_the_same_bytes_wherever_they_are(sh):
+    write(sh, "en.wordnet.tsv", ("cat", 0))
+    sh.ok("mc2 build-metadata merge sources -o one -q; mv sources elsewhere; mc2 build-metadata merge elsewhere -o two -q")
+    assert Release(sh / "one").fingerprint == Release(sh / "two").fingerprint
+    for path in (sh / "one").glob("[!m]*"):
+        assert path.read_bytes() == (sh / "two" / path.name).read_bytes()
+    sh.ok("mc2 build-metadata merge elsewhere -o three -q --title-max 5")
+    assert Release(sh / "three").fingerprint != Release(sh / "one").fingerprint
+
+
+def test_a_source_that_no_group_takes_is_refused(sh):
+    write(sh, "tlh.wordnet.tsv", ("qaStaH", 0))
+    done = sh("mc2 build-metadata merge sources -o metadata")
+    assert done.status == 3 and "'tlh' is no Wikipedia of the mapping lid176" in done.stderr
+
+
+def test_a_source_of_the_wrong_form_is_refused(sh):
+    write(sh, "fr.bigram.tsv", ("un mot", 2.5, 9), ("le mot", 2.5))
+    done = sh("mc2 build-metadata merge sources -o metadata")
+    assert (done.status, done.stderr) == (3, "mc2 build-metadata merge: sources/fr.bigram.tsv:2: not of the form "
+                                             "entry <TAB> PMI <TAB> count.\n")
+    assert not (sh / "metadata").exists()
+
+
+def test_files_are_added_to_sources_but_not_to_a_foreign_directory(sh):
+    (sh / "wn.tab").write_text(TAB, "utf-8")
+    write(sh, "en.wordnet.tsv", ("cat", 0))
+    sh.ok("mc2 build-metadata wordnet wn.tab -o sources -q")
+    assert {path.name for path in (sh / "sources").glob("*.tsv")} == {"en.wordnet.tsv", "fr.wordnet.tsv"}
+    assert sh("mc2 build-metadata wordnet wn.tab -o .").status == 2
+    assert sh("mc2 build-metadata merge sources -o sources").status == 2
+
+
+# ---------------------------------------------------------------- addresses
+
+def test_addresses_of_dumps_and_pageviews(sh):
+    assert urls.dump("be_tarask") == \
+        "https://dumps.wikimedia.org/be_x_oldwiki/latest/be_x_oldwiki-latest-pages-articles-multistream.xml.bz2"
+    lines = sh.ok("mc2 build-metadata urls --wiki fr --date 20250302 --days 2").splitlines()
+    assert lines[0] == "https://dumps.wikimedia.org/frwiki/20250302/frwiki-20250302-pages-articles-multistream.xml.bz2"
+    assert lines[1] == "https://dumps.wikimedia.org/other/pageviews/2025/2025-03/pageviews-20250301-000000.gz"
+    assert lines[-1] == "https://dumps.wikimedia.org/other/pageviews/2025/2025-03/pageviews-20250302-230000.gz"
+    assert len(lines) == 1 + 48
+    assert len(sh.ok("mc2 build-metadata urls --wiki all --days 0").splitlines()) == 330
+    assert sh("mc2 build-metadata urls --wiki fr --date yesterday").status == 2
