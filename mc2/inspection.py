@@ -56,6 +56,12 @@ def _metadata(opened):
     yield from align(rows)
     if more := largest[LANGUAGES_SHOWN:]:
         yield f"and {len(more):,} more: {' '.join(more)}"
+    histogram = Counter()
+    for row in languages.values():
+        histogram.update({int(start): count for start, count in row["bigram_counts"].items()})
+    if histogram:
+        shown = ", ".join(f"{count:,} at least {start:,}" for start, count in sorted(histogram.items()))
+        yield f"bigrams by how often they were seen: {shown}"
     if bare := [lang for lang in languages if lang not in sourced]:
         yield f"numbers only, for want of sources: {' '.join(bare)}"
     for lang in largest[:LANGUAGES_SHOWN]:
@@ -96,7 +102,7 @@ def _source(path):
 # ---------------------------------------------------------------- counts, thresholds
 
 def _counts(path, metadata):
-    counts, fingerprint = counting.load(path)
+    counts, fingerprint = counting.load(path, samples=False)
     opened = _release(metadata, manifests.read(path), counts.metadata)
     langs = sorted((lang for lang in counts.pairs if counts.pairs[lang]), key=lambda lang: -counts.pairs[lang])
     yield (f"counts {fingerprint[:12]} of metadata {counts.metadata[:12]}: {sum(counts.pairs.values()):,} pairs, "

@@ -82,7 +82,7 @@ class Identifier(pipeline.Stage):
 
     name = "lid"
 
-    def __init__(self, model, mapping, steps=STEPS, min_prob=0.0, no_evidence="keep"):
+    def __init__(self, model, mapping, steps=STEPS, min_prob=0.0, no_evidence="keep", engine="fasttext"):
         """model: path. mapping: languages.Languages. Texts less probable than min_prob go to `other`;
         so do those without any n-gram known to the model when no_evidence is "other"."""
         self.model_path = model
@@ -91,7 +91,7 @@ class Identifier(pipeline.Stage):
         self.min_prob = min_prob
         self.no_evidence = no_evidence
         self.model = None
-        self.options = {"engine": "fasttext", "model": [os.path.basename(model), os.path.getsize(model)],
+        self.options = {"engine": engine, "model": [os.path.basename(model), os.path.getsize(model)],
                         "clean": list(self.steps), "min_prob": min_prob, "no_evidence": no_evidence,
                         "languages": manifests.fingerprint(sorted(self.lang_of.items()))}
         self._open()

@@ -73,9 +73,14 @@ class Matcher:
     @classmethod
     def load(cls, metadata_dir, lang, engine="pyahocorasick"):
         """The matcher of one language of a metadata release."""
+        return cls.of(Release(metadata_dir), lang, engine)
+
+    @classmethod
+    def of(cls, release, lang, engine):
+        """The matcher of one language of an open release."""
         if engine != "pyahocorasick":
-            raise ValueError(f"no such engine: {engine}")
-        return cls(Release(metadata_dir).entries(lang))
+            raise ValueError(f"no such engine: {engine!r}")
+        return cls(release.entries(lang))
 
     def match(self, texts):
         """(offsets int64 (n+1,), ids uint32): the entries in each of n texts, ascending and unique per text."""
@@ -97,8 +102,9 @@ class Matcher:
 class Metadata:
     """The matchers of a metadata release, each opened when its language first comes."""
 
-    def __init__(self, path):
+    def __init__(self, path, engine="pyahocorasick"):
         self.release = Release(path)
+        self.engine = engine
         self.matchers = {}
 
     @property
@@ -111,11 +117,11 @@ class Metadata:
 
     def __getitem__(self, lang):
         if lang not in self.matchers:
-            self.matchers[lang] = Matcher(self.release.entries(lang))
+            self.matchers[lang] = Matcher.of(self.release, lang, self.engine)
         return self.matchers[lang]
 
     def __getstate__(self):             # to a worker go the paths; it opens what it needs
-        return {"release": self.release, "matchers": {}}
+        return {**self.__dict__, "matchers": {}}
 
 
 class Annotator(pipeline.Stage):
@@ -126,7 +132,7 @@ class Annotator(pipeline.Stage):
 
     def __init__(self, metadata):
         self.metadata = metadata
-        self.options = {"engine": "pyahocorasick"}
+        self.options = {"engine": metadata.engine}
         self.lineage = {"metadata": metadata.fingerprint}
         self.paths = {"metadata": metadata.release.path}
 

@@ -16,7 +16,7 @@ class Sampler(pipeline.Stage):
 
     def __init__(self, counts_path, thresholds_path, seed=0, one_per_image=False):
         """one_per_image: of the adjacent lines of one id, only one that matched is drawn for."""
-        counts, fingerprint = counting.load(counts_path)
+        counts, fingerprint = counting.load(counts_path, samples=False)
         content = thresholds.load(thresholds_path, counts_path, fingerprint)
         missing = counts.entry_counts.keys() - content["languages"].keys()
         if missing:
@@ -80,7 +80,7 @@ class Sampler(pipeline.Stage):
 
     def __setstate__(self, state):
         self.__dict__.update(state)
-        self.entry_counts = counting.load(self.counts_path)[0].entry_counts
+        self.entry_counts = counting.load(self.counts_path, samples=False, check=False)[0].entry_counts
 
     def summary(self, tally):
         text = f"{tally['out']:,} kept, of {tally['matched']:,} {'candidates' if self.one_per_image else 'matched'}"

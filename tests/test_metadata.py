@@ -270,7 +270,8 @@ def test_a_release_holds_every_language_and_names_those_without_sources(sh):
     release = Release(sh / "metadata")
     assert len(release.langs) == 176 and release.langs[-1] == "other"
     assert release.manifest["languages"]["en"] == {"entries": 101, "wiki_codes": ["en", "simple"],
-                                                   "sources": {"number": 100, "wordnet": 1}, "cannot_match": 0}
+                                                   "sources": {"number": 100, "wordnet": 1}, "cannot_match": 0,
+                                                   "bigram_counts": {}}
 
 
 def test_the_same_sources_give_the_same_bytes_wherever_they_are(sh):

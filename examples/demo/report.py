@@ -12,8 +12,8 @@ from mc2.tables import align
 
 
 def main(out):
-    before, _ = counting.load(f"{out}/counts")
-    after, _ = counting.load(f"{out}/counts-after")
+    before, _ = counting.load(f"{out}/counts", samples=False)
+    after, _ = counting.load(f"{out}/counts-after", samples=False)
     rows_of = thresholds.load(f"{out}/thresholds.json")["languages"]
     metadata = Release(f"{out}/metadata")
     langs = [lang for lang in sorted(before.matched, key=lambda lang: -before.matched[lang]) if before.matched[lang]]

@@ -26,8 +26,10 @@ def _cleaning_options(function):
               help="Texts whose label is less probable than P go to `other`.")
 @click.option("--no-evidence", type=click.Choice(["keep", "other"]), default="keep", show_default=True,
               help="Texts with no n-gram known to the model: keep the model's constant answer, or `other`.")
+@click.option("--engine", type=click.Choice(["fasttext"]), default="fasttext", show_default=True,
+              help="What runs the model; the result is the same.")
 @_cleaning_options
-def lid(run, metadata, scheme, model, min_prob, no_evidence, **cleaning):
+def lid(run, metadata, scheme, model, min_prob, no_evidence, engine, **cleaning):
     """Identify the language of every text: adds lid, lid_prob and lang.
 
     \b
@@ -40,4 +42,4 @@ def lid(run, metadata, scheme, model, min_prob, no_evidence, **cleaning):
     from mc2.metadata.release import Release
     mapping = Release(metadata).languages if metadata else languages.of_scheme(scheme)
     steps = [step for step in room.STEPS if cleaning[f"clean_{step}"]]
-    run(room.Identifier(model or room.default_model(), mapping, steps, min_prob, no_evidence))
+    run(room.Identifier(model or room.default_model(), mapping, steps, min_prob, no_evidence, engine))

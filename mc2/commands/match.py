@@ -7,7 +7,9 @@ from mc2 import options
 @click.command()
 @options.reads_pairs
 @options.metadata
-def match(run, metadata):
+@click.option("--engine", type=click.Choice(["pyahocorasick"]), default="pyahocorasick", show_default=True,
+              help="What does the matching; the result is the same.")
+def match(run, metadata, engine):
     """Add matched_entry_ids to every pair.
 
     \b
@@ -16,4 +18,4 @@ def match(run, metadata):
     mc2 match lid/*.jsonl.zst -m metadata -O matched -j 0
     """
     from mc2 import matching
-    run(matching.Annotator(matching.Metadata(metadata)))
+    run(matching.Annotator(matching.Metadata(metadata, engine)))

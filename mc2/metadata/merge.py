@@ -9,13 +9,25 @@ import os
 from collections import Counter
 from dataclasses import asdict, dataclass
 from decimal import Decimal
+from typing import NamedTuple
 
 from mc2 import files, manifests
 from mc2.errors import BadData
 from mc2.matching import can_match
 from mc2.metadata import release, sources
 
-NUMBERS = [(str(number), "number", "0") for number in range(100)]
+
+class Row(NamedTuple):
+    """One entry of a language."""
+
+    entry: str
+    source: str
+    score: str = "0"
+    count: int = None               # of a bigram
+
+
+NUMBERS = [Row(str(number), "number") for number in range(100)]
+BIGRAM_COUNTS = (1, 5, 10, 100, 1000, 10_000)       # where the bins of the histogram begin
 
 
 @dataclass
@@ -29,7 +41,7 @@ class Caps:
     bigram_max: int = 100_646
     title_share: Decimal = Decimal("0.76")
     title_max: int = 61_235
-    min_pmi: Decimal = None         # least PMI of a bigram; the published code asks for 30, which no dump reaches
+    min_pmi: float = None           # least PMI of a bigram; the published code asks for 30, which no dump reaches
 
     def of(self, kind, rows):
         """The cap of a source of this kind, of which (or of whose unigrams) there are so many rows."""
@@ -52,8 +64,9 @@ def merge(directory, output, mapping, scheme, caps, seconds=lambda: None):
         for lang, codes in mapping.groups.items():
             rows = _language(lang, codes, found, caps, replaced)
             _write_tsv(os.path.join(target, f"{lang}.tsv"), rows)
-            rows_of[lang] = {"entries": len(rows), "wiki_codes": codes, "sources": Counter(row[1] for row in rows),
-                             "cannot_match": sum(not can_match(row[0]) for row in rows)}
+            rows_of[lang] = {"entries": len(rows), "wiki_codes": codes, "sources": Counter(row.source for row in rows),
+                             "cannot_match": sum(not can_match(row.entry) for row in rows),
+                             "bigram_counts": _histogram([row.count for row in rows if row.count is not None])}
         files.write_bytes(os.path.join(target, "languages.csv"), mapping.to_csv())
         manifest = {
             **manifests.describe_run(release.KIND, found.values(), options,
@@ -80,41 +93,41 @@ def _refuse_unknown(found, mapping, scheme):
 
 
 def _language(lang, codes, found, caps, replaced):
-    """The rows (entry, source, score) of a language."""
+    """The rows of a language."""
     if (lang, "list") not in found:
         return _first_occurrences([row for code in codes for row in _code(code, found, caps, NUMBERS)] or NUMBERS)
-    rows = [(entry, "list", "0") for entry, *_ in sources.read(found[lang, "list"], "list")]
+    rows = [Row(entry, "list") for entry, *_ in sources.read(found[lang, "list"], "list")]
     replaced += [path for (code, kind), path in found.items() if code == lang and kind != "list"]
     others = [row for code in codes if code != lang for row in _code(code, found, caps, [])]
-    listed = {row[0] for row in rows}               # a list may name an entry twice; each keeps its id
-    return rows + [row for row in _first_occurrences(others) if row[0] not in listed]
+    listed = {row.entry for row in rows}            # a list may name an entry twice; each keeps its id
+    return rows + [row for row in _first_occurrences(others) if row.entry not in listed]
 
 
 def _code(code, found, caps, numbers):
     """The rows of one Wikipedia code."""
-    rows, present = list(numbers), {row[0] for row in numbers}
+    rows, present = list(numbers), {row.entry for row in numbers}
 
-    def fill(kind, candidates, cap=None):
+    def fill(candidates, cap=math.inf):
         before = len(rows)
-        for entry, score in candidates:
-            if cap is not None and len(rows) - before >= cap:
+        for row in candidates:
+            if len(rows) - before >= cap:
                 break
-            if entry not in present:
-                present.add(entry)
-                rows.append((entry, kind, score))
+            if row.entry not in present:
+                present.add(row.entry)
+                rows.append(row)
         return len(rows) - before
 
     def read(kind):
         return sources.read(found[code, kind], kind) if (code, kind) in found else []
 
-    fill("wordnet", ((entry, "0") for entry, _ in read("wordnet")))
+    fill(Row(entry, "wordnet") for entry, _ in read("wordnet"))
     unigrams = sorted(read("unigram"), key=_by_score)
-    kept = fill("unigram", unigrams, caps.of("unigram", len(unigrams)))
+    kept = fill((Row(word, "unigram", str(count)) for word, count in unigrams), caps.of("unigram", len(unigrams)))
     bigrams = [row for row in read("bigram") if caps.min_pmi is None or row[1] >= caps.min_pmi]
     bigrams.sort(key=lambda row: (-row[1], -row[2], row[0]))
-    fill("bigram", ((entry, f"{pmi:.6f}") for entry, pmi, _ in bigrams), caps.of("bigram", kept))
+    fill((Row(words, "bigram", f"{pmi:.6f}", count) for words, pmi, count in bigrams), caps.of("bigram", kept))
     titles = sorted(read("title"), key=_by_score)
-    fill("title", titles, caps.of("title", len(titles)))
+    fill((Row(title, "title", str(views)) for title, views in titles), caps.of("title", len(titles)))
     return rows
 
 
@@ -125,10 +138,16 @@ def _by_score(row):
 def _first_occurrences(rows):
     first = {}
     for row in rows:
-        first.setdefault(row[0], row)
+        first.setdefault(row.entry, row)
     return list(first.values())
+
+
+def _histogram(counts):
+    """{least count of the bin: bigrams in it}, empty bins left out."""
+    bins = Counter(max(start for start in BIGRAM_COUNTS if start <= count) for count in counts)
+    return {str(start): bins[start] for start in BIGRAM_COUNTS if bins[start]}
 
 
 def _write_tsv(path, rows):
     with open(path, "wb") as stream:
-        stream.writelines(f"{entry}\t{source}\t{score}\n".encode() for entry, source, score in rows)
+        stream.writelines(f"{row.entry}\t{row.source}\t{row.score}\n".encode() for row in rows)
