@@ -53,14 +53,16 @@ def cli():
 
 
 def main(args=None):
-    """Run mc2 and exit: 0 ok, 1 unexpected, 2 usage, 3 bad data, 130 Ctrl-C, 141 closed pipe."""
-    signal.signal(signal.SIGTERM, _terminate)       # so that temporary files and workers go
+    """Run mc2 and exit: 0 ok, 1 unexpected, 2 usage, 3 bad data, 130 Ctrl-C, 141 closed pipe, 143 SIGTERM."""
+    _open_missing_streams()
+    sys.stdout.reconfigure(errors="backslashreplace")       # for terminals that are not UTF-8
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) != signal.SIG_IGN:      # nohup
+            signal.signal(number, _terminate)               # so that temporary files and workers go
     status = run(sys.argv[1:] if args is None else args)
     try:
         sys.stdout.flush()
-    except BrokenPipeError:
-        status = 141
-    if status == 141:
+    except OSError:                                         # again: run has said it
         _discard_stdout()
     sys.exit(status)
 
@@ -70,12 +72,12 @@ def run(args):
     if "_MC2_COMPLETE" in os.environ:
         from click.shell_completion import shell_complete
         return shell_complete(cli, {}, "mc2", "_MC2_COMPLETE", os.environ["_MC2_COMPLETE"])
-    verbose = bool({"-v", "--verbose"} & set(args))
     meta = {}
     try:
         with cli.make_context("mc2", list(args)) as ctx:
             meta = ctx.meta
             cli.invoke(ctx)
+        sys.stdout.flush()
         return 0
     except click.exceptions.Exit as error:
         return error.exit_code
@@ -85,14 +87,20 @@ def run(args):
             return error.exit_code
         path = error.ctx.command_path if error.ctx else meta.get("mc2.command", "mc2")
         message = error.format_message()
-        print(f"{path}: {message[0].lower() + message[1:]} See '{path} -h'.", file=sys.stderr)
+        if message.split()[0].isalpha():            # "Missing ...", but not the name of a file
+            message = message[0].lower() + message[1:]
+        print(f"{path}: {message} See '{path} -h'.", file=sys.stderr)
         return error.exit_code
     except (KeyboardInterrupt, click.Abort):
         _say(meta, "interrupted.")
         return 130
     except BrokenPipeError:
         return 141
+    except SystemExit as end:                       # _terminate
+        _say(meta, "terminated.")
+        return end.code
     except Exception as error:
+        verbose = meta.get("mc2.verbose", False)
         if verbose:
             import traceback
             traceback.print_exc()
@@ -107,9 +115,9 @@ def _say(meta, message):
 def _explain(error, verbose):
     if isinstance(error, Mc2Error):
         return str(error)
-    if isinstance(error, OSError) and error.strerror:
+    if isinstance(error, OSError) and (error.strerror or error.filename):
         place = f"{error.filename}: " if error.filename else ""
-        return f"{place}{error.strerror}."
+        return f"{place}{error.strerror or error}."
     if isinstance(error, MemoryError):
         return "out of memory."
     hint = "" if verbose else " (-v shows where)"
@@ -118,6 +126,16 @@ def _explain(error, verbose):
 
 def _terminate(signal_number, frame):
     sys.exit(128 + signal_number)
+
+
+def _open_missing_streams():
+    """In place of a stream that the caller closed (`2>&-`), so that no file gets its number. stdin and stdout
+    are opened the wrong way round: to use them is an error."""
+    for name, flags, mode in [("stdin", os.O_WRONLY, "r"), ("stdout", os.O_RDONLY, "w"), ("stderr", os.O_WRONLY, "w")]:
+        if getattr(sys, name) is None:
+            descriptor = os.open(os.devnull, flags)
+            os.set_inheritable(descriptor, True)
+            setattr(sys, name, open(descriptor, mode))
 
 
 def _discard_stdout():

@@ -21,13 +21,20 @@ from mc2.errors import BadData, BadUsage, Mc2Error
 
 BLOCK = 1 << 20                 # bytes: the unit of reading, and of work for --jobs
 STDIN = "<stdin>"
+STDOUT = "<stdout>"
+LONGEST_WINDOW = 1 << 31        # bytes: what `zstd --long=31` needs
 
 _unfinished = set()             # temporary files and directories that this process is writing
 
 
 def name_of(path):
-    """How an input is called in messages."""
-    return STDIN if path == "-" else os.fspath(path)
+    """How an input is called in messages and manifests: text in any case, whatever bytes the name has."""
+    return STDIN if path == "-" else printable(os.fspath(path))
+
+
+def printable(text):
+    """Text with the bytes of file names that are not UTF-8 (in Python: lone surrogates) spelled out."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 # ---------------------------------------------------------------- reading
@@ -120,7 +127,8 @@ class _ZstdReader(io.RawIOBase):
         parts = []
         while chunk:
             if self.frame is None:
-                self.frame = zstandard.ZstdDecompressor().decompressobj(write_size=BLOCK)
+                self.frame = zstandard.ZstdDecompressor(max_window_size=LONGEST_WINDOW) \
+                    .decompressobj(write_size=BLOCK)
             parts.append(self.frame.decompress(chunk))
             chunk = b""
             if self.frame.eof:
@@ -164,28 +172,66 @@ def read_lines(path):
 def open_write(path):
     """Open an output (a path, or `-` for stdout) for writing bytes, compressed by its suffix.
 
-    A regular file appears, whole, when the block ends without an exception. Pipes and devices are
-    written directly. Raises BadUsage rather than send compressed bytes to a terminal.
+    A regular file appears, whole, when the block ends without an exception; a manifest of the file that
+    it replaces goes. Pipes and devices are written directly. Raises BadUsage for what cannot be written,
+    also rather than send compressed bytes to a terminal.
     """
     path = os.fspath(path)
+    _refuse(path)
     if path == "-":
-        yield sys.stdout.buffer
-        sys.stdout.buffer.flush()
-    elif _is_special(path):
-        with open(path, "wb") as raw, _compressed(raw, path) as stream:
+        yield _Output(STDOUT, sys.stdout.fileno(), closefd=False)
+    elif is_special(path):
+        descriptor = os.open(path, os.O_WRONLY | os.O_TRUNC)
+        with _Output(path, descriptor) as raw, _compressed(raw, path) as stream:
             yield stream
     else:
         path = os.path.realpath(path)           # a link stays a link; its target is replaced
         os.makedirs(os.path.dirname(path), exist_ok=True)
         temporary = temporary_name(path)
         descriptor = _claim(temporary, path, os.O_RDWR | os.O_CREAT)
-        with open(descriptor, "wb") as raw, _discarded_on_error(temporary):
-            raw.truncate(0)
+        with io.BufferedWriter(_Output(path, descriptor), BLOCK) as raw, _discarded_on_error(temporary):
+            os.truncate(descriptor, 0)
             with _compressed(raw, path) as stream:
                 yield stream
             raw.flush()
-            os.fsync(raw.fileno())
+            with _named(path):
+                os.fsync(descriptor)
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(manifest_name(path))  # it must not speak for the new file
             os.replace(temporary, path)         # still locked: nobody else can take the name before
+
+
+class _Output(io.FileIO):
+    """A file opened for writing, without a buffer. An error while writing names it."""
+
+    def __init__(self, path, descriptor, closefd=True):
+        super().__init__(descriptor, "wb", closefd)
+        self.path = path
+
+    def write(self, data):
+        rest = memoryview(data)
+        with _named(self.path):
+            while rest:
+                rest = rest[super().write(rest):]
+        return len(data)
+
+
+@contextlib.contextmanager
+def _named(path):
+    """Give an OSError of the block that names no file this name."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None:
+            error.filename = path
+        raise
+
+
+def _refuse(path):
+    if os.path.isdir(path):
+        raise BadUsage(f"{path}: is a directory. Name a file.")
+    if path.endswith((".parquet", ".bz2")):
+        raise BadUsage(f"{path}: this format is not written. Name a .jsonl, .jsonl.gz or .jsonl.zst.")
 
 
 @contextlib.contextmanager
@@ -214,14 +260,19 @@ def discard_unfinished():
         _discard(temporary)
 
 
+def manifest_name(path):
+    """Where the manifest of the file `path` is."""
+    return f"{path}.manifest.json"
+
+
 def temporary_name(path):
     directory, name = os.path.split(path)
     return os.path.join(directory, f".{name}.tmp")
 
 
-def _is_special(path):
+def is_special(path):
     try:
-        return not stat.S_ISREG(os.stat(path).st_mode)
+        return path.startswith("/dev/fd/") or not stat.S_ISREG(os.stat(path).st_mode)
     except FileNotFoundError:
         return False
 
@@ -262,7 +313,7 @@ def open_directory(path):
     os.makedirs(temporary, exist_ok=True)
     lock = _claim(temporary, path, os.O_RDONLY)
     try:
-        with _discarded_on_error(temporary):
+        with _discarded_on_error(temporary), _named(path):
             _empty(temporary)
             yield temporary
             for name in os.listdir(temporary):

@@ -16,11 +16,15 @@ from mc2 import __version__, files
 from mc2.errors import BadData, BadUsage
 
 
-def describe_run(kind, inputs, options, counts=None, seconds=None, **more):
-    """The manifest of an output of this kind, made by the command that is running."""
-    return {"mc2": __version__, "kind": kind, "command": shlex.join(["mc2", *sys.argv[1:]]), "options": options,
-            "inputs": [describe_file(path) for path in inputs], "counts": dict(counts or {}),
-            "seconds": None if seconds is None else round(seconds, 3), **more}
+def describe_run(kind, inputs, options, counts=None, seconds=None, paths=None, **more):
+    """The manifest of an output of this kind, made by the command that is running.
+
+    paths: where other artefacts were, for `mc2 inspect`.
+    """
+    return {"mc2": __version__, "kind": kind, "command": files.printable(shlex.join(["mc2", *sys.argv[1:]])),
+            "options": options, "inputs": [describe_file(path) for path in inputs], "counts": dict(counts or {}),
+            "seconds": None if seconds is None else round(seconds, 3),
+            "paths": {what: files.name_of(path) for what, path in (paths or {}).items()}, **more}
 
 
 def describe_file(path):
@@ -37,7 +41,7 @@ def describe_file(path):
 
 def beside(path):
     """Where the manifest of this output is."""
-    return os.path.join(path, "manifest.json") if os.path.isdir(path) else f"{os.path.realpath(path)}.manifest.json"
+    return os.path.join(path, "manifest.json") if os.path.isdir(path) else files.manifest_name(os.path.realpath(path))
 
 
 def write(path, manifest):
@@ -51,13 +55,13 @@ def write_for_file(path, manifest):
 
 
 def read(path):
-    """The manifest of an output, or None where there is none or it is of an earlier file of that name."""
+    """The manifest of an output, or None where mc2 wrote none or it is of an earlier file of that name."""
     try:
         with open(beside(path), "rb") as stream:
             manifest = orjson.loads(stream.read())
     except (OSError, orjson.JSONDecodeError):
         return None
-    if not isinstance(manifest, dict):
+    if not isinstance(manifest, dict) or "mc2" not in manifest:
         return None
     if "output" in manifest and manifest["output"].get("bytes") != os.stat(path).st_size:
         return None

@@ -4,6 +4,8 @@ import os
 
 import click
 
+from mc2.errors import BadUsage
+
 SCHEMES = ["lid176", "nllb", "openlid", "glotlid"]
 
 
@@ -14,6 +16,10 @@ class Group(click.Group):
         name, command, rest = super().resolve_command(ctx, args)
         ctx.meta["mc2.command"] = f"{ctx.command_path} {name}"
         return name, command, rest
+
+
+def _verbose(ctx, param, value):
+    ctx.meta["mc2.verbose"] = value
 
 
 def _jobs(ctx, param, value):
@@ -35,7 +41,9 @@ def _shard(ctx, param, value):
 
 
 def _inputs(ctx, param, values):
-    """Expand @list.txt, and look that every input is there before any work begins."""
+    """Expand @list.txt, and look that every input is there before any work begins. None where none is named."""
+    if not values:
+        return None
     paths = []
     for value in values:
         if value.startswith("@"):
@@ -58,18 +66,22 @@ def _listed(path):
         raise click.BadParameter(f"{path}: cannot read the list ({error}).") from None
 
 
+def _output(ctx, param, value):
+    return "-" if value in ("/dev/stdout", "/dev/fd/1") else value      # opened anew it could be written over
+
+
 def pair_inputs(ctx, inputs, shard, allow_directories=False):
-    """The inputs of a command that reads pairs: stdin by default; help when that is a terminal."""
-    if not inputs:
+    """The inputs of a command that reads pairs: stdin by default (None); help when that is a terminal."""
+    if inputs is None:
         if click.get_binary_stream("stdin").isatty():
             click.echo(ctx.get_help(), err=True)
             ctx.exit(2)
         inputs = ["-"]
     for path in inputs:
         if os.path.isdir(path) and not allow_directories:
-            raise click.UsageError(f"{path}: is a directory. Name the files in it, e.g. {path.rstrip('/')}/*.")
+            raise BadUsage(f"{path}: is a directory. Name the files in it, e.g. {path.rstrip('/')}/*.")
         if path.endswith(".parquet"):
-            raise click.UsageError(f"{path}: Parquet is not read. Convert it to JSON Lines.")
+            raise BadUsage(f"{path}: Parquet is not read. Convert it to JSON Lines.")
     if shard:
         index, total = shard
         inputs = inputs[index::total]
@@ -77,7 +89,8 @@ def pair_inputs(ctx, inputs, shard, allow_directories=False):
 
 
 inputs = click.argument("inputs", nargs=-1, callback=_inputs)
-output = click.option("-o", "--output", default="-", metavar="FILE", help="Output file. Default: stdout.")
+output = click.option("-o", "--output", default="-", metavar="FILE", callback=_output,
+                      help="Output file. Default: stdout.")
 output_dir = click.option("-O", "--output-dir", metavar="DIR",
                           help="One output shard per input shard, of the same name; finished ones are skipped.")
 jobs = click.option("-j", "--jobs", default=1, show_default=True, metavar="N", callback=_jobs, type=int,
@@ -90,7 +103,8 @@ on_error = click.option("--on-error", type=click.Choice(["stop", "skip"]), defau
                         help="At a line that is not a pair: stop, or skip and count it.")
 rejects = click.option("--rejects", metavar="FILE", help="Keep the skipped lines in FILE (implies --on-error skip).")
 quiet = click.option("-q", "--quiet", is_flag=True, help="No progress and no receipt on stderr.")
-verbose = click.option("-v", "--verbose", is_flag=True, expose_value=False, help="Show where an unexpected error arose.")
+verbose = click.option("-v", "--verbose", is_flag=True, expose_value=False, callback=_verbose,
+                       help="Show where an unexpected error arose.")
 seed = click.option("--seed", type=int, default=0, show_default=True,
                     help="The same seed keeps the same pairs in any order, sharding and number of jobs.")
 
@@ -105,8 +119,6 @@ thresholds = click.option("-t", "--thresholds", required=True, envvar="MC2_THRES
 def _check_places(ctx, output, output_dir, force):
     if output_dir is not None and ctx.get_parameter_source("output") is not click.core.ParameterSource.DEFAULT:
         raise click.UsageError("-o and -O exclude each other.")
-    if output.endswith(".parquet"):
-        raise click.UsageError(f"{output}: Parquet is not written. Name a .jsonl, .jsonl.gz or .jsonl.zst.")
 
 
 def reads_pairs(command=None, *, reduces=False):

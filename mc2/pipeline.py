@@ -6,14 +6,17 @@ manifests and the receipt are the same for all stages, and are here.
 """
 import collections
 import contextlib
+import itertools
 import multiprocessing
 import multiprocessing.connection
+import multiprocessing.resource_tracker
 import os
+import pickle
 import signal
 import sys
 import threading
 import time
-from concurrent import futures
+import traceback
 from dataclasses import dataclass
 
 from mc2 import files, manifests
@@ -67,12 +70,13 @@ class Run:
     rejects: str = None         # file for the bad lines
     quiet: bool = False
 
+    def __post_init__(self):
+        outputs = [self.output] if self.output_dir is None else self._plan_shards()
+        self.refuse_twice(outputs + [self.rejects] if self.rejects else outputs)
+
     def __call__(self, stage):
         """Run the stage from the inputs to the output or output directory, and print the receipt."""
-        if self.output_dir is None:
-            self._refuse_overwriting_an_input([self.output])
-        else:
-            self._plan_shards()
+        self.refuse_twice([self.output] if self.output_dir is None else [], also=stage.paths.values())
         for path in self.inputs:
             stage.check_input(path)
         if self.dry_run:
@@ -90,7 +94,6 @@ class Run:
         with files.open_write(self.output) as out:
             for product in self.products(stage, tally):
                 out.write(product)
-            _forget_manifest(self.output)
         seconds = time.monotonic() - started
         if self.output != "-" and os.path.isfile(self.output):
             manifests.write_for_file(self.output, _manifest(stage, self.inputs, tally, seconds))
@@ -109,17 +112,20 @@ class Run:
     # ------------------------------------------------------------ shard by shard
 
     def _plan_shards(self):
+        """The outputs in the output directory. Raises BadUsage when they cannot all be there."""
         names = [os.path.basename(path) for path in self.inputs]
         twice = [name for name, times in collections.Counter(names).items() if times > 1]
         if twice or "-" in self.inputs:
             what = f"two inputs are called {twice[0]}" if twice else "stdin has no name for its shard"
             raise BadUsage(f"--output-dir: {what}.")
+        if os.path.exists(self.output_dir) and not os.path.isdir(self.output_dir):
+            raise BadUsage(f"{self.output_dir}: is a file, and --output-dir is a directory. Name another output.")
         if os.path.isdir(self.output_dir):
             present = [name for name in os.listdir(self.output_dir) if not name.startswith(".")]
             if present and not any(name.endswith(".manifest.json") for name in present):
                 raise BadUsage(f"{self.output_dir}: this directory is not empty and holds no shards of mc2. "
                                f"Name another output.")
-        self._refuse_overwriting_an_input([os.path.join(self.output_dir, name) for name in names])
+        return [os.path.join(self.output_dir, name) for name in names]
 
     def _shards(self, stage):
         started = time.monotonic()
@@ -147,25 +153,32 @@ class Run:
         if manifest is None or "bytes" not in manifests.describe_file(path):
             return False
         expected = _manifest(stage, [path], {}, 0)
-        same = all(manifest.get(key) == expected[key] for key in ("mc2", "kind", "stage", "options", "inputs", "lineage"))
-        bad = any(reason.startswith("bad: ") for reason in manifest["counts"]) if same else False
+        same = all(manifest.get(key) == expected[key]
+                   for key in ("mc2", "kind", "stage", "options", "inputs", "lineage"))
+        bad = any(reason.startswith("bad: ") for reason in manifest.get("counts", {}))
         return same and not (bad and (self.rejects or not self.skip_bad))
 
     def _print_plan(self, stage):
         if self.output_dir is None:
             for path in self.inputs:
-                print(f"to do\t{files.name_of(path)}\t{self.output}")
+                print("to do", files.name_of(path), self.output, sep="\t")
         else:
             for shard in self._shard_pairs():
                 print("finished" if self._is_finished(stage, *shard) else "to do", *shard, sep="\t")
 
     # ------------------------------------------------------------ shared
 
-    def _refuse_overwriting_an_input(self, outputs):
-        inputs = {os.path.realpath(path) for path in self.inputs if os.path.isfile(path)}
+    def refuse_twice(self, outputs, also=()):
+        """Raise BadUsage for an output that is an input (or one of `also`), or another output, too."""
+        inputs = {os.path.realpath(path) for path in [*self.inputs, *also] 
+                  if os.path.isfile(path) or os.path.isdir(path)}
+        seen = set()
         for output in outputs:
-            if output != "-" and os.path.realpath(output) in inputs:
-                raise BadUsage(f"{output}: is an input too. Name another output.")
+            place = os.path.realpath(output) if output != "-" else output
+            if place in inputs or place in seen and not files.is_special(output):
+                raise BadUsage(f"{output}: is {'an input' if place in inputs else 'another output'} too. "
+                               f"Name another output.")
+            seen.add(place)
 
     def _rejects(self):
         return files.open_write(self.rejects) if self.rejects else contextlib.nullcontext(open(os.devnull, "wb"))
@@ -190,13 +203,6 @@ class Run:
 def _manifest(stage, inputs, tally, seconds):
     return manifests.describe_run("pairs", inputs, stage.options, tally, seconds,
                                   stage=stage.name, lineage=stage.lineage, paths=stage.paths)
-
-
-def _forget_manifest(output):
-    """Just before a new file takes the place of an old one: the old manifest must not speak for it."""
-    if output != "-":
-        with contextlib.suppress(OSError):
-            os.unlink(manifests.beside(output))
 
 
 def duration(seconds):
@@ -225,29 +231,33 @@ def read_blocks(paths, whole_images=False):
 
 def _whole_images(blocks):
     """Move the lines of the last image of each block to the next block, so that an image is never split."""
-    source, number, rest = None, 1, b""
+    source, number, held, held_id = None, 1, [], None       # held: what there is of the last image
     for source, _, data in blocks:
-        data = rest + data
-        cut = _start_of_last_image(data)
-        if cut:
-            yield Block(source, number, data[:cut])
-            number += data.count(b"\n", 0, cut)
-        rest = data[cut:]
-    if rest:
-        yield Block(source, number, rest)
+        cut, last_id = _last_image(data)
+        goes_on = not cut and (held_id is None or last_id in (None, held_id))
+        if not goes_on:
+            whole = b"".join([*held, data[:cut]])
+            yield Block(source, number, whole)
+            number += whole.count(b"\n")
+            held, data = [], data[cut:]
+        held.append(data)
+        held_id = last_id or (held_id if goes_on else None)
+    if held:
+        yield Block(source, number, b"".join(held))
 
 
-def _start_of_last_image(data):
-    """Offset of the first of the trailing lines that share an id. Lines that are no pairs go with the next."""
+def _last_image(data):
+    """(offset of the first of the trailing lines that share an id, this id); lines that are no pairs go with the
+    next. (0, None) where no line is a pair."""
     start, last_id = len(data), None
     while start:
         line_start = data.rfind(b"\n", 0, start - 1) + 1
         pair_id = _id_of(data[line_start:start])
         if pair_id is not None and last_id is not None and pair_id != last_id:
-            return start
+            return start, last_id
         last_id = last_id if pair_id is None else pair_id
         start = line_start
-    return 0
+    return 0, last_id
 
 
 def _id_of(line):
@@ -286,12 +296,14 @@ class _ShardWork(_Work):
                 out.write(product)
                 tally.update(counts)
                 rejects.append(bad)
-            _forget_manifest(output)
         manifests.write_for_file(output, _manifest(self.stage, [path], tally, time.monotonic() - started))
         return tally, b"".join(rejects)
 
 
 # ---------------------------------------------------------------- processes
+
+AHEAD = 8               # results per worker that may wait for an earlier one
+
 
 def map_in_order(work, items, jobs):
     """Yield work(item) for every item, in order; in `jobs` processes when that is not 1 (0 = all cores)."""
@@ -299,35 +311,117 @@ def map_in_order(work, items, jobs):
     if jobs == 1:
         yield from map(work, items)
         return
-    pool = futures.ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), _start_worker, (work,))
-    pending = collections.deque()
+    workers = []
     try:
-        for item in items:
-            with _interrupts_blocked():             # a worker inherits it: Ctrl-C is for the driver alone
-                pending.append(pool.submit(_work_on, item))
-            if len(pending) >= 2 * jobs:
-                yield pending.popleft().result()
-        while pending:
-            yield pending.popleft().result()
-        pool.shutdown()
-    except futures.process.BrokenProcessPool:
-        raise Mc2Error("a worker process was killed (out of memory?). Run again, with fewer --jobs.") from None
+        yield from _share_out(work, items, jobs, workers)
     finally:
-        _end_workers(pool)
+        for worker in workers:          # also after an error or Ctrl-C: no worker goes on
+            worker.process.terminate()
+        for worker in workers:
+            worker.process.join(5)
+            worker.process.kill()
 
 
-_work = None            # in a worker process: what it does
+def _share_out(work, items, jobs, workers):
+    """Start workers, give every item to one that is free, and yield the results in the order of the items."""
+    items = enumerate(items)
+    first = list(itertools.islice(items, jobs))
+    _start_workers(work, len(first), workers)
+    items, results, idle = itertools.chain(first, items), {}, collections.deque(workers)
+    given, yielded, more = 0, 0, bool(first)
+    while more or yielded < given:
+        while more and idle and given - yielded < AHEAD * jobs:
+            item = next(items, None)
+            if item is None:
+                more = False
+            else:
+                idle.popleft().give(item)
+                given += 1
+        if yielded in results:
+            result, error, trace = results.pop(yielded)
+            if error:
+                raise error from _InWorker(trace)
+            yield result
+            yielded += 1
+        elif yielded < given:
+            for worker in multiprocessing.connection.wait([worker for worker in workers if worker not in idle]):
+                number, *results[number] = worker.take()
+                idle.append(worker)
 
 
-def _start_worker(work):
-    global _work
-    _work = work
+class _Worker:
+    """A process and the only pipe to it. concurrent.futures has queues that all workers share: when one is
+    killed while it sends a result, the driver can wait for the rest of it for ever."""
+
+    def __init__(self):
+        self.connection, theirs = multiprocessing.Pipe()
+        context = multiprocessing.get_context("spawn")
+        self.process = context.Process(target=_work_on, args=(theirs,), daemon=True)
+        self.process.start()
+        theirs.close()                  # so that the pipe ends with the process
+
+    def fileno(self):
+        return self.connection.fileno()
+
+    def give(self, message):
+        with self._alive():
+            self.connection.send(message)
+
+    def take(self):
+        with self._alive():
+            message = self.connection.recv_bytes()
+        return pickle.loads(message)
+
+    @contextlib.contextmanager
+    def _alive(self):
+        try:
+            yield
+        except (EOFError, OSError):
+            raise Mc2Error("a worker process was killed (out of memory?). Run again, with fewer --jobs.") from None
+
+
+class _InWorker(Exception):
+    """The traceback of an error in a worker process, for -v."""
+
+    def __str__(self):
+        return f"\n{self.args[0]}"
+
+
+def _start_workers(work, number, workers):
+    multiprocessing.resource_tracker.ensure_running()       # its start would unblock SIGINT
+    for _ in range(number):
+        with _interrupts_blocked():                         # a worker inherits it: Ctrl-C is for the driver alone
+            workers.append(_Worker())
+    for worker in workers:
+        worker.give(work)
+
+
+def _work_on(connection):
+    """In a worker process: take the work, then items, and give (number, result, error, its traceback) for each."""
     signal.signal(signal.SIGTERM, _end_worker)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)        # the driver sees to it
     threading.Thread(target=_end_with_the_driver, daemon=True).start()
+    with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):     # the driver is gone
+        message = connection.recv_bytes()
+        work = None
+        while True:
+            number, item = connection.recv()
+            try:
+                work = work or pickle.loads(message)        # opens what is large
+                answer = number, work(item), None, None
+            except Exception as error:
+                answer = number, None, *_portable(error)
+            connection.send(answer)
 
 
-def _work_on(item):
-    return _work(item)
+def _portable(error):
+    """(the error as it can go to another process, its traceback as text)"""
+    trace = "".join(traceback.format_exception(error))
+    try:
+        error = pickle.loads(pickle.dumps(error))
+    except Exception:
+        error = RuntimeError(f"{type(error).__name__}: {error}")
+    return error, trace
 
 
 def _end_with_the_driver():
@@ -338,18 +432,6 @@ def _end_with_the_driver():
 def _end_worker(*_):
     files.discard_unfinished()
     os._exit(1)
-
-
-def _end_workers(pool):
-    """After an error or Ctrl-C: no worker goes on."""
-    workers = list((pool._processes or {}).values())
-    for worker in workers:
-        worker.terminate()
-    pool.shutdown(wait=False, cancel_futures=True)
-    for worker in workers:
-        worker.join(5)
-        if worker.is_alive():
-            worker.kill()
 
 
 @contextlib.contextmanager

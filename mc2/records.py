@@ -27,6 +27,7 @@ import orjson
 from mc2.errors import BadLine
 
 WHITE_SPACE = b" \t\r\n"            # of JSON
+COMPRESSED = {b"\x28\xb5\x2f\xfd": "zstd", b"\x1f\x8b": "gzip"}
 
 # key -> (type, name of the type, what to do when the key is missing)
 KEYS = {
@@ -159,6 +160,9 @@ def _what_is_wrong(line, requires, error):
     if isinstance(error, orjson.JSONDecodeError):
         if line.startswith(b"\xef\xbb\xbf"):
             return "starts with a byte order mark.", " Remove it, e.g. sed '1s/^\\xEF\\xBB\\xBF//'."
+        for magic, tool in COMPRESSED.items():
+            if line.startswith(magic):
+                return "not JSON but compressed data.", f" Name the file with its suffix, or pipe it through {tool} -dc."
         try:
             line.decode("utf-8")
         except UnicodeDecodeError as utf8:

@@ -1,5 +1,6 @@
 """What the tests share: running mc2 for real, and a toy release."""
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -62,14 +63,21 @@ def sh(tmp_path):
     return Shell(tmp_path)
 
 
-@pytest.fixture
-def toy(sh):
-    """A Shell whose directory holds the release `toy`: lists of English and French, the numbers for all others."""
+@pytest.fixture(scope="session")
+def toy_template(tmp_path_factory):
+    sh = Shell(tmp_path_factory.mktemp("toy"))
     sh.write("en.json", '["red", "red circle", "circle", "cat", "a", "U.S."]')
     sh.write("fr.json", '["chat", "un", "chat noir"]')
     sh.ok("mc2 build-metadata import en.json --lang en -o sources -q")
     sh.ok("mc2 build-metadata import fr.json --lang fr -o sources -q")
     sh.ok("mc2 build-metadata merge sources -o toy -q")
+    return sh.directory
+
+
+@pytest.fixture
+def toy(sh, toy_template):
+    """A Shell whose directory holds the release `toy`: lists of English and French, the numbers for all others."""
+    shutil.copytree(toy_template, sh.directory, dirs_exist_ok=True, ignore=shutil.ignore_patterns(".bin"))
     return sh
 
 

@@ -276,3 +276,14 @@ def test_equal_candidates_are_told_apart_by_their_bytes(counted):
     counted.write("in.jsonl", pair(1, "x", "en", [0], n="b"), pair(1, "x", "en", [0], n="a"), pair(1, "x", "en", [0], n="c"))
     line, = counted.ok("mc2 sample in.jsonl -c counts -t t.json --one-per-image -q").splitlines()
     assert json.loads(line)["n"] == "a"
+
+
+def test_counts_are_not_added_to_themselves(counted):
+    done = counted("mc2 count counts matched.jsonl -m toy -o counts")
+    assert (done.status, done.stderr) == (2, "mc2 count: counts: is an input too. Name another output.\n")
+
+
+def test_the_sample_does_not_replace_its_own_thresholds(counted):
+    counted.ok("mc2 thresholds counts --t-en 40 -o t.json -q")
+    assert counted("mc2 sample matched.jsonl -c counts -t t.json -o t.json").status == 2
+    assert counted.ok("mc2 inspect t.json").startswith("thresholds")

@@ -58,6 +58,7 @@ def test_blank_lines_are_skipped_and_counted_in_line_numbers():
     (b'{"id":"a","text":"\xed\xa0\x80"}', "not UTF-8"),
     (b'{"id":"a","text":"t","n":NaN}', "not JSON"),
     (b'{"id":"a","text":"t"}{}', "not JSON"),
+    (b"\x28\xb5\x2f\xfd\x04", "not JSON but compressed data. Name the file with its suffix, or pipe it through zstd -dc"),
     (b'\xef\xbb\xbf{"id":"a","text":"t"}', "starts with a byte order mark"),
 ])
 def test_what_is_no_pair_is_named(line, message):

@@ -23,6 +23,7 @@ def count(run, metadata, output):
     from mc2 import counting, manifests
     from mc2.metadata.release import Release
     manifests.refuse_foreign_directory(output, counting.KIND)
+    run.refuse_twice([output])
     release = Release(metadata)
     if run.dry_run:
         for path in run.inputs:

@@ -24,7 +24,7 @@ def inspect(ctx, path, metadata, lines):
     """
     from mc2 import inspection
     if path == "-":
-        options.pair_inputs(ctx, [], None)
+        options.pair_inputs(ctx, None, None)
     elif not os.path.exists(path):
         raise click.UsageError(f"{path}: no such file or directory.")
     for line in inspection.describe(path, metadata, lines):
