@@ -170,7 +170,7 @@ class Run:
 
     def refuse_twice(self, outputs, also=()):
         """Raise BadUsage for an output that is an input (or one of `also`), or another output, too."""
-        inputs = {os.path.realpath(path) for path in [*self.inputs, *also] 
+        inputs = {os.path.realpath(path) for path in [*self.inputs, *also]
                   if os.path.isfile(path) or os.path.isdir(path)}
         seen = set()
         for output in outputs:
