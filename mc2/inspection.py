@@ -167,9 +167,13 @@ def _pairs(path, metadata, lines):
         yield f"languages: {most}{', ...' if len(langs) > LANGUAGES_SHOWN else ''}"
     if keys["matched_entry_ids"]:
         yield f"matched: {matches:,} of {read:,}"
-    opened = _release(metadata, manifest, manifest.get("lineage", {}).get("metadata")) if keys["matched_entry_ids"] else None
-    if keys["matched_entry_ids"] and not opened:
-        yield "(name the metadata with -m to see the matched words)"
+    opened = None
+    if keys["matched_entry_ids"]:
+        opened = _release(metadata, manifest, manifest.get("lineage", {}).get("metadata"))
+        if not opened and not manifest and (opened := _release_beside(path)):
+            yield f"(words of {opened.path}; name another release with -m)"
+        if not opened:
+            yield "(name the metadata with -m to see the matched words)"
     for record in shown:
         yield ""
         yield from _record(record, opened)
@@ -202,3 +206,12 @@ def _release(metadata, manifest, fingerprint):
     except (Mc2Error, orjson.JSONDecodeError):
         return None
     return opened if opened and opened.fingerprint == fingerprint else None
+
+
+def _release_beside(path):
+    """For pairs without a manifest, as from a pipe: the release called `metadata` in the same directory, or None."""
+    beside = os.path.join(os.path.dirname(path) if path != "-" else "", "metadata")
+    try:
+        return release.Release(beside) if os.path.isdir(beside) else None
+    except Mc2Error:
+        return None

@@ -57,6 +57,11 @@ def test_piped_pairs_need_the_metadata_to_be_named(work):
     assert "-> red, red circle" in work.ok(f"{kept} | mc2 inspect -m toy")
 
 
+def test_piped_pairs_are_spelled_out_by_a_release_called_metadata_beside_them(work):
+    text = work.ok("mv toy metadata; mc2 match lid.jsonl -m metadata -q > piped.jsonl; mc2 inspect piped.jsonl")
+    assert "(words of metadata; name another release with -m)" in text and "  -> red, red circle, circle, a" in text
+
+
 def test_sources_and_single_sources(work):
     assert "en.list.tsv     6  red, red circle, circle" in work.ok("mc2 inspect sources")
     assert work.ok("mc2 inspect sources/fr.list.tsv").splitlines() == [
