@@ -18,7 +18,7 @@ import orjson
 
 from mc2 import files, manifests, pipeline
 from mc2.curation import keyed_hash
-from mc2.errors import BadData
+from mc2.errors import BadData, BadUsage
 
 KIND = "counts"
 SAMPLE_SIZE = 4096          # texts per language
@@ -145,11 +145,10 @@ def _smallest(sample):
 
 
 class Counter(pipeline.Stage):
-    """Count the matches of every batch; the products are {lang: Partial}."""
+    """Count the matches of every batch; the products are ({lang: Partial}, the batch's ends)."""
 
     name = "count"
     requires = ("lang", "matched_entry_ids")
-    whole_images = True         # so that adjacent duplicates are in one batch
 
     def __init__(self, release):
         self.n_entries = release.n_entries
@@ -160,8 +159,9 @@ class Counter(pipeline.Stage):
         offsets, ids = matched_ids(batch, self.n_entries, self.path)
         partials = {lang: self._partial(batch, indices, offsets, ids) for lang, indices in batch.by_lang().items()}
         batch.tally["matched"] += sum(partial.matched for partial in partials.values())
-        batch.tally["adjacent duplicates"] += _adjacent_duplicates(batch)
-        return partials
+        keys = [(batch.source, record["id"], record["text"]) for record in batch.records]
+        batch.tally["adjacent duplicates"] += sum(one == other for one, other in zip(keys, keys[1:]))
+        return partials, (keys[:1], keys[-1:])
 
     def _partial(self, batch, indices, offsets, ids):
         matched = [index for index in indices if offsets[index] < offsets[index + 1]]
@@ -199,17 +199,13 @@ def matched_ids(batch, n_entries, path):
     return offsets, ids
 
 
-def _adjacent_duplicates(batch):
-    """Lines with the same id and text as the line before, within the batch."""
-    keys = [(record["id"], record["text"]) for record in batch.records]
-    return sum(one == other for one, other in zip(keys, keys[1:]))
-
-
 def count(run, release):
     """(Counts, tally) of the inputs of a pipeline.Run: pairs, directories of counts, or both."""
     stage = Counter(release)
     counts = Counts(release.n_entries, release.fingerprint)
     directories = [path for path in run.inputs if os.path.isdir(path)]
+    if len(set(map(os.path.realpath, directories))) < len(directories):
+        raise BadUsage("a directory of counts is named twice, and would be added twice. Name it once.")
     for path in directories:
         part, _ = load(path)
         counts.merge(part, path)
@@ -217,7 +213,10 @@ def count(run, release):
     for path in run.inputs:
         stage.check_input(path)
     tally = collections.Counter()
-    for partials in run.products(stage, tally):
+    last = []
+    for partials, (first, its_last) in run.products(stage, tally):
+        tally["adjacent duplicates"] += bool(first) and first == last
+        last = its_last or last
         for lang, partial in partials.items():
             counts.add(lang, partial)
     return counts, tally

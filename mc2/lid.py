@@ -12,8 +12,9 @@ from mc2.errors import BadData, BadUsage
 
 # ASCII only: in Chinese or Japanese a URL is followed by text without a space between.
 _URL = re.compile(r"(?:https?://|ftp://|www\.)[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=%]+", re.IGNORECASE)
-_FILE_NAME = re.compile(r"[\w\-.%()]+\.(?:jpe?g|png|gif|webp|svg|bmp|tiff?|ico|avif|heic|pdf|html?|php|aspx?"
-                        r"|mp4|mov|webm)\b", re.IGNORECASE | re.ASCII)
+# Looked for at the start of a run of these characters only: from every character it would take quadratic time.
+_FILE_NAME = re.compile(r"(?<![\w\-.%()])[\w\-.%()]*\.(?:jpe?g|png|gif|webp|svg|bmp|tiff?|ico|avif|heic|pdf|html?|php"
+                        r"|aspx?|mp4|mov|webm)\b", re.IGNORECASE | re.ASCII)
 _HAN = re.compile("([\u4e00-\u9fff\u3400-\u4dbf\uf900-\ufaff\U00020000-\U0002ebef\U0002f800-\U0002fa1f"
                   "\U00030000-\U000323af])")
 _CHEROKEE = re.compile("[\u13a0-\u13f5]")      # capitals to Unicode, but all that the language is written in

@@ -71,7 +71,7 @@ def read(path):
 def read_kind(path, kind, made_by):
     """The manifest of a directory that must be of this kind. Raises BadUsage or BadData, naming `made_by`."""
     if not os.path.isdir(path):
-        raise BadUsage(f"{path}: no such directory. Make it with 'mc2 {made_by}'.")
+        raise BadUsage(f"{path}: {'is no' if os.path.exists(path) else 'no such'} directory. Make it with 'mc2 {made_by}'.")
     manifest = read(path)
     if manifest is None:
         raise BadData(f"{path}: no readable manifest.json, so this is no {kind} directory. "

@@ -137,10 +137,7 @@ class Annotator(pipeline.Stage):
         self.paths = {"metadata": metadata.release.path}
 
     def __call__(self, batch):
-        known = set(self.metadata.langs)
-        batch.reject({index: (f'"lang" is {lang!r}, which {self.metadata.release.path} does not have.',
-                              " Was 'mc2 lid' run with another mapping?")
-                      for index, lang in enumerate(batch.column("lang")) if lang not in known})
+        batch.reject(self._foreign(batch))
         matched = [None] * len(batch)
         for lang, indices in batch.by_lang().items():
             texts = [batch.records[index]["text"] for index in indices]
@@ -150,6 +147,19 @@ class Annotator(pipeline.Stage):
                 matched[index] = ids[start:stop]
         batch.add("matched_entry_ids", matched)
         batch.tally["matched"] += sum(map(bool, matched))
+
+    def _foreign(self, batch):
+        """{index: (reason, hint)} of the pairs whose language or label the release does not have."""
+        release, hint = self.metadata.release, " Was 'mc2 lid' run with another mapping?"
+        langs, labels = set(release.langs), {"", *release.languages.lang_of}
+        bad = {}
+        for index, record in enumerate(batch.records):
+            if record["lang"] not in langs:
+                bad[index] = (f'"lang" is {record["lang"]!r}, which {release.path} does not have.', hint)
+            elif record.get("lid", "") not in labels:
+                bad[index] = (f'"lid" is {record["lid"]!r}, no label of {release.path} '
+                              f'({release.manifest["scheme"]}).', hint)
+        return bad
 
     def summary(self, tally):
         return f"{tally['matched']:,} matched, {tally['out'] - tally['matched']:,} without a match"

@@ -70,6 +70,14 @@ def _output(ctx, param, value):
     return "-" if value in ("/dev/stdout", "/dev/fd/1") else value      # opened anew it could be written over
 
 
+def _shards_in(directory):
+    """A pattern for the files of pairs in a directory."""
+    suffixes = [".jsonl.zst", ".jsonl.gz", ".jsonl"]
+    names = os.listdir(directory)
+    suffix = next((suffix for suffix in suffixes if any(name.endswith(suffix) for name in names)), suffixes[-1])
+    return os.path.join(directory, f"*{suffix}")
+
+
 def pair_inputs(ctx, inputs, shard, allow_directories=False):
     """The inputs of a command that reads pairs: stdin by default (None); help when that is a terminal."""
     if inputs is None:
@@ -79,7 +87,10 @@ def pair_inputs(ctx, inputs, shard, allow_directories=False):
         inputs = ["-"]
     for path in inputs:
         if os.path.isdir(path) and not allow_directories:
-            raise BadUsage(f"{path}: is a directory. Name the files in it, e.g. {path.rstrip('/')}/*.")
+            raise BadUsage(f"{path}: is a directory. Name the files in it, e.g. {_shards_in(path)}.")
+        if path.endswith(".manifest.json"):
+            raise BadUsage(f"{path}: is a manifest, not pairs. Name the pairs alone, e.g. "
+                           f"{_shards_in(os.path.dirname(path) or '.')}.")
         if path.endswith(".parquet"):
             raise BadUsage(f"{path}: Parquet is not read. Convert it to JSON Lines.")
     if shard:

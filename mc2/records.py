@@ -145,14 +145,23 @@ class Batch:
         if not self.added:
             return b"".join([line + b"\n" for line in self.lines])
         keys = tuple(self.added)
+        self._drop_from_lines(keys)
         out = []
-        for line, record, *values in zip(self.lines, self.records, *self.added.values()):
-            new = orjson.dumps(dict(zip(keys, values)))
-            if any(key in record for key in keys):
-                line = _without(line, keys)
-            separator = b"," if len(record) else b""
-            out.append(line[:-1] + separator + new[1:] + b"\n")
+        for line, *values in zip(self.lines, *self.added.values()):
+            out.append(line[:-1] + b"," + orjson.dumps(dict(zip(keys, values)))[1:] + b"\n")
         return b"".join(out)
+
+    def _drop_from_lines(self, keys):
+        """Serialise the lines that have one of these keys anew, without them."""
+        bad = {}
+        for index, record in enumerate(self.records):
+            if any(key in record for key in keys):
+                try:
+                    self.lines[index] = _without(self.lines[index], keys)
+                except (TypeError, RecursionError):         # orjson writes 254 levels, and reads 1,024
+                    present = next(key for key in keys if key in record)
+                    bad[index] = (f'nested too deeply to replace its "{present}".', " Remove that key first.")
+        self.reject(bad)
 
 
 def _what_is_wrong(line, requires, error):

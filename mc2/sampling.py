@@ -31,7 +31,7 @@ class Sampler(pipeline.Stage):
         self.lineage = {"metadata": counts.metadata}
         self.paths = {**(manifests.read(counts_path).get("paths") or {}), "counts": counts_path,
                       "thresholds": thresholds_path}
-        self.options = {"seed": seed, "one_per_image": one_per_image, "counts": fingerprint,
+        self.options = {"seed": str(seed), "one_per_image": one_per_image, "counts": fingerprint,
                         "thresholds": manifests.fingerprint(content)}
 
     def __call__(self, batch):

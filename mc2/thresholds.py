@@ -44,8 +44,7 @@ def _row(counts, lang, t_lang):
 def expected_pairs(counts, lang, t_lang):
     """(expected number of kept pairs, its standard error): matched pairs times the mean q of the sample.
 
-    The error is 0 when all matched pairs are in the sample; else that of a mean over a sample drawn without
-    replacement.
+    The error is that of the mean, and 0 when all matched pairs are in the sample.
     """
     sample, matched = counts.samples[lang], counts.matched[lang]
     if not sample:
@@ -55,29 +54,31 @@ def expected_pairs(counts, lang, t_lang):
     q = curation.keep_probs(offsets, curation.entry_probs(counts.entry_counts[lang], t_lang)[ids])
     if len(sample) == matched:
         return float(q.sum()), 0.0
-    unseen = 1 - len(sample) / matched
-    return float(matched * q.mean()), float(matched * q.std(ddof=1) * math.sqrt(unseen / len(sample)))
+    return float(matched * q.mean()), float(matched * q.std(ddof=1) / math.sqrt(len(sample)))
 
 
-def warnings(content, counts):
-    """What a person should look at before sampling: list of str."""
+def warnings(content, counts, min_t=None):
+    """What a person should look at before sampling: list of str, one for each kind of trouble."""
     p, found = content["p"], []
+    rows = {lang: row for lang, row in content["languages"].items() if counts.matched[lang]}
     if p is not None and not 0 < p < 1:
         english = counts.entry_counts.get("en", np.zeros(0, np.uint64))
         positive = english[english > 0]
         spread = f"English counts go from {positive.min():,} to {positive.max():,}" if positive.size \
             else "nothing matched in English"
         found.append(f"p is {p:g}, so every language is all {'head' if p == 0 else 'tail'}: {spread}.")
-    for lang, row in content["languages"].items():
-        matched = counts.matched[lang]
-        if not matched:
-            continue
-        if p is not None and abs(row["tail_share"] - p) > 0.05:
-            found.append(f"{lang}: tail share {row['tail_share']:.3f} at t = {row['t']:,}, far from p = {p:.3f}: "
-                         f"its counts are too coarse for a closer t.")
-        if row["expected_pairs"] < 0.1 * matched:
-            found.append(f"{lang}: keeps about {row['expected_pairs']:,.0f} of {matched:,} matched pairs, "
-                         f"under 10 %.")
+    if p is not None:
+        far = {lang: row for lang, row in rows.items() if abs(row["tail_share"] - p) > 0.05}
+        raised = [lang for lang in far if min_t and far[lang]["t"] == min_t]
+        coarse = [lang for lang in far if lang not in raised]
+        for langs, why in ((coarse, "counts too coarse for a closer t"), (raised, "t raised by --min-t")):
+            if langs:
+                shares = ", ".join(f"{lang} {far[lang]['tail_share']:.3f} at t = {far[lang]['t']:,}" for lang in langs)
+                found.append(f"tail share further than 0.05 from p = {p:.3f}, {why}: {shares}.")
+    thin = [lang for lang, row in rows.items() if row["expected_pairs"] < 0.1 * counts.matched[lang]]
+    if thin:
+        kept = ", ".join(f"{lang} {rows[lang]['expected_pairs']:,.0f} of {counts.matched[lang]:,}" for lang in thin)
+        found.append(f"keeps under 10 % of the matched pairs: {kept}.")
     return found
 
 

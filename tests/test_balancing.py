@@ -129,7 +129,7 @@ def plain_q(record, entry_counts, t):
     return 1.0 - missed
 
 
-@pytest.mark.parametrize("seed", [0, 7, -1])
+@pytest.mark.parametrize("seed", [0, 7, -1, 2**70])
 def test_thresholds_and_every_single_draw_agree_with_the_pseudo_code(counted, seed):
     entry_counts, p, t = plain_thresholds(counted.pairs, 40)
     kept = [record for record in counted.pairs
@@ -182,7 +182,7 @@ def test_a_sample_smaller_than_the_pool_estimates_with_an_error(monkeypatch):
     share = sum(item.ids == (0,) for item in counts.samples["en"]) / 1000
     q = np.array([1.0 if item.ids == (0,) else 100 / 4900 for item in counts.samples["en"]])
     assert expected == pytest.approx(5000 * (share + (1 - share) * 100 / 4900))
-    assert error == pytest.approx(5000 * q.std(ddof=1) / math.sqrt(1000) * math.sqrt(1 - 1000 / 5000))
+    assert error == pytest.approx(5000 * q.std(ddof=1) / math.sqrt(1000))
 
 
 def test_a_smaller_t_keeps_a_subset(counted):
@@ -217,10 +217,11 @@ def test_thresholds_need_english_or_another_way(toy):
 
 
 def test_thresholds_warn_about_coarse_languages_and_extreme_shares(counted):
-    assert "fr: tail share" in counted("mc2 thresholds counts --t-en 200 -n").stderr
+    assert "counts too coarse for a closer t: fr 0.000 at t = " in counted("mc2 thresholds counts --t-en 200 -n").stderr
+    assert "t raised by --min-t: en" in counted("mc2 thresholds counts --t-en 40 --min-t 500 -n").stderr
     assert "p is 0, so every language is all head: English counts go from" in \
         counted("mc2 thresholds counts --t-en 1 -n").stderr
-    assert "under 10 %" in counted("mc2 thresholds counts --t-all 1 -n").stderr
+    assert "keeps under 10 % of the matched pairs: en " in counted("mc2 thresholds counts --t-all 1 -n").stderr
 
 
 def test_exactly_one_way_to_the_thresholds(counted):
@@ -287,3 +288,14 @@ def test_the_sample_does_not_replace_its_own_thresholds(counted):
     counted.ok("mc2 thresholds counts --t-en 40 -o t.json -q")
     assert counted("mc2 sample matched.jsonl -c counts -t t.json -o t.json").status == 2
     assert counted.ok("mc2 inspect t.json").startswith("thresholds")
+
+
+def test_counts_named_twice_are_refused(counted):
+    assert counted("mc2 count counts ./counts -m toy -o more").status == 2
+
+
+def test_adjacent_duplicates_are_found_between_blocks_too(toy):
+    long = pair(1, "x" * 700_000, "en", [])
+    toy.write("in.jsonl", long, long, long, pair(2, "x", "en", []), pair(2, "x", "en", []))
+    for jobs in (1, 2):
+        assert "3 the same as the line before" in toy(f"mc2 count in.jsonl -m toy -o counts -j {jobs}").stderr

@@ -19,6 +19,9 @@ def model():
     ("www.example.com", ""),
     ("IMG_2034.jpg - un chat", "- un chat"),
     ("photo.JPEG", ""),
+    ("a/b_(1).final.png, chat", "a/ , chat"),
+    ("照片.jpg 黑", "照 片 黑"),
+    ("ends in .com or .jpgs", "ends in .com or .jpgs"),
     ("LE CHAT NOIR", "le chat noir"),
     ("ЧЁРНЫЙ КОТ", "чёрный кот"),
     ("NASA launches", "NASA launches"),
@@ -30,6 +33,11 @@ def model():
 ])
 def test_what_the_model_sees(text, cleaned):
     assert clean(text) == cleaned
+
+
+@pytest.mark.parametrize("unit", ["a.", "a", "a-", "7", "%", "_", "www.", "http://", ".jpg", "猫", "A", " ", "\n"])
+def test_cleaning_takes_linear_time(unit):
+    clean(unit * 200_000)                   # for minutes, if it did not
 
 
 def test_every_step_can_be_left_out_but_line_breaks_always_go():
@@ -96,6 +104,13 @@ def test_labels_of_another_scheme_are_refused(sh):
     done = sh("mc2 lid in.jsonl --scheme glotlid")
     assert done.status == 3
     assert "of its 176 labels are not in the mapping" in done.stderr and "--scheme" in done.stderr
+
+
+def test_a_scheme_that_is_not_the_metadatas_is_refused(toy):
+    toy.write("in.jsonl", {"id": "a", "text": "t"})
+    assert toy("mc2 lid in.jsonl -m toy --scheme nllb").status == 2
+    assert toy("mc2 lid in.jsonl --scheme nllb", MC2_METADATA="toy").status == 2
+    assert toy("mc2 lid in.jsonl -m toy --scheme lid176").status == 0
 
 
 def test_a_file_that_is_no_model_is_refused(sh):

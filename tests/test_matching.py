@@ -147,6 +147,12 @@ def test_a_language_outside_the_release_stops_and_is_named(toy):
                           "Was 'mc2 lid' run with another mapping?\n"
 
 
+def test_labels_of_another_scheme_are_refused(toy):
+    toy.write("in.jsonl", {"id": "1", "text": "a", "lid": "eng_Latn", "lang": "en"})
+    done = toy("mc2 match in.jsonl -m toy")
+    assert done.status == 3 and "\"lid\" is 'eng_Latn', no label of toy (lid176)" in done.stderr
+
+
 def test_metadata_opens_languages_when_they_come(toy):
     metadata = Metadata(toy / "toy")
     assert metadata.matchers == {}

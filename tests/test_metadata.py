@@ -298,6 +298,32 @@ def test_a_source_of_the_wrong_form_is_refused(sh):
     assert not (sh / "metadata").exists()
 
 
+def test_what_is_no_source_is_named(sh):
+    write(sh, "en.wordnet.tsv", ("cat", 0))
+    write(sh, "zh-yue.title.tsv", ("猫", 1))
+    write(sh, "en.titles.tsv", ("Cat", 1))
+    done = sh("mc2 build-metadata merge sources -o metadata")
+    assert "not a source, so not used: en.titles.tsv zh-yue.title.tsv" in done.stderr
+
+
+def test_a_source_that_is_replaced_is_named(sh):
+    (sh / "wn.tab").write_text(TAB, "utf-8")
+    assert "replaced" not in sh("mc2 build-metadata wordnet wn.tab -o sources").stderr
+    assert "replaced: fr.wordnet.tsv\n" in sh("mc2 build-metadata wordnet wn.tab -o sources").stderr
+
+
+@pytest.mark.parametrize("pmi", ["nan", "inf", "x"])
+def test_a_pmi_is_a_finite_number(sh, pmi):
+    write(sh, "en.bigram.tsv", ("a b", pmi, 5))
+    assert sh("mc2 build-metadata merge sources -o metadata").status == 3
+
+
+@pytest.mark.parametrize("share", ["nan", "-0.1", "1.1", "x"])
+def test_a_share_is_between_0_and_1(sh, share):
+    write(sh, "en.wordnet.tsv", ("cat", 0))
+    assert sh(f"mc2 build-metadata merge sources -o metadata --unigram-share={share}").status == 2
+
+
 def test_files_are_added_to_sources_but_not_to_a_foreign_directory(sh):
     (sh / "wn.tab").write_text(TAB, "utf-8")
     write(sh, "en.wordnet.tsv", ("cat", 0))

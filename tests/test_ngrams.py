@@ -18,10 +18,9 @@ ENGLISH = (pathlib.Path(__file__).parents[2] / "shared" / "data" / "wikipedia"
     ("don't l’Aube «né» ¿qué? 3.5 €", ["don", "t", "l", "Aube", "né", "qué", "3", "5"]),
     ("अन्तर्राष्ट्रीय हिन्दी। क्\u200dष", ["अन्तर्राष्ट्रीय", "हिन्दी", "क्\u200dष"]),      # marks, a ZWJ
     ("می\u200cخواهم", ["می\u200cخواهم"]),      # a ZWNJ
-    ("so\u00adft ze\u200bro \u200eright\u200f \ufeffbom nul\x00", ["soft", "zero", "right", "bom", "nul"]),
+    ("so\u00adft \u200eright b\u200d", ["so\u00adft", "\u200eright", "b\u200d"]),         # as texts have them
     ("a\u00a0b\u3000c\u2028d\x85e\x1cf\x1fg\th\ri", list("abcdefghi")),
-    ("x 👩🏽\u200d🚀 y ❤\ufe0f z 1\ufe0f\u20e3 🏴\U000e0067\U000e007f", ["x", "y", "z", "1\u20e3"]),
-    ("\u0301a b\u200d \u200c c", ["a", "b", "c"]),
+    ("x 👩🏽 y🚀z", ["x", "y", "z"]),
     ("𐌲𐌿𐍄 𐎀𐎟𐎁", ["𐌲𐌿𐍄", "𐎀", "𐎁"]),                                        # Gothic; Ugaritic has punctuation
     ("", []),
 ])
@@ -33,10 +32,6 @@ def test_a_bigram_has_nothing_but_spaces_between_its_words():
     unigrams, bigrams = count_ngrams(["New York, New York is\u00a0well-known\nin $ the US", "US"])
     assert unigrams == {"New": 2, "York": 2, "is": 1, "well": 1, "known": 1, "in": 1, "the": 1, "US": 2}
     assert bigrams == {"New York": 2, "York is": 1, "is well": 1, "the US": 1}
-
-
-def test_invisible_characters_do_not_end_a_bigram():
-    assert count_ngrams(["a\u200b b \u200e c"])[1] == {"a b": 1, "b c": 1}
 
 
 def test_no_texts_have_no_words():
@@ -94,7 +89,7 @@ def naive_counts(text):
 
 @given(strategies.lists(strategies.text(
     strategies.one_of(strategies.sampled_from("aab  .|-\n\x1f\u2028"),
-                      strategies.characters(exclude_categories=["Cc", "Cf", "Cs", "Co", "M"])))))
+                      strategies.characters(exclude_categories=["Cs"])))))
 def test_counts_equal_those_of_a_naive_count(texts):
     unigrams, bigrams = Counter(), Counter()
     for text in texts:
@@ -107,8 +102,7 @@ def test_counts_equal_those_of_a_naive_count(texts):
 def test_a_word_is_clean_whatever_the_text(text):
     for word in words(text):
         assert word.split() == [word]
-        categories = {unicodedata.category(character) for character in word if character not in "\u200c\u200d"}
-        assert not [category for category in categories if category[0] in "PSZ" or category in ("Cc", "Cf")]
+        assert not {unicodedata.category(character)[0] for character in word} & set("PSZ")
 
 
 @pytest.mark.skipif(not ENGLISH.exists(), reason="the sample dumps are not here")

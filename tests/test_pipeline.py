@@ -279,3 +279,12 @@ def lines_of(ids):
 ])
 def test_lines_of_one_image_stay_in_one_block(blocks, whole):
     assert block_ids(*map(lines_of, blocks)) == [["bad" if i == "!" else i for i in ids] for ids in whole]
+
+
+def test_manifests_and_directories_are_not_pairs_and_the_message_names_the_pairs(toy):
+    toy.write("in.jsonl", *pool(3))
+    toy.ok("mc2 match in.jsonl -m toy -O out -q")
+    for command in ("mc2 count out -m toy -o c", "mc2 sample out/* -c c -t t"):
+        assert toy(command).status in (2, 3)
+    assert "Name the files in it, e.g. out/*.jsonl" in toy("mc2 match out -m toy").stderr
+    assert "is a manifest, not pairs. Name the pairs alone, e.g. out/*.jsonl" in toy("mc2 match out/* -m toy").stderr

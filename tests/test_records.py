@@ -33,6 +33,17 @@ def test_a_line_that_has_the_key_is_written_anew_with_its_numbers_as_they_were()
         '{"id":"a","text":"é","big":123456789012345678901234567890,"f":1.50,"lang":"fr"}\n'.encode()
 
 
+@pytest.mark.parametrize("depth", [300, 1000])
+def test_a_deep_line_that_has_the_key_is_a_bad_line(depth):
+    deep = b'{"id":"a","text":"t","lang":"x","deep":' + b"[" * depth + b"]" * depth + b"}"
+    with pytest.raises(BadLine, match='1: nested too deeply to replace its "lang"'):
+        with_lang(deep)
+    batch = batch_of(deep, b'{"id":"b","text":"t"}', skip_bad=True)
+    batch.add("lang", ["fr", "de"])
+    assert batch.to_bytes() == b'{"id":"b","text":"t","lang":"de"}\n'
+    assert with_lang(deep.replace(b'"lang":"x",', b"")).endswith(b']],"lang":"fr"}\n')
+
+
 def test_a_key_of_a_nested_object_is_another_key():
     line = b'{"id":"a","text":"t","meta":{"lang":"x"}}'
     assert with_lang(line) == line[:-1] + b',"lang":"fr"}\n'

@@ -48,6 +48,7 @@ def wordnet(paths, output, lemmas, quiet):
         code, words = room.read(path, lemmas)
         lemmas_of.setdefault(code, {}).update(dict.fromkeys(words))
         paths_of.setdefault(code, []).append(path)
+    _say_replaced(quiet, output, [(code, "wordnet") for code in lemmas_of])
     for code, words in lemmas_of.items():
         sources.write(output, code, "wordnet", ((word, 0) for word in words), paths_of[code], {"lemmas": lemmas})
     _receipt(quiet, "wordnet", f"{len(paths):,} wordnets, {sum(map(len, lemmas_of.values())):,} lemmas "
@@ -91,6 +92,7 @@ def ngrams(dumps, wiki, output, min_count, quiet):
 
     unigrams, bigrams = room.count_ngrams(_progress(texts(), " pages", quiet))
     seconds, tally = time.monotonic() - started, {"pages": pages, "words": sum(unigrams.values())}
+    _say_replaced(quiet, output, [(wiki, "unigram"), (wiki, "bigram")])
     n_unigrams = sources.write(output, wiki, "unigram", room.unigram_rows(unigrams), dumps, {}, tally, seconds)
     n_bigrams = sources.write(output, wiki, "bigram", room.bigram_rows(unigrams, bigrams, min_count), dumps,
                               {"min_count": min_count}, tally, seconds)
@@ -122,6 +124,7 @@ def titles(pageviews, output, wiki, quiet):
     started = time.monotonic()
     codes = wiki or languages.of_scheme("lid176").wiki_codes
     views, tally = room.count_views(_progress(pageviews, " files", quiet), codes)
+    _say_replaced(quiet, output, [(code, "title") for code in views])
     n_titles = sum(sources.write(output, code, "title", room.rows(of_wiki), pageviews, {"wiki": list(wiki)}, tally,
                                  time.monotonic() - started) for code, of_wiki in sorted(views.items()))
     dropped = ", ".join(f"{count:,} {reason}" for reason, count in sorted(tally.items()) if reason != "in")
@@ -152,6 +155,7 @@ def import_list(file, lang, output, quiet):
     sources.refuse_foreign_directory(output)
     started = time.monotonic()
     entries = sources.read_json_list(file)
+    _say_replaced(quiet, output, [(lang, "list")])
     sources.write(output, lang, "list", ((entry, 0) for entry in entries), [file], {"lang": lang})
     _receipt(quiet, "import", f"{len(entries):,} entries of {lang}", output, started)
 
@@ -166,7 +170,7 @@ class Share(click.ParamType):
             share = decimal.Decimal(str(value))
         except decimal.InvalidOperation:
             self.fail(f"{value!r} is not a decimal number.", param, ctx)
-        if not 0 <= share <= 1:
+        if not (share.is_finite() and 0 <= share <= 1):
             self.fail(f"{value} is not between 0 and 1.", param, ctx)
         return share
 
@@ -199,11 +203,14 @@ def merge(directory, output, scheme, quiet, **caps):
     """
     from mc2 import languages
     from mc2.metadata import merge as room
+    from mc2.metadata import sources
     started = time.monotonic()
     manifest = room.merge(directory, output, languages.of_scheme(scheme), scheme, room.Caps(**caps),
                           lambda: time.monotonic() - started)
     if quiet:
         return
+    if others := sources.others(directory):
+        print(f"not a source, so not used: {' '.join(others)}", file=sys.stderr)
     if manifest["replaced_by_lists"]:
         print(f"taken from a list, so not used: {' '.join(manifest['replaced_by_lists'])}", file=sys.stderr)
     if bare := room.without_sources(manifest):
@@ -256,6 +263,16 @@ def _check_wiki(code):
 def _progress(items, unit, quiet):
     from tqdm import tqdm
     return tqdm(items, unit=unit, unit_scale=True, leave=False, disable=quiet or not sys.stderr.isatty())
+
+
+def _say_replaced(quiet, output, made):
+    """Name the sources of an earlier run that this one replaces. made: list of (code, kind)."""
+    import os
+
+    from mc2.metadata import sources
+    names = [name for code, kind in made if os.path.exists(os.path.join(output, name := sources.name_of(code, kind)))]
+    if names and not quiet:
+        print(f"replaced: {' '.join(names)}", file=sys.stderr)
 
 
 def _receipt(quiet, name, summary, output, started):

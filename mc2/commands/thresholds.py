@@ -8,13 +8,13 @@ from mc2 import options
 
 
 @click.command()
-@click.argument("counts", type=click.Path(exists=True), envvar="MC2_COUNTS")
-@click.option("--t-en", type=click.IntRange(1), metavar="T",
+@click.argument("counts", type=click.Path(exists=True, file_okay=False), envvar="MC2_COUNTS")
+@click.option("--t-en", type=click.IntRange(1, 2**63 - 1), metavar="T",
               help="Threshold of English; the other languages get the t with the same tail share.")
 @click.option("--p", type=click.FloatRange(0, 1), metavar="P",
               help="Tail share of every language; t of English follows from it too.")
-@click.option("--t-all", type=click.IntRange(1), metavar="T", help="One threshold for every language.")
-@click.option("--min-t", type=click.IntRange(1), metavar="N", help="Make every t at least N.")
+@click.option("--t-all", type=click.IntRange(1, 2**63 - 1), metavar="T", help="One threshold for every language.")
+@click.option("--min-t", type=click.IntRange(1, 2**63 - 1), metavar="N", help="Make every t at least N.")
 @options.output
 @options.dry_run
 @options.quiet
@@ -36,7 +36,7 @@ def thresholds(counts, t_en, p, t_all, min_t, output, dry_run, quiet):
     content = room.derive(counted, fingerprint, t_en, p, t_all, min_t)
     if not quiet:
         print(*room.table(content), sep="\n", file=sys.stderr)
-        for warning in room.warnings(content, counted):
+        for warning in room.warnings(content, counted, min_t):
             print(f"warning: {warning}", file=sys.stderr)
     if not dry_run:
         _write(content, counts, output, {"t_en": t_en, "p": p, "t_all": t_all, "min_t": min_t},

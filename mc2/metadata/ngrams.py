@@ -1,9 +1,8 @@
 """Count words and pairs of words, for languages that write spaces between words.
 
 A word is what stands between white space, punctuation and symbols (Unicode categories P and S, all of
-them). Case is kept, numbers are words. Marks and joiners stay inside words, as Hindi needs them, but no word
-begins with a mark or begins or ends with a joiner: such are the remains of emoji. Characters that nobody
-sees (zero-width spaces, soft hyphens, marks of direction, variation selectors) are taken out before.
+them). Nothing else is done to it: case is kept, numbers are words, marks, joiners and characters that nobody
+sees stay inside, since matching does not take them out of texts either.
 
 A bigram is two words with nothing but spaces between them: punctuation, a symbol or a line break ends it.
 """
@@ -15,29 +14,14 @@ from collections import Counter
 LONGEST_ENTRY = 256                     # characters
 END = "|"                               # where a bigram ends; a symbol, so never in a word
 LINE_BREAKS = "\n\r\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029"        # as str.splitlines has them
-JOINERS = "\u200c\u200d"                # ZWNJ and ZWJ tell words apart in Persian and Indic scripts
 
 
 def _is_end(character):
     return unicodedata.category(character)[0] in "PS" or character in LINE_BREAKS
 
 
-def _is_invisible(character):
-    if unicodedata.category(character) in ("Cc", "Cf"):
-        return character not in JOINERS and not character.isspace()
-    return "\ufe00" <= character <= "\ufe0f" or "\U000e0100" <= character <= "\U000e01ef"    # variation selectors
-
-
-def _character_class(wanted):
-    """The inside of [...] for the wanted characters below U+10000, where re looks them up in a table."""
-    return "".join(f"\\u{code:04x}" for code in range(0x10000) if wanted(chr(code)))
-
-
-ENDS = re.compile(f"[{_character_class(_is_end)}]+")
-INVISIBLE = re.compile(f"[{_character_class(_is_invisible)}]+")
-MARKS = _character_class(lambda character: unicodedata.category(character)[0] == "M")
-WITHOUT_BASE = re.compile(rf"(\s)[{MARKS}{JOINERS}]+")
-AFTER_WORD = re.compile(rf"[{JOINERS}]+(?!\S)")
+# Below U+10000 only, where re looks characters up in a table.
+ENDS = re.compile("[%s]+" % "".join(f"\\u{code:04x}" for code in range(0x10000) if _is_end(chr(code))))
 HIGH = re.compile("[\U00010000-\U0010ffff]")        # emoji, historic scripts
 
 
@@ -52,17 +36,8 @@ def words(line):
 
 def _words_and_ends(text):
     """The words of a text, and END where there is more between two of them than spaces."""
-    text = HIGH.sub(_replace_high, text)
-    text = INVISIBLE.sub("", text)
-    text = ENDS.sub(" | ", text)
-    text = WITHOUT_BASE.sub(r"\1", " " + text)
-    return AFTER_WORD.sub("", text).split()
-
-
-def _replace_high(match):
-    if _is_end(match[0]):
-        return " | "
-    return "" if _is_invisible(match[0]) else match[0]
+    text = HIGH.sub(lambda match: " | " if _is_end(match[0]) else match[0], text)
+    return ENDS.sub(" | ", text).split()
 
 
 def count_ngrams(texts):

@@ -4,6 +4,7 @@
     fr.title.tsv     title <TAB> pageviews      fr.bigram.tsv    two words <TAB> PMI <TAB> count
     en.list.tsv      a finished list of a metadata language: entry <TAB> 0; it is taken as it is
 """
+import math
 import os
 import re
 import unicodedata
@@ -40,6 +41,16 @@ def find(directory):
     return found
 
 
+def others(directory):
+    """Visible files of a sources directory that are neither sources nor manifests: misspelt ones, perhaps."""
+    return sorted(name for name in os.listdir(directory)
+                  if not (_NAME.fullmatch(name) or name.startswith(".") or name.endswith(".manifest.json")))
+
+
+def name_of(code, kind):
+    return f"{code}.{kind}.tsv"
+
+
 def refuse_foreign_directory(directory):
     """Raise BadUsage when the output directory holds something else than sources."""
     if os.path.exists(directory) and not os.path.isdir(directory):
@@ -50,7 +61,7 @@ def refuse_foreign_directory(directory):
 
 def write(directory, code, kind, rows, inputs, options, counts=None, seconds=None):
     """Write one source and its manifest. rows: iterable of tuples, the entry first. Returns the number of rows."""
-    path = os.path.join(directory, f"{code}.{kind}.tsv")
+    path = os.path.join(directory, name_of(code, kind))
     n = 0
     with files.open_write(path) as stream:
         for n, row in enumerate(rows, 1):
@@ -65,7 +76,7 @@ def read(path, kind):
 
     Raises BadData naming the line that is not of the kind's form.
     """
-    scores = {"bigram": (float, int)}.get(kind, (int,))
+    scores = {"bigram": (_pmi, int)}.get(kind, (int,))
     seen, rows = set(), []
     for number, line in files.read_lines(path):
         entry, *values = line.split("\t")
@@ -76,11 +87,18 @@ def read(path, kind):
         except ValueError:
             form = " <TAB> ".join(["entry", *("score" if kind != "bigram" else "PMI <TAB> count",)])
             raise BadData(f"{path}:{number}: not of the form {form}.") from None
-        entry = entry if kind == "list" else tidy(entry)
+        entry = entry if kind == "list" else None if kind == "title" and ":" in entry else tidy(entry)
         if kind == "list" or (entry is not None and entry not in seen):
             seen.add(entry)
             rows.append((entry, *values))
     return rows
+
+
+def _pmi(text):
+    pmi = float(text)
+    if not math.isfinite(pmi):
+        raise ValueError
+    return round(pmi, 6)
 
 
 def read_json_list(path):

@@ -75,4 +75,4 @@ def _read_dict(path, lemmas):
 
 def _spell(lemma):
     """A lemma as it is written: OMW joins words by `_`, and marks affixes by `+`."""
-    return lemma.replace("_", " ").replace("+", "").strip()
+    return " ".join(lemma.replace("_", " ").replace("+", "").split())
