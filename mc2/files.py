@@ -189,7 +189,7 @@ def open_write(path):
         os.makedirs(os.path.dirname(path), exist_ok=True)
         temporary = temporary_name(path)
         descriptor = _claim(temporary, path, os.O_RDWR | os.O_CREAT)
-        with io.BufferedWriter(_Output(path, descriptor), BLOCK) as raw, _discarded_on_error(temporary):
+        with io.BufferedWriter(_Output(path, descriptor), BLOCK) as raw, discarded_on_error(temporary):
             os.truncate(descriptor, 0)
             with _compressed(raw, path) as stream:
                 yield stream
@@ -235,7 +235,7 @@ def _refuse(path):
 
 
 @contextlib.contextmanager
-def _discarded_on_error(temporary):
+def discarded_on_error(temporary):
     _unfinished.add(temporary)
     try:
         yield
@@ -313,7 +313,7 @@ def open_directory(path):
     os.makedirs(temporary, exist_ok=True)
     lock = _claim(temporary, path, os.O_RDONLY)
     try:
-        with _discarded_on_error(temporary), _named(path):
+        with discarded_on_error(temporary), _named(path):
             _empty(temporary)
             yield temporary
             for name in os.listdir(temporary):

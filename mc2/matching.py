@@ -12,7 +12,7 @@ import string
 
 import numpy as np
 
-from mc2 import pipeline
+from mc2 import compiled, engines, pipeline
 from mc2.metadata.release import Release
 
 MARKS = ",.;:?!`"               # set apart by spaces in texts
@@ -71,15 +71,16 @@ class Matcher:
         self.is_empty = not len(self.automaton)
 
     @classmethod
-    def load(cls, metadata_dir, lang, engine="pyahocorasick"):
-        """The matcher of one language of a metadata release."""
-        return cls.of(Release(metadata_dir), lang, engine)
+    def load(cls, metadata_dir, lang, engine=None):
+        """The matcher of one language of a metadata release. engine: "native" (the default where it is built) or
+        "pyahocorasick"; both have `match`."""
+        return cls.of(Release(metadata_dir), lang, engines.choose("match", engine))
 
     @classmethod
     def of(cls, release, lang, engine):
         """The matcher of one language of an open release."""
-        if engine != "pyahocorasick":
-            raise ValueError(f"no such engine: {engine!r}")
+        if engine == "native":
+            return compiled.open_matcher(release, lang)
         return cls(release.entries(lang))
 
     def match(self, texts):
@@ -102,9 +103,9 @@ class Matcher:
 class Metadata:
     """The matchers of a metadata release, each opened when its language first comes."""
 
-    def __init__(self, path, engine="pyahocorasick"):
+    def __init__(self, path, engine=None):
         self.release = Release(path)
-        self.engine = engine
+        self.engine = engines.choose("match", engine)
         self.matchers = {}
 
     @property

@@ -26,8 +26,8 @@ def _cleaning_options(function):
               help="Texts whose label is less probable than P go to `other`.")
 @click.option("--no-evidence", type=click.Choice(["keep", "other"]), default="keep", show_default=True,
               help="Texts with no n-gram known to the model: keep the model's constant answer, or `other`.")
-@click.option("--engine", type=click.Choice(["fasttext"]), default="fasttext", show_default=True,
-              help="What runs the model; the result is the same.")
+@click.option("--engine", type=click.Choice(["native", "fasttext"]),
+              help="What runs the model; the result is the same. Default: native, where it is built.")
 @_cleaning_options
 def lid(run, metadata, scheme, model, min_prob, no_evidence, engine, **cleaning):
     """Identify the language of every text: adds lid, lid_prob and lang.

@@ -7,8 +7,8 @@ from mc2 import options
 @click.command()
 @options.reads_pairs
 @options.metadata
-@click.option("--engine", type=click.Choice(["pyahocorasick"]), default="pyahocorasick", show_default=True,
-              help="What does the matching; the result is the same.")
+@click.option("--engine", type=click.Choice(["native", "pyahocorasick"]),
+              help="What does the matching; the result is the same. Default: native, where it is built.")
 def match(run, metadata, engine):
     """Add matched_entry_ids to every pair.
 

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from decimal import Decimal
 from typing import NamedTuple
 
-from mc2 import files, manifests
+from mc2 import compiled, engines, files, manifests
 from mc2.errors import BadData
 from mc2.matching import can_match
 from mc2.metadata import release, sources
@@ -76,6 +76,8 @@ def merge(directory, output, mapping, scheme, caps, seconds=lambda: None):
             "sha256": {name: manifests.sha256(os.path.join(target, name)) for name in sorted(os.listdir(target))}}
         manifest["fingerprint"] = release.fingerprint(manifest)
         manifests.write(target, manifest)
+        if engines.native():
+            compiled.compile_release(release.Release(target))
     return manifest
 
 

@@ -42,13 +42,18 @@ class Release:
         """All entries of a language: list of [entry, source, score], the entry id being the index."""
         if lang not in self.n_entries:
             raise BadUsage(f"{self.path}: has no language {lang!r}.")
-        data = self._read(f"{lang}.tsv")
-        self._check(f"{lang}.tsv", data)
+        data = self.verified(lang)
         return [line.split("\t") for line in data.decode("utf-8").split("\n")[:-1]]
 
     def entries(self, lang):
         """The entries of a language: list of str, the entry id being the index."""
         return [row[0] for row in self.rows(lang)]
+
+    def verified(self, lang):
+        """The bytes of a language's .tsv. Raises BadData unless they are those of the release."""
+        data = self._read(f"{lang}.tsv")
+        self._check(f"{lang}.tsv", data)
+        return data
 
     def _read(self, name):
         try:

@@ -1,0 +1,79 @@
+"""Compiled matchers: the entries of a language in the form that the native engine maps into memory.
+
+A compiled matcher is a cache. It lies beside the metadata as {lang}.matcher, or in the user's cache
+directory where the metadata cannot be written, and holds the SHA-256 of the entries that it was made from.
+One that is missing, damaged, of other entries or of another version of mc2 is made again.
+"""
+import contextlib
+import os
+
+from mc2 import engines, files
+
+SUFFIX = ".matcher"
+
+
+def open_matcher(release, lang):
+    """The native matcher of one language of a release, compiled now if need be."""
+    key = bytes.fromhex(release.manifest["sha256"][f"{lang}.tsv"])
+    places = [os.path.join(release.path, lang + SUFFIX), os.path.join(cache_directory(), key.hex() + SUFFIX)]
+    for path in places:
+        if matcher := _open(path, key):
+            if _newer(os.path.join(release.path, f"{lang}.tsv"), path):
+                release.verified(lang)          # copied later, or edited, which is an error
+            return matcher
+    entries = release.entries(lang)
+    for path in places:
+        try:
+            compile_matcher(entries, key, path)
+        except OSError:                 # not ours to write, or full
+            if path == places[-1]:
+                raise
+        else:
+            return engines.native().Matcher(path)
+
+
+def compile_release(release):
+    """Compile the languages of a release beside it. Returns the number of those that were not there, whole and sound."""
+    made = 0
+    for lang in release.langs:
+        key = bytes.fromhex(release.manifest["sha256"][f"{lang}.tsv"])
+        path = os.path.join(release.path, lang + SUFFIX)
+        if not _open(path, key, verify=True):
+            compile_matcher(release.entries(lang), key, path)
+            made += 1
+    return made
+
+
+def compile_matcher(entries, key, path):
+    """Write the compiled matcher of these entries, whole. key: 32 bytes that tell what it was made from."""
+    from mc2.matching import space_entry
+    directory, name = os.path.split(path)
+    os.makedirs(directory, exist_ok=True)
+    # Processes that need it at the same time each write their own; the bytes are the same.
+    temporary = os.path.join(directory, f".{name}.{os.getpid()}.tmp")
+    with files.discarded_on_error(temporary):
+        engines.native().build_matcher([space_entry(entry) for entry in entries], path=temporary, key=key)
+        os.replace(temporary, path)
+
+
+def _newer(path, other):
+    try:
+        return os.stat(path).st_mtime_ns > os.stat(other).st_mtime_ns
+    except FileNotFoundError:
+        return True
+
+
+def cache_directory():
+    base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+    return os.path.join(base, "mc2", "matchers")
+
+
+def _open(path, key, verify=False):
+    """The compiled matcher at this path, or None unless it is one of these entries. verify: read all of it."""
+    with contextlib.suppress(OSError, ValueError):
+        matcher = engines.native().Matcher(path)
+        if matcher.key == key:
+            if verify:
+                matcher.verify()
+            return matcher
+    return None

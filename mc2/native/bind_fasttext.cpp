@@ -1,0 +1,174 @@
+// The Python class LidModel: language identification with a fastText model.
+#include <pybind11/numpy.h>
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+
+#include <cerrno>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <vector>
+
+#include "fasttext_model.hpp"
+#include "fasttext_predict.hpp"
+
+namespace py = pybind11;
+
+namespace {
+
+using mc2::fasttext::Loss;
+using mc2::fasttext::Model;
+using mc2::fasttext::Prediction;
+using mc2::fasttext::Predictor;
+
+using Offsets = py::array_t<int64_t, py::array::c_style | py::array::forcecast>;
+
+const char* name_of(Loss loss) {
+    switch (loss) {
+        case Loss::hierarchical_softmax: return "hs";
+        case Loss::negative_sampling: return "ns";
+        case Loss::softmax: return "softmax";
+        case Loss::one_versus_all: return "ova";
+    }
+    return "";
+}
+
+py::list decoded_labels(const Model& model, const std::string& path) {
+    using mc2::fasttext::label_prefix;
+    py::list labels;
+    for (std::string_view label : model.labels) {
+        if (label.substr(0, label_prefix.size()) == label_prefix) label.remove_prefix(label_prefix.size());
+        PyObject* text = PyUnicode_DecodeUTF8(label.data(), static_cast<Py_ssize_t>(label.size()), nullptr);
+        if (text == nullptr) {
+            PyErr_Clear();
+            throw py::value_error(path + ": damaged fastText model (a label that is not UTF-8).");
+        }
+        labels.append(py::reinterpret_steal<py::str>(text));
+    }
+    return labels;
+}
+
+// A view of a Python object's bytes, released at the end.
+class BytesView {
+public:
+    explicit BytesView(const py::object& object) {
+        if (PyObject_GetBuffer(object.ptr(), &view_, PyBUF_SIMPLE) != 0) throw py::error_already_set();
+    }
+    ~BytesView() { PyBuffer_Release(&view_); }
+    BytesView(const BytesView&) = delete;
+    BytesView& operator=(const BytesView&) = delete;
+
+    std::string_view bytes() const {
+        return {static_cast<const char*>(view_.buf), static_cast<size_t>(view_.len)};
+    }
+
+private:
+    Py_buffer view_;
+};
+
+class LidModel {
+public:
+    explicit LidModel(const std::string& path)
+        : model_(path), labels_(decoded_labels(model_, path)), predictor_(model_) {}
+
+    const py::list& labels() const { return labels_; }
+    int32_t dim() const { return model_.dim; }
+    std::string loss() const { return name_of(model_.loss); }
+    bool quantized() const { return model_.quantized; }
+
+    py::tuple predict(const py::list& texts) const {
+        const py::tuple kept(texts);            // another thread may change the list, not this copy
+        std::vector<std::string_view> views;
+        views.reserve(kept.size());
+        for (const py::handle text : kept) {
+            if (!PyUnicode_Check(text.ptr())) throw py::type_error("texts must be a list of str.");
+            Py_ssize_t size = 0;
+            const char* bytes = PyUnicode_AsUTF8AndSize(text.ptr(), &size);
+            if (bytes == nullptr) throw py::error_already_set();
+            views.emplace_back(bytes, static_cast<size_t>(size));
+        }
+        return predict_views(views);
+    }
+
+    py::tuple predict_buffer(const py::object& data, const Offsets& offsets) const {
+        const BytesView view(data);
+        return predict_views(cut(view.bytes(), offsets));
+    }
+
+private:
+    // The texts of a buffer. They are checked and kept here, so that later changes to `offsets` do no harm.
+    static std::vector<std::string_view> cut(std::string_view bytes, const Offsets& offsets) {
+        if (offsets.ndim() != 1 || offsets.size() == 0)
+            throw py::value_error("offsets must be one-dimensional, with one number more than there are texts.");
+        const size_t count = static_cast<size_t>(offsets.size()) - 1;
+        std::vector<std::string_view> texts;
+        texts.reserve(count);
+        int64_t begin = *offsets.data(0);
+        if (begin < 0) throw py::value_error("offsets must not be negative.");
+        for (size_t i = 0; i < count; ++i) {
+            const int64_t end = *offsets.data(static_cast<py::ssize_t>(i) + 1);
+            if (end < begin || static_cast<uint64_t>(end) > bytes.size())
+                throw py::value_error("offsets must not fall, and must stay within the data.");
+            texts.push_back(bytes.substr(static_cast<size_t>(begin), static_cast<size_t>(end - begin)));
+            begin = end;
+        }
+        return texts;
+    }
+
+    py::tuple predict_views(const std::vector<std::string_view>& texts) const {
+        std::vector<Prediction> predictions(texts.size());
+        {
+            const py::gil_scoped_release release;
+            predictor_.predict(texts.data(), texts.size(), predictions.data());
+        }
+        const py::ssize_t count = static_cast<py::ssize_t>(texts.size());
+        py::array_t<int32_t> label_ids(count), known(count);
+        py::array_t<float> probabilities(count);
+        for (py::ssize_t i = 0; i < count; ++i) {
+            const Prediction& prediction = predictions[static_cast<size_t>(i)];
+            label_ids.mutable_data()[i] = prediction.label;
+            probabilities.mutable_data()[i] = prediction.probability;
+            known.mutable_data()[i] = prediction.known;
+        }
+        return py::make_tuple(label_ids, probabilities, known);
+    }
+
+    Model model_;
+    py::list labels_;
+    Predictor predictor_;
+};
+
+std::unique_ptr<LidModel> open_model(const py::object& path) {
+    const std::string bytes = py::bytes(py::module_::import("os").attr("fsencode")(path));
+    try {
+        return std::make_unique<LidModel>(bytes);
+    } catch (const std::system_error& error) {
+        errno = error.code().value();
+        PyErr_SetFromErrnoWithFilenameObject(PyExc_OSError, path.ptr());
+        throw py::error_already_set();
+    }
+}
+
+}  // namespace
+
+void bind_fasttext(py::module_& module) {
+    py::class_<LidModel>(module, "LidModel", R"(
+A fastText model for language identification (.bin or .ftz), memory-mapped read-only.
+
+Raises ValueError where the file is damaged or no classifier. Threads may share a model.)")
+        .def(py::init(&open_model), py::arg("path"))
+        .def_property_readonly("labels", &LidModel::labels, "Labels by id, without the prefix __label__.")
+        .def_property_readonly("dim", &LidModel::dim, "Length of the hidden vector.")
+        .def_property_readonly("loss", &LidModel::loss, "\"hs\", \"softmax\", \"ova\" or \"ns\".")
+        .def_property_readonly("quantized", &LidModel::quantized, "Whether the input matrix is quantised.")
+        .def("predict", &LidModel::predict, py::arg("texts"), R"(
+The most likely label of every text: (label_ids int32, probabilities float32, known int32).
+
+A text is one line (it ends at a line break); each answer is fastText's for text + "\n", bit for bit.
+label_id -1 with probability 0: fastText gives none. known: the words and n-grams of the text that the model
+knows; with 0 the answer is that of the empty line.)")
+        .def("predict_buffer", &LidModel::predict_buffer, py::arg("data"), py::arg("offsets"), R"(
+As predict, for UTF-8 texts in one bytes-like object: text i is data[offsets[i]:offsets[i + 1]].)");
+}
