@@ -37,7 +37,7 @@ def native_core():
     headers = sorted(str(path.relative_to(here)) for path in (here / "mc2/native").glob("*.hpp"))
     return [Extension("mc2._native", sources, depends=headers, language="c++", include_dirs=[pybind11.get_include()],
                       # no fused multiply-add: probabilities are those of fastText to the last bit
-                      extra_compile_args=["-std=c++17", "-O2", "-g0", "-ffp-contract=off", "-fvisibility=hidden"])]
+                      extra_compile_args=["-std=c++17", "-O3", "-g0", "-ffp-contract=off", "-fvisibility=hidden"])]
 
 
 version = re.search(r'__version__ = "(.+)"', (here / "mc2/__init__.py").read_text())[1]

@@ -144,7 +144,7 @@ public:
     bool passes(const Byte* bytes, const Block* blocks, size_t from, size_t to) const {
         return any_wanted(blocks, from, to, [&](size_t at) {
             const Byte* p = bytes + at;
-            if (at < from + 2 || alone_.has(*p)) return true;   // the start of the text is no context
+            if (at < from + 2 || at + 2 >= to || alone_.has(*p)) return true;    // no full context
             return has(bit_before(p[0], p[-1], p[-2])) || has(bit_after(p[0], p[1], p[2]));
         });
     }

@@ -25,7 +25,7 @@ namespace {
 
 // A copy of many texts in UTF-8, one after the other: text i is bytes [offsets[i], offsets[i + 1]).
 struct Arena {
-    std::vector<Byte> bytes;
+    std::vector<Byte> bytes = std::vector<Byte>(PADDING);   // never without memory of its own
     std::vector<int64_t> offsets{0};
 
     void pad() { bytes.resize(bytes.size() + PADDING); }

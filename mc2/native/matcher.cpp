@@ -467,8 +467,7 @@ void Matcher::read_texts(const Byte* bytes, const int64_t* offsets, size_t n, Sc
             word++;
         }
         scratch.word_ends[text] = static_cast<size_t>(word - scratch.words.data());
-        static size_t NP, NT; NT++; if (NT % 120000 == 0) fprintf(stderr, "pass %zu of %zu\n", NP, NT);
-        if (has_automaton_ && filter_.passes(base, blocks, from, to)) { NP++;
+        if (has_automaton_ && filter_.passes(base, blocks, from, to)) {
             make_room(scratch.spaced, spaced_size + spaced_room(to - from));
             const Byte* spaced_end = write_spaced(base, blocks, from, to, scratch.spaced.data() + spaced_size);
             spaced_size = static_cast<size_t>(spaced_end - scratch.spaced.data());
