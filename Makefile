@@ -1,12 +1,15 @@
 # make demo: curate the embedded demo (a minute, after the set-up of some 30 s).   make test: all tests.
+# make sanitize: the tests of the native core under sanitizers, then a minute of fuzzing (FUZZ_SECONDS=60).
+# make aarch64: compile the native core for aarch64, to see that it compiles.
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
 
 PYTHON ?= python3
 VENV ?= .venv
+AARCH64_CXX ?= aarch64-linux-gnu-g++
 
-.PHONY: demo demo-curation test clean
+.PHONY: demo demo-curation test sanitize aarch64 clean
 
 demo: demo-curation
 
@@ -15,6 +18,34 @@ demo-curation: $(VENV)/.base
 
 test: $(VENV)/.test
 	$(VENV)/bin/python -m pytest
+
+# About 8 minutes on two cores; ends with "sanitize: nothing found".
+sanitize: build/sanitize/venv/.test
+	tests/sanitize.sh build/sanitize
+
+# About a minute; ends with "aarch64: compiled, not run", or "aarch64: skipped" where the compiler is missing.
+aarch64:
+	@if command -v $(AARCH64_CXX) > /dev/null; then \
+	    $(MAKE) --no-print-directory build/aarch64/compiled; echo "aarch64: compiled, not run"; \
+	else echo "aarch64: skipped, there is no $(AARCH64_CXX) (Debian: apt-get install g++-aarch64-linux-gnu)"; fi
+
+build/aarch64/compiled: build/sanitize/venv/.test $(wildcard mc2/native/*.cpp mc2/native/*.hpp)
+	mkdir -p $(@D)
+	for source in mc2/native/*.cpp; do \
+	    $(AARCH64_CXX) -std=c++17 -O3 -ffp-contract=off -fvisibility=hidden -fPIC -Wall -Wextra -Werror \
+	        $$(build/sanitize/venv/bin/python -m pybind11 --includes | sed 's/-I/-isystem /g') \
+	        -c $$source -o $(@D)/$$(basename $$source .cpp).o; \
+	done
+	touch $@
+
+# What mc2 and its tests need, but not mc2: tests/sanitize.sh builds a copy of the checkout.
+build/sanitize/venv/.test: setup.py
+	$(PYTHON) -m venv build/sanitize/venv
+	build/sanitize/venv/bin/python -m pip install --quiet --disable-pip-version-check 'setuptools>=64' 'pybind11>=2.10'
+	build/sanitize/venv/bin/python setup.py --quiet egg_info --egg-base build/sanitize
+	build/sanitize/venv/bin/python -m pip install --quiet --disable-pip-version-check \
+	    -r <(grep -v '^\[' build/sanitize/mc2.egg-info/requires.txt)
+	touch $@
 
 # A change of setup.py installs again; everything else is read from the checkout.
 $(VENV)/.base: setup.py

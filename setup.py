@@ -1,4 +1,5 @@
 """Package description of mc2. The native core is optional: without a compiler the portable engines serve."""
+import os
 import re
 import sys
 from pathlib import Path
@@ -8,6 +9,9 @@ from setuptools.command.build_ext import build_ext
 
 here = Path(__file__).parent
 WITHOUT = "mc2 is installed without its native core, so the slower portable engines serve"
+# `make sanitize` builds the native core to stop at undefined behaviour and at accesses outside of its memory.
+SANITIZE = "-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -D_GLIBCXX_ASSERTIONS".split() \
+    if os.environ.get("MC2_SANITIZE") == "1" else []
 
 
 class BuildOptional(build_ext):
@@ -37,7 +41,9 @@ def native_core():
     headers = sorted(str(path.relative_to(here)) for path in (here / "mc2/native").glob("*.hpp"))
     return [Extension("mc2._native", sources, depends=headers, language="c++", include_dirs=[pybind11.get_include()],
                       # no fused multiply-add: probabilities are those of fastText to the last bit
-                      extra_compile_args=["-std=c++17", "-O3", "-g0", "-ffp-contract=off", "-fvisibility=hidden"])]
+                      extra_compile_args=["-std=c++17", "-O3", "-g0", "-ffp-contract=off", "-fvisibility=hidden",
+                                          *SANITIZE],
+                      extra_link_args=SANITIZE)]
 
 
 version = re.search(r'__version__ = "(.+)"', (here / "mc2/__init__.py").read_text())[1]

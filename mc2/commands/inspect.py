@@ -9,7 +9,8 @@ from mc2 import options
 @click.command()
 @click.argument("path", default="-")
 @click.option("-m", "--metadata", envvar="MC2_METADATA", metavar="DIR",
-              help="Metadata release to spell out entries. Default: the one that the manifest names, or `metadata` beside the file.")
+              help="Metadata release to spell out entries. Default: the one that the manifest names, or `metadata` "
+                   "beside the file.")
 @click.option("--lines", type=click.IntRange(0), default=10_000, show_default=True, metavar="N",
               help="Read this many pairs; 0 = all.")
 @options.verbose

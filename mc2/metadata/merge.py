@@ -57,7 +57,8 @@ def merge(directory, output, mapping, scheme, caps, seconds=lambda: None):
     _refuse_unknown(found, mapping, scheme)
     manifests.refuse_foreign_directory(output, release.KIND)
     options = {"scheme": scheme, "spacing": "published", "nfc": False,
-               **{name: f"{value.normalize():f}" if isinstance(value, Decimal) else value for name, value in asdict(caps).items()}}
+               **{name: f"{value.normalize():f}" if isinstance(value, Decimal) else value
+                  for name, value in asdict(caps).items()}}
     rows_of = {}
     replaced = []
     with files.open_directory(output) as target:

@@ -68,7 +68,8 @@ size_t put_text(PyObject* text, std::vector<Byte>& bytes, size_t used) {
     const size_t n = static_cast<size_t>(PyUnicode_GET_LENGTH(text));
     const void* data = PyUnicode_DATA(text);
     if (PyUnicode_IS_ASCII(text)) {
-        std::memcpy(room_for(bytes, used, n), data, n);
+        Byte* out = room_for(bytes, used, n);
+        if (n > 0) std::memcpy(out, data, n);   // of an empty vector data() may be null
         return used + n;
     }
     const int width = PyUnicode_KIND(text);     // bytes of a character as Python holds it
@@ -82,7 +83,8 @@ size_t put_text(PyObject* text, std::vector<Byte>& bytes, size_t used) {
 
 size_t put_bytes(PyObject* text, std::vector<Byte>& bytes, size_t used) {
     const size_t n = static_cast<size_t>(PyBytes_GET_SIZE(text));
-    std::memcpy(room_for(bytes, used, n), PyBytes_AS_STRING(text), n);
+    Byte* out = room_for(bytes, used, n);
+    if (n > 0) std::memcpy(out, PyBytes_AS_STRING(text), n);
     return used + n;
 }
 

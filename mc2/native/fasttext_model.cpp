@@ -284,11 +284,11 @@ void read_output(Reader& reader, Model& model, size_t file_size) {
     const size_t columns = static_cast<size_t>(model.dim);
     const int64_t labels = static_cast<int64_t>(model.labels.size());
     constexpr const char* wrong_rows = "not one row of the output matrix per label";
-    std::vector<float> values(columns);
     if (!output_quantized) {
         const PlainMatrix matrix = read_plain(reader, model.dim);
         reader.require(matrix.rows == labels, wrong_rows);
         allocate(output, model.labels.size(), model.dim);
+        std::vector<float> values(columns);         // not before it is known that the file holds rows of this size
         for (int32_t row = 0; row < output.rows; ++row) {
             const size_t row_bytes = columns * sizeof(float);
             std::memcpy(values.data(), matrix.floats + static_cast<size_t>(row) * row_bytes, row_bytes);
@@ -301,6 +301,7 @@ void read_output(Reader& reader, Model& model, size_t file_size) {
     reader.require(static_cast<size_t>(labels) <= largest_unfolding * file_size / (columns * sizeof(float)),
                    "a matrix that unfolds to many times its size");
     allocate(output, model.labels.size(), model.dim);
+    std::vector<float> values(columns);
     for (int32_t row = 0; row < output.rows; ++row) {
         matrix.copy_direction(row, values.data());
         place(output, row, values.data(), model.dim);

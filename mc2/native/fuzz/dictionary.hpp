@@ -1,0 +1,98 @@
+// Small dictionaries, and texts that are made of the same pieces, so that they match often.
+#pragma once
+
+#include <algorithm>
+#include <string>
+#include <vector>
+
+#include "../matcher.hpp"
+#include "input.hpp"
+
+namespace mc2::fuzz {
+
+struct Piece {
+    std::string bytes;
+    bool is_open;           // an entry that begins or ends with it may do so inside a word
+};
+
+// Words of every length that is special (8 bytes, 16), marks, all kinds of spaces, scripts without spaces, parts
+// of characters that agree in some of their bytes with others, a lone surrogate.
+inline const Piece& piece(Input& input) {
+    static const Piece pieces[] = {
+        {" ", false}, {" ", false}, {" ", false}, {" ", false}, {"a", false}, {"b", false}, {"ab", false},
+        {"ba", false}, {"the", false}, {"abcdefg", false}, {"abcdefgh", false}, {"abcdefghi", false},
+        {"abcdefghijklmnop", false}, {"abcdefghijklmnopq", false}, {"aaaaaaaa", false}, {"  ", false},
+        {" , ", false}, {" the ", false}, {"\t", false}, {"\n", false}, {"\r", false}, {"\v", false},
+        {"\x1f", false}, {"\x7f", false}, {std::string(1, '\0'), false}, {"\u0085", false}, {"\u00a0", false},
+        {"\u00c5", false}, {"\u00e9", false}, {"\u1680", false}, {"\u2000", false}, {"\u200a", false},
+        {"\u200b", false}, {"\u2028", false}, {"\u205f", false}, {"\u3000", false}, {"😀", false},
+        {"\xED\xA0\x80", false}, {",", true}, {".", true}, {";", true}, {":", true}, {"?", true}, {"!", true},
+        {"`", true}, {"'", true}, {"-", true}, {"(", true}, {"猫", true}, {"黑", true}, {"カ", false},
+        {"\u30fc", false}, {"แ", true}, {"ཀ", true}, {"က", true}, {"。", true}};
+    return input.one_of(pieces);
+}
+
+inline std::vector<Piece> pieces(Input& input, size_t at_most) {
+    std::vector<Piece> chosen;
+    for (size_t n = input.below(at_most + 1); n > 0 && !input.is_used_up(); n--) {
+        const Piece& next = piece(input);
+        // now and then a piece repeated, to cross the blocks and groups that texts are read in
+        chosen.insert(chosen.end(), input.byte() == 255 ? input.below(200) : 1, next);
+    }
+    return chosen;
+}
+
+inline std::string joined(const std::vector<Piece>& pieces) {
+    std::string bytes;
+    for (const Piece& piece : pieces) bytes += piece.bytes;
+    return bytes;
+}
+
+// The form of an entry, as space_entry() in matching.py.
+inline std::string spaced_entry(const std::vector<Piece>& entry) {
+    return (entry.front().is_open ? "" : " ") + joined(entry) + (entry.back().is_open ? "" : " ");
+}
+
+struct Dictionary {
+    std::vector<std::string> forms;
+    std::vector<uint32_t> ids;
+    uint32_t n_entries = 0;
+
+    explicit Dictionary(Input& input) {
+        for (size_t n = input.below(64); n > 0 && !input.is_used_up(); n--) {
+            const std::vector<Piece> entry = pieces(input, 6);
+            if (entry.empty()) continue;
+            forms.push_back(!forms.empty() && input.byte() == 255 ? forms.back() : spaced_entry(entry));
+            ids.push_back(n_entries++);
+        }
+    }
+};
+
+inline std::vector<std::string> make_texts(Input& input) {
+    std::vector<std::string> texts;
+    for (size_t n = input.below(120); n > 0 && !input.is_used_up(); n--) texts.push_back(joined(pieces(input, 24)));
+    return texts;
+}
+
+inline void write_dictionary(const Dictionary& dictionary, const File& file) {
+    std::vector<Entry> entries;
+    for (size_t i = 0; i < dictionary.forms.size(); i++)
+        entries.push_back({dictionary.forms[i], dictionary.ids[i]});
+    write_matcher(entries, dictionary.n_entries, "fuzz", file.path());
+}
+
+inline Results match(const Matcher& matcher, const std::vector<std::string>& texts, std::vector<uint64_t>& counts) {
+    std::string all;
+    std::vector<int64_t> offsets{0};
+    for (const std::string& text : texts) {
+        all += text;
+        offsets.push_back(static_cast<int64_t>(all.size()));
+    }
+    std::vector<Byte> bytes(all.size() + PADDING);          // no more than match() may read
+    std::copy(all.begin(), all.end(), bytes.begin());
+    Results results;
+    matcher.match(bytes.data(), offsets.data(), texts.size(), results, counts.data());
+    return results;
+}
+
+}  // namespace mc2::fuzz
