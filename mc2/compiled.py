@@ -12,12 +12,16 @@ from mc2 import engines, files
 SUFFIX = ".matcher"
 
 
-def open_matcher(release, lang):
-    """The native matcher of one language of a release, compiled now if need be."""
+def open_matcher(release, lang, verify=False):
+    """The native matcher of one language of a release, compiled now if need be.
+
+    Opening takes well under a millisecond; verify reads the whole file too, some milliseconds, so that damage
+    inside is noticed and mended rather than matched with.
+    """
     key = bytes.fromhex(release.manifest["sha256"][f"{lang}.tsv"])
     places = [os.path.join(release.path, lang + SUFFIX), os.path.join(cache_directory(), key.hex() + SUFFIX)]
     for path in places:
-        if matcher := _open(path, key):
+        if matcher := _open(path, key, verify):
             if _newer(os.path.join(release.path, f"{lang}.tsv"), path):
                 release.verified(lang)          # copied later, or edited, which is an error
             return matcher

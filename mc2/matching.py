@@ -77,10 +77,10 @@ class Matcher:
         return cls.of(Release(metadata_dir), lang, engines.choose("match", engine))
 
     @classmethod
-    def of(cls, release, lang, engine):
-        """The matcher of one language of an open release."""
+    def of(cls, release, lang, engine, verify=False):
+        """The matcher of one language of an open release. verify: read a compiled file through before it is used."""
         if engine == "native":
-            return compiled.open_matcher(release, lang)
+            return compiled.open_matcher(release, lang, verify)
         return cls(release.entries(lang))
 
     def match(self, texts):
@@ -118,7 +118,7 @@ class Metadata:
 
     def __getitem__(self, lang):
         if lang not in self.matchers:
-            self.matchers[lang] = Matcher.of(self.release, lang, self.engine)
+            self.matchers[lang] = Matcher.of(self.release, lang, self.engine, verify=True)
         return self.matchers[lang]
 
     def __getstate__(self):             # to a worker go the paths; it opens what it needs

@@ -105,6 +105,17 @@ def test_compile_finds_damage_inside(toy):
 
 
 @needs_native
+def test_match_mends_a_matcher_that_is_damaged_inside(toy):
+    path = toy / "toy/fr.matcher"
+    sound = path.read_bytes()
+    half = len(sound) // 2
+    path.write_bytes(sound[:half] + bytes(255 - byte for byte in sound[half:]))
+    toy.write("in.jsonl", pair(1, "un chat noir", "fr"))
+    assert '"matched_entry_ids":[0,1,2]' in toy.ok("mc2 match in.jsonl -m toy")
+    assert path.read_bytes() == sound
+
+
+@needs_native
 def test_where_the_metadata_cannot_be_written_the_users_cache_serves(toy, monkeypatch):
     toy.ok("rm toy/fr.matcher")
     compile_matcher = compiled.compile_matcher
