@@ -18,9 +18,6 @@ from mc2.lid import clean, default_model
 native = pytest.importorskip("mc2._native")
 fasttext_pybind = pytest.importorskip("fasttext_pybind")
 
-if not hasattr(native, "LidModel"):
-    pytest.skip("mc2._native has no LidModel", allow_module_level=True)
-
 
 # ---------------------------------------------------------------- the two implementations side by side
 
