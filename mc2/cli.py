@@ -1,5 +1,4 @@
 """The command `mc2`: finds the subcommand, runs it, and turns what went wrong into one line and an exit status."""
-import importlib
 import os
 import signal
 import sys
@@ -9,23 +8,10 @@ import click
 from mc2 import __version__, options
 from mc2.errors import Mc2Error
 
-# Each is mc2/commands/NAME.py with a click command of that name (`-` as `_`).
+# Each is mc2/commands/NAME.py, or a package there, with a click command of that name (`-` as `_`).
 COMMANDS = ["build-metadata", "lid", "match", "count", "thresholds", "sample", "inspect"]
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "MC2", "max_content_width": 100}
-
-
-class LazyGroup(options.Group):
-    """A group whose commands are imported when they are asked for."""
-
-    def list_commands(self, ctx):
-        return COMMANDS
-
-    def get_command(self, ctx, name):
-        if name not in COMMANDS:
-            return None
-        name = name.replace("-", "_")
-        return getattr(importlib.import_module(f"mc2.commands.{name}"), name)
 
 
 def _version(ctx, param, value):
@@ -37,7 +23,8 @@ def _version(ctx, param, value):
         ctx.exit()
 
 
-@click.group(cls=LazyGroup, context_settings=CONTEXT, no_args_is_help=True)
+@click.group(cls=options.LazyGroup, package="mc2.commands",
+             modules={name: name.replace("-", "_") for name in COMMANDS}, context_settings=CONTEXT, no_args_is_help=True)
 @click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_version,
               help="Show the version and the engines, and exit.")
 def cli():

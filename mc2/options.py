@@ -1,5 +1,6 @@
 """Options that several commands share, each declared once."""
 import functools
+import importlib
 import os
 
 import click
@@ -16,6 +17,24 @@ class Group(click.Group):
         name, command, rest = super().resolve_command(ctx, args)
         ctx.meta["mc2.command"] = f"{ctx.command_path} {name}"
         return name, command, rest
+
+
+class LazyGroup(Group):
+    """A group whose commands are imported when they are asked for."""
+
+    def __init__(self, *args, package, modules, **kwargs):
+        """modules: {name of a command: module of the package, in which the command has the module's name}."""
+        super().__init__(*args, **kwargs)
+        self.package, self.modules = package, modules
+
+    def list_commands(self, ctx):
+        return list(self.modules)
+
+    def get_command(self, ctx, name):
+        if name not in self.modules:
+            return None
+        module = self.modules[name]
+        return getattr(importlib.import_module(f"{self.package}.{module}"), module)
 
 
 def _verbose(ctx, param, value):

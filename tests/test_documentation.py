@@ -53,8 +53,8 @@ def test_every_command_and_option_has_help():
         assert command.help, path
         for param in command.params:
             assert param.param_type_name == "argument" or param.help, f"{path} {param.name}"
-        for name, sub in getattr(command, "commands", {}).items():
-            check(sub, f"{path} {name}")
+        for name in command.list_commands(None) if hasattr(command, "list_commands") else ():
+            check(command.get_command(None, name), f"{path} {name}")
     for name in COMMANDS:
         check(cli.get_command(None, name), name)
 

@@ -3,6 +3,7 @@
     wordnet.py    wordnets                    -> {wiki}.wordnet.tsv
     dumps.py      pages of a Wikipedia dump
     wikitext.py   their markup -> plain text
+    words.py      text -> words
     ngrams.py     words and pairs of words    -> {wiki}.unigram.tsv, {wiki}.bigram.tsv
     titles.py     pageviews                   -> {wiki}.title.tsv
     sources.py    these files; finished lists -> {lang}.list.tsv

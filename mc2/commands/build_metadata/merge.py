@@ -1,0 +1,68 @@
+"""mc2 build-metadata merge"""
+import decimal
+import sys
+import time
+
+import click
+
+from mc2 import options
+from mc2.commands.build_metadata import shared
+
+
+class Share(click.ParamType):
+    """An exact decimal between 0 and 1."""
+
+    name = "share"
+
+    def convert(self, value, param, ctx):
+        try:
+            share = decimal.Decimal(str(value))
+        except decimal.InvalidOperation:
+            self.fail(f"{value!r} is not a decimal number.", param, ctx)
+        if not (share.is_finite() and 0 <= share <= 1):
+            self.fail(f"{value} is not between 0 and 1.", param, ctx)
+        return share
+
+
+@click.command()
+@click.argument("directory", type=click.Path(exists=True), metavar="SOURCES")
+@click.option("-o", "--output", required=True, metavar="METADATA", help="Directory of the release to write.")
+@click.option("--scheme", type=click.Choice(options.SCHEMES), default="lid176", show_default=True,
+              help="Labels of the LID model to be used, which group the Wikipedias into languages.")
+@click.option("--unigram-share", type=Share(), default="0.10", show_default=True, metavar="X",
+              help="Keep this share of the distinct words ...")
+@click.option("--unigram-max", type=click.IntRange(0), default=251_465, show_default=True, metavar="N",
+              help="... and at most so many.")
+@click.option("--bigram-share", type=Share(), default="0.40", show_default=True, metavar="X",
+              help="Keep as many bigrams as this share of the kept unigrams ...")
+@click.option("--bigram-max", type=click.IntRange(0), default=100_646, show_default=True, metavar="N",
+              help="... and at most so many.")
+@click.option("--title-share", type=Share(), default="0.76", show_default=True, metavar="X",
+              help="Keep this share of the titles ...")
+@click.option("--title-max", type=click.IntRange(0), default=61_235, show_default=True, metavar="N",
+              help="... and at most so many.")
+@click.option("--min-pmi", type=float, metavar="X", help="Keep bigrams with at least this PMI. Default: any.")
+@options.quiet
+@options.verbose
+def merge(directory, output, scheme, quiet, **caps):
+    """Merge SOURCES into a metadata release.
+
+    \b
+    mc2 build-metadata merge sources -o metadata
+    """
+    from mc2 import languages
+    from mc2.metadata import merge as room
+    from mc2.metadata import sources
+    started = time.monotonic()
+    manifest = room.merge(directory, output, languages.of_scheme(scheme), scheme, room.Caps(**caps),
+                          lambda: time.monotonic() - started)
+    if quiet:
+        return
+    if others := sources.others(directory):
+        print(f"not a source, so not used: {' '.join(others)}", file=sys.stderr)
+    if manifest["replaced_by_lists"]:
+        print(f"taken from a list, so not used: {' '.join(manifest['replaced_by_lists'])}", file=sys.stderr)
+    if bare := room.without_sources(manifest):
+        print(f"numbers only, for want of sources: {' '.join(bare)}", file=sys.stderr)
+    shared.receipt(quiet, "merge", f"{manifest['counts']['out']:,} entries in {len(manifest['languages']):,} languages, "
+             f"{len(bare):,} of them without sources; fingerprint {manifest['fingerprint'][:12]}", output, started)

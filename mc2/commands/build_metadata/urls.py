@@ -1,0 +1,38 @@
+"""mc2 build-metadata urls"""
+import click
+
+from mc2 import options
+from mc2.commands.build_metadata import shared
+
+
+@click.command()
+@click.option("--wiki", required=True, multiple=True, metavar="CODE",
+              help="Wikipedia code; may be given several times. `all` is all 330.")
+@click.option("--date", metavar="YYYYMMDD", help="Date of the dump, and last day of pageviews. "
+              "Default: the latest dump, and pageviews up to the day before yesterday.")
+@click.option("--days", type=click.IntRange(0), default=40, show_default=True, metavar="N",
+              help="Days of hourly pageviews; 0 for none.")
+def urls(wiki, date, days):
+    """Print the addresses of dumps and pageviews, for wget or aria2.
+
+    \b
+    mc2 build-metadata urls --wiki fr --wiki be_tarask | wget -c -i -
+    mc2 build-metadata urls --wiki all --date 20250601 | aria2c -i - -j 2 -c
+    """
+    import datetime
+
+    from mc2 import languages
+    from mc2.metadata import urls as room
+    if "all" in wiki:
+        wiki = languages.of_scheme("lid176").wiki_codes
+    for code in wiki:
+        shared.check_wiki(code)
+    try:
+        last_day = datetime.datetime.strptime(date, "%Y%m%d").date() if date \
+            else datetime.date.today() - datetime.timedelta(2)
+    except ValueError:
+        raise click.UsageError(f"--date {date}: not of the form YYYYMMDD.") from None
+    for code in wiki:
+        print(room.dump(code, date or "latest"))
+    for url in room.pageviews(last_day, days):
+        print(url)
