@@ -59,4 +59,4 @@ $(VENV)/.test: setup.py
 	touch $@
 
 clean:
-	rm -rf $(VENV) build *.egg-info examples/demo/out .pytest_cache .hypothesis
+	rm -rf $(VENV) build *.egg-info examples/demo/out examples/ablations/out .pytest_cache .hypothesis

