@@ -4,17 +4,19 @@ A word is what stands between white space, punctuation and symbols (Unicode cate
 them). Nothing else is done to it: case is kept, numbers are words, marks, joiners and characters that nobody
 sees stay inside, since matching does not take them out of texts either.
 
-`mc2.metadata.segmenters` has the other languages. All splitters have the same three things:
+`mc2.metadata.segmenters` has the other languages, and `splitter_for`, which chooses. All splitters have the same
+three things, and can be sent to other processes:
 
     tokens(text)    the words of a text in order, and END where there is more between two of them than what joins words
     joint           what stands between the two words of a bigram
-    description     name, version and dictionary, for the manifest
+    description     name, version and dictionary, for the manifest: the same words where it is the same
 """
 import re
 import unicodedata
 
 END = "|"                               # where a bigram ends; a symbol, so never in a word
 LINE_BREAKS = "\n\r\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029"        # as str.splitlines has them
+UNICODE = f"unicode-{unicodedata.unidata_version}"              # which characters are what
 
 
 def is_end(character):
@@ -22,9 +24,19 @@ def is_end(character):
     return unicodedata.category(character)[0] in "PS" or character in LINE_BREAKS
 
 
-# Below U+10000 only, where re looks characters up in a table.
-ENDS = re.compile("[%s]+" % "".join(f"\\u{code:04x}" for code in range(0x10000) if is_end(chr(code))))
-HIGH = re.compile("[\U00010000-\U0010ffff]")        # emoji, historic scripts
+def characters_that(are):
+    """The characters below U+10000, where re looks them up in a table, for a set of a regular expression."""
+    return "".join(f"\\u{code:04x}" for code in range(0x10000) if are(chr(code)))
+
+
+END_CHARACTERS = characters_that(is_end)
+ENDS = re.compile(f"[{END_CHARACTERS}]+")
+HIGH = re.compile("[\U00010000-\U0010ffff]")        # emoji, historic scripts, rare Chinese characters
+
+
+def replace_high_ends(text, replacement):
+    """The text with its emoji and other ends of words beyond U+FFFF replaced."""
+    return HIGH.sub(lambda match: replacement if is_end(match[0]) else match[0], text)
 
 
 class Spaces:
@@ -35,9 +47,8 @@ class Spaces:
     """
 
     joint = " "
-    description = {"name": "spaces", "version": f"unicode-{unicodedata.unidata_version}", "dictionary": None}
+    description = {"name": "spaces", "version": UNICODE, "dictionary": None}
 
     def tokens(self, text):
         """The words of a text, and END where there is more between two of them than spaces."""
-        text = HIGH.sub(lambda match: " | " if is_end(match[0]) else match[0], text)
-        return ENDS.sub(" | ", text).split()
+        return ENDS.sub(" | ", replace_high_ends(text, " | ")).split()
