@@ -7,6 +7,7 @@ SHELL := bash
 
 PYTHON ?= python3
 VENV ?= .venv
+TEST_EXTRAS ?= test
 AARCH64_CXX ?= aarch64-linux-gnu-g++
 
 .PHONY: demo demo-curation test sanitize aarch64 clean
@@ -44,7 +45,7 @@ build/sanitize/venv/.test: setup.py
 	build/sanitize/venv/bin/python -m pip install --quiet --disable-pip-version-check 'setuptools>=64' 'pybind11>=2.10'
 	build/sanitize/venv/bin/python setup.py --quiet egg_info --egg-base build/sanitize
 	build/sanitize/venv/bin/python -m pip install --quiet --disable-pip-version-check \
-	    -r <(grep -v '^\[' build/sanitize/mc2.egg-info/requires.txt)
+	    -r <(awk '/^\[/ {section = $$0; next} section == "" || section == "[test]"' build/sanitize/mc2.egg-info/requires.txt)
 	touch $@
 
 # A change of setup.py installs again; everything else is read from the checkout.
@@ -55,8 +56,8 @@ $(VENV)/.base: setup.py
 
 $(VENV)/.test: setup.py
 	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -e .[test]
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -e '.[$(TEST_EXTRAS)]'
 	touch $@
 
 clean:
-	rm -rf $(VENV) build *.egg-info examples/demo/out examples/ablations/out .pytest_cache .hypothesis
+	rm -rf $(VENV) build *.egg-info examples/demo/out examples/ablations/out examples/worldwide/out .pytest_cache .hypothesis

@@ -46,6 +46,13 @@ def native_core():
                       extra_link_args=SANITIZE)]
 
 
+# Words of languages written without spaces. PyICU is built on installation: it needs ICU's headers (libicu-dev).
+SEGMENT = ["PyICU>=2.11"]
+SEGMENT_ALL = [*SEGMENT, "rjieba>=0.2", "fugashi>=1.3", "ipadic>=1.0", "laonlp>=1.3", "pythainlp>=5.3"]
+PARQUET = ["pyarrow>=16"]
+REMOTE = ["fsspec[http]>=2023.12"]
+RAY = ["ray>=2.9"]
+
 version = re.search(r'__version__ = "(.+)"', (here / "mc2/__init__.py").read_text())[1]
 
 setup(
@@ -69,7 +76,14 @@ setup(
         "tqdm",
         "zstandard>=0.21",
     ],
-    extras_require={"test": ["pytest", "hypothesis"]},
+    extras_require={
+        "segment": SEGMENT,
+        "segment-all": SEGMENT_ALL,
+        "parquet": PARQUET,
+        "remote": REMOTE,
+        "ray": RAY,
+        "test": ["pytest", "hypothesis"],
+    },
     entry_points={"console_scripts": ["mc2 = mc2.cli:main"]},
     classifiers=[
         "License :: OSI Approved :: Apache Software License",

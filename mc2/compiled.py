@@ -1,8 +1,9 @@
 """Compiled matchers: the entries of a language in the form that the native engine maps into memory.
 
 A compiled matcher is a cache. It lies beside the metadata as {lang}.matcher, or in the user's cache
-directory where the metadata cannot be written, and holds the SHA-256 of the entries that it was made from.
-One that is missing, damaged, of other entries or of another version of mc2 is made again.
+directory where the metadata cannot be written, and holds the SHA-256 of the entries that it was made from
+and their spacing. One that is missing, damaged, of other entries, otherwise spaced or of another version of
+mc2 is made again.
 """
 import contextlib
 import os
@@ -18,7 +19,7 @@ def open_matcher(release, lang, verify=False):
     Opening takes well under a millisecond; verify reads the whole file too, some milliseconds, so that damage
     inside is noticed and mended rather than matched with.
     """
-    key = bytes.fromhex(release.manifest["sha256"][f"{lang}.tsv"])
+    key = key_of(release, lang)
     places = [os.path.join(release.path, lang + SUFFIX), os.path.join(cache_directory(), key.hex() + SUFFIX)]
     for path in places:
         if matcher := _open(path, key, verify):
@@ -28,7 +29,7 @@ def open_matcher(release, lang, verify=False):
     entries = release.entries(lang)
     for path in places:
         try:
-            compile_matcher(entries, key, path)
+            compile_matcher(entries, key, path, release.spacing)
         except OSError:                 # not ours to write, or full
             if path == places[-1]:
                 raise
@@ -36,27 +37,46 @@ def open_matcher(release, lang, verify=False):
             return engines.native().Matcher(path)
 
 
-def compile_release(release):
-    """Compile the languages of a release beside it. Returns the number of those that were not there, whole and sound."""
-    made = 0
-    for lang in release.langs:
-        key = bytes.fromhex(release.manifest["sha256"][f"{lang}.tsv"])
-        path = os.path.join(release.path, lang + SUFFIX)
-        if not _open(path, key, verify=True):
-            compile_matcher(release.entries(lang), key, path)
-            made += 1
-    return made
+def compile_release(release, jobs=1):
+    """Compile the languages of a release beside it, in `jobs` processes (0 = all cores). Returns the number of those
+    that were not there, whole and sound."""
+    from mc2 import pipeline
+    return sum(pipeline.map_in_order(_CompileWork(release), release.langs, jobs))
 
 
-def compile_matcher(entries, key, path):
-    """Write the compiled matcher of these entries, whole. key: 32 bytes that tell what it was made from."""
+class _CompileWork:
+    """From a language of a release to whether its matcher had to be compiled."""
+
+    def __init__(self, release):
+        self.release = release
+
+    def __call__(self, lang):
+        key = key_of(self.release, lang)
+        path = os.path.join(self.release.path, lang + SUFFIX)
+        if _open(path, key, verify=True):
+            return False
+        compile_matcher(self.release.entries(lang), key, path, self.release.spacing)
+        return True
+
+
+def key_of(release, lang):
+    """Bytes that tell what the matcher of a language is made from: SHA-256 of its entries, and their spacing.
+
+    The published spacing adds nothing, as before there was another, so that older compiled matchers stay good.
+    """
+    key = bytes.fromhex(release.manifest["sha256"][f"{lang}.tsv"])
+    return key if release.spacing == "published" else key + release.spacing.encode()
+
+
+def compile_matcher(entries, key, path, spacing="published"):
+    """Write the compiled matcher of these entries, whole. key: at most 64 bytes that tell what it was made from."""
     from mc2.matching import space_entry
     directory, name = os.path.split(path)
     os.makedirs(directory, exist_ok=True)
     # Processes that need it at the same time each write their own; the bytes are the same.
     temporary = os.path.join(directory, f".{name}.{os.getpid()}.tmp")
     with files.discarded_on_error(temporary):
-        engines.native().build_matcher([space_entry(entry) for entry in entries], path=temporary, key=key)
+        engines.native().build_matcher([space_entry(entry, spacing) for entry in entries], path=temporary, key=key)
         os.replace(temporary, path)
 
 

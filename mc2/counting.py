@@ -149,6 +149,7 @@ class Counter(pipeline.Stage):
 
     name = "count"
     requires = ("lang", "matched_entry_ids")
+    passes_on = False
 
     def __init__(self, release):
         self.n_entries = release.n_entries
@@ -157,20 +158,18 @@ class Counter(pipeline.Stage):
 
     def product(self, batch):
         offsets, ids = matched_ids(batch, self.n_entries, self.path)
-        partials = {lang: self._partial(batch, indices, offsets, ids) for lang, indices in batch.by_lang().items()}
+        keys = [(batch.source, *key) for key in zip(batch.column("id"), batch.texts)]
+        partials = {lang: self._partial(keys, indices, offsets, ids) for lang, indices in batch.by_lang().items()}
         batch.tally["matched"] += sum(partial.matched for partial in partials.values())
-        keys = [(batch.source, record["id"], record["text"]) for record in batch.records]
         batch.tally["adjacent duplicates"] += sum(one == other for one, other in zip(keys, keys[1:]))
         return partials, (keys[:1], keys[-1:])
 
-    def _partial(self, batch, indices, offsets, ids):
+    def _partial(self, keys, indices, offsets, ids):
         matched = [index for index in indices if offsets[index] < offsets[index + 1]]
         lists = {index: ids[offsets[index]:offsets[index + 1]] for index in matched}
         occurred, times = np.unique(np.concatenate([*lists.values(), np.empty(0, np.uint32)]), return_counts=True)
-        sample = []
-        for index, matched_ids in lists.items():
-            record = batch.records[index]
-            sample.append(Sampled(keyed_hash("sample", record["id"], record["text"]), tuple(matched_ids.tolist())))
+        sample = [Sampled(keyed_hash("sample", *keys[index][1:]), tuple(matched_ids.tolist()))
+                  for index, matched_ids in lists.items()]
         return Partial(len(indices), len(matched), occurred, times.astype(np.uint64), _smallest(sample))
 
     def summary(self, tally):
@@ -186,12 +185,15 @@ def matched_ids(batch, n_entries, path):
     n_entries: {lang: number of entries}; path: what they are of, for messages. Others are rejected.
     """
     offsets, ids = batch.matched_ids()
+    largest = np.full(len(batch), -1)
+    matched = np.diff(offsets) > 0
+    largest[matched] = ids[offsets[1:][matched] - 1]            # ids ascend: the last is the largest
     bad = {}
-    for index, (lang, matched) in enumerate(zip(batch.column("lang"), batch.column("matched_entry_ids"))):
+    for index, (lang, entry) in enumerate(zip(batch.column("lang"), largest.tolist())):
         if lang not in n_entries:
             bad[index] = (f'"lang" is {lang!r}, which {path} does not have.', " Was it made with another release?")
-        elif matched and matched[-1] >= n_entries[lang]:        # ids ascend: the last is the largest
-            bad[index] = (f"entry {matched[-1]} of {lang!r} is outside {path} ({n_entries[lang]:,} entries).",
+        elif entry >= n_entries[lang]:
+            bad[index] = (f"entry {entry} of {lang!r} is outside {path} ({n_entries[lang]:,} entries).",
                           " Was it matched with another release?")
     if bad:
         batch.reject(bad)
@@ -210,8 +212,7 @@ def count(run, release):
         part, _ = load(path)
         counts.merge(part, path)
     run.inputs = [path for path in run.inputs if path not in directories]
-    for path in run.inputs:
-        stage.check_input(path)
+    files.map_places(stage.check_input, run.inputs)
     tally = collections.Counter()
     last = []
     for partials, (first, its_last) in run.products(stage, tally):

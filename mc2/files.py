@@ -1,18 +1,20 @@
 """Open any input and write any output the same way.
 
-Inputs: a path, `-` for stdin, `.gz` and `.zst` decompressed; one that was cut off is an error.
+Inputs: a path, a URL, `-` for stdin, `.gz` and `.zst` decompressed; one that was cut off is an error.
 Outputs appear whole or not at all: they are written under a temporary name in the same directory
 (`.NAME.tmp`), synced, and renamed. The temporary file is locked while it is written, so what a
-killed run left behind is told apart from what another run is writing, and reused.
+killed run left behind is told apart from what another run is writing, and reused. URLs: mc2/remote.py.
 """
 import contextlib
 import fcntl
 import gzip
 import io
 import os
+import re
 import shutil
 import stat
 import sys
+import tempfile
 import zlib
 
 import zstandard
@@ -37,27 +39,122 @@ def printable(text):
     return text.encode("utf-8", "backslashreplace").decode()
 
 
+# ---------------------------------------------------------------- places: paths and URLs
+
+def is_remote(path):
+    return re.match("[A-Za-z][A-Za-z0-9+.-]+://", os.fspath(path)) is not None
+
+
+def _without_query(path):
+    return path.split("?")[0] if is_remote(path) else path
+
+
+def has_suffix(path, *suffixes):
+    return _without_query(os.fspath(path)).endswith(suffixes)
+
+
+def is_parquet(path):
+    return has_suffix(path, ".parquet")
+
+
+def base_name(path):
+    """The last part of a path or URL: what its shard is called."""
+    return os.path.basename(_without_query(path))
+
+
+def place(path):
+    """One name for all names of a file."""
+    return path if is_remote(path) else os.path.realpath(path)
+
+
+def exists(path):
+    if is_remote(path):
+        from mc2 import remote
+        return remote.info(path) is not None
+    return os.path.exists(path)
+
+
+def is_directory(path):
+    if is_remote(path):
+        from mc2 import remote
+        return (remote.info(path) or {}).get("type") == "directory"
+    return os.path.isdir(path)
+
+
+def size(path):
+    """Bytes of a file. Raises FileNotFoundError."""
+    if is_remote(path):
+        from mc2 import remote
+        if (found := remote.info(path)) is None:
+            raise FileNotFoundError(path)
+        return found["size"]
+    return os.stat(path).st_size
+
+
+def is_kept(path):
+    """Whether an output is a file, with a manifest beside it: not a pipe, a device or stdout."""
+    return path != "-" and (is_remote(path) or os.path.isfile(path))
+
+
+def names_in(directory):
+    """The names in a directory; [] where there is none."""
+    if is_remote(directory):
+        from mc2 import remote
+        return remote.names(directory)
+    return os.listdir(directory) if os.path.isdir(directory) else []
+
+
+def refuse_unopenable(inputs, outputs):
+    """Raise BadUsage at once where a library that these formats and URLs need is missing, or a URL is read-only."""
+    if any(map(is_parquet, [*inputs, *outputs])):
+        from mc2 import parquet                                     # noqa: F401
+    for url in filter(is_remote, outputs):
+        from mc2 import remote
+        remote.refuse_unwritable(url)
+
+
+def make_directory(path):
+    if not is_remote(path):             # a remote one comes with its first file
+        os.makedirs(path, exist_ok=True)
+
+
+def map_places(function, paths):
+    """[function(path)]; for URLs at the same time."""
+    if any(map(is_remote, paths)):
+        from mc2 import remote
+        return remote.map_at_once(function, paths)
+    return [function(path) for path in paths]
+
+
 # ---------------------------------------------------------------- reading
 
+def open_raw(path, at_random=False):
+    """The bytes of a file as they are: a binary stream. at_random: read from here and there, in large parts."""
+    if is_remote(path):
+        from mc2 import remote
+        return remote.open_read(path, at_random)
+    return open(path, "rb")
+
+
 @contextlib.contextmanager
-def open_read(path):
-    """Open an input (a path, or `-` for stdin) as a binary stream, decompressed by its suffix.
+def open_read(path, suffix=None):
+    """Open an input (a path, or `-` for stdin) as a binary stream, decompressed by its suffix, or by the one given.
 
     Raises BadData when a compressed input is damaged or cut off.
     """
-    name = name_of(path)
+    name, suffix = name_of(path), suffix or path
     with contextlib.ExitStack() as stack:
-        raw = sys.stdin.buffer if path == "-" else stack.enter_context(open(path, "rb"))
+        raw = sys.stdin.buffer if path == "-" else stack.enter_context(open_raw(path))
         try:
-            if name.endswith(".zst"):
+            if has_suffix(suffix, ".zst"):
                 yield io.BufferedReader(_ZstdReader(raw), BLOCK)
-            elif name.endswith(".gz"):
+            elif has_suffix(suffix, ".gz"):
                 yield _nonempty(gzip.GzipFile(fileobj=io.BufferedReader(raw, BLOCK)), raw)
-            elif name.endswith(".bz2"):
+            elif has_suffix(suffix, ".bz2"):
                 import bz2
                 yield _nonempty(bz2.BZ2File(raw), raw)
             else:
-                yield raw
+                yield io.BufferedReader(raw, BLOCK) if is_remote(path) else raw
         except EOFError:
             raise BadData(f"{name}: the compressed data is cut off. Make or fetch the file again.") from None
         except (gzip.BadGzipFile, zlib.error, zstandard.ZstdError, _BadCompression) as error:
@@ -91,8 +188,11 @@ class _Checked(io.RawIOBase):
 
 def _nonempty(stream, raw):
     """A compressed file of zero bytes is a cut-off file, not an empty one."""
-    if raw.seekable() and os.fstat(raw.fileno()).st_size == 0:
-        raise EOFError
+    if raw.seekable():
+        here = raw.tell()
+        if raw.seek(0, os.SEEK_END) == 0:
+            raise EOFError
+        raw.seek(here)
     return io.BufferedReader(_Checked(stream), BLOCK)
 
 
@@ -169,20 +269,25 @@ def read_lines(path):
 # ---------------------------------------------------------------- writing
 
 @contextlib.contextmanager
-def open_write(path):
-    """Open an output (a path, or `-` for stdout) for writing bytes, compressed by its suffix.
+def open_write(path, parquet=False, suffix=None):
+    """Open an output (a path, a URL, or `-` for stdout) for writing bytes, compressed by its suffix, or by the one given.
 
     A regular file appears, whole, when the block ends without an exception; a manifest of the file that
     it replaces goes. Pipes and devices are written directly. Raises BadUsage for what cannot be written,
-    also rather than send compressed bytes to a terminal.
+    also rather than send compressed bytes to a terminal. parquet: the bytes are Parquet.
     """
     path = os.fspath(path)
-    _refuse(path)
-    if path == "-":
-        yield _Output(STDOUT, sys.stdout.fileno(), closefd=False)
+    _refuse(path, parquet)
+    if is_remote(path):
+        with _open_upload(path) as stream:
+            yield stream
+    elif path == "-":
+        raw = _Output(STDOUT, sys.stdout.fileno(), closefd=False)
+        with _compressed(raw, suffix or "") as stream:
+            yield stream
     elif is_special(path):
         descriptor = os.open(path, os.O_WRONLY | os.O_TRUNC)
-        with _Output(path, descriptor) as raw, _compressed(raw, path) as stream:
+        with _Output(path, descriptor) as raw, _compressed(raw, suffix or path) as stream:
             yield stream
     else:
         path = os.path.realpath(path)           # a link stays a link; its target is replaced
@@ -199,6 +304,20 @@ def open_write(path):
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(manifest_name(path))  # it must not speak for the new file
             os.replace(temporary, path)         # still locked: nobody else can take the name before
+
+
+@contextlib.contextmanager
+def _open_upload(url):
+    """A stream to a local temporary file that goes to the URL when the block ends without an exception."""
+    from mc2 import remote
+    remote.refuse_unwritable(url)
+    descriptor, temporary = tempfile.mkstemp(".tmp", ".mc2-")
+    with io.BufferedWriter(_Output(temporary, descriptor), BLOCK) as raw, discarded_on_error(temporary):
+        with _compressed(raw, url) as stream:
+            yield stream
+        raw.flush()
+        remote.upload(temporary, url, manifest_name(url))
+        os.unlink(temporary)
 
 
 class _Output(io.FileIO):
@@ -227,11 +346,13 @@ def _named(path):
         raise
 
 
-def _refuse(path):
+def _refuse(path, parquet):
     if os.path.isdir(path):
         raise BadUsage(f"{path}: is a directory. Name a file.")
-    if path.endswith((".parquet", ".bz2")):
-        raise BadUsage(f"{path}: this format is not written. Name a .jsonl, .jsonl.gz or .jsonl.zst.")
+    if is_parquet(path) and not parquet:
+        raise BadUsage(f"{path}: this output is not written as Parquet. Name it otherwise, e.g. .jsonl.")
+    if has_suffix(path, ".bz2"):
+        raise BadUsage(f"{path}: this format is not written. Name a .jsonl, .jsonl.gz, .jsonl.zst or .parquet.")
 
 
 @contextlib.contextmanager
@@ -262,6 +383,8 @@ def discard_unfinished():
 
 def manifest_name(path):
     """Where the manifest of the file `path` is."""
+    if is_remote(path) and "?" in path:
+        return path.replace("?", ".manifest.json?", 1)
     return f"{path}.manifest.json"
 
 
@@ -278,11 +401,11 @@ def is_special(path):
 
 
 def _compressed(raw, path):
-    if path.endswith((".zst", ".gz")) and raw.isatty():
-        raise BadUsage(f"{path}: refusing to write compressed data to a terminal.")
-    if path.endswith(".zst"):
+    if has_suffix(path, ".zst", ".gz") and raw.isatty():
+        raise BadUsage(f"{raw.path}: refusing to write compressed data to a terminal.")
+    if has_suffix(path, ".zst"):
         return zstandard.ZstdCompressor(level=1, write_checksum=True).stream_writer(raw, closefd=False)
-    if path.endswith(".gz"):
+    if has_suffix(path, ".gz"):
         return gzip.GzipFile(fileobj=raw, mode="wb", compresslevel=1, mtime=0, filename="")
     return contextlib.nullcontext(raw)
 
@@ -307,6 +430,8 @@ def _claim(temporary, path, flags):
 @contextlib.contextmanager
 def open_directory(path):
     """Yield a temporary directory that takes the place of `path`, whole, when the block ends well."""
+    if is_remote(path):
+        raise BadUsage(f"{path}: this directory is made on local disks only. Make it there, then copy it.")
     path = os.path.realpath(path)
     os.makedirs(os.path.dirname(path), exist_ok=True)
     temporary = temporary_name(path)

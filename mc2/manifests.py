@@ -28,7 +28,10 @@ def describe_run(kind, inputs, options, counts=None, seconds=None, paths=None, *
 
 
 def describe_file(path):
-    """Name, size and modification time of an input; the name alone for a pipe."""
+    """Name, size and modification time (of a URL: version) of an input; the name alone for a pipe."""
+    if files.is_remote(path):
+        from mc2 import remote
+        return remote.describe(path)
     name = files.name_of(path)
     try:
         status = os.stat(path) if path != "-" else None
@@ -41,7 +44,7 @@ def describe_file(path):
 
 def beside(path):
     """Where the manifest of this output is."""
-    return os.path.join(path, "manifest.json") if os.path.isdir(path) else files.manifest_name(os.path.realpath(path))
+    return os.path.join(path, "manifest.json") if os.path.isdir(path) else files.manifest_name(files.place(path))
 
 
 def write(path, manifest):
@@ -51,19 +54,19 @@ def write(path, manifest):
 
 def write_for_file(path, manifest):
     """Write the manifest of a file, with the file's size, by which a later replacement is noticed."""
-    write(path, {**manifest, "output": {"bytes": os.stat(path).st_size}})
+    write(path, {**manifest, "output": {"bytes": files.size(path)}})
 
 
 def read(path):
     """The manifest of an output, or None where mc2 wrote none or it is of an earlier file of that name."""
     try:
-        with open(beside(path), "rb") as stream:
+        with files.open_raw(beside(path)) as stream:
             manifest = orjson.loads(stream.read())
     except (OSError, orjson.JSONDecodeError):
         return None
     if not isinstance(manifest, dict) or "mc2" not in manifest:
         return None
-    if "output" in manifest and manifest["output"].get("bytes") != os.stat(path).st_size:
+    if "output" in manifest and manifest["output"].get("bytes") != files.size(path):
         return None
     return manifest
 
@@ -84,6 +87,8 @@ def read_kind(path, kind, made_by):
 
 def refuse_foreign_directory(path, kind):
     """Raise BadUsage when the output directory `path` holds something that is not an artefact of this kind."""
+    if files.is_remote(path):
+        raise BadUsage(f"{path}: {kind} are made on local disks only. Make them there, then copy the directory.")
     if os.path.exists(path) and not os.path.isdir(path):
         raise BadUsage(f"{path}: is a file, and {kind} are a directory. Name another output.")
     if os.path.isdir(path) and os.listdir(path) and (read(path) or {}).get("kind") != kind:

@@ -61,6 +61,7 @@ def _shard(ctx, param, value):
 
 def _inputs(ctx, param, values):
     """Expand @list.txt, and look that every input is there before any work begins. None where none is named."""
+    from mc2 import files
     if not values:
         return None
     paths = []
@@ -69,12 +70,30 @@ def _inputs(ctx, param, values):
             paths += _listed(value[1:])
         else:
             paths.append(value)
-    for path in paths:
-        if path != "-" and not os.path.exists(path):
-            raise click.BadParameter(f"{path}: no such file.")
+    paths = _expanded(paths)
+    there = files.map_places(lambda path: path == "-" or files.exists(path), paths)
+    for path, is_there in zip(paths, there):
+        if not is_there:
+            raise click.BadParameter(f"{files.name_of(path)}: no such file.")
     if paths.count("-") > 1:
         raise click.BadParameter("stdin (-) is named twice.")
     return paths
+
+
+def _expanded(paths):
+    """Paths with the patterns in URLs replaced by what they stand for, since no shell knows these."""
+    from mc2 import files
+    expanded = []
+    for path in paths:
+        if files.is_remote(path) and "*" in path:
+            from mc2 import remote
+            found = remote.expand(path)
+            if not found:
+                raise click.BadParameter(f"{path}: no such files.")
+            expanded += found
+        else:
+            expanded.append(path)
+    return expanded
 
 
 def _listed(path):
@@ -91,27 +110,27 @@ def _output(ctx, param, value):
 
 def _shards_in(directory):
     """A pattern for the files of pairs in a directory."""
-    suffixes = [".jsonl.zst", ".jsonl.gz", ".jsonl"]
-    names = os.listdir(directory)
+    suffixes = [".jsonl.zst", ".jsonl.gz", ".parquet", ".jsonl"]
+    from mc2 import files
+    names = files.names_in(directory)
     suffix = next((suffix for suffix in suffixes if any(name.endswith(suffix) for name in names)), suffixes[-1])
     return os.path.join(directory, f"*{suffix}")
 
 
 def pair_inputs(ctx, inputs, shard, allow_directories=False):
     """The inputs of a command that reads pairs: stdin by default (None); help when that is a terminal."""
+    from mc2 import files
     if inputs is None:
         if click.get_binary_stream("stdin").isatty():
             click.echo(ctx.get_help(), err=True)
             ctx.exit(2)
         inputs = ["-"]
-    for path in inputs:
-        if os.path.isdir(path) and not allow_directories:
+    for path, is_directory in zip(inputs, files.map_places(files.is_directory, inputs)):
+        if is_directory and (files.is_remote(path) or not allow_directories):
             raise BadUsage(f"{path}: is a directory. Name the files in it, e.g. {_shards_in(path)}.")
-        if path.endswith(".manifest.json"):
+        if files.has_suffix(path, ".manifest.json"):
             raise BadUsage(f"{path}: is a manifest, not pairs. Name the pairs alone, e.g. "
                            f"{_shards_in(os.path.dirname(path) or '.')}.")
-        if path.endswith(".parquet"):
-            raise BadUsage(f"{path}: Parquet is not read. Convert it to JSON Lines.")
     if shard:
         index, total = shard
         inputs = inputs[index::total]

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 
 from mc2 import files, manifests
 from mc2.errors import BadData, BadUsage, Mc2Error
-from mc2.records import Batch, Block
+from mc2.records import Block
 
 
 class Stage:
@@ -31,6 +31,7 @@ class Stage:
     name = ""               # of the command
     requires = ()           # keys beside id and text
     whole_images = False    # whether the lines of one image must come in one batch
+    passes_on = True        # whether the products hold the pairs; if not, other columns of Parquet are not read
     options = {}            # what else the output depends on: part of "finished", kept in the manifest
     lineage = {}            # fingerprints that the manifest carries on, e.g. {"metadata": ...}
     paths = {}              # where these artefacts were, for `mc2 inspect`
@@ -41,7 +42,12 @@ class Stage:
     def product(self, batch):
         """What the stage makes of a batch, sent back from the worker. bytes, unless the stage reduces."""
         self(batch)
-        return batch.to_bytes()
+        return batch.encoded()
+
+    @property
+    def columns(self):
+        """The columns of Parquet that are read; None = all."""
+        return None if self.passes_on else ("id", "text", *self.requires)
 
     def summary(self, tally):
         """The middle of the receipt, e.g. "90 matched, 10 without a match"."""
@@ -72,13 +78,13 @@ class Run:
 
     def __post_init__(self):
         outputs = [self.output] if self.output_dir is None else self._plan_shards()
+        files.refuse_unopenable(self.inputs, outputs)
         self.refuse_twice(outputs + [self.rejects] if self.rejects else outputs)
 
     def __call__(self, stage):
         """Run the stage from the inputs to the output or output directory, and print the receipt."""
         self.refuse_twice([self.output] if self.output_dir is None else [], also=stage.paths.values())
-        for path in self.inputs:
-            stage.check_input(path)
+        files.map_places(stage.check_input, self.inputs)
         if self.dry_run:
             self._print_plan(stage)
         elif self.output_dir is None:
@@ -91,19 +97,21 @@ class Run:
     def _stream(self, stage):
         started = time.monotonic()
         tally = collections.Counter()
-        with files.open_write(self.output) as out:
+        with open_write(self.output) as out:
             for product in self.products(stage, tally):
                 out.write(product)
         seconds = time.monotonic() - started
-        if self.output != "-" and os.path.isfile(self.output):
-            manifests.write_for_file(self.output, _manifest(stage, self.inputs, tally, seconds))
+        if files.is_kept(self.output):
+            manifests.write_for_file(self.output, manifest_of(stage, self.inputs, tally, seconds))
         self.receipt(stage.name, f"{tally['in']:,} pairs in, {stage.summary(tally)}", tally, self.output, seconds)
 
     def products(self, stage, tally):
         """Yield stage.product(batch) for the batches of all inputs, in order; add what happened to `tally`."""
-        blocks = read_blocks(self.inputs, stage.whole_images)
+        columns = None if self.rejects else stage.columns           # rejects have all
+        blocks = read_blocks(self.inputs, stage.whole_images, columns)
+        work = _Work(stage, self.skip_bad, files.is_parquet(self.output))
         with self._rejects() as rejects, self._progress(" pairs") as progress:
-            for product, counts, bad in map_in_order(_Work(stage, self.skip_bad), blocks, self.jobs):
+            for product, counts, bad in map_in_order(work, blocks, self.jobs):
                 tally.update(counts)
                 rejects.write(bad)
                 progress.update(counts["in"])
@@ -113,24 +121,23 @@ class Run:
 
     def _plan_shards(self):
         """The outputs in the output directory. Raises BadUsage when they cannot all be there."""
-        names = [os.path.basename(path) for path in self.inputs]
+        names = [files.base_name(path) for path in self.inputs]
         twice = [name for name, times in collections.Counter(names).items() if times > 1]
         if twice or "-" in self.inputs:
             what = f"two inputs are called {twice[0]}" if twice else "stdin has no name for its shard"
             raise BadUsage(f"--output-dir: {what}.")
         if os.path.exists(self.output_dir) and not os.path.isdir(self.output_dir):
             raise BadUsage(f"{self.output_dir}: is a file, and --output-dir is a directory. Name another output.")
-        if os.path.isdir(self.output_dir):
-            present = [name for name in os.listdir(self.output_dir) if not name.startswith(".")]
-            if present and not any(name.endswith(".manifest.json") for name in present):
-                raise BadUsage(f"{self.output_dir}: this directory is not empty and holds no shards of mc2. "
-                               f"Name another output.")
+        present = [name for name in files.names_in(self.output_dir) if not name.startswith(".")]
+        if present and not any(name.endswith(".manifest.json") for name in present):
+            raise BadUsage(f"{self.output_dir}: this directory is not empty and holds no shards of mc2. "
+                           f"Name another output.")
         return [os.path.join(self.output_dir, name) for name in names]
 
     def _shards(self, stage):
         started = time.monotonic()
-        os.makedirs(self.output_dir, exist_ok=True)
-        todo = [shard for shard in self._shard_pairs() if not self._is_finished(stage, *shard)]
+        files.make_directory(self.output_dir)
+        todo = [shard for shard, finished in self._shard_states(stage) if not finished]
         tally = collections.Counter()
         with self._rejects() as rejects, self._progress(" shards", total=len(todo)) as progress:
             for counts, bad in map_in_order(_ShardWork(stage, self.skip_bad), todo, self.jobs):
@@ -144,15 +151,22 @@ class Run:
         self.receipt(stage.name, summary, tally, self.output_dir, time.monotonic() - started)
 
     def _shard_pairs(self):
-        return [(path, os.path.join(self.output_dir, os.path.basename(path))) for path in self.inputs]
+        return [(path, os.path.join(self.output_dir, files.base_name(path))) for path in self.inputs]
+
+    def _shard_states(self, stage):
+        """[((input, output), whether it is finished)]"""
+        shards = self._shard_pairs()
+        output_of = dict(shards)
+        finished = files.map_places(lambda path: self._is_finished(stage, path, output_of[path]), self.inputs)
+        return list(zip(shards, finished))
 
     def _is_finished(self, stage, path, output):
-        if self.force or not os.path.exists(output):
+        if self.force or not files.exists(output):
             return False
         manifest = manifests.read(output)
         if manifest is None or "bytes" not in manifests.describe_file(path):
             return False
-        expected = _manifest(stage, [path], {}, 0)
+        expected = manifest_of(stage, [path], {}, 0)
         same = all(manifest.get(key) == expected[key]
                    for key in ("mc2", "kind", "stage", "options", "inputs", "lineage"))
         bad = any(reason.startswith("bad: ") for reason in manifest.get("counts", {}))
@@ -163,18 +177,18 @@ class Run:
             for path in self.inputs:
                 print("to do", files.name_of(path), self.output, sep="\t")
         else:
-            for shard in self._shard_pairs():
-                print("finished" if self._is_finished(stage, *shard) else "to do", *shard, sep="\t")
+            for shard, finished in self._shard_states(stage):
+                print("finished" if finished else "to do", *shard, sep="\t")
 
     # ------------------------------------------------------------ shared
 
     def refuse_twice(self, outputs, also=()):
         """Raise BadUsage for an output that is an input (or one of `also`), or another output, too."""
-        inputs = {os.path.realpath(path) for path in [*self.inputs, *also]
-                  if os.path.isfile(path) or os.path.isdir(path)}
+        inputs = {files.place(path) for path in [*self.inputs, *also]
+                  if files.is_remote(path) or os.path.isfile(path) or os.path.isdir(path)}
         seen = set()
         for output in outputs:
-            place = os.path.realpath(output) if output != "-" else output
+            place = files.place(output) if output != "-" else output
             if place in inputs or place in seen and not files.is_special(output):
                 raise BadUsage(f"{output}: is {'an input' if place in inputs else 'another output'} too. "
                                f"Name another output.")
@@ -200,7 +214,8 @@ class Run:
         print(f"{name}: {summary}{where} ({duration(seconds)})", file=sys.stderr)
 
 
-def _manifest(stage, inputs, tally, seconds):
+def manifest_of(stage, inputs, tally, seconds):
+    """The manifest of pairs that a stage made."""
     return manifests.describe_run("pairs", inputs, stage.options, tally, seconds,
                                   stage=stage.name, lineage=stage.lineage, paths=stage.paths)
 
@@ -222,9 +237,26 @@ class _NoProgress(contextlib.nullcontext):
 
 # ---------------------------------------------------------------- blocks
 
-def read_blocks(paths, whole_images=False):
-    """Yield the Blocks of all inputs, in order. whole_images: never split the adjacent lines of one id."""
+@contextlib.contextmanager
+def open_write(path):
+    """Open an output for pairs, as files.open_write does; what is written to .parquet are tables."""
+    if files.is_parquet(path):
+        from mc2 import parquet
+        with parquet.open_write(path) as writer:
+            yield writer
+    else:
+        with files.open_write(path) as stream:
+            yield stream
+
+
+def read_blocks(paths, whole_images=False, columns=None):
+    """Yield the Blocks of all inputs, in order. whole_images: never split the adjacent lines of one id.
+    columns: those of Parquet that are read; None = all."""
     for path in paths:
+        if files.is_parquet(path):
+            from mc2 import parquet
+            yield from parquet.read_blocks(path, columns, whole_images)
+            continue
         blocks = (Block(files.name_of(path), number, data) for number, data in files.read_blocks(path))
         yield from _whole_images(blocks) if whole_images else blocks
 
@@ -273,11 +305,12 @@ def _id_of(line):
 class _Work:
     """From a block to (product, tally, rejects)."""
 
-    def __init__(self, stage, skip_bad):
-        self.stage, self.skip_bad = stage, skip_bad
+    def __init__(self, stage, skip_bad, as_table=False):
+        """as_table: whether the output is Parquet."""
+        self.stage, self.skip_bad, self.as_table = stage, skip_bad, as_table
 
     def __call__(self, block):
-        batch = Batch(block, self.stage.requires, self.skip_bad)
+        batch = block.batch(self.stage.requires, self.skip_bad, self.as_table)
         product = self.stage.product(batch)
         batch.tally["out"] = len(batch)
         return product, batch.tally, b"".join(batch.rejects)
@@ -289,14 +322,15 @@ class _ShardWork(_Work):
     def __call__(self, shard):
         path, output = shard
         started = time.monotonic()
+        self.as_table = files.is_parquet(output)
         tally, rejects = collections.Counter(), []
-        with files.open_write(output) as out:
+        with open_write(output) as out:
             for block in read_blocks([path], self.stage.whole_images):
                 product, counts, bad = super().__call__(block)
                 out.write(product)
                 tally.update(counts)
                 rejects.append(bad)
-        manifests.write_for_file(output, _manifest(self.stage, [path], tally, time.monotonic() - started))
+        manifests.write_for_file(output, manifest_of(self.stage, [path], tally, time.monotonic() - started))
         return tally, b"".join(rejects)
 
 

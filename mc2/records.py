@@ -15,6 +15,8 @@ stage's keys, then `}`. Only a line that already has one of these keys is serial
 the stage's keys last, numbers in the form they were written.
 
 JSON is as strict as orjson: no NaN, no lone surrogates, valid UTF-8, no byte order mark.
+
+Rows of Parquet whose columns have these names are pairs as well: mc2/parquet.py.
 """
 import json
 from collections import Counter
@@ -28,6 +30,7 @@ from mc2.errors import BadLine
 
 WHITE_SPACE = b" \t\r\n"            # of JSON
 COMPRESSED = {b"\x28\xb5\x2f\xfd": "zstd", b"\x1f\x8b": "gzip"}
+PARQUET = b"PAR1"
 
 # key -> (type, name of the type, what to do when the key is missing)
 KEYS = {
@@ -45,6 +48,9 @@ class Block(NamedTuple):
     number: int         # line number of its first line, from 1
     data: bytes
 
+    def batch(self, requires=(), skip_bad=False, as_table=False):
+        return Batch(self, requires, skip_bad, as_table)
+
 
 class Batch:
     """The pairs of a block, with the lines they came from.
@@ -56,20 +62,24 @@ class Batch:
     rejects:  list of bytes, the bad lines (only with skip_bad)
     """
 
-    def __init__(self, block, requires=(), skip_bad=False):
+    def __init__(self, block, requires=(), skip_bad=False, as_table=False):
+        """requires: keys that every pair must have beside id and text. as_table: whether the output is Parquet."""
         self.source = block.source
         self.skip_bad = skip_bad
+        self.as_table = as_table
         self.tally = Counter()
         self.rejects = []
-        self.lines, self.records, self.numbers = [], [], []
         self.added = {}
         self._parse(block, ("id", "text", *requires))
 
     def __len__(self):
-        return len(self.lines)
+        return len(self.numbers)
 
-    def column(self, key):
-        return [record[key] for record in self.records]
+    def column(self, key, default=None):
+        """The values of a key, added ones too; `default` where a pair does not have it. list of len(self) values"""
+        if key in self.added:
+            return self.added[key]
+        return [record.get(key, default) for record in self.records]
 
     @property
     def texts(self):
@@ -78,11 +88,16 @@ class Batch:
     def by_lang(self):
         """{lang: indices of its pairs, ascending}"""
         groups = {}
-        for index, record in enumerate(self.records):
-            groups.setdefault(record["lang"], []).append(index)
+        for index, lang in enumerate(self.column("lang")):
+            groups.setdefault(lang, []).append(index)
         return groups
 
+    def line(self, index):
+        """The bytes of one pair as it came in."""
+        return self.lines[index]
+
     def _parse(self, block, requires):
+        self.lines, self.records, self.numbers = [], [], []
         checks = [(key, KEYS[key][0]) for key in requires]
         for number, line in enumerate(block.data.split(b"\n"), block.number):
             line = line.rstrip(WHITE_SPACE)
@@ -110,7 +125,7 @@ class Batch:
     def reject(self, bad):
         """Drop the pairs with the given indices: {index: (reason, hint)}. Raises BadLine unless skip_bad."""
         for index in sorted(bad):
-            self._reject(self.numbers[index], self.lines[index], *bad[index])
+            self._reject(self.numbers[index], self.line(index) if self.skip_bad else b"", *bad[index])
         if bad:
             self.select([index not in bad for index in range(len(self))])
 
@@ -133,12 +148,21 @@ class Batch:
                 offsets, ids = _csr(lists)
             except OverflowError:
                 offsets, ids = None, None
-            if ids is not None and _ascending(offsets, ids) and (not ids.size or ids.max() < 1 << 32):
+            if ids is not None and ascending(offsets, ids) and (not ids.size or ids.max() < 1 << 32):
                 return offsets, ids.astype(np.uint32)
         self.reject({index: ('"matched_entry_ids" is not an ascending list of entry ids.', "")
                      for index, ids in enumerate(lists) if not _are_entry_ids(ids)})
         offsets, ids = _csr(self.column("matched_entry_ids"))
         return offsets, ids.astype(np.uint32)
+
+    def encoded(self):
+        """The pairs with the added keys, as the output takes them: JSON Lines, or a table for Parquet. bytes"""
+        return self.to_table() if self.as_table else self.to_bytes()
+
+    def to_table(self):
+        """The pairs with the added keys, as what mc2.parquet writes."""
+        from mc2 import parquet
+        return parquet.table_of(self)
 
     def to_bytes(self):
         """The pairs as JSON Lines, with the added keys."""
@@ -169,6 +193,8 @@ def _what_is_wrong(line, requires, error):
     if isinstance(error, orjson.JSONDecodeError):
         if line.startswith(b"\xef\xbb\xbf"):
             return "starts with a byte order mark.", " Remove it, e.g. sed '1s/^\\xEF\\xBB\\xBF//'."
+        if line.startswith(PARQUET):
+            return "not JSON but Parquet.", " Name a file that ends in .parquet; it cannot be read from a pipe."
         for magic, tool in COMPRESSED.items():
             if line.startswith(magic):
                 return "not JSON but compressed data.", f" Name the file with its suffix, or pipe it through {tool} -dc."
@@ -195,7 +221,7 @@ def _csr(lists):
     return offsets, np.fromiter(chain.from_iterable(lists), np.int64, offsets[-1])
 
 
-def _ascending(offsets, ids):
+def ascending(offsets, ids):
     """Whether ids are non-negative and strictly ascending within each pair."""
     if not ids.size:
         return True

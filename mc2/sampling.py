@@ -1,11 +1,18 @@
 """Stage 3 of Algorithm 1: keep each pair with its probability, by a draw that depends on the pair alone."""
+import collections
+import contextlib
 import itertools
 import math
+import re
+import time
 
 import numpy as np
 
-from mc2 import counting, curation, manifests, pipeline, thresholds
-from mc2.errors import BadData
+from mc2 import counting, curation, files, manifests, pipeline, thresholds
+from mc2.errors import BadData, BadUsage
+
+UID = re.compile("[0-9a-fA-F]{32}")
+UIDS = np.dtype("u8,u8")                    # DataComp's subset form: the first 16 digits of a uid, and the last
 
 
 class Sampler(pipeline.Stage):
@@ -37,8 +44,8 @@ class Sampler(pipeline.Stage):
     def __call__(self, batch):
         q = self.keep_probs(batch)
         batch.tally["matched"] += int(np.count_nonzero(q))
-        batch.select([prob > 0 and (prob >= 1 or curation.draw(self.seed, record["id"], record["text"]) < prob)
-                      for prob, record in zip(q.tolist(), batch.records)])
+        batch.select([prob > 0 and (prob >= 1 or curation.draw(self.seed, pair_id, text) < prob)
+                      for prob, pair_id, text in zip(q.tolist(), batch.column("id"), batch.texts)])
 
     def keep_probs(self, batch):
         """float64 (len(batch),): the probability q of every pair; 0 also for those that are no candidates."""
@@ -65,15 +72,14 @@ class Sampler(pipeline.Stage):
     def _candidates(self, batch, matched):
         """bool (len(batch),): of each image's adjacent lines that matched, the one with the smallest hash."""
         candidates = np.zeros(len(batch), bool)
-        for pair_id, lines in itertools.groupby(range(len(batch)), lambda index: batch.records[index]["id"]):
+        ids, texts = batch.column("id"), batch.texts
+        for _, lines in itertools.groupby(range(len(batch)), ids.__getitem__):
             lines = [index for index in lines if matched[index]]
             if lines:
-                candidates[min(lines, key=lambda index: self._choice(batch, index))] = True
+                choices = [curation.keyed_hash("choice", str(self.seed), ids[index], texts[index]) for index in lines]
+                first = [index for index, choice in zip(lines, choices) if choice == min(choices)]
+                candidates[first[0] if len(first) == 1 else min(first, key=batch.line)] = True
         return candidates
-
-    def _choice(self, batch, index):
-        record = batch.records[index]
-        return curation.keyed_hash("choice", str(self.seed), record["id"], record["text"]), batch.lines[index]
 
     def __getstate__(self):             # to a worker go the paths; it maps the arrays itself
         return {**self.__dict__, "entry_counts": None, "probs": {}}
@@ -90,8 +96,59 @@ class Sampler(pipeline.Stage):
         return text
 
 
+class Subset(Sampler):
+    """Keep the uids of the balanced subset: the products are (the pairs, their uids), both bytes."""
+
+    def __init__(self, *args, with_pairs=False, **kwargs):
+        """with_pairs: whether the pairs are wanted as well."""
+        super().__init__(*args, **kwargs)
+        self.passes_on = with_pairs
+
+    def product(self, batch):
+        self(batch)
+        return batch.encoded() if self.passes_on else b"", uids(batch).tobytes()
+
+
+def uids(batch):
+    """The ids of a batch as UIDS. Raises BadUsage, naming the first one that is not 32 hex digits."""
+    ids = batch.column("id")
+    for number, pair_id in zip(batch.numbers, ids):
+        if not UID.fullmatch(pair_id):
+            raise BadUsage(f"{batch.source}:{number}: the id {pair_id!r} is no DataComp uid (32 hex digits), so --uids "
+                           f"has nothing to say about this pool. Leave it out.")
+    return np.frombuffer(bytes.fromhex("".join(ids)), ">u8").astype(np.uint64).view(UIDS)
+
+
+def write_subset(run, stage, path):
+    """Sample the inputs of a pipeline.Run; write the uids of what is kept, and its pairs where the stage has them."""
+    run.refuse_twice([path, *([run.output] if stage.passes_on else [])], also=stage.paths.values())
+    files.map_places(stage.check_input, run.inputs)
+    started, tally, parts = time.monotonic(), collections.Counter(), []
+    with pipeline.open_write(run.output) if stage.passes_on else contextlib.nullcontext() as out:
+        for pairs, part in run.products(stage, tally):
+            parts.append(part)
+            if stage.passes_on:
+                out.write(pairs)
+    found = np.unique(np.frombuffer(b"".join(parts), UIDS))         # texts of one image have one uid
+    with files.open_write(path) as stream:
+        np.lib.format.write_array_header_1_0(stream, np.lib.format.header_data_from_array_1_0(found))
+        stream.write(found.tobytes())
+    seconds = time.monotonic() - started
+    tally["uids"] = len(found)
+    manifest = pipeline.manifest_of(stage, run.inputs, tally, seconds)
+    if stage.passes_on and files.is_kept(run.output):
+        manifests.write_for_file(run.output, manifest)
+    if files.is_kept(path):
+        manifests.write_for_file(path, {**manifest, "kind": "uids"})
+    places = f"{run.output}, {path}" if stage.passes_on and run.output != "-" else path
+    run.receipt("sample", f"{tally['in']:,} pairs in, {stage.summary(tally)}, {len(found):,} uids", tally, places,
+                seconds)
+
+
 class Expectation(Sampler):
     """What sampling would keep: the products are {lang: (pairs, candidates, expected pairs)}."""
+
+    passes_on = False
 
     def product(self, batch):
         q = self.keep_probs(batch)
@@ -105,9 +162,7 @@ class Expectation(Sampler):
 
 def expectations(run, stage):
     """({lang: (pairs, candidates, expected pairs)}, tally) of all inputs of a pipeline.Run, exact."""
-    import collections
-    for path in run.inputs:
-        stage.check_input(path)
+    files.map_places(stage.check_input, run.inputs)
     parts, tally = {}, collections.Counter()
     for product in run.products(stage, tally):
         for lang, row in product.items():

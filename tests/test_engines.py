@@ -120,10 +120,10 @@ def test_where_the_metadata_cannot_be_written_the_users_cache_serves(toy, monkey
     toy.ok("rm toy/fr.matcher")
     compile_matcher = compiled.compile_matcher
 
-    def read_only(entries, key, path):
+    def read_only(entries, key, path, spacing):
         if path.startswith(str(toy / "toy")):
             raise PermissionError(13, "Permission denied", path)
-        compile_matcher(entries, key, path)
+        compile_matcher(entries, key, path, spacing)
 
     monkeypatch.setattr(compiled, "compile_matcher", read_only)
     monkeypatch.setenv("XDG_CACHE_HOME", str(toy / "cache"))

@@ -18,8 +18,8 @@ from mc2.matching import space_entry
 native = pytest.importorskip("mc2._native")
 
 
-def compiled(path, entries, key=b""):
-    native.build_matcher([space_entry(entry) for entry in entries], str(path), key)
+def compiled(path, entries, key=b"", spacing="published"):
+    native.build_matcher([space_entry(entry, spacing) for entry in entries], str(path), key)
     return native.Matcher(str(path))
 
 
@@ -40,16 +40,17 @@ def in_utf8(texts):
     return b"".join(encoded), np.cumsum([0, *map(len, encoded)]).astype(np.int64)
 
 
-def assert_same(path, entries, texts):
-    """match, match_buffer and the counts agree with pyahocorasick."""
-    matcher = compiled(path, entries)
-    offsets, ids = matching.Matcher(entries).match(texts)
-    counts = np.zeros(len(entries), np.uint64)
-    for found in (matcher.match(texts), matcher.match(texts, counts), matcher.match_buffer(*in_utf8(texts))):
-        assert (found[0].dtype, found[1].dtype) == (np.int64, np.uint32)
-        assert found[0].tolist() == offsets.tolist()
-        assert found[1].tolist() == ids.tolist()
-    assert counts.tolist() == np.bincount(ids, minlength=len(entries)).tolist()
+def assert_same(path, entries, texts, spacings=matching.SPACINGS):
+    """match, match_buffer and the counts agree with pyahocorasick, whatever the spacing."""
+    for spacing in spacings:
+        matcher = compiled(path, entries, spacing=spacing)
+        offsets, ids = matching.Matcher(entries, spacing).match(texts)
+        counts = np.zeros(len(entries), np.uint64)
+        for found in (matcher.match(texts), matcher.match(texts, counts), matcher.match_buffer(*in_utf8(texts))):
+            assert (found[0].dtype, found[1].dtype) == (np.int64, np.uint32)
+            assert found[0].tolist() == offsets.tolist()
+            assert found[1].tolist() == ids.tolist()
+        assert counts.tolist() == np.bincount(ids, minlength=len(entries)).tolist()
 
 
 # ---------------------------------------------------------------- the same answers
@@ -127,6 +128,21 @@ def test_no_entries_and_no_texts(path):
     assert_same(path, ["U.S."], ["U.S."])
 
 
+forms = st.text(st.sampled_from("a  ?.猫"), min_size=1, max_size=6)
+fillings = st.sampled_from([[], [f" word{n} " for n in range(30)], [f"鳥{n}" for n in range(30)]])
+
+
+@given(st.lists(forms, max_size=20), fillings, st.lists(st.text(st.sampled_from("ab ?.猫\t"), max_size=8), max_size=8))
+def test_forms_of_any_kind_are_found_as_substrings(scratch, forms, filling, texts):
+    """Also forms that no entry has, through the hash tables (many words) and the automaton (many others)."""
+    forms = [*forms, *filling, " ", "  ", "?", "? ", " ? ", "  ? ", ". .", ".  .", "  .  .  "]
+    native.build_matcher(forms, str(scratch))
+    offsets, ids = native.Matcher(scratch).match([*texts, "", "?", "a ?", "a. .", ".."])
+    for n, text in enumerate([*texts, "", "?", "a ?", "a. .", ".."]):
+        assert ids[offsets[n]:offsets[n + 1]].tolist() == \
+            [i for i, form in enumerate(forms) if form in matching.space_text(text)]
+
+
 def test_very_long_texts_with_very_many_matches(path):
     rng = random.Random(2)
     words = ["".join(rng.choices("abcdefghij", k=rng.randint(1, 12))) for _ in range(3000)]
@@ -164,8 +180,8 @@ def test_real_wordnets_over_declarations_of_human_rights(path):
     articles = []
     for file in sorted((DATA / "udhr").glob("*.txt"))[::4]:
         articles += file.read_text(encoding="utf-8").splitlines()[:60]
-    for entries in ([entry for some in lemmas.values() for entry in some[:3000]], lemmas["wn-data-cmn.tab.gz"]):
-        assert_same(path, entries, articles)
+    assert_same(path, [entry for some in lemmas.values() for entry in some[:3000]], articles, ["wide"])
+    assert_same(path, lemmas["wn-data-cmn.tab.gz"], articles, ["published"])
 
 
 # ---------------------------------------------------------------- how it is used

@@ -13,19 +13,35 @@ from mc2 import options
 @options.seed
 @click.option("--one-per-image", is_flag=True,
               help="Of the adjacent lines of one id that matched, draw for one, chosen by the seed.")
-def sample(run, counts, thresholds, seed, one_per_image):
+@click.option("--uids", metavar="FILE.npy",
+              help="Write the ids, which must be DataComp uids, in DataComp's subset form; pairs only with -o too.")
+def sample(run, counts, thresholds, seed, one_per_image, uids):
     """Keep a balanced subset of matched pairs.
 
     \b
     mc2 sample matched.jsonl.zst -c counts -t thresholds.json --seed 0 -o curated.jsonl.zst
     mc2 sample matched/*.jsonl.zst -c counts -t thresholds.json -O curated -j 0
     mc2 sample matched.jsonl -c counts -t thresholds.json --dry-run
+    mc2 sample matched/*.parquet -c counts -t thresholds.json --uids subset.npy
     """
     from mc2 import sampling
+    if uids:
+        _check_uids(run, uids)
     if run.dry_run:
         _expect(run, sampling.Expectation(counts, thresholds, seed, one_per_image))
+    elif uids:
+        with_pairs = click.get_current_context().get_parameter_source("output") != click.core.ParameterSource.DEFAULT
+        stage = sampling.Subset(counts, thresholds, seed, one_per_image, with_pairs=with_pairs)
+        sampling.write_subset(run, stage, uids)
     else:
         run(sampling.Sampler(counts, thresholds, seed, one_per_image))
+
+
+def _check_uids(run, uids):
+    if not uids.endswith(".npy"):
+        raise click.BadParameter(f"{uids}: is written as NumPy's .npy. Name it so.", param_hint="--uids")
+    if run.output_dir is not None:
+        raise click.UsageError("--uids and -O exclude each other: it is one file for all inputs. Use -o, or no output.")
 
 
 def _expect(run, stage):

@@ -12,10 +12,13 @@ from mc2.errors import BadData, BadUsage
 
 KIND = "metadata"
 MADE_BY = "build-metadata merge"
+SPACINGS = ("published", "wide")        # how entries and texts are spaced for matching: see matching.py
 
 
 class Release:
     """A release opened for reading. Languages are read when asked for.
+
+    spacing, nfc: how its entries and the texts are spaced, and whether they are normalised, to be matched.
 
     Raises BadUsage when there is no such directory, BadData when it is no release or was changed.
     """
@@ -30,8 +33,14 @@ class Release:
                 raise BadData(f"{self.path}/manifest.json: does not fit its own fingerprint. "
                               f"Run 'mc2 {MADE_BY}' again.")
             self._check("languages.csv", self._read("languages.csv"))
+            options = self.manifest["options"]
+            self.spacing = options.get("spacing", SPACINGS[0])
+            self.nfc = options.get("nfc", False)
         except (KeyError, TypeError, AttributeError):
             raise BadData(f"{self.path}/manifest.json: incomplete. Run 'mc2 {MADE_BY}' again.") from None
+        if self.spacing not in SPACINGS or self.nfc not in (False, True):
+            raise BadData(f"{self.path}/manifest.json: spacing {self.spacing!r} and nfc {self.nfc!r}, which this "
+                          "version of mc2 does not know. Use the version that made it.")
         self.languages = languages.of_file(os.path.join(self.path, "languages.csv"))
 
     @property

@@ -142,6 +142,7 @@ public:
     const ByteSet& wanted() const { return wanted_; }
 
     bool passes(const Byte* bytes, const Block* blocks, size_t from, size_t to) const {
+        if (from == to) return true;        // its spaced form is two spaces, which a form may be
         return any_wanted(blocks, from, to, [&](size_t at) {
             const Byte* p = bytes + at;
             if (at < from + 2 || at + 2 >= to || alone_.has(*p)) return true;    // no full context

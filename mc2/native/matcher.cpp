@@ -10,7 +10,6 @@
 #include <cerrno>
 #include <cstddef>
 #include <cstring>
-#include <iterator>
 #include <stdexcept>
 #include <utility>
 
@@ -106,6 +105,15 @@ bool can_match(std::string_view form) {
     return !form.empty();
 }
 
+// Texts have spaces around every mark, so one at an end of a form says nothing next to a mark. Without it, forms
+// that are in the same texts are the same: "? " and " ? " are "?".
+std::string_view shortest(std::string_view form) {
+    const auto mark_at = [&](size_t i) { return i < form.size() && is_mark(static_cast<Byte>(form[i])); };
+    if (form.front() == ' ' && mark_at(1)) form.remove_prefix(1);
+    if (form.back() == ' ' && mark_at(form.size() - 2)) form.remove_suffix(1);
+    return form;
+}
+
 bool is_words(std::string_view form) {
     return form != " " && opens_or_closes_words(form.front()) && opens_or_closes_words(form.back());
 }
@@ -115,8 +123,8 @@ class Forms {
 public:
     // Sorted by bytes; ids of form i are those of entries [first_[i], first_[i + 1]).
     explicit Forms(const std::vector<Entry>& entries) {
-        std::copy_if(entries.begin(), entries.end(), std::back_inserter(entries_),
-                     [](const Entry& entry) { return can_match(entry.form); });
+        for (const Entry& entry : entries)
+            if (can_match(entry.form)) entries_.push_back({shortest(entry.form), entry.id});
         std::sort(entries_.begin(), entries_.end(), [](const Entry& a, const Entry& b) {
             const int order = a.form.compare(b.form);
             return order != 0 ? order < 0 : a.id < b.id;

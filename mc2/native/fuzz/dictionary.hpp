@@ -48,9 +48,25 @@ inline std::string joined(const std::vector<Piece>& pieces) {
     return bytes;
 }
 
-// The form of an entry, as space_entry() in matching.py.
-inline std::string spaced_entry(const std::vector<Piece>& entry) {
-    return (entry.front().is_open ? "" : " ") + joined(entry) + (entry.back().is_open ? "" : " ");
+inline void replace_all(std::string& text, const std::string& from, const std::string& to) {
+    for (size_t at = 0; (at = text.find(from, at)) != text.npos; at += to.size()) text.replace(at, from.size(), to);
+}
+
+// A space around each mark, and for each tab and line break.
+inline std::string set_apart(std::string text) {
+    for (const char* mark : {",", ".", ";", ":", "?", "!", "`"}) replace_all(text, mark, std::string(" ") + mark + " ");
+    for (const char* space : {"\t", "\n", "\r"}) replace_all(text, space, " ");
+    return text;
+}
+
+enum class Spacing { PUBLISHED, WIDE, ANY };
+
+// The form of an entry, as space_entry() in matching.py; or one with spaces at its ends or not, as the input has it.
+inline std::string spaced_entry(const std::vector<Piece>& entry, Spacing spacing, Input& input) {
+    const bool opens = spacing == Spacing::ANY ? input.flag() : entry.front().is_open;
+    const bool closes = spacing == Spacing::ANY ? input.flag() : entry.back().is_open;
+    const std::string inside = spacing == Spacing::WIDE ? set_apart(joined(entry)) : joined(entry);
+    return (opens ? "" : " ") + inside + (closes ? "" : " ");
 }
 
 struct Dictionary {
@@ -59,10 +75,11 @@ struct Dictionary {
     uint32_t n_entries = 0;
 
     explicit Dictionary(Input& input) {
+        const Spacing spacing = static_cast<Spacing>(input.below(3));
         for (size_t n = input.below(64); n > 0 && !input.is_used_up(); n--) {
             const std::vector<Piece> entry = pieces(input, 6);
             if (entry.empty()) continue;
-            forms.push_back(!forms.empty() && input.byte() == 255 ? forms.back() : spaced_entry(entry));
+            forms.push_back(!forms.empty() && input.byte() == 255 ? forms.back() : spaced_entry(entry, spacing, input));
             ids.push_back(n_entries++);
         }
     }

@@ -13,10 +13,6 @@ namespace {
 using namespace mc2;
 using namespace mc2::fuzz;
 
-void replace_all(std::string& text, const std::string& from, const std::string& to) {
-    for (size_t at = 0; (at = text.find(from, at)) != text.npos; at += to.size()) text.replace(at, from.size(), to);
-}
-
 // As str.strip() of Python.
 std::string stripped(std::string text) {
     static const std::string spaces[] = {
@@ -40,10 +36,7 @@ std::string stripped(std::string text) {
 
 // As space_text() in matching.py.
 std::string spaced(const std::string& text) {
-    std::string form = " " + stripped(text) + " ";
-    for (const char* mark : {",", ".", ";", ":", "?", "!", "`"}) replace_all(form, mark, std::string(" ") + mark + " ");
-    for (const char* space : {"\t", "\n", "\r"}) replace_all(form, space, " ");
-    return form;
+    return set_apart(" " + stripped(text) + " ");
 }
 
 std::vector<uint32_t> plain_search(const Dictionary& dictionary, const std::string& text) {

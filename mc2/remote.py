@@ -1,0 +1,169 @@
+"""Inputs and outputs that are URLs (s3://, gs://, hf://, https:// ...), through fsspec.
+
+Credentials and settings are those of fsspec and of the package behind each scheme. An output is written to a local
+temporary file first, and uploaded once it is whole: in one step where the store shows only whole objects, else under
+a temporary name, which is then changed.
+"""
+import concurrent.futures
+import contextlib
+import io
+import posixpath
+
+from mc2.errors import BadUsage, Mc2Error
+
+try:
+    import fsspec
+except ImportError as error:
+    raise BadUsage(f"URLs need fsspec ({error}). Install it: pip install 'mc2[remote]'") from None
+
+AT_ONCE = 16                # requests
+READ_ONLY = {"http", "https", "github", "data"}
+# An upload to these shows nothing until it is whole. Elsewhere a file grows under its name.
+WHOLE_UPLOADS = {"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "adl", "oci", "oss", "hf", "memory"}
+# What tells versions of a file apart, by the names that the file systems give it.
+VERSIONS = ("ETag", "etag", "Content-MD5", "md5Hash", "content_md5", "generation", "version_id", "VersionId", "blob_id",
+            "LastModified", "Last-Modified", "last_modified", "mtime", "modified", "updated", "created")
+
+
+def _locate(url):
+    """(file system, path within it) of a URL. Raises BadUsage where a package is missing."""
+    try:
+        return fsspec.core.url_to_fs(url)
+    except ImportError as error:
+        raise BadUsage(f"{url}: {str(error).rstrip('.')}: pip install that package.") from None
+    except ValueError as error:
+        raise BadUsage(f"{url}: {str(error).rstrip('.')}. Name a file, or a URL that fsspec knows.") from None
+
+
+@contextlib.contextmanager
+def _named(url):
+    """Give the errors of a file system, of whatever kind, the name of the URL."""
+    try:
+        yield
+    except (Mc2Error, FileNotFoundError, BrokenPipeError):
+        raise
+    except NotImplementedError:
+        raise BadUsage(f"{url}: cannot be written. Name another output.") from None
+    except Exception as error:
+        reason = " ".join(str(error).split()).rstrip(".") or "failed"
+        raise Mc2Error(f"{url}: {type(error).__name__}: {reason}. Try again.") from error
+
+
+class _Reader(io.RawIOBase):
+    """A remote file, of which errors name the URL."""
+
+    def __init__(self, url, at_random):
+        self.url = url
+        with _named(url):
+            system, path = _locate(url)
+            self.file = system.open(path, "rb", **({"cache_type": "none"} if at_random else {}))
+
+    def readable(self):
+        return True
+
+    def seekable(self):
+        return self.file.seekable()
+
+    def readinto(self, buffer):
+        with _named(self.url):
+            data = self.file.read(len(buffer))
+        buffer[:len(data)] = data
+        return len(data)
+
+    def seek(self, offset, whence=io.SEEK_SET):
+        with _named(self.url):
+            return self.file.seek(offset, whence)
+
+    def tell(self):
+        return self.file.tell()
+
+    def close(self):
+        if not self.closed:
+            self.file.close()
+        super().close()
+
+
+def open_read(url, at_random=False):
+    """A binary stream; at_random: without reading ahead. Raises FileNotFoundError."""
+    return _Reader(url, at_random)
+
+
+def info(url):
+    """What the file system says about a URL (a dict with `type` and `size`), or None where there is nothing."""
+    with _named(url):
+        system, path = _locate(url)
+        system.invalidate_cache(system._parent(path))
+        try:
+            return system.info(path)
+        except FileNotFoundError as error:
+            if isinstance(error.__cause__, OSError):        # no connection, to fsspec's HTTP
+                raise error.__cause__
+            return None
+
+
+def describe(url):
+    """Name, size and version, by which a change is noticed; the name alone where there is no such thing."""
+    found = info(url) or {}
+    version = next((str(found[key]) for key in VERSIONS if found.get(key)), None)
+    if found.get("size") is None or version is None:
+        return {"name": url}
+    return {"name": url, "bytes": found["size"], "version": version}
+
+
+def names(url):
+    """The names of what is in a remote directory; [] where it is not there."""
+    with _named(url):
+        system, path = _locate(url)
+        system.invalidate_cache(path)
+        try:
+            return sorted(posixpath.basename(name.rstrip("/")) for name in system.ls(path, detail=False))
+        except FileNotFoundError:
+            return []
+
+
+def expand(url):
+    """The URLs that a pattern with `*` stands for, sorted."""
+    with _named(url):
+        system, path = _locate(url)
+        return [system.unstrip_protocol(found) for found in sorted(system.glob(path))]
+
+
+def refuse_unwritable(url):
+    """Raise BadUsage for a URL that cannot be written, before any work is done."""
+    if url.split(":")[0] in READ_ONLY:
+        raise BadUsage(f"{url}: cannot be written. Name another output.")
+    _locate(url)
+
+
+def upload(local, url, manifest):
+    """Put a local file where the URL says, whole; the manifest of what was there goes before."""
+    with _named(url):
+        system, path = _locate(url)
+        _remove(manifest)
+        if url.split(":")[0] in WHOLE_UPLOADS:
+            system.put_file(local, path)
+            return
+        directory, name = posixpath.split(path)
+        temporary = posixpath.join(directory, f".{name}.tmp")
+        system.makedirs(directory, exist_ok=True)
+        try:
+            system.put_file(local, temporary)
+            if url.split(":")[0] not in ("file", "local"):      # others may refuse to rename over a file
+                _remove(url)
+            system.mv(temporary, path)
+        except BaseException:
+            with contextlib.suppress(Exception):
+                system.rm_file(temporary)
+            raise
+
+
+def _remove(url):
+    system, path = _locate(url)
+    with contextlib.suppress(FileNotFoundError):
+        system.rm_file(path)
+
+
+def map_at_once(function, urls):
+    """[function(url)], some at the same time, since each waits for an answer."""
+    with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
+        return list(pool.map(function, urls))
