@@ -1,12 +1,17 @@
 import bz2
+import gzip
 import pathlib
+import re
 import time
+from collections import Counter
 
+import numpy as np
 import pytest
+import zstandard
 from hypothesis import given, strategies
 
 from mc2.errors import BadData
-from mc2.metadata import dumps
+from mc2.metadata import dumps, streams
 from mc2.metadata.wikitext import HIDDEN_NAMESPACES, clean
 
 SAMPLES = pathlib.Path(__file__).parents[2] / "shared" / "data" / "wikipedia"
@@ -192,8 +197,154 @@ def test_damaged_xml_is_an_error_with_line_and_column(tmp_path):
 
 
 def test_other_xml_is_an_error_that_names_the_right_file(tmp_path):
-    with pytest.raises(BadData, match="begins with <html>.*pages-articles.xml.bz2"):
+    with pytest.raises(BadData, match="begins with <html>.*pages-articles-multistream.xml.bz2"):
         read(tmp_path / "dump.xml", b"<html><title>Not found</title></html>")
+
+
+def test_what_is_left_out_is_counted(tmp_path):
+    (tmp_path / "dump.xml").write_bytes(dump(
+        page("A", "a"), page("B", "b"), page("Talk:A", "c", ns=1), page("Talk:B", "#REDIRECT [[d]]", ns=1),
+        page("D", "e", redirect='<redirect title="A" />'), page("F", "#redirect [[A]]")))
+    tally = Counter()
+    assert len(list(dumps.read_pages(tmp_path / "dump.xml", tally=tally))) == 2
+    assert tally == {"pages": 2, "in other namespaces": 2, "redirects": 2}
+
+
+# ---------------------------------------------------------------- ranges of dumps
+
+SITEINFO = '<namespaces><namespace key="3">Diskussion</namespace><namespace key="6">Datei</namespace></namespaces>'
+
+
+def pages_of_ranges(path, bounds):
+    """The titles and namespaces of every range's pages, one list after the other, and the tally."""
+    tally = Counter()
+    found = [(page.title, page.hidden_namespaces) for start, stop in zip(bounds, [*bounds[1:], None])
+             for page in dumps.read_pages(path, start, stop, tally)]
+    return found, tally
+
+
+@given(pages=strategies.lists(strategies.sampled_from(["a", "&lt;page>", "b\n" * 30]), min_size=1, max_size=8),
+       cuts=strategies.sets(strategies.integers(1, 3000), max_size=8),
+       chunk=strategies.sampled_from([1, 7, 100, 1 << 18]))
+def test_any_ranges_of_a_plain_dump_give_every_page_once(tmp_path_factory, pages, cuts, chunk):
+    path = tmp_path_factory.mktemp("dump") / "dump.xml"
+    path.write_bytes(dump(*(page(f"P{n}", text, ns=n % 5 // 4) for n, text in enumerate(pages)), siteinfo=SITEINFO))
+    whole = pages_of_ranges(path, [0])
+    assert len(whole[0]) == sum(n % 5 < 4 for n in range(len(pages)))
+    bounds = [0, *sorted(cut for cut in cuts if cut < path.stat().st_size)]
+    before, streams.CHUNK = streams.CHUNK, chunk
+    try:
+        assert pages_of_ranges(path, bounds) == whole
+    finally:
+        streams.CHUNK = before
+
+
+@given(sizes=strategies.lists(strategies.integers(1, 700), min_size=1, max_size=8), choose=strategies.randoms())
+def test_any_ranges_of_a_bz2_of_many_streams_give_every_page_once(tmp_path_factory, sizes, choose):
+    path = tmp_path_factory.mktemp("dump") / "dump.xml.bz2"
+    rest, parts = dump(*(page(f"P{n}", "text " * n) for n in range(9)), siteinfo=SITEINFO), []
+    for size in sizes:
+        parts.append(rest[:size])
+        rest = rest[size:]
+    streams_of_dump = [bz2.compress(part) for part in [*parts, rest]]       # cut anywhere, also within tags
+    path.write_bytes(b"".join(streams_of_dump))
+    starts = [sum(map(len, streams_of_dump[:n])) for n in range(1, len(streams_of_dump))]
+    bounds = [0, *(start for start in starts if choose.random() < 0.6)]
+    assert pages_of_ranges(path, bounds) == pages_of_ranges(path, [0])
+    assert len(pages_of_ranges(path, bounds)[0]) == 9
+
+
+def random_text(size, seed=0):
+    """Text that does not compress well."""
+    return np.random.default_rng(seed).integers(0, 256, size // 2, np.uint8).tobytes().hex()
+
+
+def multistream(*groups):
+    """A dump as Wikimedia writes it: a stream with the siteinfo, one for every group of pages, one with the end."""
+    head, tail = dump("@", siteinfo=SITEINFO).split(b"@")
+    return [bz2.compress(part) for part in [head, *("\n".join(group).encode() for group in groups), tail]]
+
+
+@pytest.fixture
+def small_ranges(monkeypatch):
+    """Files are cut every 100 kB."""
+    monkeypatch.setattr(streams, "SMALLEST", 100_000)
+
+
+def test_a_multistream_dump_is_cut_where_streams_begin(tmp_path, small_ranges):
+    path = tmp_path / "dump.xml.bz2"
+    parts = multistream(*([page(f"P{n}", random_text(30_000, n))] for n in range(30)))
+    path.write_bytes(b"".join(parts))
+    ranges = dumps.ranges(path)
+    starts = {sum(map(len, parts[:n])) for n in range(len(parts))}
+    assert len(ranges) >= 4 and {start for start, _ in ranges} <= starts
+    assert max(stop - start for start, stop in ranges[:-1]) < streams.SMALLEST + 30_000
+    found, _ = pages_of_ranges(path, [start for start, _ in ranges])
+    assert [title for title, _ in found] == [f"P{n}" for n in range(30)]
+
+
+def test_what_only_looks_like_a_stream_is_no_place_to_cut(tmp_path, small_ranges):
+    path = tmp_path / "dump.xml.bz2"
+    path.write_bytes(bz2.compress(random_text(300_000).encode()))
+    with open(path, "rb+") as stream:               # a lie in the middle of the only stream
+        stream.seek(120_000)
+        stream.write(b"BZh91AY&SY" + bytes(100))
+    assert streams.ranges(path) == [streams.WHOLE]
+
+
+@pytest.mark.parametrize("name, write", [("d.xml.gz", gzip.compress), ("d.xml.zst", zstandard.compress),
+                                         ("d.xml.bz2", bz2.compress),
+                                         ("d.xml", lambda data: data.replace(b"page>", b"a:page>"))])
+def test_what_cannot_be_cut_is_one_range(tmp_path, small_ranges, name, write):
+    (tmp_path / name).write_bytes(write(dump(page("A", random_text(250_000)))))
+    assert dumps.ranges(tmp_path / name) == [(0, None)]
+
+
+@pytest.mark.parametrize("suffix", ["", ".bz2"])
+def test_a_cut_off_dump_is_an_error_in_the_range_that_meets_its_end(tmp_path, suffix):
+    parts = multistream(*([page(f"P{n}", "text")] for n in range(6)))
+    starts = [0]
+    for part in parts:
+        starts.append(starts[-1] + len(part))
+    if not suffix:
+        content = b"".join(map(bz2.decompress, parts))
+        starts = [0, *(found.start() for found in re.finditer(b"<page>", content)), len(content)]
+        parts = [content]
+    path = tmp_path / f"dump.xml{suffix}"
+    whole = b"".join(parts)
+    for end in {*starts[1:-1], *(start + 7 for start in starts[1:-1]), len(whole) - 3, len(whole) - 15}:
+        path.write_bytes(whole[:end])
+        for bounds in ([0], [start for start in starts if start < end], [0, *starts[3:5]]):
+            bounds = [bound for bound in bounds if bound < end]
+            with pytest.raises(BadData, match="cut off|cut-off|damaged"):
+                pages_of_ranges(path, bounds)
+
+
+def test_a_damaged_stream_is_an_error(tmp_path):
+    path = tmp_path / "dump.xml.bz2"
+    parts = multistream(*([page(f"P{n}", random_text(5000, n))] for n in range(3)))
+    parts[2] = parts[2][:1000] + b"?" + parts[2][1001:]
+    path.write_bytes(b"".join(parts))
+    bounds = [0, len(parts[0]) + len(parts[1])]
+    with pytest.raises(BadData, match="dump.xml.bz2: the compressed data is damaged"):
+        pages_of_ranges(path, bounds)
+    with pytest.raises(BadData, match="holds what looks like another at 100"):
+        list(dumps.read_pages(path, 0, 100))
+
+
+def test_errors_in_a_range_say_where_it_is(tmp_path):
+    content = dump(page("A", "a"), page("B", "b"), "<page></text>", siteinfo=SITEINFO)
+    (tmp_path / "dump.xml").write_bytes(content)
+    start = content.index(b"<page><title>B")
+    with pytest.raises(BadData, match=rf"dump.xml:2:\d+: .lines counted from the first page after byte {start}. dam"):
+        list(dumps.read_pages(tmp_path / "dump.xml", start, None))
+
+
+def test_comments_could_hide_pages_from_the_cutting(tmp_path):
+    (tmp_path / "dump.xml").write_bytes(dump(page("A", "a"), "<!-- <page> -->"))
+    assert len(list(dumps.read_pages(tmp_path / "dump.xml"))) == 1
+    with pytest.raises(BadData, match="Compress it with zstd or gzip"):
+        list(dumps.read_pages(tmp_path / "dump.xml", 0, 10 ** 6))
 
 
 # ---------------------------------------------------------------- real dumps

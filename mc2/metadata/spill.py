@@ -14,8 +14,8 @@ A run is a file of blocks, each a zstd frame of at most BLOCK_ROWS rows, and an 
 Keys are any strings without a line break, in the order of code points.
 """
 import bisect
-import heapq
 import itertools
+import operator
 import os
 import pickle
 import struct
@@ -31,6 +31,7 @@ from mc2 import files
 from mc2.errors import BadData
 
 BLOCK_ROWS = 4096
+SORTED_ROWS = 512                   # of a block of sorted rows
 FAN_IN = 128                        # runs merged at a time: 0.5 MB of memory each
 _MAGIC = b"mc2run01"
 _END = struct.Struct("<Q8s")        # offset of the index, magic
@@ -52,7 +53,7 @@ class Tally:
     def make_room(self):
         """Spill, if the counter has become too large. Cheap when it has not grown by much since the last call."""
         if len(self.counts) >= self._next_look:
-            if _bytes_of(self.counts) > self.memory:
+            if bytes_of(self.counts) > self.memory:
                 self._spill()
             self._next_look = len(self.counts) * 1.1 + 1000
 
@@ -70,7 +71,7 @@ class Tally:
         self.paths.append(path)
 
 
-def _bytes_of(counts):
+def bytes_of(counts):
     """What a dict of strings to counts takes, or is about to take: when its table grows there are two for a while,
     and spilling needs a list of the keys."""
     n = len(counts)
@@ -112,7 +113,7 @@ class Run:
                 stream.seek(offset)
                 index = orjson.loads(zstandard.ZstdDecompressor().decompress(stream.read(end - offset)))
         except (OSError, ValueError, zstandard.ZstdError) as error:
-            raise self._damaged() from error
+            raise _damaged(self.path) from error
         self.first_keys = [bytes.fromhex(key).decode("utf-8", "surrogatepass") for key, _ in index]
         self.offsets = [offset for _, offset in index] + [offset]
 
@@ -128,15 +129,15 @@ class Run:
                 try:
                     keys, counts = _unpack(decompressor.decompress(frame))
                 except (zstandard.ZstdError, ValueError, struct.error) as error:
-                    raise self._damaged() from error
+                    raise _damaged(self.path) from error
                 low = bisect.bisect_left(keys, start) if start is not None else 0
                 high = bisect.bisect_left(keys, stop) if stop is not None else len(keys)
                 if low < high:
                     yield keys[low:high], counts[low:high]
 
-    def _damaged(self):
-        return BadData(f"{self.path}: this intermediate file is damaged. Delete {os.path.dirname(self.path)} and run "
-                       f"again.")
+
+def _damaged(path):
+    return BadData(f"{path}: this intermediate file is damaged. Delete {os.path.dirname(path)} and run again.")
 
 
 def _unpack(data):
@@ -152,24 +153,24 @@ def _unpack(data):
 
 @dataclass
 class _Head:
-    """How far a merge has come in one run: what is left of its block."""
+    """How far a merge has come in one of its inputs."""
 
-    blocks: object
+    blocks: object                      # iterator of (sorted keys, what belongs to them), lists
     keys: list = field(default_factory=list)
-    counts: list = field(default_factory=list)
+    values: list = field(default_factory=list)
+    position: int = 0                   # in the block; what stands before it is taken
 
     def fill(self):
-        """Take the next block when this one is used up. False at the end of the run."""
-        if not self.keys:
-            self.keys, self.counts = next(self.blocks, ([], []))
+        """Take the next block when this one is used up. False at the end of the input."""
+        if self.position == len(self.keys):
+            self.keys, self.values = next(self.blocks, ([], []))
+            self.position = 0
         return bool(self.keys)
 
     def take(self, bound):
-        """Rows with key <= bound."""
-        cut = bisect.bisect_right(self.keys, bound)
-        rows = zip(self.keys[:cut], self.counts[:cut])
-        self.keys, self.counts = self.keys[cut:], self.counts[cut:]
-        return rows
+        """(key, value) with key <= bound."""
+        first, self.position = self.position, bisect.bisect_right(self.keys, bound, self.position)
+        return zip(self.keys[first:self.position], self.values[first:self.position])
 
 
 def merge(runs, start=None, stop=None):
@@ -190,11 +191,16 @@ def merge(runs, start=None, stop=None):
 
 def reduce_runs(paths, directory, name):
     """Merge runs until there are at most FAN_IN. Returns the paths of these; what was merged is left in place."""
+    return _reduce(paths, directory, f"{name}.{{:04}}.run", FAN_IN,
+                   lambda path, group: write_run(path, merge([Run(path) for path in group])))
+
+
+def _reduce(paths, directory, name, fan_in, write):
     paths, number = list(paths), 0
-    while len(paths) > FAN_IN:
-        group, paths = paths[:FAN_IN], paths[FAN_IN:]
-        paths.append(os.path.join(directory, f"{name}.{number:04}.run"))
-        write_run(paths[-1], merge([Run(path) for path in group]))
+    while len(paths) > fan_in:
+        group, paths = paths[:fan_in], paths[fan_in:]
+        paths.append(os.path.join(directory, name.format(number)))
+        write(paths[-1], group)
         number += 1
     return paths
 
@@ -213,22 +219,41 @@ def sort_in_chunks(rows, key, chunk_rows, directory, name):
     rows, paths = iter(rows), []
     while chunk := sorted(itertools.islice(rows, chunk_rows), key=key):
         path = os.path.join(directory, f"{name}.{len(paths):04}.rows")
-        with files.open_write(path) as stream:
-            for first in range(0, len(chunk), BLOCK_ROWS):
-                pickle.dump(chunk[first:first + BLOCK_ROWS], stream, pickle.HIGHEST_PROTOCOL)
+        _write_rows(path, chunk)
         paths.append(path)
     return paths
 
 
 def merge_sorted(paths, key):
-    """Yield the rows of files of sort_in_chunks, sorted by the same key."""
-    return heapq.merge(*map(_read_chunk, paths), key=key)
+    """Yield the rows of files of sort_in_chunks, sorted by the same key. Memory: SORTED_ROWS per file."""
+    heads = [_Head(_read_chunk(path, key)) for path in paths]
+    while heads := [head for head in heads if head.fill()]:
+        bound = min(head.keys[-1] for head in heads)
+        rows = [row for head in heads for row in head.take(bound)]
+        rows.sort(key=operator.itemgetter(0))
+        for _, row in rows:
+            yield row
 
 
-def _read_chunk(path):
+def reduce_sorted(paths, key, directory, name, fan_in=FAN_IN):
+    """Merge files of sort_in_chunks until there are at most fan_in. Returns the paths of these."""
+    return _reduce(paths, directory, f"{name}.{{:04}}.rows", fan_in,
+                   lambda path, group: _write_rows(path, merge_sorted(group, key)))
+
+
+def _write_rows(path, rows):
+    rows = iter(rows)
+    with files.open_write(path) as stream:
+        while block := list(itertools.islice(rows, SORTED_ROWS)):
+            pickle.dump(block, stream, pickle.HIGHEST_PROTOCOL)
+        pickle.dump([], stream, pickle.HIGHEST_PROTOCOL)        # so that a cut-off file is noticed
+
+
+def _read_chunk(path, key):
+    """Yield (keys, rows) of every block."""
     with open(path, "rb") as stream:
-        while True:
-            try:
-                yield from pickle.load(stream)
-            except EOFError:
-                return
+        try:
+            while rows := pickle.load(stream):
+                yield list(map(key, rows)), rows
+        except (EOFError, pickle.UnpicklingError) as error:
+            raise _damaged(path) from error

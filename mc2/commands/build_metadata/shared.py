@@ -1,11 +1,42 @@
 """What the subcommands of build-metadata share."""
+import contextlib
 import os
+import re
 import sys
 import time
 
 import click
 
+UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+
+
+class Size(click.ParamType):
+    """A number of bytes, with a suffix K, M, G or T if need be."""
+
+    name = "size"
+
+    def convert(self, value, param, ctx):
+        if isinstance(value, int):
+            return value
+        match = re.fullmatch(r"([0-9]+)([KMGT]?)", value.strip().upper())
+        if not match:
+            self.fail(f"{value!r} is not a size such as 800M or 8G.", param, ctx)
+        return int(match[1]) * UNITS[match[2]]
+
+
+def _half_of_the_machine():
+    """Bytes: half of the memory that this process may use, by the machine or by its control group."""
+    limits = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
+    for path in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
+        with contextlib.suppress(OSError, ValueError), open(path) as stream:
+            limits.append(int(stream.read()))
+    return min(limits) // 2
+
+
 sources = click.option("-o", "--output", required=True, metavar="SOURCES", help="Directory of sources to add to.")
+memory = click.option("--memory", type=Size(), default=_half_of_the_machine, metavar="SIZE",
+                      help="Memory for counting, of all processes together, e.g. 800M or 8G; what does not fit goes to "
+                           "disk. Default: half of the machine's. The output does not depend on it.")
 
 
 def check_wiki(code):
@@ -16,9 +47,9 @@ def check_wiki(code):
         raise click.UsageError(f"--wiki {code}: no Wikipedia of the 330 has this code.{also}")
 
 
-def progress(items, unit, quiet):
+def progress(items, unit, quiet, total=None):
     from tqdm import tqdm
-    return tqdm(items, unit=unit, unit_scale=True, leave=False, disable=quiet or not sys.stderr.isatty())
+    return tqdm(items, total=total, unit=unit, unit_scale=True, leave=False, disable=quiet or not sys.stderr.isatty())
 
 
 def say_replaced(quiet, output, made):
