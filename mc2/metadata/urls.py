@@ -1,5 +1,8 @@
 """Where Wikimedia keeps the dumps and the hourly pageview files."""
 import datetime
+import os
+
+from mc2.metadata import pageviews as files_of_views
 
 SITE = "https://dumps.wikimedia.org"
 
@@ -17,5 +20,14 @@ def pageviews(last_day, days):
     """Addresses of the hourly files of so many days, ending with last_day (datetime.date), oldest first."""
     for ago in reversed(range(days)):
         day = last_day - datetime.timedelta(ago)
-        for hour in range(24):
-            yield f"{SITE}/other/pageviews/{day:%Y}/{day:%Y-%m}/pageviews-{day:%Y%m%d}-{hour:02}0000.gz"
+        for hour in files_of_views.HOURS:
+            yield f"{SITE}/other/pageviews/{day:%Y}/{day:%Y-%m}/{files_of_views.file_name(day, hour)}"
+
+
+def missing(urls, directory):
+    """Those of the addresses whose file is not in the directory or below it, is empty, or is still being fetched by
+    aria2."""
+    there = set()
+    for path, _, names in os.walk(directory):
+        there |= {name for name in names if f"{name}.aria2" not in names and os.path.getsize(os.path.join(path, name))}
+    return [url for url in urls if url.rpartition("/")[2] not in there]

@@ -1,4 +1,6 @@
 """mc2 build-metadata urls"""
+import sys
+
 import click
 
 from mc2 import options
@@ -12,12 +14,17 @@ from mc2.commands.build_metadata import shared
               "Default: the latest dump, and pageviews up to the day before yesterday.")
 @click.option("--days", type=click.IntRange(0), default=40, show_default=True, metavar="N",
               help="Days of hourly pageviews; 0 for none.")
-def urls(wiki, date, days):
+@click.option("--missing-from", type=click.Path(exists=True, file_okay=False), metavar="DIR",
+              help="Only what is not in DIR: to go on, and to see before a build whether all is there.")
+@options.quiet
+@options.verbose
+def urls(wiki, date, days, missing_from, quiet):
     """Print the addresses of dumps and pageviews, for wget or aria2.
 
     \b
     mc2 build-metadata urls --wiki fr --wiki be_tarask | wget -c -i -
-    mc2 build-metadata urls --wiki all --date 20250601 | aria2c -i - -j 2 -c
+    mc2 build-metadata urls --wiki all --date 20250601 | aria2c -i - -j 2 -c -d mirror
+    mc2 build-metadata urls --wiki all --date 20250601 --missing-from mirror
     """
     import datetime
 
@@ -30,9 +37,15 @@ def urls(wiki, date, days):
     try:
         last_day = datetime.datetime.strptime(date, "%Y%m%d").date() if date \
             else datetime.date.today() - datetime.timedelta(2)
+        if date not in (None, f"{last_day:%Y%m%d}"):            # strptime takes 202561, too
+            raise ValueError
     except ValueError:
         raise click.UsageError(f"--date {date}: not of the form YYYYMMDD.") from None
-    for code in wiki:
-        print(room.dump(code, date or "latest"))
-    for url in room.pageviews(last_day, days):
-        print(url)
+    addresses = [*(room.dump(code, date or "latest") for code in dict.fromkeys(wiki)), *room.pageviews(last_day, days)]
+    wanted = len(addresses)
+    if missing_from:
+        addresses = room.missing(addresses, missing_from)
+    for address in addresses:
+        print(address)
+    if missing_from and not quiet:
+        print(f"urls: {len(addresses):,} of {wanted:,} files are missing from {missing_from}", file=sys.stderr)
