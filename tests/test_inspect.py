@@ -1,17 +1,29 @@
 """mc2 inspect: a few lines about anything."""
+import shutil
+
 import pytest
 
-from conftest import pair
+from conftest import Shell, pair
+from mc2 import inspection
+from mc2.errors import Mc2Error
 
 
-@pytest.fixture
-def work(toy):
-    """toy with one of everything."""
+@pytest.fixture(scope="module")
+def work_template(toy_template, tmp_path_factory):
+    toy = Shell(tmp_path_factory.mktemp("work"))
+    shutil.copytree(toy_template, toy.directory, dirs_exist_ok=True, ignore=shutil.ignore_patterns(".bin"))
     toy.write("pairs.jsonl", pair(1, "a red circle"), pair(2, "un chat noir"), pair(3, "nothing of note"))
     toy.write("lid.jsonl", pair(1, "a red circle", "en"), pair(2, "un chat noir", "fr"), pair(3, "nothing", "en"))
     toy.ok("mc2 match lid.jsonl -m toy -o matched.jsonl.zst -q && mc2 count matched.jsonl.zst -m toy -o counts -q")
     toy.ok("mc2 thresholds counts --t-en 2 -o thresholds.json -q")
-    return toy
+    return toy.directory
+
+
+@pytest.fixture
+def work(sh, work_template):
+    """toy with one of everything."""
+    shutil.copytree(work_template, sh.directory, dirs_exist_ok=True, ignore=shutil.ignore_patterns(".bin"))
+    return sh
 
 
 def test_metadata_by_language_and_source(work):
@@ -66,6 +78,92 @@ def test_sources_and_single_sources(work):
     assert "en.list.tsv     6  red, red circle, circle" in work.ok("mc2 inspect sources")
     assert work.ok("mc2 inspect sources/fr.list.tsv").splitlines() == [
         "list source, 3 rows; the first:", "chat       0", "un         0", "chat noir  0"]
+
+
+# ---------------------------------------------------------------- two releases
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory):
+    """The releases `old`, and `new` of other sources, mapping, spacing and normal form."""
+    sh = Shell(tmp_path_factory.mktemp("two"))
+    sh.write("old.csv", "lid_label,lang,wiki_codes", "en,en,en", "ja,ja,ja", "fr,fr,fr", "de,de,de")
+    sh.write("new.csv", "lid_label,lang,wiki_codes", "en,en,en simple", "ja,ja,ja", "fr,fr,fr", "de,fr,fr", "it,it,it")
+    sh.write("s/en.wordnet.tsv", "cat\t0", "U.S.\t0", "St. Louis\t0", "dog\t0")
+    sh.write("s/en.title.tsv", "Cat\t9", "Jose\u0301\t5")
+    sh.write("s/ja.wordnet.tsv", "カメラ\t0", "猫\t0")
+    sh.write("s/fr.wordnet.tsv", "chat\t0", "chien\t0")
+    sh.ok("mc2 build-metadata merge s -o old --title-share 1 --languages old.csv -q")
+    sh.write("s/en.wordnet.tsv", "cat\t0", "U.S.\t0", "St. Louis\t0", "Cat\t0", "fish\t0")
+    sh.write("s/fr.wordnet.tsv", "chien\t0", "chat\t0")
+    sh.ok("mc2 build-metadata merge s -o new --title-share 1 --languages new.csv --spacing wide --nfc -q")
+    return sh
+
+
+def test_how_two_releases_differ(two):
+    lines = two.ok("mc2 inspect new --against old").splitlines()
+    assert lines[0].endswith(", new") and lines[1].endswith(", old")
+    assert lines[2:] == [
+        "options, A | B: spacing wide | published, nfc True | False",
+        "LID labels only in A, 1: it",
+        "LID labels of another language, A | B, 1: de fr | de",
+        "languages of other Wikipedias, A | B, 2: en (en simple) | (en), " + lines[5].split(", ", 3)[3],
+        "languages only in A: it",
+        "languages only in B: de",
+        "entries of 4 languages in both: 2 only in A, 2 only in B, 1 from another source, 407 the same",
+        "of those in both, texts can hold 2 only as A spaces them, 0 only as B does",
+        "language  in A  in B  only in A  only in B  other source  can match only in A  can match only in B",
+        "en         106   106          2          2             1                    2                    0",
+        "the same entries in another order or with other scores: fr",
+        "",
+        "en",
+        "  only in A, wordnet 1: fish", "  only in A, title 1: José",
+        "  only in B, wordnet 1: dog", "  only in B, title 1: Jose\u0301",
+        "  another source, wordnet in A, title in B 1: Cat", "  can match only in A, wordnet 2: U.S., St. Louis"]
+    assert two.ok("mc2 inspect old --against old").splitlines()[2:] == ["They are the same release."]
+
+
+def test_what_two_releases_find_in_texts(two):
+    two.write("lid.jsonl", pair(1, "新しいカメラです", "ja"), pair(2, "猫とカメラ", "ja"),
+              pair(3, "made in the U.S., 2020", "en"), pair(4, "a cat", "en"), pair(5, "Jose\u0301", "en"),
+              pair(6, "nothing", "en"), pair(7, "in St. Louis", "en"), pair(8, "?", "tlh"))
+    text = two.ok("mc2 inspect new --against old --texts lid.jsonl")
+    assert text.split("\n\n")[-1].splitlines() == [
+        "texts of lid.jsonl: 8 read",
+        "language  texts  match under both  only A  only B  neither  matches only under A  only under B",
+        "en            5                 2       2       0        1                     3             1",
+        "ja            2                 1       1       0        0                     2             0",
+        "all 2         7                 3       3       0        1                     5             1",
+        "texts left out, in languages that not both releases have: tlh 1",
+        "  en, only under A: made in the U.S., 2020 -> U.S.",
+        "  en, only under A: in St. Louis -> St. Louis",
+        "  en, only under A: Jose\u0301 -> José",
+        "  en, only under B: Jose\u0301 -> Jose\u0301",
+        "  ja, only under A: 新しいカメラです -> カメラ",
+        "  ja, only under A: 猫とカメラ -> カメラ"]
+    compare = "mc2 inspect new --against old --texts"
+    assert "texts of lid.jsonl: 1 (the first) read\n" in two.ok(f"{compare} lid.jsonl --lines 1")
+    assert "texts of <stdin>: 0 read\n" in two.ok(f"{compare} - < /dev/null")
+
+
+@pytest.mark.parametrize("other, status, message", [
+    ("counts", 3, "counts: this is a counts directory, not metadata."),
+    ("sources", 3, "sources: no readable manifest.json, so this is no metadata directory."),
+    ("thresholds.json", 2, "thresholds.json: is no directory."),
+    ("nowhere", 2, "nowhere: no such directory."),
+])
+def test_what_cannot_be_compared(work, other, status, message):
+    for pair_of in (("toy", other), (other, "toy")):
+        with pytest.raises(Mc2Error) as error:
+            list(inspection.compare(*(str(work / name) for name in pair_of)))
+        assert error.value.status == status and message in str(error.value)
+
+
+def test_texts_to_compare_with_have_a_language_and_two_releases(two):
+    two.write("pairs.jsonl", pair(1, "a cat"))
+    done = two("mc2 inspect new --against old --texts pairs.jsonl")
+    assert done.status == 3 and 'pairs.jsonl:1: no "lang" key. Run \'mc2 lid\' first.' in done.stderr
+    assert two("mc2 inspect new --texts pairs.jsonl").status == 2
+    assert two("mc2 inspect --against old < pairs.jsonl").status == 2
 
 
 def test_an_empty_file_is_an_empty_stream_of_pairs(work):

@@ -1,13 +1,21 @@
 """mc2 build-metadata: from files in their real formats to a release."""
 import bz2
-import gzip
 import json
+import math
+import shutil
+import tempfile
+import unicodedata
+from decimal import Decimal
+from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from conftest import DATA
-from mc2 import manifests
-from mc2.metadata import sources, titles, urls, wordnet
+from mc2 import engines, manifests
+from mc2.metadata import merge as room
+from mc2.metadata import sources, wordnet
 from mc2.metadata.release import Release
 
 
@@ -97,43 +105,6 @@ def test_all_real_wordnets_are_read(sh):
     assert not any("+" in row[0] for row in tsv(sh, "sources/zh.wordnet.tsv"))
 
 
-# ---------------------------------------------------------------- titles
-
-PAGEVIEWS = """en Red_circle 3 0
-en.m Red_circle 40 0
-en.zero Red_circle 1 0
-en.b Red_circle 99 0
-en Special:Search 500 0
-en Caf%C3%A9 2 0
-en Caf%FF 2 0
-be-tarask Мінск 5 0
-zh-min-nan.m Tâi-oân 4 0
-commons.m Main_Page 7 0
-malformed line
-en Blue_circle 44 0
-"""
-
-
-def test_views_of_all_sites_of_a_wikipedia_add_up(tmp_path):
-    path = tmp_path / "pageviews-20260101-000000.gz"
-    path.write_bytes(gzip.compress(PAGEVIEWS.encode()))
-    views, tally = titles.count_views([str(path)] * 2, ["en", "be_tarask", "zh_min_nan"])
-    assert {code: dict(counter) for code, counter in views.items()} == {
-        "en": {"Red circle": 88, "Café": 4, "Blue circle": 88}, "be_tarask": {"Мінск": 10}, "zh_min_nan": {"Tâi-oân": 8}}
-    assert tally == {"in": 24, "malformed": 2, "other projects": 4, "with a colon": 2, "not UTF-8": 2}
-    assert titles.rows(views["en"]) == [("Blue circle", 88), ("Red circle", 88), ("Café", 4)]
-
-
-def test_titles_go_to_a_file_per_wikipedia(sh):
-    (sh / "pageviews.gz").write_bytes(gzip.compress(PAGEVIEWS.encode()))
-    done = sh("mc2 build-metadata titles pageviews.gz -o sources")
-    assert done.status == 0 and "1 malformed" in done.stderr and "2 other projects" in done.stderr
-    assert tsv(sh, "sources/be_tarask.title.tsv") == [["Мінск", "5"]]
-    assert manifests.read(str(sh / "sources/en.title.tsv"))["inputs"][0]["name"] == "pageviews.gz"
-    sh.ok("mc2 build-metadata titles pageviews.gz --wiki zh_min_nan -o only -q")
-    assert sorted(path.name for path in (sh / "only").glob("*.tsv")) == ["zh_min_nan.title.tsv"]
-
-
 # ---------------------------------------------------------------- n-grams
 
 def dump(*texts):
@@ -152,11 +123,10 @@ def test_ngrams_of_a_dump(sh):
     assert [row[0] for row in tsv(sh, "sources/en.bigram.tsv")] == ["red circle"]
 
 
-def test_languages_without_spaces_are_refused_rather_than_miscounted(sh):
-    (sh / "wiki.xml").write_text(dump("猫"), "utf-8")
-    done = sh("mc2 build-metadata ngrams --wiki zh_yue wiki.xml -o sources")
-    assert done.status == 2 and "written without spaces" in done.stderr
-    assert "did you mean be_tarask" in sh("mc2 build-metadata ngrams --wiki be-tarask wiki.xml -o s").stderr.lower()
+def test_a_misspelt_wikipedia_is_refused(sh):
+    (sh / "wiki.xml").write_text(dump("cat"))
+    done = sh("mc2 build-metadata ngrams --wiki be-tarask wiki.xml -o sources")
+    assert done.status == 2 and "did you mean be_tarask" in done.stderr.lower() and not (sh / "sources").exists()
 
 
 @pytest.mark.skipif(not DATA.exists(), reason="no shared data")
@@ -284,6 +254,171 @@ def test_the_same_sources_give_the_same_bytes_wherever_they_are(sh):
     assert Release(sh / "three").fingerprint != Release(sh / "one").fingerprint
 
 
+def test_lists_and_sources_in_nfc(sh):
+    decomposed = "Jose\u0301"
+    (sh / "en.json").write_text(json.dumps(["José", decomposed, "cat"]), "utf-8")
+    sh.ok("mc2 build-metadata import en.json --lang en -o sources -q")
+    write(sh, "es.title.tsv", (decomposed, 9), ("José", 8), ("e\u0301", 7), ("\u00e0", 7))
+    merge(sh, "--title-share 1")
+    assert entries(sh, "en") == ["José", decomposed, "cat"]
+    assert entries(sh, "es")[100:] == [decomposed, "José", "e\u0301", "à"]
+    merge(sh, "--title-share 1 --nfc")
+    assert entries(sh, "en") == ["José", "José", "cat"]                     # each keeps its id
+    assert tsv(sh, "metadata/es.tsv")[100:] == [["José", "title", "9"], ["à", "title", "7"], ["é", "title", "7"]]
+    assert Release(sh / "metadata").manifest["options"]["nfc"] is True
+    assert Release(sh / "metadata").manifest["quality"]["en"]["repeats"] == {"en.list": {"en.list": 1}}
+
+
+def test_the_spacing_is_recorded_and_decides_what_can_match(sh):
+    write(sh, "en.wordnet.tsv", ("cat", 0), ("U.S.", 0), ("St. Louis", 0))
+    manifests_of = {}
+    for spacing in "published", "wide":
+        merge(sh, f"--spacing {spacing}")
+        manifests_of[spacing] = Release(sh / "metadata").manifest
+        assert manifests_of[spacing]["options"]["spacing"] == spacing
+    assert [row["languages"]["en"]["cannot_match"] for row in manifests_of.values()] == [2, 0]
+    assert manifests_of["published"]["sha256"] == manifests_of["wide"]["sha256"]
+    assert manifests_of["published"]["fingerprint"] != manifests_of["wide"]["fingerprint"]
+
+
+MAPPING = """lid_label,lang,wiki_codes
+swiss,als,als de
+german,als,als de
+en,simple,simple en
+"""
+
+
+def test_a_mapping_of_ones_own_groups_the_wikipedias(sh):
+    (sh / "mine.csv").write_text(MAPPING)
+    write(sh, "als.wordnet.tsv", ("Chatz", 0))
+    write(sh, "de.wordnet.tsv", ("Katze", 0), ("Chatz", 0))
+    write(sh, "fr.wordnet.tsv", ("chat", 0))
+    (sh / "cat.json").write_text('["cat"]')
+    assert sh("mc2 build-metadata import cat.json --lang simple -o sources").status == 2
+    sh.ok("mc2 build-metadata import cat.json --lang simple --languages mine.csv -o sources -q")
+    done = sh("mc2 build-metadata merge sources -o metadata --languages mine.csv")
+    assert done.status == 0 and "Wikipedias that mine.csv does not name, now in `other`: ab ace " in done.stderr
+    release = Release(sh / "metadata")
+    assert release.langs == ["als", "simple", "other"]
+    assert release.manifest["scheme"] == release.manifest["options"]["scheme"] == "custom"
+    assert {"name": "mine.csv", "bytes": len(MAPPING)}.items() <= release.manifest["inputs"][-1].items()
+    assert release.languages.lang_of == {"swiss": "als", "german": "als", "en": "simple"}
+    assert entries(sh, "als")[100:] == ["Chatz", "Katze"] and entries(sh, "simple") == ["cat"]
+    assert entries(sh, "other")[100:] == ["chat"]
+    assert sh("mc2 build-metadata merge sources -o metadata --languages mine.csv --scheme nllb").status == 2
+
+
+def test_any_number_of_jobs_gives_the_same_bytes(sh):
+    write(sh, "en.wordnet.tsv", ("cat", 0), ("U.S.", 0))
+    write(sh, "zh.title.tsv", ("猫", 4), ("犬", 9))
+    for jobs in 1, 3:
+        sh.ok(f"mc2 build-metadata merge sources -o jobs{jobs} -j {jobs} -q")
+    one, three = (Release(sh / f"jobs{jobs}").manifest for jobs in (1, 3))
+    assert {**one, "command": 0, "seconds": 0} == {**three, "command": 0, "seconds": 0}
+    assert list(one["languages"]) == list(three["languages"])
+    for path in (sh / "jobs1").glob("[!m]*"):
+        assert path.read_bytes() == (sh / "jobs3" / path.name).read_bytes()
+    shutil.copytree(sh / "jobs1", sh / "bare", ignore=shutil.ignore_patterns("*.matcher"))
+    if engines.native():
+        assert "176 of 176 languages compiled" in sh("mc2 build-metadata compile bare -j 2").stderr
+        assert (sh / "bare/en.matcher").read_bytes() == (sh / "jobs1/en.matcher").read_bytes()
+
+
+# What `merge` does, without any thought of memory: every source as a list.
+
+def naive_read(path, kind, nfc):
+    seen, rows = set(), []
+    for line in path.read_text("utf-8").split("\n")[:-1]:
+        entry, *values = line.split("\t")
+        values = [int(values[0])] if kind != "bigram" else [round(float(values[0]), 6), int(values[1])]
+        entry = unicodedata.normalize("NFC", entry) if nfc else entry
+        entry = entry if kind == "list" else None if kind == "title" and ":" in entry else sources.tidy(entry)
+        if kind == "list" or (entry is not None and entry not in seen):
+            seen.add(entry)
+            rows.append((entry, *values))
+    return rows
+
+
+def naive_code(code, found, caps, nfc, numbers):
+    rows, present = list(numbers), {row.entry for row in numbers}
+
+    def read(kind):
+        return naive_read(found[code, kind], kind, nfc) if (code, kind) in found else []
+
+    def fill(candidates, cap):
+        before = len(rows)
+        for row in candidates:
+            if len(rows) - before >= cap:
+                break
+            if row.entry not in present:
+                present.add(row.entry)
+                rows.append(row)
+        return len(rows) - before
+
+    fill([room.Row(entry, "wordnet") for entry, _ in read("wordnet")], math.inf)
+    words = sorted(read("unigram"), key=lambda row: (-row[1], row[0]))
+    kept = fill([room.Row(word, "unigram", str(count)) for word, count in words], caps.of("unigram", len(words)))
+    pairs = sorted((row for row in read("bigram") if caps.min_pmi is None or row[1] >= caps.min_pmi),
+                   key=lambda row: (-row[1], -row[2], row[0]))
+    fill([room.Row(pair, "bigram", f"{pmi:.6f}", count) for pair, pmi, count in pairs], caps.of("bigram", kept))
+    by_views = sorted(read("title"), key=lambda row: (-row[1], row[0]))
+    fill([room.Row(title, "title", str(views)) for title, views in by_views], caps.of("title", len(by_views)))
+    return rows
+
+
+def naive_language(lang, codes, found, caps, nfc):
+    if (lang, "list") in found:
+        rows = [room.Row(entry, "list") for entry, _ in naive_read(found[lang, "list"], "list", nfc)]
+        others = [row for code in codes if code != lang for row in naive_code(code, found, caps, nfc, [])]
+    else:
+        rows, others = [], [row for code in codes for row in naive_code(code, found, caps, nfc, room.NUMBERS)]
+    first = {}
+    for row in others:
+        first.setdefault(row.entry, row)
+    listed = {row.entry for row in rows}
+    return rows + [row for row in first.values() if row.entry not in listed]
+
+
+ENTRIES = st.one_of(st.sampled_from(["a", "b", "e\u0301", "é", "7", "a b"]),
+                    st.text(st.sampled_from(["a", "7", " ", "\u3000", "e", "\u0301", "猫", ":", "."]), max_size=3))
+SCORED = st.lists(st.tuples(ENTRIES, st.integers(0, 4)), max_size=10)
+PAIRS = st.lists(st.tuples(ENTRIES, st.sampled_from([0.5, 1.25, 1.2500004, -2.0]), st.integers(1, 3)), max_size=12)
+SOURCES = st.fixed_dictionaries({}, optional={
+    **{(code, kind): SCORED for code in ("zh", "gan") for kind in ("wordnet", "unigram", "title")},
+    **{(code, "bigram"): PAIRS for code in ("zh", "gan")}, ("zh", "list"): SCORED})
+SHARES = st.sampled_from(["1", "0.5", "0.29", "0"]).map(Decimal)
+LARGEST = st.sampled_from([99, 2, 0])
+CAPS = st.builds(room.Caps, SHARES, LARGEST, SHARES, LARGEST, SHARES, LARGEST, st.sampled_from([None, 1.0]))
+
+
+@settings(max_examples=400, deadline=None)
+@given(SOURCES, CAPS, st.booleans(), st.booleans(), st.booleans())
+def test_reading_sources_as_streams_changes_nothing(content, caps, nfc, is_sorted, collide):
+    """A sorted file is read up to its cap, any other in bounded memory; also where two entries have one hash."""
+    found = {}
+    with tempfile.TemporaryDirectory() as directory, pytest.MonkeyPatch.context() as patch:
+        if collide:
+            patch.setattr(sources, "hash", len, raising=False)
+        for (code, kind), rows in content.items():
+            if is_sorted and kind not in ("wordnet", "list"):
+                rows = sorted(rows, key=lambda row: (*(-score for score in row[1:]), row[0]))
+            found[code, kind] = Path(directory) / sources.name_of(code, kind)
+            found[code, kind].write_text("".join("\t".join(map(str, row)) + "\n" for row in rows), "utf-8")
+        work = room.LanguageWork(found, caps, "published", nfc, None)
+        assert work.rows("zh", ["zh", "gan"])[0] == naive_language("zh", ["zh", "gan"], found, caps, nfc)
+
+
+def test_a_sorted_source_is_not_read_beyond_its_cap(sh):
+    write(sh, "fr.title.tsv", *((f"t{n:04}", 9999 - n) for n in range(1000)))
+    source = sources.Source(sh / "sources/fr.title.tsv", "title")
+    assert source.distinct == 1000
+    candidates = source.best_first(limit=3)
+    assert [next(candidates) for _ in range(3)] == [("t0000", 9999), ("t0001", 9998), ("t0002", 9997)]
+    write(sh, "fr.title.tsv", *((f"t{n:04}", n) for n in range(1000)))
+    assert list(sources.Source(sh / "sources/fr.title.tsv", "title").best_first(limit=2)) == \
+        [("t0999", 999), ("t0998", 998)]
+
+
 def test_a_source_that_no_group_takes_is_refused(sh):
     write(sh, "tlh.wordnet.tsv", ("qaStaH", 0))
     done = sh("mc2 build-metadata merge sources -o metadata")
@@ -331,17 +466,3 @@ def test_files_are_added_to_sources_but_not_to_a_foreign_directory(sh):
     assert {path.name for path in (sh / "sources").glob("*.tsv")} == {"en.wordnet.tsv", "fr.wordnet.tsv"}
     assert sh("mc2 build-metadata wordnet wn.tab -o .").status == 2
     assert sh("mc2 build-metadata merge sources -o sources").status == 2
-
-
-# ---------------------------------------------------------------- addresses
-
-def test_addresses_of_dumps_and_pageviews(sh):
-    assert urls.dump("be_tarask") == \
-        "https://dumps.wikimedia.org/be_x_oldwiki/latest/be_x_oldwiki-latest-pages-articles-multistream.xml.bz2"
-    lines = sh.ok("mc2 build-metadata urls --wiki fr --date 20250302 --days 2").splitlines()
-    assert lines[0] == "https://dumps.wikimedia.org/frwiki/20250302/frwiki-20250302-pages-articles-multistream.xml.bz2"
-    assert lines[1] == "https://dumps.wikimedia.org/other/pageviews/2025/2025-03/pageviews-20250301-000000.gz"
-    assert lines[-1] == "https://dumps.wikimedia.org/other/pageviews/2025/2025-03/pageviews-20250302-230000.gz"
-    assert len(lines) == 1 + 48
-    assert len(sh.ok("mc2 build-metadata urls --wiki all --days 0").splitlines()) == 330
-    assert sh("mc2 build-metadata urls --wiki fr --date yesterday").status == 2

@@ -84,6 +84,23 @@ def test_rows_of_any_number_are_sorted_in_chunks(tmp_path):
     assert list(spill.merge_sorted(paths, _by_count)) == sorted(rows, key=_by_count)
 
 
+def test_many_sorted_files_are_reduced_to_few(tmp_path):
+    rows = [(f"w{n}", n * 7919 % 100) for n in range(1000)]
+    paths = spill.sort_in_chunks(rows, _by_count, 64, tmp_path, "chunk")
+    remaining = spill.reduce_sorted(paths, _by_count, tmp_path, "merged", fan_in=3)
+    assert len(remaining) <= 3 and list(spill.merge_sorted(remaining, _by_count)) == sorted(rows, key=_by_count)
+
+
+def test_a_cut_off_file_of_sorted_rows_is_noticed(tmp_path):
+    path, = spill.sort_in_chunks([("a", 1)], _by_count, 64, tmp_path, "chunk")
+    whole = open(path, "rb").read()
+    for end in 0, 5, len(whole) - 1, whole.index(b".") + 1:
+        with open(path, "wb") as stream:
+            stream.write(whole[:end])
+        with pytest.raises(BadData, match="damaged. Delete"):
+            list(spill.merge_sorted([path], _by_count))
+
+
 def _by_count(row):
     return -row[1], row[0]
 

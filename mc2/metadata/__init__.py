@@ -1,13 +1,22 @@
 """Metadata: from wordnets, Wikipedia dumps and pageviews to entries per language.
 
-    wordnet.py    wordnets                    -> {wiki}.wordnet.tsv
-    dumps.py      pages of a Wikipedia dump
-    wikitext.py   their markup -> plain text
-    words.py      text -> words
-    ngrams.py     words and pairs of words    -> {wiki}.unigram.tsv, {wiki}.bigram.tsv
-    titles.py     pageviews                   -> {wiki}.title.tsv
-    sources.py    these files; finished lists -> {lang}.list.tsv
-    merge.py      sources                     -> a metadata release
-    release.py    reading a release
-    urls.py       where dumps and pageviews are
+    wordnet.py       wordnets                    -> {wiki}.wordnet.tsv
+    dumps.py         pages of a Wikipedia dump
+    plaintext.py     lines of plain text
+    streams.py       ranges of files, for processes to share
+    wikitext.py      markup -> plain text
+    words.py         text -> words, in languages written with spaces
+    segmenters.py    in the others
+    ngrams.py        words and pairs of words    -> {wiki}.unigram.tsv, {wiki}.bigram.tsv
+    vocabulary.py    counts of words, for the association of pairs
+    pageviews.py     lines of pageview files
+    titles.py        pageviews                   -> {wiki}.title.tsv
+    parts.py         long counts in parts, parallel and resumable
+    spill.py         counting and sorting in bounded memory
+    sources.py       these files; finished lists -> {lang}.list.tsv
+    merge.py         sources                     -> a metadata release
+    quality.py       what is odd about its entries
+    release.py       reading a release
+    packing.py       a release as one .tar.zst, and back
+    urls.py          where dumps and pageviews are
 """

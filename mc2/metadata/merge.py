@@ -11,10 +11,9 @@ from dataclasses import asdict, dataclass
 from decimal import Decimal
 from typing import NamedTuple
 
-from mc2 import compiled, engines, files, manifests
+from mc2 import compiled, engines, files, manifests, matching, pipeline
 from mc2.errors import BadData
-from mc2.matching import can_match
-from mc2.metadata import release, sources
+from mc2.metadata import quality, release, sources
 
 
 class Row(NamedTuple):
@@ -48,37 +47,39 @@ class Caps:
         return min(getattr(self, f"{kind}_max"), math.floor(getattr(self, f"{kind}_share") * rows))
 
 
-def merge(directory, output, mapping, scheme, caps, seconds=lambda: None):
+def merge(directory, output, mapping, caps, spacing="published", nfc=False, jobs=1, mapping_file=None,
+          progress=iter, seconds=lambda: None):
     """Write the release `output` from a sources directory. Returns its manifest.
 
-    mapping: languages.Languages. Raises BadData for sources that no group of the mapping takes.
+    mapping: languages.Languages; mapping_file: where it was read from, if it is none of mc2's own.
+    progress: what the languages are passed through as they are done.
+    Raises BadData for sources that no group of the mapping takes.
     """
     found = sources.find(directory)
-    _refuse_unknown(found, mapping, scheme)
+    _refuse_unknown(found, mapping, mapping_file)
     manifests.refuse_foreign_directory(output, release.KIND)
-    options = {"scheme": scheme, "spacing": "published", "nfc": False,
+    options = {"scheme": mapping.scheme, "spacing": spacing, "nfc": nfc,
                **{name: f"{value.normalize():f}" if isinstance(value, Decimal) else value
                   for name, value in asdict(caps).items()}}
-    rows_of = {}
-    replaced = []
     with files.open_directory(output) as target:
-        for lang, codes in mapping.groups.items():
-            rows = _language(lang, codes, found, caps, replaced)
-            _write_tsv(os.path.join(target, f"{lang}.tsv"), rows)
-            rows_of[lang] = {"entries": len(rows), "wiki_codes": codes, "sources": Counter(row.source for row in rows),
-                             "cannot_match": sum(not can_match(row.entry) for row in rows),
-                             "bigram_counts": _histogram([row.count for row in rows if row.count is not None])}
+        work = LanguageWork(found, caps, spacing, nfc, target)
+        largest_first = sorted(mapping.groups.items(), key=lambda group: -work.bytes_of(*group))
+        made = dict(progress(pipeline.map_in_order(work, largest_first, jobs)))
+        made = {lang: made[lang] for lang in mapping.groups}
         files.write_bytes(os.path.join(target, "languages.csv"), mapping.to_csv())
+        inputs = [*found.values(), *([mapping_file] if mapping_file else [])]
+        counts = {"out": sum(language.summary["entries"] for language in made.values())}
         manifest = {
-            **manifests.describe_run(release.KIND, found.values(), options,
-                                     {"out": sum(row["entries"] for row in rows_of.values())}, seconds()),
-            "scheme": scheme, "languages": rows_of,
-            "replaced_by_lists": sorted(os.path.basename(path) for path in replaced),
+            **manifests.describe_run(release.KIND, inputs, options, counts, seconds()),
+            "scheme": mapping.scheme, "languages": {lang: language.summary for lang, language in made.items()},
+            "replaced_by_lists": sorted(os.path.basename(path) for language in made.values()
+                                        for path in language.replaced),
+            "quality": {lang: language.quality for lang, language in made.items() if language.quality},
             "sha256": {name: manifests.sha256(os.path.join(target, name)) for name in sorted(os.listdir(target))}}
         manifest["fingerprint"] = release.fingerprint(manifest)
         manifests.write(target, manifest)
         if engines.native():
-            compiled.compile_release(release.Release(target))
+            compiled.compile_release(release.Release(target), jobs)
     return manifest
 
 
@@ -87,62 +88,112 @@ def without_sources(manifest):
     return [lang for lang, row in manifest["languages"].items() if set(row["sources"]) <= {"number"}]
 
 
-def _refuse_unknown(found, mapping, scheme):
+def _refuse_unknown(found, mapping, mapping_file):
     for (code, kind), path in found.items():
         known = mapping.langs if kind == "list" else mapping.wiki_codes
         if code not in known:
             what = "metadata language" if kind == "list" else "Wikipedia"
-            raise BadData(f"{path}: {code!r} is no {what} of the mapping {scheme}. Rename or remove the file.")
+            raise BadData(f"{path}: {code!r} is no {what} of the mapping {mapping_file or mapping.scheme}. "
+                          f"Rename or remove the file.")
 
 
-def _language(lang, codes, found, caps, replaced):
-    """The rows of a language."""
-    if (lang, "list") not in found:
-        return _first_occurrences([row for code in codes for row in _code(code, found, caps, NUMBERS)] or NUMBERS)
-    rows = [Row(entry, "list") for entry, *_ in sources.read(found[lang, "list"], "list")]
-    replaced += [path for (code, kind), path in found.items() if code == lang and kind != "list"]
-    others = [row for code in codes if code != lang for row in _code(code, found, caps, [])]
-    listed = {row.entry for row in rows}            # a list may name an entry twice; each keeps its id
-    return rows + [row for row in _first_occurrences(others) if row.entry not in listed]
+class Made(NamedTuple):
+    """What became of a language."""
+
+    summary: dict           # its row of manifest["languages"]
+    quality: dict           # its row of manifest["quality"]; empty where there are the numbers only
+    replaced: list          # paths of the sources that its list stands in for
 
 
-def _code(code, found, caps, numbers):
-    """The rows of one Wikipedia code."""
-    rows, present = list(numbers), {row.entry for row in numbers}
+class LanguageWork:
+    """From (lang, its Wikipedia codes) to (lang, Made); the .tsv is written on the way."""
 
-    def fill(candidates, cap=math.inf):
-        before = len(rows)
-        for row in candidates:
-            if len(rows) - before >= cap:
-                break
-            if row.entry not in present:
-                present.add(row.entry)
-                rows.append(row)
-        return len(rows) - before
+    def __init__(self, found, caps, spacing, nfc, target):
+        self.found, self.caps, self.spacing, self.target = found, caps, spacing, target
+        self.normalize = matching.normalize if nfc else None
 
-    def read(kind):
-        return sources.read(found[code, kind], kind) if (code, kind) in found else []
+    def bytes_of(self, lang, codes):
+        """The size of a language's sources."""
+        return sum(os.path.getsize(path) for (code, _), path in self.found.items() if code == lang or code in codes)
 
-    fill(Row(entry, "wordnet") for entry, _ in read("wordnet"))
-    unigrams = sorted(read("unigram"), key=_by_score)
-    kept = fill((Row(word, "unigram", str(count)) for word, count in unigrams), caps.of("unigram", len(unigrams)))
-    bigrams = [row for row in read("bigram") if caps.min_pmi is None or row[1] >= caps.min_pmi]
-    bigrams.sort(key=lambda row: (-row[1], -row[2], row[0]))
-    fill((Row(words, "bigram", f"{pmi:.6f}", count) for words, pmi, count in bigrams), caps.of("bigram", kept))
-    titles = sorted(read("title"), key=_by_score)
-    fill((Row(title, "title", str(views)) for title, views in titles), caps.of("title", len(titles)))
-    return rows
+    def __call__(self, group):
+        lang, codes = group
+        rows, repeats = self.rows(lang, codes)
+        _write_tsv(os.path.join(self.target, f"{lang}.tsv"), rows)
+        by_source = Counter(row.source for row in rows)
+        never = quality.never(rows, self.spacing)
+        summary = {"entries": len(rows), "wiki_codes": codes, "sources": dict(by_source),
+                   "cannot_match": quality.total(never),
+                   "bigram_counts": _histogram([row.count for row in rows if row.count is not None])}
+        report = quality.report(lang, rows, never, repeats) if set(by_source) - {"number"} else {}
+        replaced = [path for (code, kind), path in self.found.items() if code == lang and kind != "list"]
+        return lang, Made(summary, report, replaced if (lang, "list") in self.found else [])
+
+    def rows(self, lang, codes):
+        """(rows of a language, Counter of entries that were there already by (source, earlier source))"""
+        repeats = Counter()
+        if (lang, "list") in self.found:
+            rows = [Row(entry, "list") for entry, _ in self._source(lang, "list").rows()]
+            source_of = {row.entry: f"{lang}.list" for row in rows}
+            # A list may name an entry twice; each keeps its id.
+            repeats[f"{lang}.list", f"{lang}.list"] += len(rows) - len(source_of)
+            codes, numbers = [code for code in codes if code != lang], []
+        elif codes:
+            rows, source_of, numbers = [], {}, NUMBERS
+        else:
+            return list(NUMBERS), repeats
+        for code in codes:
+            for row in self._code(code, numbers, repeats):
+                source = _name(code, row.source)
+                if row.entry not in source_of:
+                    source_of[row.entry] = source
+                    rows.append(row)
+                elif source != "number":
+                    repeats[source, source_of[row.entry]] += 1
+        return rows, +repeats
+
+    def _code(self, code, numbers, repeats):
+        """The rows of one Wikipedia code."""
+        rows, kind_of = list(numbers), {row.entry: "number" for row in numbers}
+
+        def fill(kind, candidates, cap=math.inf):
+            taken = 0
+            for row in candidates:
+                if taken >= cap:
+                    break
+                if row.entry not in kind_of:
+                    kind_of[row.entry] = kind
+                    rows.append(row)
+                    taken += 1
+                else:
+                    repeats[_name(code, kind), _name(code, kind_of[row.entry])] += 1
+            return taken
+
+        if source := self._source(code, "wordnet"):
+            fill("wordnet", (Row(entry, "wordnet") for entry, _ in source.once()))
+        words = 0
+        if source := self._source(code, "unigram"):
+            cap = self.caps.of("unigram", source.distinct)
+            words = fill("unigram", (Row(word, "unigram", str(count))
+                                     for word, count in source.best_first(cap + len(rows))), cap)
+        if source := self._source(code, "bigram"):
+            cap, least = self.caps.of("bigram", words), -math.inf if self.caps.min_pmi is None else self.caps.min_pmi
+            fill("bigram", (Row(pair, "bigram", f"{pmi:.6f}", count)
+                            for pair, pmi, count in source.best_first(cap + len(rows)) if pmi >= least), cap)
+        if source := self._source(code, "title"):
+            cap = self.caps.of("title", source.distinct)
+            fill("title", (Row(title, "title", str(views))
+                           for title, views in source.best_first(cap + len(rows))), cap)
+        return rows
+
+    def _source(self, code, kind):
+        path = self.found.get((code, kind))
+        return path and sources.Source(path, kind, self.normalize)
 
 
-def _by_score(row):
-    return -row[1], row[0]
-
-
-def _first_occurrences(rows):
-    first = {}
-    for row in rows:
-        first.setdefault(row.entry, row)
-    return list(first.values())
+def _name(code, kind):
+    """How a source is called in the quality report."""
+    return kind if kind == "number" else f"{code}.{kind}"
 
 
 def _histogram(counts):

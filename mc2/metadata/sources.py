@@ -4,11 +4,16 @@
     fr.title.tsv     title <TAB> pageviews      fr.bigram.tsv    two words <TAB> PMI <TAB> count
     en.list.tsv      a finished list of a metadata language: entry <TAB> 0; it is taken as it is
 """
+import array
+import functools
+import heapq
 import math
 import os
 import re
 import unicodedata
+from typing import NamedTuple
 
+import numpy as np
 import orjson
 
 from mc2 import files, manifests
@@ -23,21 +28,27 @@ _NAME = re.compile(rf"(?P<code>[a-z0-9_]+)\.(?P<kind>{'|'.join(KINDS)})\.tsv")
 def tidy(entry):
     """The entry stripped, with runs of white space as one space; None when it cannot be an entry."""
     entry = " ".join(entry.split())
-    if not entry or len(entry) > MAX_LENGTH or all(unicodedata.category(char)[0] in "PS" for char in entry):
+    if not entry or len(entry) > MAX_LENGTH or not any(map(_is_content, entry)):
         return None
     return entry
+
+
+def _is_content(char):
+    return char.isalnum() or unicodedata.category(char)[0] not in "PS"     # the first is quick, and enough for most
 
 
 def find(directory):
     """{(code, kind): path} of a sources directory. Raises BadUsage when there is nothing in it."""
     if not os.path.isdir(directory):
-        raise BadUsage(f"{directory}: no such directory. Fill one with 'mc2 build-metadata wordnet|ngrams|titles|import'.")
+        raise BadUsage(f"{directory}: no such directory. Fill one with 'mc2 build-metadata "
+                       f"wordnet|ngrams|titles|import'.")
     found = {}
     for name in sorted(os.listdir(directory)):
         if match := _NAME.fullmatch(name):
             found[match["code"], match["kind"]] = os.path.join(directory, name)
     if not found:
-        raise BadUsage(f"{directory}: holds no sources. Fill it with 'mc2 build-metadata wordnet|ngrams|titles|import'.")
+        raise BadUsage(f"{directory}: holds no sources. Fill it with 'mc2 build-metadata "
+                       f"wordnet|ngrams|titles|import'.")
     return found
 
 
@@ -55,43 +66,120 @@ def refuse_foreign_directory(directory):
     """Raise BadUsage when the output directory holds something else than sources."""
     if os.path.exists(directory) and not os.path.isdir(directory):
         raise BadUsage(f"{directory}: is a file, and sources are a directory. Name another output.")
-    if os.path.isdir(directory) and os.listdir(directory) and not any(map(_NAME.fullmatch, os.listdir(directory))):
+    visible = [name for name in os.listdir(directory) if not name.startswith(".")] if os.path.isdir(directory) else []
+    if visible and not any(map(_NAME.fullmatch, visible)):
         raise BadUsage(f"{directory}: this directory is not empty and holds no sources. Name another output.")
 
 
-def write(directory, code, kind, rows, inputs, options, counts=None, seconds=None):
-    """Write one source and its manifest. rows: iterable of tuples, the entry first. Returns the number of rows."""
+def write(directory, code, kind, rows, inputs, options, counts=None, seconds=None, **more):
+    """Write one source and its manifest (more: what else it says). rows: iterable of tuples, the entry first.
+    Returns the number of rows."""
     path = os.path.join(directory, name_of(code, kind))
     n = 0
     with files.open_write(path) as stream:
         for n, row in enumerate(rows, 1):
             stream.write("\t".join(map(str, row)).encode() + b"\n")
     manifests.write_for_file(path, manifests.describe_run("source", inputs, options, {**(counts or {}), "out": n},
-                                                          seconds, source=kind, code=code))
+                                                          seconds, source=kind, code=code, **more))
     return n
 
 
-def read(path, kind):
-    """The rows of a source: list of (entry, *scores), tidied and without repetitions, in file order.
+class _Survey(NamedTuple):
+    distinct: int           # entries
+    is_sorted: bool         # whether the best rows come first
+    repeated: set           # the hashes of all repeated entries, and perhaps of others
 
-    Raises BadData naming the line that is not of the kind's form.
+
+class Source:
+    """A source file. It is read as a stream, as often as need be: what stays in memory is 8 bytes per row, and the
+    rows that are asked for.
+
+    normalize: function of an entry that is called first, e.g. to NFC; None takes the entries as they are.
     """
-    scores = {"bigram": (_pmi, int)}.get(kind, (int,))
-    seen, rows = set(), []
-    for number, line in files.read_lines(path):
-        entry, *values = line.split("\t")
-        try:
-            if len(values) != len(scores):
-                raise ValueError
-            values = [score(value) for score, value in zip(scores, values)]
-        except ValueError:
-            form = " <TAB> ".join(["entry", *("score" if kind != "bigram" else "PMI <TAB> count",)])
-            raise BadData(f"{path}:{number}: not of the form {form}.") from None
-        entry = entry if kind == "list" else None if kind == "title" and ":" in entry else tidy(entry)
-        if kind == "list" or (entry is not None and entry not in seen):
-            seen.add(entry)
-            rows.append((entry, *values))
-    return rows
+
+    def __init__(self, path, kind, normalize=None):
+        self.path, self.kind, self.normalize = path, kind, normalize
+
+    def rows(self):
+        """Yield (entry, *scores), tidied (those of a list as they are), in file order, repetitions included.
+
+        Raises BadData naming the line that is not of the kind's form.
+        """
+        scores = (_pmi, int) if self.kind == "bigram" else (int,)
+        for number, line in files.read_lines(self.path):
+            entry, *values = line.split("\t")
+            try:
+                if len(values) != len(scores):
+                    raise ValueError
+                values = [score(value) for score, value in zip(scores, values)]
+            except ValueError:
+                form = "entry <TAB> PMI <TAB> count" if self.kind == "bigram" else "entry <TAB> score"
+                raise BadData(f"{self.path}:{number}: not of the form {form}.") from None
+            if self.normalize:
+                entry = self.normalize(entry)
+            if self.kind != "list":
+                entry = None if self.kind == "title" and ":" in entry else tidy(entry)
+            if entry is not None:
+                yield (entry, *values)
+
+    @property
+    def distinct(self):
+        """How many different entries there are: what the shares of `merge` are of."""
+        return self._survey.distinct
+
+    def once(self):
+        """The rows in file order, each entry once: its first row is the one that counts. Keeps the entries."""
+        return self._first_occurrences()
+
+    def best_first(self, limit):
+        """The rows with the best score first, equal ones in the order of code points, each entry once; at least the
+        `limit` best ones where there are so many. A file in this order, as mc2 writes them, is passed through."""
+        rows = self._first_occurrences(self._survey.repeated)
+        return rows if self._survey.is_sorted else iter(heapq.nsmallest(limit, rows, key=self._order))
+
+    @property
+    def _order(self):
+        """The sorting key of a row."""
+        return _by_pmi if self.kind == "bigram" else _by_score
+
+    @functools.cached_property
+    def _survey(self):
+        """What one pass over the file says of it; it checks the form of every line too."""
+        hashes, is_sorted, last, order = array.array("q"), True, None, self._order
+        for row in self.rows():
+            hashes.append(hash(row[0]))
+            key = order(row)
+            is_sorted = is_sorted and (last is None or last <= key)
+            last = key
+        repeated = _repeated(np.asarray(hashes))
+        # Two entries can have one hash, so the entries themselves are counted wherever a hash comes again.
+        distinct = sum(1 for _ in self._first_occurrences(repeated)) if repeated else len(hashes)
+        return _Survey(distinct, is_sorted, repeated)
+
+    def _first_occurrences(self, repeated=None):
+        """The rows without those whose entry was there before. repeated: hashes of at least the repeated entries,
+        where they are known; then only these entries are kept in memory."""
+        seen = set()
+        for row in self.rows():
+            if repeated is None or hash(row[0]) in repeated:
+                if row[0] in seen:
+                    continue
+                seen.add(row[0])
+            yield row
+
+
+def _by_score(row):
+    return -row[1], row[0]
+
+
+def _by_pmi(row):
+    return -row[1], -row[2], row[0]
+
+
+def _repeated(hashes):
+    """The set of values that occur more than once. hashes: int64 (rows,), sorted in place."""
+    hashes.sort()
+    return set(hashes[1:][hashes[1:] == hashes[:-1]].tolist())
 
 
 def _pmi(text):

@@ -9,21 +9,22 @@ from mc2.commands.build_metadata import shared
 
 @click.command(name="compile")
 @click.argument("metadata", type=click.Path(exists=True, file_okay=False), metavar="METADATA")
+@options.jobs
 @options.quiet
 @options.verbose
-def compile_matchers(metadata, quiet):
+def compile_matchers(metadata, jobs, quiet):
     """Compile METADATA for the native engine: one METADATA/{lang}.matcher per language.
 
     `merge` does it too. Compiled matchers are a cache: those that are whole and sound are left as they are,
     missing, damaged and outdated ones are made anew.
 
     \b
-    mc2 build-metadata compile metadata
+    mc2 build-metadata compile metadata -j 0
     """
     from mc2 import compiled, engines
     from mc2.metadata.release import Release
     engines.choose("match", "native")
     started = time.monotonic()
     release = Release(metadata)
-    made = compiled.compile_release(release)
+    made = compiled.compile_release(release, jobs)
     shared.receipt(quiet, "compile", f"{made:,} of {len(release.langs):,} languages compiled", metadata, started)

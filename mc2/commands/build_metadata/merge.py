@@ -27,8 +27,14 @@ class Share(click.ParamType):
 @click.command()
 @click.argument("directory", type=click.Path(exists=True), metavar="SOURCES")
 @click.option("-o", "--output", required=True, metavar="METADATA", help="Directory of the release to write.")
-@click.option("--scheme", type=click.Choice(options.SCHEMES), default="lid176", show_default=True,
-              help="Labels of the LID model to be used, which group the Wikipedias into languages.")
+@click.option("--scheme", type=click.Choice(options.SCHEMES),
+              help="Labels of the LID model to be used, which group the Wikipedias into languages. Default: lid176.")
+@click.option("--languages", metavar="FILE.csv", type=click.Path(exists=True, dir_okay=False),
+              help="Group them as in this file instead, which has the form of a release's languages.csv.")
+@click.option("--spacing", type=click.Choice(["published", "wide"]), default="published", show_default=True,
+              help="How entries are found in texts: as published, or kana also inside running text, and entries with "
+                   "marks, such as U.S., too.")
+@click.option("--nfc", is_flag=True, help="Bring entries, and later texts, to Unicode's normal form NFC.")
 @click.option("--unigram-share", type=Share(), default="0.10", show_default=True, metavar="X",
               help="Keep this share of the distinct words ...")
 @click.option("--unigram-max", type=click.IntRange(0), default=251_465, show_default=True, metavar="N",
@@ -42,27 +48,37 @@ class Share(click.ParamType):
 @click.option("--title-max", type=click.IntRange(0), default=61_235, show_default=True, metavar="N",
               help="... and at most so many.")
 @click.option("--min-pmi", type=float, metavar="X", help="Keep bigrams with at least this PMI. Default: any.")
+@options.jobs
 @options.quiet
 @options.verbose
-def merge(directory, output, scheme, quiet, **caps):
+def merge(directory, output, scheme, languages, spacing, nfc, jobs, quiet, **caps):
     """Merge SOURCES into a metadata release.
 
     \b
     mc2 build-metadata merge sources -o metadata
+    mc2 build-metadata merge sources -o metadata --scheme openlid --spacing wide --nfc -j 0
     """
-    from mc2 import languages
+    from mc2 import languages as mappings
     from mc2.metadata import merge as room
     from mc2.metadata import sources
+    if scheme and languages:
+        raise click.UsageError("--scheme and --languages exclude each other.")
     started = time.monotonic()
-    manifest = room.merge(directory, output, languages.of_scheme(scheme), scheme, room.Caps(**caps),
-                          lambda: time.monotonic() - started)
+    mapping = mappings.of(scheme, languages)
+    manifest = room.merge(directory, output, mapping, room.Caps(**caps), spacing, nfc, jobs, mapping_file=languages,
+                          progress=lambda made: shared.progress(made, " languages", quiet, len(mapping.langs)),
+                          seconds=lambda: time.monotonic() - started)
     if quiet:
         return
+    if mapping.unnamed:
+        print(f"Wikipedias that {languages} does not name, now in `other`: {' '.join(mapping.unnamed)}",
+              file=sys.stderr)
     if others := sources.others(directory):
         print(f"not a source, so not used: {' '.join(others)}", file=sys.stderr)
     if manifest["replaced_by_lists"]:
         print(f"taken from a list, so not used: {' '.join(manifest['replaced_by_lists'])}", file=sys.stderr)
     if bare := room.without_sources(manifest):
         print(f"numbers only, for want of sources: {' '.join(bare)}", file=sys.stderr)
-    shared.receipt(quiet, "merge", f"{manifest['counts']['out']:,} entries in {len(manifest['languages']):,} languages, "
-             f"{len(bare):,} of them without sources; fingerprint {manifest['fingerprint'][:12]}", output, started)
+    shared.receipt(quiet, "merge", f"{manifest['counts']['out']:,} entries in {len(manifest['languages']):,} "
+                   f"languages, {len(bare):,} of them without sources; fingerprint {manifest['fingerprint'][:12]}",
+                   output, started)

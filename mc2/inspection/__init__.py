@@ -1,0 +1,46 @@
+"""Say what any artefact of mc2 is, in a few lines that a person likes to read."""
+import os
+
+from mc2 import counting, manifests
+from mc2.errors import BadUsage
+from mc2.inspection import comparison, counts, pairs, releases, sources
+from mc2.metadata import packing, release
+from mc2.metadata.sources import find
+
+
+def describe(path, metadata=None, lines=10_000):
+    """Yield lines of text about a release, counts, sources, thresholds or pairs.
+
+    metadata: directory of a release, to spell out entries; by default the one that the manifest names.
+    lines: how many pairs to read; 0 = all.
+    """
+    if path != "-" and os.path.isdir(path):
+        kind = (manifests.read(path) or {}).get("kind")
+        if kind == release.KIND:
+            return releases.describe(release.Release(path))
+        if kind == counting.KIND:
+            return counts.describe(path, metadata)
+        try:
+            return sources.describe(find(path))
+        except BadUsage:
+            raise BadUsage(f"{path}: neither metadata, counts nor sources. For shards of pairs, name one of "
+                           f"them.") from None
+    if path.endswith(packing.SUFFIX):
+        return releases.describe_packed(packing.read_manifest(path))
+    if path.endswith(".json"):
+        return counts.describe_thresholds(path)
+    if path.endswith(".tsv"):
+        return sources.describe_one(path)
+    return pairs.describe(path, metadata, lines)
+
+
+def compare(path, against, texts=None, lines=10_000):
+    """Yield lines of text about how the release in the directory `path` (A) differs from that in `against` (B).
+
+    texts: file of pairs with `lang`, to be matched under both; lines: how many of them to read, 0 = all.
+    """
+    a, b = release.Release(path), release.Release(against)
+    yield from comparison.compare(a, b)
+    if texts:
+        yield ""
+        yield from comparison.compare_texts(a, b, texts, lines)

@@ -1,0 +1,152 @@
+"""Say what a metadata release holds, and what is odd about its entries."""
+import itertools
+from collections import Counter
+
+import orjson
+
+from mc2.errors import BadData, Mc2Error
+from mc2.metadata import release, sources
+from mc2.tables import align
+
+LANGUAGES_SHOWN = 20
+WORST_SHOWN = 8
+
+
+def describe(opened):
+    """Yield lines about a release.Release."""
+    shown = yield from _overview(opened.manifest)
+    for lang in shown:
+        yield ""
+        yield f"{lang} ({' '.join(opened.manifest['languages'][lang]['wiki_codes'])})"
+        yield from _samples(opened.rows(lang))
+        yield from _oddities(opened.manifest.get("quality", {}).get(lang))
+
+
+def describe_packed(manifest):
+    """Yield lines about a packed release, from its manifest."""
+    shown = yield from _overview(manifest)
+    for lang in shown:
+        if lang in manifest.get("quality", {}):
+            yield ""
+            yield f"{lang} ({' '.join(manifest['languages'][lang]['wiki_codes'])})"
+            yield from _oddities(manifest["quality"][lang])
+    yield ""
+    yield "Packed: for samples of the entries, unpack it with 'mc2 build-metadata unpack'."
+
+
+def _overview(manifest):
+    """Yield lines about all languages. Returns the largest ones, to be shown one by one."""
+    languages, options = manifest["languages"], manifest["options"]
+    total = sum(row["entries"] for row in languages.values())
+    nfc = ", nfc" if options.get("nfc") else ""
+    yield (f"metadata {manifest['fingerprint'][:12]}: {total:,} entries in {len(languages):,} languages "
+           f"({options['scheme']}, spacing {options['spacing']}{nfc})")
+    sourced = {lang: row for lang, row in languages.items() if set(row["sources"]) - {"number"}}
+    largest = sorted(sourced, key=lambda lang: -sourced[lang]["entries"])
+    kinds = ["number", *sources.KINDS]
+    rows = [["language", "entries", *kinds, "cannot match"]]
+    for lang in largest[:LANGUAGES_SHOWN]:
+        row = languages[lang]
+        rows.append([lang, f"{row['entries']:,}", *(f"{row['sources'].get(kind, 0):,}" for kind in kinds),
+                     f"{row['cannot_match']:,}"])
+    yield from align(rows)
+    if more := largest[LANGUAGES_SHOWN:]:
+        yield f"and {len(more):,} more: {' '.join(more)}"
+    histogram = Counter()
+    for row in languages.values():
+        histogram.update({int(start): count for start, count in row["bigram_counts"].items()})
+    if histogram:
+        shown = ", ".join(f"{count:,} at least {start:,}" for start, count in sorted(histogram.items()))
+        yield f"bigrams by how often they were seen: {shown}"
+    if bare := [lang for lang in languages if lang not in sourced]:
+        yield f"numbers only, for want of sources: {' '.join(bare)}"
+    if report := manifest.get("quality"):
+        yield ""
+        yield from _quality(report, languages, largest)
+    return largest[:LANGUAGES_SHOWN]
+
+
+def _samples(rows, each=6):
+    """Some entries of each source, evenly spread over its rows."""
+    for kind, group in itertools.groupby(rows, key=lambda row: row[1]):
+        group = list(group)
+        chosen = [group[len(group) * k // each][0] for k in range(each)] if len(group) > each \
+            else [row[0] for row in group]
+        yield f"  {kind}: {', '.join(dict.fromkeys(chosen))}"
+
+
+# ---------------------------------------------------------------- quality
+
+def _quality(report, languages, largest):
+    """The quality report (see metadata/quality.py) as a table, all languages as its last line."""
+    rows = [["quality", "entries", "cannot match", "share", "repeats left out", "pure numbers", "foreign letters",
+             "scripts"]]
+    for lang in [*largest[:LANGUAGES_SHOWN], None]:
+        langs = [lang] if lang else list(report)
+        numbers = [sum(count(report[name]) for name in langs) for count in (
+            lambda row: row["cannot_match"]["entries"], _repeats, lambda row: row["pure_numbers"]["entries"],
+            lambda row: sum(found["entries"] for found in row["foreign_scripts"].values()))]
+        entries = sum(languages[name]["entries"] for name in langs)
+        rows.append([lang or f"all {len(report):,}", f"{entries:,}", f"{numbers[0]:,}", _percent(numbers[0] / entries),
+                     *(f"{number:,}" for number in numbers[1:]), _scripts(report[lang]["scripts"]) if lang else ""])
+    yield from align(rows)
+    worst = sorted(report, key=lambda lang: (-report[lang]["cannot_match"]["share"], lang))[:WORST_SHOWN]
+    worst = [f"{lang} {_percent(report[lang]['cannot_match']['share'])}" for lang in worst
+             if report[lang]["cannot_match"]["entries"]]
+    if worst:
+        yield f"most that cannot match: {', '.join(worst)}"
+
+
+def _repeats(row):
+    return sum(sum(earlier.values()) for earlier in row["repeats"].values())
+
+
+def _scripts(own):
+    """The most frequent scripts of a language."""
+    return " ".join(list(own)[:3]).lower() + (" ..." if len(own) > 3 else "")
+
+
+def _oddities(row):
+    """What is odd about the entries of one language, with examples."""
+    if not row:
+        return
+    cannot = row["cannot_match"]
+    if cannot["entries"]:
+        yield f"  cannot match, {cannot['entries']:,} ({_percent(cannot['share'])}): {_listed(cannot['reasons'])}"
+    for source, earlier in row["repeats"].items():
+        counts = ", ".join(f"{count:,} in {name}" for name, count in earlier.items())
+        yield f"  {source} had entries that were there already: {counts}"
+    if row["pure_numbers"]["entries"]:
+        yield f"  {_listed({'pure numbers': row['pure_numbers']})}"
+    if row["foreign_scripts"]:
+        yield f"  letters of other scripts than {_scripts(row['scripts'])}: {_listed(row['foreign_scripts'], shown=5)}"
+    if row["longest"]:
+        yield f"  longest, {row['longest'][0]['characters']:,} characters: {row['longest'][0]['entry']}"
+
+
+def _listed(found, shown=None):
+    """{what: {"entries", "examples"}} on one line."""
+    texts = [f"{what} {row['entries']:,} ({', '.join(row['examples'])})" for what, row in found.items()]
+    return "; ".join(texts[:shown]) + (f"; and {len(texts) - shown:,} more" if shown and len(texts) > shown else "")
+
+
+def _percent(share):
+    return f"{100 * share:.2f} %"
+
+
+# ---------------------------------------------------------------- the release that something belongs to
+
+def named_release(metadata, manifest, fingerprint):
+    """The release that is named, or that the manifest names if it is still the same; else None."""
+    if metadata:
+        opened = release.Release(metadata)
+        if fingerprint is not None and opened.fingerprint != fingerprint:
+            raise BadData(f"{metadata}: is metadata {opened.fingerprint[:12]}, but this belongs to metadata "
+                          f"{fingerprint[:12]}. Name that with -m.")
+        return opened
+    path = ((manifest or {}).get("paths") or {}).get("metadata")
+    try:
+        opened = release.Release(path) if path else None
+    except (Mc2Error, orjson.JSONDecodeError):
+        return None
+    return opened if opened and opened.fingerprint == fingerprint else None
