@@ -77,7 +77,8 @@ class Sampler(pipeline.Stage):
             lines = [index for index in lines if matched[index]]
             if lines:
                 choices = [curation.keyed_hash("choice", str(self.seed), ids[index], texts[index]) for index in lines]
-                first = [index for index, choice in zip(lines, choices) if choice == min(choices)]
+                smallest = min(choices)
+                first = [index for index, choice in zip(lines, choices) if choice == smallest]
                 candidates[first[0] if len(first) == 1 else min(first, key=batch.line)] = True
         return candidates
 
