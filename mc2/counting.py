@@ -9,7 +9,7 @@ hash of (id, text), so it does not depend on the order of the pairs, and samples
 sample of the whole.
 """
 import collections
-import heapq
+import itertools
 import os
 from typing import NamedTuple
 
@@ -24,21 +24,81 @@ KIND = "counts"
 SAMPLE_SIZE = 4096          # texts per language
 
 
-class Sampled(NamedTuple):
-    """One text of the sample."""
+class Sample(NamedTuple):
+    """The matched ids of some texts: of those with the smallest hashes, at most SAMPLE_SIZE, in order of hashes."""
 
-    hash: int
-    ids: tuple              # its matched entry ids
+    hashes: np.ndarray          # uint64 (n,)
+    offsets: np.ndarray         # int64 (n+1,)
+    ids: np.ndarray             # uint32 (offsets[n],)
+
+    def __len__(self):
+        return len(self.hashes)
+
+    def lists(self):
+        """[(hash, its ids as a list)]"""
+        ids = self.ids.tolist()
+        return [(hash, ids[start:stop]) for hash, start, stop in
+                zip(self.hashes.tolist(), self.offsets.tolist(), self.offsets[1:].tolist())]
+
+
+EMPTY = Sample(np.empty(0, np.uint64), np.zeros(1, np.int64), np.empty(0, np.uint32))
+
+
+def sample_of(hashes, offsets, ids):
+    """The Sample of texts in any order: those with the smallest hashes, texts of one hash in order of their ids.
+
+    hashes: uint64 (n,). offsets: int64 (n+1,). ids: uint32 (offsets[n],).
+    """
+    order = np.argsort(hashes, kind="stable")
+    order = _ties_by_ids(order, hashes, offsets, ids)[:SAMPLE_SIZE]
+    lengths = np.diff(offsets)[order]
+    packed = np.zeros(len(order) + 1, np.int64)
+    np.cumsum(lengths, out=packed[1:])
+    places = np.repeat(offsets[:-1][order] - packed[:-1], lengths) + np.arange(packed[-1])
+    return Sample(hashes[order], packed, ids[places])
+
+
+def _ties_by_ids(order, hashes, offsets, ids):
+    """Put texts of one hash, which are the same text as a rule, in order of their ids."""
+    if not (hashes[order[1:]] == hashes[order[:-1]]).any():
+        return order
+    return np.array(sorted(order.tolist(), key=lambda k: (int(hashes[k]), ids[offsets[k]:offsets[k + 1]].tolist())))
+
+
+def merge_samples(samples):
+    """The Sample of all texts of these together."""
+    samples = [sample for sample in samples if len(sample)]
+    if len(samples) < 2:
+        return samples[0] if samples else EMPTY
+    starts = np.cumsum([0, *(len(sample.ids) for sample in samples)])
+    offsets = np.concatenate([[0], *(sample.offsets[1:] + start for sample, start in zip(samples, starts))])
+    return sample_of(np.concatenate([sample.hashes for sample in samples]), offsets,
+                     np.concatenate([sample.ids for sample in samples]))
 
 
 class Partial(NamedTuple):
-    """What one batch adds to the counts of one language."""
+    """What a batch, or a part of the pool, adds to the counts of one language."""
 
     pairs: int
     matched: int
-    ids: np.ndarray         # entries that occurred, unique
-    times: np.ndarray       # in how many texts each
-    sample: list            # of Sampled, at most SAMPLE_SIZE
+    ids: np.ndarray             # uint32 (m,): entries that occurred, ascending
+    times: np.ndarray           # uint64 (m,): in how many texts each
+    sample: Sample
+
+
+def merge_partials(partials):
+    """The sum of Partials of one language."""
+    partials = list(partials)
+    if len(partials) == 1:
+        return partials[0]
+    ids = np.concatenate([partial.ids for partial in partials])
+    times = np.concatenate([partial.times for partial in partials])
+    order = np.argsort(ids, kind="stable")
+    ids = ids[order]
+    starts = np.flatnonzero(np.concatenate([ids[:1] == ids[:1], ids[1:] != ids[:-1]]))
+    times = np.add.reduceat(times[order], starts) if len(starts) else times
+    return Partial(sum(partial.pairs for partial in partials), sum(partial.matched for partial in partials),
+                   ids[starts], times, merge_samples(partial.sample for partial in partials))
 
 
 class Counts:
@@ -47,7 +107,7 @@ class Counts:
     entry_counts:  {lang: uint64 (entries,)}
     pairs:         {lang: number of pairs, matched or not}
     matched:       {lang: number of pairs with at least one match}
-    samples:       {lang: list of Sampled, ascending}
+    samples:       {lang: Sample}
     """
 
     def __init__(self, n_entries, metadata):
@@ -56,18 +116,14 @@ class Counts:
         self.entry_counts = {lang: np.zeros(n, np.uint64) for lang, n in n_entries.items()}
         self.pairs = dict.fromkeys(n_entries, 0)
         self.matched = dict.fromkeys(n_entries, 0)
-        self.samples = {lang: [] for lang in n_entries}
+        self.samples = dict.fromkeys(n_entries, EMPTY)
 
     def add(self, lang, partial):
         """Add a Partial."""
         self.entry_counts[lang][partial.ids] += partial.times
         self.pairs[lang] += partial.pairs
         self.matched[lang] += partial.matched
-        sample = self.samples[lang]
-        if len(sample) == SAMPLE_SIZE:
-            self.samples[lang] = _smallest(sample + [item for item in partial.sample if item < sample[-1]])
-        else:
-            self.samples[lang] = _smallest(sample + partial.sample)
+        self.samples[lang] = merge_samples([self.samples[lang], partial.sample])
 
     def merge(self, other, path):
         """Add the counts of another part of the pool. Raises BadData, naming `path`, for another release."""
@@ -75,28 +131,37 @@ class Counts:
             raise BadData(f"{path}: counts of metadata {other.metadata[:12]}, but this is metadata "
                           f"{self.metadata[:12]}. Count again with one release.")
         for lang, counts in other.entry_counts.items():
-            everything = np.arange(len(counts))
+            everything = np.arange(len(counts), dtype=np.uint32)
             self.add(lang, Partial(other.pairs[lang], other.matched[lang], everything, counts, other.samples[lang]))
 
     def save(self, path, **run):
         """Write the directory, whole. run: what describe_run wants to know."""
-        manifests.refuse_foreign_directory(path, KIND)
-        with files.open_directory(path) as directory:
-            for lang, counts in self.entry_counts.items():
-                np.save(os.path.join(directory, f"{lang}.npy"), counts)
-            with open(os.path.join(directory, "sample.jsonl"), "wb") as stream:
-                for lang, sample in self.samples.items():
-                    for item in sample:
-                        stream.write(orjson.dumps({"lang": lang, "hash": item.hash, "ids": item.ids},
-                                                  option=orjson.OPT_APPEND_NEWLINE))
-            content = {
-                "metadata": self.metadata,
-                "languages": {lang: {"pairs": self.pairs[lang], "matched_pairs": self.matched[lang],
-                                     "entries": len(counts)} for lang, counts in self.entry_counts.items()},
-                "sha256": {name: manifests.sha256(os.path.join(directory, name))
-                           for name in sorted(os.listdir(directory))}}
-            manifests.write(directory, {**manifests.describe_run(KIND, **run), **content,
-                                        "fingerprint": manifests.fingerprint(content)})
+        write(path, self.metadata, ((lang, counts, self.pairs[lang], self.matched[lang], self.samples[lang])
+                                    for lang, counts in self.entry_counts.items()), **run)
+
+
+def write(path, metadata, languages, **run):
+    """Write a directory of counts, whole, and return its manifest.
+
+    languages: iterable of (lang, uint64 (entries,), pairs, matched pairs, Sample), which need not be in memory
+    together. run: what describe_run wants to know.
+    """
+    manifests.refuse_foreign_directory(path, KIND)
+    with files.open_directory(path) as directory:
+        rows = {}
+        with open(os.path.join(directory, "sample.jsonl"), "wb") as stream:
+            for lang, entry_counts, pairs, matched, sample in languages:
+                np.save(os.path.join(directory, f"{lang}.npy"), entry_counts)
+                rows[lang] = {"pairs": pairs, "matched_pairs": matched, "entries": len(entry_counts)}
+                for hash, ids in sample.lists():
+                    stream.write(orjson.dumps({"lang": lang, "hash": hash, "ids": ids},
+                                              option=orjson.OPT_APPEND_NEWLINE))
+        content = {"metadata": metadata, "languages": rows,
+                   "sha256": {name: manifests.sha256(os.path.join(directory, name))
+                              for name in sorted(os.listdir(directory))}}
+        manifest = {**manifests.describe_run(KIND, **run), **content, "fingerprint": manifests.fingerprint(content)}
+        manifests.write(directory, manifest)
+        return manifest
 
 
 def load(path, samples=True, check=True):
@@ -112,7 +177,7 @@ def load(path, samples=True, check=True):
         for lang, row in languages.items():
             counts.entry_counts[lang] = _load_array(os.path.join(path, f"{lang}.npy"), row["entries"])
             counts.pairs[lang], counts.matched[lang] = row["pairs"], row["matched_pairs"]
-            counts.samples[lang] = []
+            counts.samples[lang] = EMPTY
         for name, sha256 in content["sha256"].items():
             if check and manifests.sha256(os.path.join(path, name)) != sha256:
                 raise BadData(f"{path}/{name}: was changed since it was counted. Run 'mc2 count' again.")
@@ -123,9 +188,7 @@ def load(path, samples=True, check=True):
     if manifests.fingerprint(content) != fingerprint:
         raise BadData(f"{path}/manifest.json: does not fit its own fingerprint. Run 'mc2 count' again.")
     if samples:
-        with files.open_read(os.path.join(path, "sample.jsonl")) as stream:
-            for item in map(orjson.loads, stream):
-                counts.samples[item["lang"]].append(Sampled(item["hash"], tuple(item["ids"])))
+        _read_samples(os.path.join(path, "sample.jsonl"), counts.samples)
     return counts, fingerprint
 
 
@@ -140,8 +203,14 @@ def _load_array(path, entries):
     return counts
 
 
-def _smallest(sample):
-    return sorted(sample) if len(sample) <= SAMPLE_SIZE else heapq.nsmallest(SAMPLE_SIZE, sample)
+def _read_samples(path, samples):
+    """Fill in {lang: Sample}; the lines of a language are adjacent."""
+    with files.open_read(path) as stream:
+        for lang, items in itertools.groupby(map(orjson.loads, stream), key=lambda item: item["lang"]):
+            items = list(items)
+            offsets = np.cumsum([0, *(len(item["ids"]) for item in items)])
+            ids = np.fromiter(itertools.chain.from_iterable(item["ids"] for item in items), np.uint32, offsets[-1])
+            samples[lang] = Sample(np.array([item["hash"] for item in items], np.uint64), offsets, ids)
 
 
 class Counter(pipeline.Stage):
@@ -166,17 +235,48 @@ class Counter(pipeline.Stage):
 
     def _partial(self, keys, indices, offsets, ids):
         matched = [index for index in indices if offsets[index] < offsets[index + 1]]
-        lists = {index: ids[offsets[index]:offsets[index + 1]] for index in matched}
-        occurred, times = np.unique(np.concatenate([*lists.values(), np.empty(0, np.uint32)]), return_counts=True)
-        sample = [Sampled(keyed_hash("sample", *keys[index][1:]), tuple(matched_ids.tolist()))
-                  for index, matched_ids in lists.items()]
-        return Partial(len(indices), len(matched), occurred, times.astype(np.uint64), _smallest(sample))
+        lists = [ids[offsets[index]:offsets[index + 1]] for index in matched]
+        its_ids = np.concatenate([*lists, np.empty(0, np.uint32)])
+        its_offsets = np.cumsum([0, *map(len, lists)])
+        hashes = [keyed_hash("sample", *keys[index][1:]) for index in matched]
+        occurred, times = np.unique(its_ids, return_counts=True)
+        return Partial(len(indices), len(matched), occurred, times.astype(np.uint64),
+                       sample_of(np.array(hashes, np.uint64), its_offsets, its_ids))
 
     def summary(self, tally):
         text = f"{tally['matched']:,} matched, {tally['out'] - tally['matched']:,} without a match"
         if tally["adjacent duplicates"]:
             text += f", {tally['adjacent duplicates']:,} the same as the line before"
         return text
+
+
+class Accumulator:
+    """Adds up what a Counter makes of the batches of an input, in order.
+
+    duplicates: lines that are the same as the last one of the batch before
+    """
+
+    HELD = 64                   # Partials of a language that wait to be merged
+
+    def __init__(self):
+        self.duplicates = 0
+        self._last = []
+        self._held = {}
+
+    def add(self, product):
+        partials, (first, last) = product
+        self.duplicates += bool(first) and first == self._last
+        self._last = last or self._last
+        for lang, partial in partials.items():
+            held = self._held.setdefault(lang, [])
+            held.append(partial)
+            if len(held) == self.HELD:
+                held[:] = [merge_partials(held)]
+
+    def partials(self):
+        """Yield (lang, Partial), sorted."""
+        for lang, held in sorted(self._held.items()):
+            yield lang, merge_partials(held)
 
 
 def matched_ids(batch, n_entries, path):
@@ -213,11 +313,10 @@ def count(run, release):
         counts.merge(part, path)
     run.inputs = [path for path in run.inputs if path not in directories]
     files.map_places(stage.check_input, run.inputs)
-    tally = collections.Counter()
-    last = []
-    for partials, (first, its_last) in run.products(stage, tally):
-        tally["adjacent duplicates"] += bool(first) and first == last
-        last = its_last or last
-        for lang, partial in partials.items():
-            counts.add(lang, partial)
+    tally, sums = collections.Counter(), Accumulator()
+    for product in run.products(stage, tally):
+        sums.add(product)
+    tally["adjacent duplicates"] += sums.duplicates
+    for lang, partial in sums.partials():
+        counts.add(lang, partial)
     return counts, tally

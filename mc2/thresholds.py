@@ -47,11 +47,9 @@ def expected_pairs(counts, lang, t_lang):
     The error is that of the mean, and 0 when all matched pairs are in the sample.
     """
     sample, matched = counts.samples[lang], counts.matched[lang]
-    if not sample:
+    if not len(sample):
         return 0.0, 0.0
-    offsets = np.cumsum([0, *(len(item.ids) for item in sample)])
-    ids = np.concatenate([np.array(item.ids, np.int64) for item in sample])
-    q = curation.keep_probs(offsets, curation.entry_probs(counts.entry_counts[lang], t_lang)[ids])
+    q = curation.keep_probs(sample.offsets, curation.entry_probs(counts.entry_counts[lang], t_lang)[sample.ids])
     if len(sample) == matched:
         return float(q.sum()), 0.0
     return float(matched * q.mean()), float(matched * q.std(ddof=1) / math.sqrt(len(sample)))

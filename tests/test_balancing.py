@@ -58,7 +58,7 @@ def test_counts_of_parts_add_up_to_the_counts_of_the_whole(toy):
     for other in ("merged", "parallel"):
         counts, its_fingerprint = counting.load(str(toy / other))
         assert its_fingerprint == fingerprint
-        assert (counts.pairs, counts.matched, counts.samples) == (whole.pairs, whole.matched, whole.samples)
+        assert (counts.pairs, counts.matched) == (whole.pairs, whole.matched)
         assert (toy / other / "sample.jsonl").read_bytes() == (toy / "whole/sample.jsonl").read_bytes()
 
 
@@ -70,12 +70,17 @@ def test_the_sample_holds_the_matched_texts_with_the_smallest_hashes(toy, monkey
         one = counting.Counts({"en": 6, "fr": 3}, "release")
         for record in part:
             ids = np.array(record["matched_entry_ids"], np.uint32)
-            sample = [counting.Sampled(hash_of("sample", record), tuple(record["matched_entry_ids"]))] if len(ids) else []
+            sample = sample_of_one(record) if len(ids) else counting.EMPTY
             one.add(record["lang"], counting.Partial(1, len(sample), ids, np.ones(len(ids), np.uint64), sample))
         counts.merge(one, "part")
-    expected = sorted((hash_of("sample", record), tuple(record["matched_entry_ids"])) for record in pairs
+    expected = sorted((hash_of("sample", record), record["matched_entry_ids"]) for record in pairs
                       if record["lang"] == "en" and record["matched_entry_ids"])[:7]
-    assert counts.samples["en"] == expected
+    assert counts.samples["en"].lists() == expected
+
+
+def sample_of_one(record):
+    ids = np.array(record["matched_entry_ids"], np.uint32)
+    return counting.sample_of(np.array([hash_of("sample", record)], np.uint64), np.array([0, len(ids)]), ids)
 
 
 def hash_of(purpose, record, *seed):
@@ -170,17 +175,18 @@ def test_what_is_kept_is_within_five_standard_errors_of_what_was_expected(counte
 
 def test_a_sample_smaller_than_the_pool_estimates_with_an_error(monkeypatch):
     from mc2 import thresholds
+    monkeypatch.setattr(counting, "SAMPLE_SIZE", 1000)
     counts = counting.Counts({"en": 2}, "release")
     chance = random.Random(1)
     texts = [chance.choice([(0,), (1,)]) for _ in range(5000)]
     for n, ids in enumerate(texts):
         counts.add("en", counting.Partial(1, 1, np.array(ids), np.ones(1, np.uint64),
-                                          [counting.Sampled(hash_of("sample", pair(n, "x")), ids)]))
+                                          sample_of_one(pair(n, "x", ids=ids))))
     counts.entry_counts["en"][:] = [100, 4900]
-    counts.samples["en"] = counts.samples["en"][:1000]
     expected, error = thresholds.expected_pairs(counts, "en", 100)
-    share = sum(item.ids == (0,) for item in counts.samples["en"]) / 1000
-    q = np.array([1.0 if item.ids == (0,) else 100 / 4900 for item in counts.samples["en"]])
+    sampled = [ids for _, ids in counts.samples["en"].lists()]
+    share = sum(ids == [0] for ids in sampled) / 1000
+    q = np.array([1.0 if ids == [0] else 100 / 4900 for ids in sampled])
     assert expected == pytest.approx(5000 * (share + (1 - share) * 100 / 4900))
     assert error == pytest.approx(5000 * q.std(ddof=1) / math.sqrt(1000))
 
