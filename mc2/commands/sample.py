@@ -25,8 +25,9 @@ def sample(run, counts, thresholds, seed, one_per_image, uids):
     mc2 sample matched/*.parquet -c counts -t thresholds.json --uids subset.npy
     """
     from mc2 import sampling
-    if uids:
-        _check_uids(run, uids)
+    check_uids(uids)
+    if uids and run.output_dir is not None:
+        raise click.UsageError("--uids and -O exclude each other: it is one file for all inputs. Use -o, or no output.")
     if run.dry_run:
         _expect(run, sampling.Expectation(counts, thresholds, seed, one_per_image))
     elif uids:
@@ -37,11 +38,9 @@ def sample(run, counts, thresholds, seed, one_per_image, uids):
         run(sampling.Sampler(counts, thresholds, seed, one_per_image))
 
 
-def _check_uids(run, uids):
-    if not uids.endswith(".npy"):
-        raise click.BadParameter(f"{uids}: is written as NumPy's .npy. Name it so.", param_hint="--uids")
-    if run.output_dir is not None:
-        raise click.UsageError("--uids and -O exclude each other: it is one file for all inputs. Use -o, or no output.")
+def check_uids(path):
+    if path and not path.endswith(".npy"):
+        raise click.BadParameter(f"{path}: is written as NumPy's .npy. Name it so.", param_hint="--uids")
 
 
 def _expect(run, stage):

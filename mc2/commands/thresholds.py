@@ -7,14 +7,30 @@ import click
 from mc2 import options
 
 
+WAYS = [
+    click.option("--t-en", type=click.IntRange(1, 2**63 - 1), metavar="T",
+                  help="Threshold of English; the other languages get the t with the same tail share."),
+    click.option("--p", type=click.FloatRange(0, 1), metavar="P",
+                  help="Tail share of every language; t of English follows from it too."),
+    click.option("--t-all", type=click.IntRange(1, 2**63 - 1), metavar="T", help="One threshold for every language."),
+    click.option("--min-t", type=click.IntRange(1, 2**63 - 1), metavar="N", help="Make every t at least N.")]
+
+
+def ways_to_t(function):
+    """Give a command the options that say how thresholds are derived; see check_one_way."""
+    for option in reversed(WAYS):
+        function = option(function)
+    return function
+
+
+def check_one_way(t_en, p, t_all):
+    if sum(value is not None for value in (t_en, p, t_all)) != 1:
+        raise click.UsageError("give one of --t-en, --p and --t-all.")
+
+
 @click.command()
 @click.argument("counts", type=click.Path(exists=True, file_okay=False), envvar="MC2_COUNTS")
-@click.option("--t-en", type=click.IntRange(1, 2**63 - 1), metavar="T",
-              help="Threshold of English; the other languages get the t with the same tail share.")
-@click.option("--p", type=click.FloatRange(0, 1), metavar="P",
-              help="Tail share of every language; t of English follows from it too.")
-@click.option("--t-all", type=click.IntRange(1, 2**63 - 1), metavar="T", help="One threshold for every language.")
-@click.option("--min-t", type=click.IntRange(1, 2**63 - 1), metavar="N", help="Make every t at least N.")
+@ways_to_t
 @options.output
 @options.dry_run
 @options.quiet
@@ -29,8 +45,7 @@ def thresholds(counts, t_en, p, t_all, min_t, output, dry_run, quiet):
     """
     from mc2 import counting
     from mc2 import thresholds as room
-    if sum(value is not None for value in (t_en, p, t_all)) != 1:
-        raise click.UsageError("give one of --t-en, --p and --t-all.")
+    check_one_way(t_en, p, t_all)
     started = time.monotonic()
     counted, fingerprint = counting.load(counts)
     content = room.derive(counted, fingerprint, t_en, p, t_all, min_t)

@@ -1,0 +1,53 @@
+"""A list of image ids, to which a run can be restricted: those whose images were downloaded, for example."""
+import numpy as np
+
+from mc2 import files, manifests
+from mc2.errors import BadData
+
+
+class IdList:
+    """The ids of a text file, one per line (also .gz, .zst).
+
+    Memory: the length of the longest id, per id; 24 bytes for those of mc2. A list is opened when it is first used,
+    and goes to worker processes as its path.
+    """
+
+    def __init__(self, path):
+        self.path = path
+        self.options = manifests.describe_file(path)
+        self._ids = None
+
+    def select(self, batch):
+        """Keep the pairs of a records.Batch whose id is listed."""
+        if self._ids is None:
+            self._ids = _read(self.path)
+        listed = self.listed(batch.column("id"))
+        batch.tally["not listed"] += len(batch) - int(np.count_nonzero(listed))
+        if not listed.all():
+            batch.select(listed.tolist())
+
+    def listed(self, ids):
+        """bool (len(ids),): which of these are in the list."""
+        if self._ids is None:
+            self._ids = _read(self.path)
+        wanted = np.array([id.encode() for id in ids], dtype=np.bytes_)
+        if not len(self._ids) or not len(wanted):
+            return np.zeros(len(ids), bool)
+        places = np.minimum(np.searchsorted(self._ids, wanted), len(self._ids) - 1)
+        return self._ids[places] == wanted
+
+    def __getstate__(self):
+        return {**self.__dict__, "_ids": None}
+
+
+def _read(path):
+    """The ids of a file, sorted: bytes (n,)."""
+    parts = []
+    for number, block in files.read_blocks(path):
+        lines = [line.rstrip(b"\r") for line in block.split(b"\n")]
+        if any(line.startswith(b"{") for line in lines):
+            raise BadData(f"{files.name_of(path)}:{number}: holds JSON, not ids. Give one id per line, e.g. from "
+                          f"jq -r .id.")
+        parts.append(np.array([line for line in lines if line], dtype=np.bytes_))
+    parts = [part for part in parts if len(part)]
+    return np.unique(np.concatenate(parts)) if parts else np.empty(0, "S1")
