@@ -2,6 +2,7 @@
 import os
 
 from mc2 import counting, manifests
+from mc2.curate import job
 from mc2.errors import BadUsage
 from mc2.inspection import comparison, counts, pairs, releases, sources
 from mc2.metadata import packing, release
@@ -9,7 +10,7 @@ from mc2.metadata.sources import find
 
 
 def describe(path, metadata=None, lines=10_000):
-    """Yield lines of text about a release, counts, sources, thresholds or pairs.
+    """Yield lines of text about a release, counts, sources, thresholds, a curation or pairs.
 
     metadata: directory of a release, to spell out entries; by default the one that the manifest names.
     lines: how many pairs to read; 0 = all.
@@ -20,10 +21,12 @@ def describe(path, metadata=None, lines=10_000):
             return releases.describe(release.Release(path))
         if kind == counting.KIND:
             return counts.describe(path, metadata)
+        if kind == job.KIND:
+            return counts.describe_curation(path)
         try:
             return sources.describe(find(path))
         except BadUsage:
-            raise BadUsage(f"{path}: neither metadata, counts nor sources. For shards of pairs, name one of "
+            raise BadUsage(f"{path}: neither metadata, counts, sources nor a curation. For shards of pairs, name one of "
                            f"them.") from None
     if path.endswith(packing.SUFFIX):
         return releases.describe_packed(packing.read_manifest(path))

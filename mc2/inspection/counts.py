@@ -1,4 +1,6 @@
-"""Say what counts and thresholds are."""
+"""Say what counts, thresholds and a curation are."""
+import os
+
 import numpy as np
 
 from mc2 import counting, curation, manifests, thresholds
@@ -42,3 +44,19 @@ def describe_thresholds(path):
     how = f"t_en = {content['t_en']}, p = {content['p']:.6f}" if content["p"] is not None else "one t for all languages"
     yield f"thresholds for counts {content['counts'][:12]}: {how}; {thresholds.total_expected(content)} pairs expected"
     yield from thresholds.table(content)
+
+
+def describe_curation(path):
+    """Yield lines on the output directory of `mc2 curate`."""
+    manifest = manifests.read(path)
+    tally, languages = manifest["counts"], manifest["languages"]
+    yield (f"curation of {len(manifest['inputs']):,} shards: {tally['in']:,} pairs, {tally['matched']:,} matched, "
+           f"{tally['out']:,} kept; metadata {manifest['lineage']['metadata'][:12]}, made by --engine {manifest['engine']}")
+    rows = [["language", "pairs", "matched", "t", "kept", "kept of matched"]]
+    for lang, row in sorted(languages.items(), key=lambda item: -item[1]["pairs"])[:LANGUAGES_SHOWN]:
+        share = f"{row['kept'] / row['matched_pairs']:.1%}" if row["matched_pairs"] else "-"
+        rows.append([lang, f"{row['pairs']:,}", f"{row['matched_pairs']:,}", f"{row['t']:,}", f"{row['kept']:,}", share])
+    yield from align(rows)
+    if len(languages) > LANGUAGES_SHOWN:
+        yield f"and {len(languages) - LANGUAGES_SHOWN:,} more languages with fewer pairs"
+    yield f"counts, thresholds and shards: mc2 inspect {os.path.join(path, 'counts')}, and so on"

@@ -1,0 +1,255 @@
+"""The job of `mc2 curate`, from the pool to balanced pairs.
+
+    1. match    per shard: lid, match, count          -> matched/, counts of the shard
+    2. reduce   counts in groups of 16, in a tree     -> counts/
+    3.          thresholds                            -> thresholds.json
+    4. sample   per shard                             -> curated/
+
+Run again, it does what is missing, and what changed since: a shard, an option, the version. All of it is
+written whole, so a run that is killed anywhere costs the shards that were under way.
+"""
+import collections
+import contextlib
+import fcntl
+import os
+import shutil
+import time
+from dataclasses import dataclass
+
+import numpy as np
+import orjson
+
+from mc2 import counting, files, manifests, sampling, thresholds
+from mc2.curate import shard_counts
+from mc2.curate.phases import GROUP, Annotate, Layout, Reduce, Sample
+from mc2.curate.progress import Progress
+from mc2.curate.rounds import complete
+from mc2.errors import BadUsage, Mc2Error
+from mc2.pipeline import duration
+
+KIND = "curation"
+
+
+@dataclass
+class Settings:
+    """What the result depends on, beside the pool: the options of the five commands."""
+
+    stages: list                        # lid and match, of mc2.pipeline.Stage
+    release: object                     # metadata.release.Release
+    thresholds: dict                    # t_en, p, t_all, min_t: arguments of thresholds.derive
+    ids: object = None                  # mc2.ids.IdList, or None for all pairs
+    seed: int = 0
+    one_per_image: bool = False
+    uids: str = None                    # where the uids of what is kept go, in DataComp's subset form
+    skip_bad: bool = False
+    keep_matched: bool = True
+
+    @property
+    def options(self):
+        """All of it, for the manifest."""
+        return {**{stage.name: stage.options for stage in self.stages}, "ids": self.ids and self.ids.options,
+                "thresholds": self.thresholds, "seed": self.seed, "one_per_image": self.one_per_image,
+                "skip_bad": self.skip_bad}
+
+
+class Job:
+    """A curation of a pool in an output directory.
+
+    pool: paths of shards. engine: has run(phase, items, report); see mc2.curate.rounds.
+    """
+
+    def __init__(self, pool, out, settings, engine, quiet=False):
+        self.pool, self.settings, self.engine = pool, settings, engine
+        self.layout = Layout(out)
+        self.progress = Progress(self.layout.work, quiet)
+        self.warnings, self.changed = [], []
+        counter = counting.Counter(settings.release)
+        self.annotate = Annotate(self.layout, settings.stages, counter, settings.ids, settings.skip_bad)
+
+    def run(self):
+        """Do what is missing. Returns the manifest of the job."""
+        started = time.monotonic()
+        with _alone(self.layout.out):
+            os.makedirs(self.layout.work, exist_ok=True)
+            uncounted = [shard for shard in self.pool if not self.annotate.is_counted(shard)]
+            self.changed = [shard for shard in uncounted if self.annotate.was_counted(shard)]
+            self._complete(self.annotate, uncounted, of=self.pool)
+            counted = self._counts()
+            content = self._thresholds(counted["fingerprint"])
+            sample = Sample(self.layout, sampling.Sampler(self.layout.counts, self.layout.thresholds, self.settings.seed,
+                                                          self.settings.one_per_image), self.annotate,
+                            uids=bool(self.settings.uids))
+            undrawn = [shard for shard in self.pool if not sample.is_done(shard)]
+            self._complete(self.annotate, [shard for shard in undrawn if not self.annotate.is_matched(shard)])
+            self._complete(sample, undrawn, of=self.pool)
+            manifest = self._finish(counted, content, started)
+            self._write_uids(manifest)
+            self.progress.end()
+        return manifest
+
+    def plan(self):
+        """Yield (state, shard): how far each is, as far as that can be told without counting."""
+        for shard in self.pool:
+            counted = self.annotate.is_counted(shard)
+            drawn = counted and (manifests.read(self.layout.curated(shard)) or {}).get("description", {})
+            yield ("to do" if not counted else
+                   "drawn" if drawn and drawn.get("matched") == self.annotate.description(shard) else "counted"), shard
+
+    def forget(self):
+        """Remove what earlier runs left, so that all is done anew."""
+        with _alone(self.layout.out):
+            for name in ("matched", "curated", "quarantine", "counts", ".work"):
+                shutil.rmtree(os.path.join(self.layout.out, name), ignore_errors=True)
+
+    def _complete(self, phase, items, of=None):
+        complete(phase, items, self.engine, self.progress, total=len(of if of is not None else items))
+
+    def _reduce(self):
+        """Merge the counts of the shards in a tree, down to at most GROUP files. Returns them, opened."""
+        # The name of a merged file tells what is in it, so what an earlier run left can be used.
+        content = {self.layout.shard_counts(shard): self.annotate.description(shard) for shard in sorted(self.pool)}
+        while len(content) > GROUP:
+            paths = list(content)
+            groups = [tuple(paths[first:first + GROUP]) for first in range(0, len(paths), GROUP)]
+            names = {group: manifests.fingerprint([content[path] for path in group])[:32] for group in groups}
+            phase = Reduce(self.layout, names)
+            self._complete(phase, groups)
+            content = {phase.output(group): names[group] for group in groups}
+        return [shard_counts.ShardCounts(path) for path in content]
+
+    def _counts(self):
+        """Write counts/, unless it is that of these shards already. Returns its manifest."""
+        release, path = self.settings.release, self.layout.counts
+        shards = manifests.fingerprint([self.annotate.description(shard) for shard in sorted(self.pool)])
+        present = manifests.read(path) if os.path.isdir(path) else None
+        if present and present.get("options") == {"shards": shards}:
+            with contextlib.suppress(Mc2Error):                 # damaged: write it anew
+                counting.load(path, samples=False)
+                return present
+        started, parts = time.monotonic(), self._reduce()
+        tally = sum((part.tally for part in parts), collections.Counter())
+        return shard_counts.to_counts(parts, release.n_entries, release.fingerprint, path, inputs=self.pool,
+                                      options={"shards": shards}, counts=tally, seconds=time.monotonic() - started,
+                                      paths={"metadata": release.path})
+
+    def _thresholds(self, fingerprint):
+        """Write thresholds.json, unless it says the same already. Returns its content."""
+        counts, _ = counting.load(self.layout.counts, check=False)
+        content = thresholds.derive(counts, fingerprint, **self.settings.thresholds)
+        self.warnings = thresholds.warnings(content, counts, self.settings.thresholds["min_t"])
+        data = orjson.dumps(content, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+        if not _holds(self.layout.thresholds, data):
+            files.write_bytes(self.layout.thresholds, data)
+            manifests.write_for_file(self.layout.thresholds, manifests.describe_run(
+                "thresholds", [os.path.join(self.layout.counts, "manifest.json")], self.settings.thresholds))
+        return content
+
+    def _write_uids(self, manifest):
+        if self.settings.uids:
+            parts = [np.load(self.layout.uids(shard)) for shard in self.pool]
+            sampling.write_uids(self.settings.uids, np.concatenate([np.empty(0, sampling.UIDS), *parts]))
+            manifests.write_for_file(self.settings.uids, {**manifest, "kind": "uids"})
+
+    def _finish(self, counted, content, started):
+        """Remove what is no part of the result, and write the manifest of the job."""
+        removed = _remove_others(self.layout, self.pool, self.settings.keep_matched)
+        tally, kept = collections.Counter(counted["counts"]), collections.Counter()
+        tally["out"] = 0
+        for shard in self.pool:
+            drawn = manifests.read(self.layout.curated(shard))
+            tally["out"] += drawn["counts"]["out"]
+            tally["never counted"] += drawn["counts"].get("never counted", 0)
+            kept.update(drawn["kept"])
+        release = self.settings.release
+        languages = {lang: {"pairs": row["pairs"], "matched_pairs": row["matched_pairs"],
+                            "t": content["languages"][lang]["t"], "kept": kept[lang]}
+                     for lang, row in counted["languages"].items() if row["pairs"]}
+        manifest = manifests.describe_run(
+            KIND, self.pool, self.settings.options, tally, time.monotonic() - started, {"metadata": release.path},
+            engine=self.engine.name, languages=languages, removed_shards=removed,
+            lineage={"metadata": release.fingerprint, "counts": counted["fingerprint"],
+                     "thresholds": manifests.fingerprint(content)})
+        manifests.write(self.layout.out, manifest)
+        return manifest
+
+
+def summary(manifest, out, warnings=(), changed=()):
+    """Yield the lines that a person wants to see at the end: shards that changed, warnings, and the receipt."""
+    if changed:
+        more = f" and {len(changed) - 3:,} more" if len(changed) > 3 else ""
+        yield f"changed since an earlier run, or of other options, so done again: {' '.join(changed[:3])}{more}"
+    for warning in warnings:
+        yield f"warning: {warning}"
+    tally = collections.Counter(manifest["counts"])
+    text = (f"curate: {len(manifest['inputs']):,} shards, {tally['in']:,} pairs in, {tally['matched']:,} matched, "
+            f"{tally['out']:,} kept, in {sum(1 for row in manifest['languages'].values() if row['kept']):,} languages")
+    if tally["not listed"]:
+        text += f"; {tally['not listed']:,} not listed"
+    for reason, count in sorted(tally.items()):
+        if reason.startswith("bad: "):
+            text += f"; {count:,} bad lines in quarantine ({reason[5:].rstrip('.')})"
+    if manifest["removed_shards"]:
+        text += f"; outputs of {len(manifest['removed_shards']):,} shards removed that are no longer in the pool"
+    yield f"{text} -> {out} ({duration(manifest['seconds'])})"
+
+
+def refuse_foreign_directory(out):
+    """Raise BadUsage when the output directory holds something that is no curation."""
+    if os.path.isdir(out) and not os.path.isdir(os.path.join(out, ".work")):
+        manifests.refuse_foreign_directory(out, KIND)
+    elif os.path.exists(out) and not os.path.isdir(out):
+        raise BadUsage(f"{out}: is a file, and a curation is a directory. Name another output.")
+
+
+@contextlib.contextmanager
+def _alone(out):
+    """Hold the lock of an output directory: on the directory itself, so no lock file remains, and a killed driver's
+    lock goes with it."""
+    os.makedirs(out, exist_ok=True)
+    descriptor = os.open(out, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Mc2Error(f"{out}: another 'mc2 curate' is at work on this output. Wait for it to end; 'mc2 status "
+                           f"{out}' shows how far it is.") from None
+        except OSError:
+            pass                        # a file system without locks
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _holds(path, data):
+    with contextlib.suppress(OSError):
+        with open(path, "rb") as stream:
+            return stream.read() == data
+    return False
+
+
+def _remove_others(layout, pool, keep_matched):
+    """Remove outputs of shards that are no longer in the pool, and matched/ if it is not to be kept.
+
+    Returns the names of these shards.
+    """
+    names = {files.base_name(shard) for shard in pool}
+    gone = set()
+    for directory, keep in (("matched", names if keep_matched else set()), ("curated", names)):
+        for name in _listed(os.path.join(layout.out, directory)):
+            shard = name.removesuffix(".manifest.json")
+            if shard not in keep:
+                os.unlink(os.path.join(layout.out, directory, name))
+                gone |= {shard} - names
+    if not keep_matched and os.path.isdir(os.path.join(layout.out, "matched")):
+        os.rmdir(os.path.join(layout.out, "matched"))
+    for directory, suffix in ((os.path.join(layout.work, "counts"), ".counts"), (os.path.join(layout.work, "uids"), ".npy"),
+                              (os.path.join(layout.out, "quarantine"), ".jsonl")):
+        for name in _listed(directory):
+            if name.removesuffix(".manifest.json").removesuffix(suffix) not in names:
+                os.unlink(os.path.join(directory, name))
+    shutil.rmtree(os.path.join(layout.work, "reduced"), ignore_errors=True)
+    return sorted(gone)
+
+
+def _listed(directory):
+    return sorted(os.listdir(directory)) if os.path.isdir(directory) else []

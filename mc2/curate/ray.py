@@ -1,0 +1,79 @@
+"""The engine for a Ray cluster: Ray core, one task per shard.
+
+Every node must see the same paths (a shared file system), and have the same mc2 installed. A node that dies takes
+its tasks with it; Ray runs them elsewhere, and what is missing after that comes again in the next round.
+"""
+import hashlib
+import pickle
+import socket
+
+from mc2.curate import worker
+from mc2.curate.rounds import WorkerKilled
+from mc2.errors import BadUsage
+
+AHEAD = 4                       # tasks per core that wait in the cluster
+RETRIES = 4
+
+
+class Ray:
+    """Tasks on a Ray cluster. address: of its head, "auto" for the one that this machine is part of, or None to
+    start one on this machine alone."""
+
+    name = "ray"
+
+    def __init__(self, address=None):
+        try:
+            import ray
+        except ImportError:
+            raise BadUsage("--engine ray: Ray is not installed. Run pip install 'mc2[ray]'.") from None
+        self.ray = ray
+        try:
+            _knock(address)
+            ray.init(address=address, logging_level="ERROR", log_to_driver=False, configure_logging=False)
+        except (ConnectionError, OSError) as error:
+            raise BadUsage(f"--address {address}: no Ray cluster answers there ({error}). Start one with 'ray start "
+                           f"--head'.") from None
+
+    def run(self, phase, items, report):
+        ray = self.ray
+        data = pickle.dumps(phase)
+        task = ray.remote(max_retries=RETRIES, num_cpus=1)(_do)
+        phase_ref, key = ray.put(data), hashlib.sha256(data).hexdigest()
+        waiting, under_way = list(reversed(items)), {}
+        try:
+            while waiting or under_way:
+                room = AHEAD * max(1, int(ray.cluster_resources().get("CPU", 1))) - len(under_way)
+                for _ in range(min(room, len(waiting))):
+                    item = waiting.pop()
+                    under_way[task.remote(key, phase_ref, item)] = item
+                done, _ = ray.wait(list(under_way), num_returns=1, timeout=10)
+                for ref in done:
+                    item = under_way.pop(ref)
+                    try:
+                        pairs, error = ray.get(ref)
+                    except ray.exceptions.RayError as lost:
+                        pairs, error = 0, WorkerKilled(f"its Ray task was lost ({type(lost).__name__})")
+                    report(item, error, pairs)
+        finally:
+            for ref in under_way:
+                ray.cancel(ref, force=True)
+
+    def close(self):
+        self.ray.shutdown()
+
+
+def _knock(address):
+    """Raise OSError when nobody listens at HOST:PORT. Ray itself would try for two minutes."""
+    host, colon, port = (address or "").rpartition(":")
+    if colon and port.isdigit():
+        socket.create_connection((host.rpartition("/")[2], int(port)), timeout=5).close()
+
+
+_phases = {}                    # in a worker process: what it opened for earlier tasks (matchers, models) stays open
+
+
+def _do(key, data, item):
+    if key not in _phases:
+        _phases.clear()
+        _phases[key] = pickle.loads(data)
+    return worker.do(_phases[key], item)

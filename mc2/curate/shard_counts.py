@@ -1,0 +1,130 @@
+"""The counts of one shard, or of several, in one file: sparse, language by language.
+
+Counts of a worldwide release are hundreds of millions of numbers, of which a shard has a few. The file holds, for
+each language that occurs, the entries that occurred and how often, and the sample (see mc2.counting). Files are
+merged one language at a time, so memory is that of the largest language.
+
+    blocks    per language: ids uint32, times uint64; of the sample hashes uint64, offsets int64, ids uint32
+    index     JSON: `metadata` (fingerprint), `shards` (what was counted), `tally`, `languages`
+    end       offset of the index as 8 bytes little-endian, magic
+"""
+import os
+import struct
+import zlib
+from collections import Counter
+
+import numpy as np
+import orjson
+
+from mc2 import counting, files
+from mc2.errors import BadData
+
+_END = struct.Struct("<Q8s")
+_MAGIC = b"mc2cnt01"
+_DTYPES = [np.dtype(kind) for kind in ("<u4", "<u8", "<u8", "<i8", "<u4")]     # as the blocks are listed above
+
+
+class ShardCounts:
+    """A file of counts opened for reading.
+
+    metadata:  fingerprint of the release
+    shards:    {name of a shard: what it was counted from and how}
+    tally:     Counter of what happened to the pairs
+    langs:     the languages that occur
+
+    Raises BadData where the file is damaged.
+    """
+
+    def __init__(self, path):
+        self.path = os.fspath(path)
+        try:
+            with open(path, "rb") as stream:
+                size = stream.seek(0, os.SEEK_END)
+                stream.seek(size - _END.size)
+                offset, magic = _END.unpack(stream.read())
+                if magic != _MAGIC:
+                    raise ValueError
+                stream.seek(offset)
+                index = orjson.loads(stream.read(size - _END.size - offset))
+            self.metadata, self.shards, self.tally = index["metadata"], index["shards"], Counter(index["tally"])
+            self._rows = index["languages"]
+        except (ValueError, KeyError, TypeError, struct.error, OSError) as error:
+            if isinstance(error, FileNotFoundError):
+                raise
+            raise self._damaged() from None
+
+    @property
+    def langs(self):
+        return list(self._rows)
+
+    def __getitem__(self, lang):
+        """The counting.Partial of a language."""
+        row = self._rows[lang]
+        with open(self.path, "rb") as stream:
+            stream.seek(row["offset"])
+            data = stream.read(row["bytes"])
+        if len(data) != row["bytes"] or zlib.crc32(data) != row["crc32"]:
+            raise self._damaged()
+        arrays, position = [], 0
+        for dtype, length in zip(_DTYPES, row["lengths"]):
+            arrays.append(np.frombuffer(data, dtype, length, position))
+            position += length * dtype.itemsize
+        return counting.Partial(row["pairs"], row["matched"], *arrays[:2], counting.Sample(*arrays[2:]))
+
+    def _damaged(self):
+        return BadData(f"{self.path}: these counts are damaged. Delete the file and run again.")
+
+
+def write(path, metadata, shards, tally, partials):
+    """Write a file of counts, whole. partials: iterable of (lang, counting.Partial), each language once."""
+    rows, offset = {}, 0
+    with files.open_write(path) as stream:
+        for lang, partial in partials:
+            arrays = [partial.ids, partial.times, *partial.sample]
+            data = b"".join(array.astype(dtype, copy=False).tobytes() for array, dtype in zip(arrays, _DTYPES))
+            rows[lang] = {"pairs": partial.pairs, "matched": partial.matched, "offset": offset, "bytes": len(data),
+                          "crc32": zlib.crc32(data), "lengths": [len(array) for array in arrays]}
+            stream.write(data)
+            offset += len(data)
+        stream.write(orjson.dumps({"metadata": metadata, "shards": shards, "tally": tally, "languages": rows}))
+        stream.write(_END.pack(offset, _MAGIC))
+
+
+def merge(paths, output):
+    """Merge files of counts of different shards into one."""
+    parts = [ShardCounts(path) for path in paths]
+    shards = {}
+    for part in parts:
+        if part.metadata != parts[0].metadata:
+            raise BadData(f"{part.path}: counts of metadata {part.metadata[:12]}, but {parts[0].path} is of metadata "
+                          f"{parts[0].metadata[:12]}. Delete both and run again.")
+        if twice := shards.keys() & part.shards.keys():
+            raise BadData(f"{part.path}: counts {min(twice)} a second time. Delete the file and run again.")
+        shards.update(part.shards)
+    write(output, parts[0].metadata, shards, sum((part.tally for part in parts), Counter()), merged(parts))
+
+
+def merged(parts):
+    """Yield (lang, counting.Partial) of several ShardCounts together, sorted by language."""
+    for lang in sorted({lang for part in parts for lang in part.langs}):
+        yield lang, counting.merge_partials(part[lang] for part in parts if lang in part.langs)
+
+
+def to_counts(parts, n_entries, metadata, path, **run):
+    """Write a directory of counts, as `mc2 count` does, from ShardCounts; returns its manifest.
+
+    n_entries: {lang: number of entries}, of the release with this fingerprint.
+    """
+    occurring = dict.fromkeys(lang for part in parts for lang in part.langs)
+
+    def languages():
+        for lang, n in n_entries.items():
+            entry_counts = np.zeros(n, np.uint64)
+            if lang not in occurring:
+                yield lang, entry_counts, 0, 0, counting.EMPTY
+                continue
+            partial = counting.merge_partials(part[lang] for part in parts if lang in part.langs)
+            entry_counts[partial.ids] = partial.times
+            yield lang, entry_counts, partial.pairs, partial.matched, partial.sample
+
+    return counting.write(path, metadata, languages(), **run)

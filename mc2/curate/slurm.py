@@ -1,0 +1,136 @@
+"""The engine for SLURM: an array job per phase, of groups of shards.
+
+A group, not a shard, is a task of the array: a task costs 0.4 s of the scheduler, and arrays are limited
+(MaxArraySize is 1001 by default). Tasks may be requeued at any time: they pass over what is done. After an
+array has ended, the shards that are missing are submitted again.
+"""
+import os
+import pickle
+import shlex
+import shutil
+import subprocess
+import sys
+
+import mc2
+from mc2 import __version__, files
+from mc2.curate import worker
+from mc2.curate.rounds import WorkerKilled
+from mc2.errors import BadUsage, Mc2Error
+
+SCRIPT = """\
+#!/usr/bin/env bash
+#SBATCH --job-name=mc2-{phase}
+#SBATCH --array=0-{last}
+#SBATCH --requeue
+#SBATCH --cpus-per-task=1
+#SBATCH --open-mode=append
+#SBATCH --output={log}
+{options}
+# mc2 curate, phase "{phase}": {items:,} shards in {groups:,} groups.
+# Tasks pass over shards that are done, so this can be submitted again at any time. After it has ended, the same
+# `mc2 curate` command goes on with what is missing and with the next phase:
+#   {command}
+set -euo pipefail
+export PYTHONPATH={path}${{PYTHONPATH:+:$PYTHONPATH}}
+exec {python} -m mc2.curate.slurm {plan} "$SLURM_ARRAY_TASK_ID"
+"""
+
+
+class Slurm:
+    """Array jobs of SLURM. options: lines for sbatch, e.g. ["--partition=cpu"]. groups: the most tasks of an array.
+
+    print_only: print the script of the next phase, and submit nothing.
+    """
+
+    name = "slurm"
+
+    def __init__(self, directory, options=(), groups=800, print_only=False):
+        """directory: for scripts and plans; all nodes must see it."""
+        if not print_only and not shutil.which("sbatch"):
+            raise BadUsage("--engine slurm: there is no sbatch here. Run it where jobs are submitted, or get the "
+                           "script with --print.")
+        self.directory, self.options, self.groups, self.print_only = directory, options, groups, print_only
+
+    def run(self, phase, items, report):
+        script = self.write(phase, items)
+        if self.print_only:
+            raise Printed(script)
+        self._submit(script, phase)
+        for item in items:
+            pairs, error = 0, None
+            if not phase.is_done(item):
+                error = _read_error(self._error_path(phase, item))
+            report(item, error, pairs)
+
+    def write(self, phase, items):
+        """Write plan and script of a phase. Returns the path of the script."""
+        os.makedirs(self.directory, exist_ok=True)
+        groups = min(self.groups, len(items))
+        plan = os.path.abspath(os.path.join(self.directory, f"{phase.name}.plan"))
+        for item in items:
+            if os.path.exists(path := self._error_path(phase, item)):
+                os.unlink(path)
+        files.write_bytes(plan, pickle.dumps((__version__, phase, [items[k::groups] for k in range(groups)])))
+        script = os.path.join(self.directory, f"{phase.name}.sh")
+        files.write_bytes(script, SCRIPT.format(
+            phase=phase.name, last=groups - 1, groups=groups, items=len(items), plan=shlex.quote(plan),
+            log=os.path.abspath(os.path.join(self.directory, f"{phase.name}-%a.log")),
+            options="".join(f"#SBATCH {option}\n" for option in self.options), python=shlex.quote(sys.executable),
+            path=shlex.quote(os.path.dirname(os.path.dirname(os.path.abspath(mc2.__file__)))),
+            command=shlex.join(["mc2", *sys.argv[1:]])).encode())
+        return script
+
+    def _submit(self, script, phase):
+        """Submit a script, and wait until its array has ended, well or not."""
+        environment = {key: value for key, value in os.environ.items()      # not those of a job that this runs in
+                       if not key.startswith("SLURM_") or key == "SLURM_CONF"}
+        job = subprocess.Popen(["sbatch", "--wait", "--parsable", script], env=environment, text=True,
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        job_id = job.stdout.readline().strip().split(";")[0]
+        try:
+            _, error = job.communicate()
+        except BaseException:
+            if job_id:
+                subprocess.run(["scancel", job_id], check=False)
+            job.kill()
+            raise
+        if not job_id:
+            raise Mc2Error(f"sbatch {script}: {error.strip() or 'failed'}. Give what it needs with --slurm-option.")
+
+    def _error_path(self, phase, item):
+        return os.path.join(self.directory, "errors", f"{phase.name}.{phase.name_of(item)}.pickle")
+
+
+class Printed(Exception):
+    """Stands for the end of a run that was to print a script: its path."""
+
+
+def _read_error(path):
+    try:
+        with open(path, "rb") as stream:
+            return pickle.load(stream)
+    except (OSError, EOFError, pickle.UnpicklingError):
+        return WorkerKilled("its task left neither output nor error")
+
+
+def do_group(plan, index):
+    """In a task of the array: do the shards of one group, as far as they are not done."""
+    with open(plan, "rb") as stream:
+        version, phase, groups = pickle.load(stream)
+    if version != __version__:
+        raise BadUsage(f"{plan}: of mc2 {version}, and this is mc2 {__version__}. Submit the job again.")
+    failed = 0
+    for item in groups[index]:
+        if phase.is_done(item):
+            continue
+        _, error = worker.do(phase, item)
+        if error is not None:
+            failed += 1
+            directory = os.path.join(os.path.dirname(plan), "errors")
+            os.makedirs(directory, exist_ok=True)
+            files.write_bytes(os.path.join(directory, f"{phase.name}.{phase.name_of(item)}.pickle"), pickle.dumps(error))
+    return failed
+
+
+if __name__ == "__main__":
+    sys.exit(1 if do_group(sys.argv[1], int(sys.argv[2])) else 0)

@@ -1,0 +1,56 @@
+"""What happens in a worker process, whichever engine started it: one item, with a log of its own."""
+import errno
+import os
+import pickle
+import socket
+import time
+import traceback
+
+from mc2.errors import Mc2Error
+
+LONGEST_TRACE = 3000                # characters: answers stay smaller than what a pipe takes in one piece
+
+
+def do(phase, item):
+    """Do one item. Returns (pairs, error); the error is one that can be pickled, or None."""
+    started = time.monotonic()
+    log = _Log(phase.log_path(item), phase.name)
+    log.write("begins")
+    try:
+        pairs = phase(item)
+    except Exception as error:
+        log.write(f"fails after {time.monotonic() - started:.1f} s: {error}\n{traceback.format_exc()}")
+        return 0, portable(error)
+    log.write(f"done: {pairs:,} pairs, {time.monotonic() - started:.1f} s")
+    return pairs, None
+
+
+class _Log:
+    """Appends lines to the log of a shard: when, where, which phase."""
+
+    def __init__(self, path, phase):
+        self.path, self.phase = path, phase
+
+    def write(self, text):
+        line = f"{time.strftime('%Y-%m-%dT%H:%M:%S%z')} {socket.gethostname()} {os.getpid()} {self.phase}: {text}\n"
+        try:
+            os.makedirs(os.path.dirname(self.path), exist_ok=True)
+            with open(self.path, "a", encoding="utf-8", errors="backslashreplace") as stream:
+                stream.write(line)
+        except OSError as error:            # the work itself tells when the disk is full
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+                raise
+
+
+def portable(error):
+    """The error in a form that can go to another process, and is small."""
+    if isinstance(error, (Mc2Error, OSError)):
+        try:
+            data = pickle.dumps(error)
+            if len(data) <= LONGEST_TRACE and str(pickle.loads(data)) == str(error):
+                return error
+        except Exception:
+            pass
+    kind = Mc2Error(f"{type(error).__name__}: {error}"[:LONGEST_TRACE])
+    kind.status = getattr(error, "status", 1)
+    return kind

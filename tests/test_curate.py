@@ -1,0 +1,398 @@
+"""mc2 curate gives the bytes of the single commands, whatever happens on the way."""
+import gzip
+import hashlib
+import os
+import random
+import signal
+import subprocess
+import time
+
+import numpy as np
+import orjson
+import pytest
+import zstandard
+
+from conftest import pair
+from mc2.curate import shard_counts
+
+TEXTS = ["red circle", "a red cat", "circle", "nothing here to find", "le chat noir", "un chat", "a cat and a red circle"]
+
+
+def make_pool(sh, shards=6, lines=60):
+    """Shards of JSON Lines, plain and compressed in turn."""
+    chance = random.Random(7)
+    number = 0
+    for shard in range(shards):
+        data = b""
+        for _ in range(lines):
+            number += chance.randrange(2)
+            data += orjson.dumps(pair(number, f"{chance.choice(TEXTS)} {chance.randrange(99)}", url=f"u{number}")) + b"\n"
+        suffix = ["", ".zst", ".gz"][shard % 3]
+        write_shard(sh, f"pool/s{shard:02}.jsonl{suffix}", data)
+
+
+def write_shard(sh, name, data):
+    path = sh / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(zstandard.compress(data) if name.endswith(".zst") else gzip.compress(data) if name.endswith(".gz")
+                     else data)
+
+
+@pytest.fixture
+def pool(toy):
+    """The toy release, a pool of six shards, and what the single commands make of it in expected/."""
+    make_pool(toy)
+    toy.ok(f"mc2 lid pool/* -O lid -q && mc2 match {LID} -m toy -O matched -q && mc2 count {MATCHED} -m toy -o counts -q")
+    toy.ok("mc2 thresholds counts --t-en 20 -o thresholds.json -q")
+    toy.ok(f"mc2 sample {MATCHED} -c counts -t thresholds.json --seed 3 -O expected -q")
+    return toy
+
+
+LID, MATCHED = "lid/*.jsonl lid/*.zst lid/*.gz", "matched/*.jsonl matched/*.zst matched/*.gz"
+
+
+CURATE = "mc2 curate pool/* -m toy --t-en 20 --seed 3 -o out -j 2"
+
+
+def shards_in(directory):
+    """{name: SHA-256} of the shards in a directory, without manifests and temporary files."""
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in directory.iterdir()
+            if not path.name.endswith(".manifest.json") and not path.name.startswith(".")}
+
+
+def assert_as_expected(sh, out="out"):
+    assert shards_in(sh / out / "curated") == shards_in(sh / "expected")
+    assert shards_in(sh / out / "matched") == shards_in(sh / "matched")
+    assert (sh / out / "thresholds.json").read_bytes() == (sh / "thresholds.json").read_bytes()
+    counts = [{path.name: path.read_bytes() for path in (sh / directory).iterdir() if path.name != "manifest.json"}
+              for directory in ("counts", f"{out}/counts")]
+    assert counts[0] == counts[1]
+    assert not list((sh / out).rglob(".*.tmp"))
+
+
+@pytest.mark.parametrize("jobs", [1, 3])
+def test_one_job_gives_the_bytes_of_the_five_commands(pool, jobs):
+    done = pool(f"{CURATE} -j {jobs}")
+    assert done.status == 0, done.stderr
+    assert_as_expected(pool)
+    receipt = done.stderr.splitlines()[-1]
+    kept = sum(len(pool.read(path)) if path.suffix == ".jsonl" else 0 for path in (pool / "out/curated").glob("*.jsonl"))
+    assert receipt.startswith("curate: 6 shards, 360 pairs in, ") and " -> out (" in receipt and kept
+    manifest = orjson.loads((pool / "out/manifest.json").read_bytes())
+    assert manifest["kind"] == "curation" and manifest["counts"]["in"] == 360
+    assert manifest["counts"]["out"] == sum(row["kept"] for row in manifest["languages"].values())
+    assert "curation of 6 shards: 360 pairs" in pool.ok("mc2 inspect out")
+    assert "match: done: 60 pairs" in (pool / "out/logs/s00.jsonl.log").read_text()
+
+
+def test_a_finished_job_does_nothing_again(pool):
+    pool.ok(CURATE)
+    before = {path: path.stat().st_mtime_ns for path in (pool / "out").rglob("*") if path.is_file()}
+    pool.ok(CURATE)
+    after = {path: path.stat().st_mtime_ns for path in (pool / "out").rglob("*") if path.is_file()}
+    changed = {path.name for path in after if after[path] != before.get(path)}
+    assert changed == {"manifest.json", "progress.json"}
+
+
+def test_another_seed_draws_again_and_matches_nothing_again(pool):
+    pool.ok(CURATE)
+    matched = {path: path.stat().st_mtime_ns for path in (pool / "out/matched").iterdir()}
+    pool.ok(CURATE.replace("--seed 3", "--seed 4"))
+    assert {path: path.stat().st_mtime_ns for path in (pool / "out/matched").iterdir()} == matched
+    assert shards_in(pool / "out/curated") != shards_in(pool / "expected")
+    pool.ok(CURATE)
+    assert_as_expected(pool)
+
+
+def test_one_per_image_is_that_of_sample(pool):
+    pool.ok(f"mc2 sample {MATCHED} -c counts -t thresholds.json --seed 3 --one-per-image -O one -q")
+    pool.ok(f"{CURATE} --one-per-image")
+    assert shards_in(pool / "out/curated") == shards_in(pool / "one")
+
+
+def test_matched_pairs_need_not_be_kept(pool):
+    pool.ok(f"{CURATE} --no-keep-matched")
+    assert not (pool / "out/matched").exists() and shards_in(pool / "out/curated") == shards_in(pool / "expected")
+    before = {path.name: path.stat().st_mtime_ns for path in (pool / "out/curated").iterdir()}
+    pool.ok(f"{CURATE} --no-keep-matched")
+    assert {path.name: path.stat().st_mtime_ns for path in (pool / "out/curated").iterdir()} == before
+    pool.ok(f"{CURATE} --no-keep-matched --seed 4")
+    pool.ok(CURATE)
+    assert_as_expected(pool)
+
+
+def test_ids_restrict_the_run(pool):
+    listed = [f"{number:024x}" for number in range(0, 400, 3)]
+    (pool / "ids.txt").write_text("\n".join(listed) + "\n")
+    done = pool(f"{CURATE} --ids ids.txt")
+    assert done.status == 0 and " not listed" in done.stderr
+    for shard in sorted((pool / "pool").iterdir()):
+        lines = pool.ok(f"{'zstd -dc' if shard.suffix == '.zst' else 'gzip -dc' if shard.suffix == '.gz' else 'cat'} {shard}")
+        chosen = [line for line in lines.splitlines() if orjson.loads(line)["id"] in listed]
+        write_shard(pool, f"some/{shard.name}", "".join(f"{line}\n" for line in chosen).encode())
+    pool.ok(CURATE.replace("pool/*", "some/*").replace("-o out", "-o some-out"))
+    for what in ("matched", "curated", "counts"):
+        assert {name: data for name, data in contents(pool, f"out/{what}").items() if name != "manifest.json"} == \
+            {name: data for name, data in contents(pool, f"some-out/{what}").items() if name != "manifest.json"}
+
+
+def test_ids_restrict_match_too(toy):
+    toy.write("lid.jsonl", pair(1, "red", "en"), pair(2, "cat", "en"), pair(3, "cat", "en"))
+    (toy / "ids.txt").write_text(f"{3:024x}\n{1:024x}\nsome other\n")
+    done = toy("mc2 match lid.jsonl -m toy --ids ids.txt -o out.jsonl")
+    assert [record["id"] for record in toy.read("out.jsonl")] == [f"{1:024x}", f"{3:024x}"]
+    assert "3 pairs in, 2 matched, 0 without a match, 1 not listed" in done.stderr
+    (toy / "ids.jsonl").write_text('{"id":"x"}\n')
+    done = toy("mc2 match lid.jsonl -m toy --ids ids.jsonl -o out.jsonl")
+    assert done.status == 3 and "ids.jsonl:1: holds JSON, not ids. Give one id per line" in done.stderr
+    (toy / "none.txt").write_text("")
+    assert toy.ok("mc2 match lid.jsonl -m toy --ids none.txt") == ""
+
+
+def test_the_ids_that_are_kept_make_a_subset_of_datacomp(toy):
+    records = [{"id": f"{number * 7919:032x}", "text": f"red circle {number}"} for number in range(40)]
+    toy.write("pool/a.jsonl", *records[:20])
+    toy.write("pool/b.jsonl", *records[20:])
+    toy.ok("mc2 curate pool/* -m toy --t-all 5 -o out --uids subset.npy")
+    kept = [record["id"] for name in "ab" for record in toy.read(f"out/curated/{name}.jsonl")]
+    subset = np.load(toy / "subset.npy")
+    assert 0 < len(kept) < 40
+    assert [f"{high:016x}{low:016x}" for high, low in subset.tolist()] == sorted(kept)
+    assert toy("mc2 curate pool/* -m toy --t-all 5 -o out --uids subset.txt").status == 2
+
+
+def contents(sh, directory):
+    """{name: lines} of a directory, decompressed."""
+    found = {}
+    for name in shards_in(sh / directory):
+        tool = "zstd -dc" if name.endswith(".zst") else "gzip -dc" if name.endswith(".gz") else "cat"
+        found[name] = subprocess.run(f"{tool} {sh / directory / name}", shell=True, capture_output=True).stdout
+    return found
+
+
+# ---------------------------------------------------------------- faults
+
+def start(sh, command):
+    return subprocess.Popen(["bash", "-c", f"exec {command}"], cwd=sh.directory, env=sh.environment,
+                            stderr=subprocess.PIPE, text=True, start_new_session=True)
+
+
+def wait_for(condition, process, seconds=60):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert process.poll() is None and time.monotonic() < deadline, process.stderr and process.stderr.read()
+        time.sleep(0.01)
+
+
+def count_in(directory, pattern="[!.]*"):
+    return sum(1 for path in directory.glob(pattern) if not path.name.endswith(".manifest.json"))
+
+
+@pytest.fixture(scope="module")
+def large_template(toy_template, tmp_path_factory):
+    """A pool large enough to be interrupted, and the result of an undisturbed run."""
+    import shutil
+
+    from conftest import Shell
+    sh = Shell(tmp_path_factory.mktemp("large"))
+    shutil.copytree(toy_template / "toy", sh / "toy")
+    make_pool(sh, shards=24, lines=400)
+    sh.ok(f"{CURATE.replace('-o out', '-o undisturbed')} -q")
+    return sh.directory
+
+
+@pytest.fixture
+def large(sh, large_template):
+    import shutil
+    shutil.copytree(large_template, sh.directory, dirs_exist_ok=True, ignore=shutil.ignore_patterns(".bin"))
+    # copytree keeps modification times, so the copy of the pool is the pool
+    return sh
+
+
+def assert_undisturbed(sh):
+    for what in ("curated", "matched", "counts"):
+        assert {name: sha for name, sha in shards_in(sh / "out" / what).items() if name != "manifest.json"} == \
+            {name: sha for name, sha in shards_in(sh / "undisturbed" / what).items() if name != "manifest.json"}
+    assert not list((sh / "out").rglob(".*.tmp"))
+
+
+@pytest.mark.parametrize("directory", ["matched", "curated"])
+def test_a_driver_that_is_killed_goes_on_where_it_was(large, directory):
+    driver = start(large, CURATE)
+    wait_for(lambda: count_in(large / "out" / directory) >= 4, driver)
+    driver.kill()
+    driver.wait()
+    assert "stopped while in: " in large.ok("mc2 status out")
+    finished = {path: path.stat().st_mtime_ns for path in (large / "out/matched").glob("s*.manifest.json")}
+    time.sleep(0.5)                             # its workers end by themselves
+    large.ok(CURATE)
+    assert_undisturbed(large)
+    assert finished and all(path.stat().st_mtime_ns == mtime for path, mtime in finished.items())
+    assert large.ok("mc2 status out").startswith("finished, ")
+
+
+def test_a_worker_that_is_killed_costs_nothing(large):
+    driver = start(large, CURATE)
+    wait_for(lambda: count_in(large / "out/matched") >= 4, driver)
+    workers = [int(pid) for pid in open(f"/proc/{driver.pid}/task/{driver.pid}/children").read().split()
+               if "spawn_main" in open(f"/proc/{pid}/cmdline").read()]
+    os.kill(workers[0], signal.SIGKILL)
+    assert driver.wait(120) == 0, driver.stderr.read()
+    assert_undisturbed(large)
+
+
+def test_ctrl_c_leaves_what_is_done_and_nothing_half_done(large):
+    driver = start(large, CURATE)
+    wait_for(lambda: count_in(large / "out/matched") >= 4, driver)
+    os.killpg(driver.pid, signal.SIGINT)
+    assert driver.wait(30) == 130
+    assert driver.stderr.read() == "mc2 curate: interrupted.\n"
+    assert not list((large / "out").rglob(".*.tmp"))
+    large.ok(CURATE)
+    assert_undisturbed(large)
+
+
+def test_a_full_disk_stops_the_job_and_loses_nothing(large):
+    largest = max(path.stat().st_size for path in (large / "undisturbed/matched").iterdir())
+    stopped = large(f"ulimit -f {largest // 1024 // 2}; {CURATE}")
+    assert stopped.status == 1 and "File too large" in stopped.stderr.splitlines()[-1]
+    assert not list((large / "out").rglob(".*.tmp"))
+    large.ok(CURATE)
+    assert_undisturbed(large)
+
+
+def test_a_second_driver_is_refused_and_no_lock_remains(large):
+    driver = start(large, CURATE)
+    wait_for(lambda: count_in(large / "out/matched") >= 1, driver)
+    second = large(CURATE)
+    assert second.status == 1 and "another 'mc2 curate' is at work on this output" in second.stderr
+    assert "process" in large.ok("mc2 status out")
+    assert driver.wait(120) == 0, driver.stderr.read()
+    assert not [path for path in (large / "out").rglob("*") if "lock" in path.name]
+    assert_undisturbed(large)
+
+
+def test_a_cut_off_shard_is_named_and_the_others_are_done(pool):
+    whole = (pool / "pool/s01.jsonl.zst").read_bytes()
+    (pool / "pool/s01.jsonl.zst").write_bytes(whole[:-7])
+    done = pool(CURATE)
+    assert done.status == 3
+    assert "s01.jsonl.zst: pool/s01.jsonl.zst: the compressed data is cut off." in done.stderr
+    assert "1 shard failed; all others are done" in done.stderr
+    assert count_in(pool / "out/matched") == 5 and not (pool / "out/curated").exists()
+    assert "s01.jsonl.zst: the compressed data is cut off" in pool.ok("mc2 status out")
+    (pool / "pool/s01.jsonl.zst").write_bytes(whole)
+    pool.ok(CURATE)
+    assert_as_expected(pool)
+
+
+def test_a_bad_line_fails_its_shard_or_goes_to_quarantine(pool):
+    good = (pool / "pool/s00.jsonl").read_bytes()
+    (pool / "pool/s00.jsonl").write_bytes(b"not JSON\n" + good + b'{"id":"x"}\n')
+    done = pool(CURATE)
+    assert done.status == 3 and "pool/s00.jsonl:1: not JSON." in done.stderr
+    done = pool(f"{CURATE} --on-error skip")
+    assert done.status == 0 and "1 bad lines in quarantine (not JSON)" in done.stderr
+    assert shards_in(pool / "out/curated") == shards_in(pool / "expected")
+    quarantined = pool.read("out/quarantine/s00.jsonl.jsonl")
+    assert quarantined == [{"line": 1, "reason": "not JSON. Column 1: invalid literal, expected 'null'.", "text": "not JSON"},
+                           {"line": 62, "reason": 'no "text" key. Every pair needs its alt-text.', "text": '{"id":"x"}'}]
+    assert (pool / "out/quarantine/s03.jsonl.jsonl").read_bytes() == b""
+
+
+def test_a_shard_that_changed_since_is_done_again(pool):
+    pool.ok(CURATE)
+    others = {path: path.stat().st_mtime_ns for path in (pool / "out/matched").glob("s*") if "s00" not in path.name}
+    data = (pool / "pool/s00.jsonl").read_bytes()
+    (pool / "pool/s00.jsonl").write_bytes(data + orjson.dumps(pair(999, "red circle")) + b"\n")
+    done = pool(CURATE)
+    assert "changed since an earlier run, or of other options, so done again: pool/s00.jsonl\n" in done.stderr
+    assert "361 pairs in" in done.stderr
+    assert {path: path.stat().st_mtime_ns for path in others} == others
+    (pool / "pool/s00.jsonl").write_bytes(data)
+    pool.ok(CURATE)
+    assert_as_expected(pool)
+
+
+def test_a_shard_that_left_the_pool_leaves_the_result(pool):
+    make_pool(pool, shards=8)
+    pool.ok(CURATE)
+    for path in (pool / "pool").glob("s0[67]*"):
+        path.unlink()
+    done = pool(CURATE)
+    assert "outputs of 2 shards removed that are no longer in the pool" in done.stderr
+    assert_as_expected(pool)
+
+
+def test_damaged_counts_of_a_shard_are_made_again(pool):
+    pool.ok(CURATE)
+    path = pool / "out/.work/counts/s02.jsonl.gz.counts"
+    path.write_bytes(path.read_bytes()[:-9])
+    (pool / "out/counts/en.npy").unlink()
+    pool.ok(CURATE)
+    assert_as_expected(pool)
+    assert shard_counts.ShardCounts(path).tally["in"] == 60
+
+
+def test_parquet_shards_give_the_same_pairs(pool):
+    parquet = pytest.importorskip("pyarrow.parquet")
+    import pyarrow
+    (pool / "tables").mkdir()
+    for name, data in contents(pool, "pool").items():
+        records = [orjson.loads(line) for line in data.splitlines()]
+        parquet.write_table(pyarrow.Table.from_pylist(records), pool / "tables" / f"{name.split('.')[0]}.parquet")
+    pool.ok(CURATE.replace("pool/*", "tables/*"))
+    for name, data in contents(pool, "expected").items():
+        table = parquet.read_table(pool / "out/curated" / f"{name.split('.')[0]}.parquet")
+        assert table.to_pylist() == [orjson.loads(line) for line in data.splitlines()]
+    assert shards_in(pool / "out/counts")["en.npy"] == shards_in(pool / "counts")["en.npy"]
+
+
+# ---------------------------------------------------------------- the command line
+
+@pytest.mark.parametrize("command, message", [
+    ("mc2 curate -m toy --t-en 20 -o out", "name the shards of the pool"),
+    ("cat pool/s00.jsonl | mc2 curate - -m toy --t-en 20 -o out", "cannot be read from stdin"),
+    ("mkdir b; cp pool/s00.jsonl b; mc2 curate pool/s00.jsonl b/s00.jsonl -m toy --t-en 20 -o out", "two shards are called s00"),
+    ("mc2 curate pool/* -m toy -o out", "give one of --t-en, --p and --t-all"),
+    ("mc2 curate pool/* -m toy --t-en 20 -o out --address x:1", "--address is for --engine ray"),
+    ("mc2 curate pool/* -m toy --t-en 20 -o out --print", "--print is for --engine slurm"),
+    ("mc2 curate pool/* -m toy --t-en 20 -o toy", "holds no curation"),
+    ("mc2 curate pool/* -m toy --t-en 20 -o out --single en --min-prob 0.5", "--single identifies nothing"),
+    ("mc2 status pool", "no job of mc2 curate was begun here"),
+])
+def test_what_cannot_be_is_refused(toy, command, message):
+    make_pool(toy, shards=1)
+    done = toy(command)
+    assert done.status == 2 and message in done.stderr, done.stderr
+
+
+def test_a_dry_run_tells_how_far_each_shard_is(pool):
+    assert pool.ok(f"{CURATE} -n").splitlines() == [f"to do\tpool/{name}" for name in sorted(os.listdir(pool / "pool"))]
+    assert not (pool / "out").exists()
+    pool.ok(CURATE)
+    (pool / "out/curated/s00.jsonl").unlink()
+    assert pool.ok(f"{CURATE} -n").splitlines()[:2] == ["counted\tpool/s00.jsonl", "drawn\tpool/s01.jsonl.zst"]
+
+
+def test_force_does_everything_anew(pool):
+    pool.ok(CURATE)
+    before = (pool / "out/matched/s00.jsonl").stat().st_mtime_ns
+    pool.ok(f"{CURATE} -f")
+    assert (pool / "out/matched/s00.jsonl").stat().st_mtime_ns > before
+    assert_as_expected(pool)
+
+
+def test_slurm_scripts_are_printed_phase_by_phase(pool):
+    """Each printed script is run as its tasks, until nothing is left to print."""
+    phases = []
+    for _ in range(5):
+        done = pool(f"{CURATE.replace('-j 2', '')} --engine slurm --slurm-groups 2 --print > job.sh && bash -n job.sh")
+        assert done.status == 0, done.stderr
+        if not (pool / "job.sh").read_text():
+            break
+        phases.append((pool / "job.sh").read_text().split("--job-name=")[1].split("\n")[0])
+        for task in range(2):
+            pool.ok("bash job.sh", SLURM_ARRAY_TASK_ID=str(task))
+    assert phases == ["mc2-match", "mc2-sample"]
+    assert_as_expected(pool)

@@ -1,0 +1,98 @@
+"""The engine for Ray, on a real cluster of two nodes on this machine."""
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from conftest import ROOT
+from mc2.curate import rounds
+from mc2.errors import BadUsage
+from test_curate_engines import Square, complete, squares
+
+try:
+    import ray
+except ImportError:
+    if os.environ.get("MC2_REQUIRE_RAY"):
+        raise
+    pytest.skip("Ray is not installed", allow_module_level=True)
+
+HEAD, NODE, PORT = "127.0.0.2", "127.0.0.3", 26379
+OPTIONS = "--num-cpus=1 --disable-usage-stats --object-store-memory=100000000".split()
+ENVIRONMENT = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}", "RAY_health_check_initial_delay_ms": "1000",
+               "RAY_health_check_period_ms": "1000", "RAY_health_check_timeout_ms": "1000",
+               "RAY_health_check_failure_threshold": "3"}
+
+
+def ray_command(*arguments):
+    subprocess.run([os.path.join(os.path.dirname(sys.executable), "ray"), *arguments], env=ENVIRONMENT, check=True,
+                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def start_node():
+    ray_command("start", f"--address={HEAD}:{PORT}", f"--node-ip-address={NODE}", "--min-worker-port=22000",
+                "--max-worker-port=22999", *OPTIONS)
+
+
+def kill_node():
+    """As when a machine goes dark: its raylet, and with it the workers, get no chance to say anything."""
+    for process in Path("/proc").glob("[0-9]*"):
+        command = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode() if (process / "cmdline").exists() else ""
+        if "raylet" in command and f"--node_ip_address={NODE}" in command:
+            os.kill(int(process.name), signal.SIGKILL)
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    ray_command("start", "--head", f"--node-ip-address={HEAD}", f"--port={PORT}", "--include-dashboard=false",
+                "--min-worker-port=21000", "--max-worker-port=21999", *OPTIONS)
+    start_node()
+    yield f"{HEAD}:{PORT}"
+    ray_command("stop", "--force")
+
+
+@pytest.fixture
+def engine(cluster):
+    from mc2.curate.ray import Ray
+    engine = Ray(cluster)
+    yield engine
+    engine.close()
+
+
+def test_two_nodes_do_all_items(engine, tmp_path):
+    assert engine.ray.cluster_resources()["CPU"] == 2
+    complete(Square(tmp_path), range(10), engine)
+    assert squares(tmp_path) == {n: n * n for n in range(10)}
+
+
+def test_bad_data_and_a_poison_item_are_named_and_the_rest_is_done(engine, tmp_path):
+    with pytest.raises(rounds.JobFailed) as failed:
+        complete(Square(tmp_path), range(12, 21), engine)
+    assert "19.jsonl: 19.jsonl:812: not JSON." in str(failed.value)
+    assert "13.jsonl: its Ray task was lost" in str(failed.value) and "3 times" in str(failed.value)
+    assert set(squares(tmp_path)) == {12, 14, 15, 16, 17, 18, 20}
+
+
+def test_a_node_that_is_killed_costs_nothing(engine, tmp_path):
+    def kill_when_under_way():
+        while len(list(tmp_path.glob("*.txt"))) < 20:
+            time.sleep(0.02)
+        kill_node()
+
+    killer = threading.Thread(target=kill_when_under_way)
+    killer.start()
+    items = range(1000, 1300)
+    complete(Square(tmp_path), items, engine)
+    killer.join()
+    assert squares(tmp_path) == {n: n * n for n in items}
+    start_node()
+
+
+def test_a_cluster_that_is_not_there_is_a_usage_error():
+    from mc2.curate.ray import Ray
+    with pytest.raises(BadUsage, match="no Ray cluster answers there"):
+        Ray("127.0.0.9:26379")
