@@ -13,6 +13,7 @@ import pytest
 import zstandard
 
 from conftest import pair
+from mc2 import files
 from mc2.curate import shard_counts
 
 TEXTS = ["red circle", "a red cat", "circle", "nothing here to find", "le chat noir", "un chat", "a cat and a red circle"]
@@ -127,9 +128,8 @@ def test_ids_restrict_the_run(pool):
     done = pool(f"{CURATE} --ids ids.txt")
     assert done.status == 0 and " not listed" in done.stderr
     for shard in sorted((pool / "pool").iterdir()):
-        lines = pool.ok(f"{'zstd -dc' if shard.suffix == '.zst' else 'gzip -dc' if shard.suffix == '.gz' else 'cat'} {shard}")
-        chosen = [line for line in lines.splitlines() if orjson.loads(line)["id"] in listed]
-        write_shard(pool, f"some/{shard.name}", "".join(f"{line}\n" for line in chosen).encode())
+        chosen = [line for line in read_shard(shard).splitlines(keepends=True) if orjson.loads(line)["id"] in listed]
+        write_shard(pool, f"some/{shard.name}", b"".join(chosen))
     pool.ok(CURATE.replace("pool/*", "some/*").replace("-o out", "-o some-out"))
     for what in ("matched", "curated", "counts"):
         assert {name: data for name, data in contents(pool, f"out/{what}").items() if name != "manifest.json"} == \
@@ -163,11 +163,12 @@ def test_the_ids_that_are_kept_make_a_subset_of_datacomp(toy):
 
 def contents(sh, directory):
     """{name: lines} of a directory, decompressed."""
-    found = {}
-    for name in shards_in(sh / directory):
-        tool = "zstd -dc" if name.endswith(".zst") else "gzip -dc" if name.endswith(".gz") else "cat"
-        found[name] = subprocess.run(f"{tool} {sh / directory / name}", shell=True, capture_output=True).stdout
-    return found
+    return {name: read_shard(sh / directory / name) for name in shards_in(sh / directory)}
+
+
+def read_shard(path):
+    with files.open_read(path) as stream:
+        return stream.read()
 
 
 # ---------------------------------------------------------------- faults

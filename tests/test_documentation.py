@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from conftest import ROOT
+from mc2 import files
 from mc2.cli import COMMANDS, cli
 
 README = (ROOT / "README.md").read_text("utf-8")
@@ -43,9 +44,16 @@ def test_the_demo_is_not_made_twice(demo):
 
 
 def test_every_command_of_the_readme_runs(demo):
-    script, = re.findall(r"```bash\n(.*?)```", README, re.DOTALL)
-    demo.ok(f"set -e\n{script}")
+    scripts = re.findall(r"```bash\n(.*?)```", README, re.DOTALL)
+    demo.ok("set -e\n" + "\n".join(scripts))
     assert (demo / "curated.jsonl.zst").stat().st_size > 1000
+    shards = (demo / "curated/curated").glob("*.zst")
+    assert sorted(lines_of(demo / "curated.jsonl.zst")) == sorted(line for shard in shards for line in lines_of(shard))
+
+
+def lines_of(path):
+    with files.open_read(path) as stream:
+        return stream.readlines()
 
 
 def test_every_command_and_option_has_help():
