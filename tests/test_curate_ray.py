@@ -12,6 +12,7 @@ import pytest
 from conftest import ROOT
 from mc2.curate import rounds
 from mc2.errors import BadUsage
+from test_curate import CURATE, assert_undisturbed, count_in, make_pool, start, wait_for
 from test_curate_engines import Square, complete, squares
 
 try:
@@ -92,7 +93,19 @@ def test_a_node_that_is_killed_costs_nothing(engine, tmp_path):
     start_node()
 
 
+def test_curate_on_ray_gives_the_same_bytes_also_when_a_node_is_killed(cluster, toy):
+    make_pool(toy, shards=24, lines=400)
+    toy.ok(f"{CURATE.replace('-o out', '-o undisturbed')} -q")
+    driver = start(toy, f"{CURATE.replace('-j 2', '')} --engine ray --address {cluster}")
+    wait_for(lambda: count_in(toy / "out/matched") >= 4, driver)
+    kill_node()
+    assert driver.wait(120) == 0, driver.stderr.read()
+    assert driver.stderr.read().splitlines()[-1].startswith("curate: 24 shards, 9,600 pairs in, ")
+    assert_undisturbed(toy)
+    start_node()
+
+
 def test_a_cluster_that_is_not_there_is_a_usage_error():
     from mc2.curate.ray import Ray
     with pytest.raises(BadUsage, match="no Ray cluster answers there"):
-        Ray("127.0.0.9:26379")
+        Ray("127.0.0.9:1")

@@ -11,6 +11,7 @@ import pytest
 from conftest import ROOT
 from mc2.curate import rounds, slurm
 from mc2.errors import BadUsage
+from test_curate import CURATE, assert_undisturbed, count_in, make_pool, start, wait_for
 from test_curate_engines import Square, complete, squares
 
 CONF = """\
@@ -156,6 +157,18 @@ def test_a_task_that_is_killed_costs_nothing(cluster, tmp_path):
     complete(phase, range(100, 400), slurm.Slurm(tmp_path / "slurm", groups=2))
     killer.join()
     assert squares(tmp_path) == {n: n * n for n in range(100, 400)}
+
+
+def test_curate_on_slurm_gives_the_same_bytes_also_when_a_task_is_killed(cluster, toy):
+    make_pool(toy, shards=24, lines=400)
+    toy.ok(f"{CURATE.replace('-o out', '-o undisturbed')} -q")
+    toy.environment["SLURM_CONF"] = str(cluster / "slurm.conf")
+    driver = start(toy, f"{CURATE.replace('-j 2', '')} --engine slurm --slurm-groups 2")
+    wait_for(lambda: count_in(toy / "out/matched") >= 4, driver)
+    found = subprocess.run(["pgrep", "-f", f"mc2.curate.slurm {toy / 'out'}"], capture_output=True, text=True)
+    os.kill(int(found.stdout.split()[0]), signal.SIGKILL)
+    assert driver.wait(120) == 0, driver.stderr.read()
+    assert_undisturbed(toy)
 
 
 def test_what_sbatch_refuses_is_shown(cluster, tmp_path):

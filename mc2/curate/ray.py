@@ -4,6 +4,7 @@ Every node must see the same paths (a shared file system), and have the same mc2
 its tasks with it; Ray runs them elsewhere, and what is missing after that comes again in the next round.
 """
 import hashlib
+import os
 import pickle
 import socket
 
@@ -39,13 +40,14 @@ class Ray:
         data = pickle.dumps(phase)
         task = ray.remote(max_retries=RETRIES, num_cpus=1)(_do)
         phase_ref, key = ray.put(data), hashlib.sha256(data).hexdigest()
+        here = os.getcwd()
         waiting, under_way = list(reversed(items)), {}
         try:
             while waiting or under_way:
                 room = AHEAD * max(1, int(ray.cluster_resources().get("CPU", 1))) - len(under_way)
                 for _ in range(min(room, len(waiting))):
                     item = waiting.pop()
-                    under_way[task.remote(key, phase_ref, item)] = item
+                    under_way[task.remote(here, key, phase_ref, item)] = item
                 done, _ = ray.wait(list(under_way), num_returns=1, timeout=10)
                 for ref in done:
                     item = under_way.pop(ref)
@@ -72,7 +74,8 @@ def _knock(address):
 _phases = {}                    # in a worker process: what it opened for earlier tasks (matchers, models) stays open
 
 
-def _do(key, data, item):
+def _do(directory, key, data, item):
+    os.chdir(directory)         # paths may be relative to where the command was given
     if key not in _phases:
         _phases.clear()
         _phases[key] = pickle.loads(data)

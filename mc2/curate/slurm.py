@@ -31,6 +31,7 @@ SCRIPT = """\
 # `mc2 curate` command goes on with what is missing and with the next phase:
 #   {command}
 set -euo pipefail
+cd {here}
 export PYTHONPATH={path}${{PYTHONPATH:+:$PYTHONPATH}}
 exec {python} -m mc2.curate.slurm {plan} "$SLURM_ARRAY_TASK_ID"
 """
@@ -77,7 +78,7 @@ class Slurm:
             log=os.path.abspath(os.path.join(self.directory, f"{phase.name}-%a.log")),
             options="".join(f"#SBATCH {option}\n" for option in self.options), python=shlex.quote(sys.executable),
             path=shlex.quote(os.path.dirname(os.path.dirname(os.path.abspath(mc2.__file__)))),
-            command=shlex.join(["mc2", *sys.argv[1:]])).encode())
+            here=shlex.quote(os.getcwd()), command=shlex.join(["mc2", *sys.argv[1:]])).encode())
         return script
 
     def _submit(self, script, phase):
