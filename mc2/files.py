@@ -428,6 +428,24 @@ def _claim(temporary, path, flags):
 
 
 @contextlib.contextmanager
+def locked(directory, busy):
+    """Hold the lock of a directory, which is made if need be. The lock is on the directory itself, so no lock file
+    remains, and that of a killed process goes with it. Raises Mc2Error with the message `busy` when it is held."""
+    os.makedirs(directory, exist_ok=True)
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Mc2Error(busy) from None
+        except OSError:
+            pass                                # a file system without locks
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
 def open_directory(path):
     """Yield a temporary directory that takes the place of `path`, whole, when the block ends well."""
     if is_remote(path):

@@ -10,7 +10,6 @@ written whole, so a run that is killed anywhere costs the shards that were under
 """
 import collections
 import contextlib
-import fcntl
 import os
 import shutil
 import time
@@ -201,23 +200,9 @@ def refuse_foreign_directory(out):
         raise BadUsage(f"{out}: is a file, and a curation is a directory. Name another output.")
 
 
-@contextlib.contextmanager
 def _alone(out):
-    """Hold the lock of an output directory: on the directory itself, so no lock file remains, and a killed driver's
-    lock goes with it."""
-    os.makedirs(out, exist_ok=True)
-    descriptor = os.open(out, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise Mc2Error(f"{out}: another 'mc2 curate' is at work on this output. Wait for it to end; 'mc2 status "
-                           f"{out}' shows how far it is.") from None
-        except OSError:
-            pass                        # a file system without locks
-        yield
-    finally:
-        os.close(descriptor)
+    return files.locked(out, f"{out}: another 'mc2 curate' is at work on this output. Wait for it to end; 'mc2 status "
+                             f"{out}' shows how far it is.")
 
 
 def _holds(path, data):

@@ -4,7 +4,6 @@ Every finished part leaves its files and `{part}.json` in a work directory besid
 is a hash of everything that its result depends on, so what a changed input or option left behind is not used.
 """
 import contextlib
-import fcntl
 import os
 import shutil
 import time
@@ -12,7 +11,7 @@ import time
 import orjson
 
 from mc2 import __version__, files, manifests
-from mc2.errors import BadUsage, Mc2Error
+from mc2.errors import BadUsage
 from mc2.pipeline import map_in_order
 
 BASE = 64 << 20                 # bytes that a worker process takes before it counts anything
@@ -38,19 +37,9 @@ class Work:
 def work_directory(path):
     """A directory for intermediate files that is this process's alone while the block runs; it is left as it is when
     the block fails, and deleted when it ends well."""
-    os.makedirs(path, exist_ok=True)
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise Mc2Error(f"{path}: another run is at work here. Wait for it to end.") from None
-        except OSError:
-            pass                                # a file system without locks
+    with files.locked(path, f"{path}: another run is at work here. Wait for it to end."):
         yield path
         shutil.rmtree(path)
-    finally:
-        os.close(descriptor)
 
 
 def memory_per_worker(memory, jobs):
