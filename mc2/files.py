@@ -14,6 +14,7 @@ import re
 import shutil
 import stat
 import sys
+import time
 import tempfile
 import zlib
 
@@ -277,7 +278,7 @@ def open_write(path, parquet=False, suffix=None):
     also rather than send compressed bytes to a terminal. parquet: the bytes are Parquet.
     """
     path = os.fspath(path)
-    _refuse(path, parquet)
+    refuse_unwritable(path, parquet)
     if is_remote(path):
         with _open_upload(path) as stream:
             yield stream
@@ -346,7 +347,8 @@ def _named(path):
         raise
 
 
-def _refuse(path, parquet):
+def refuse_unwritable(path, parquet):
+    """Raise BadUsage for an output that cannot be written. parquet: whether it may be Parquet."""
     if os.path.isdir(path):
         raise BadUsage(f"{path}: is a directory. Name a file.")
     if is_parquet(path) and not parquet:
@@ -434,12 +436,16 @@ def locked(directory, busy):
     os.makedirs(directory, exist_ok=True)
     descriptor = os.open(directory, os.O_RDONLY)
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise Mc2Error(busy) from None
-        except OSError:
-            pass                                # a file system without locks
+        for patience in (0.05, 0.1, 0.2, None):  # seconds: somebody may just be looking whether it is held
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if patience is None:
+                    raise Mc2Error(busy) from None
+                time.sleep(patience)
+            except OSError:
+                break                           # a file system without locks
         yield
     finally:
         os.close(descriptor)

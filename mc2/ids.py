@@ -14,7 +14,7 @@ class IdList:
 
     def __init__(self, path):
         self.path = path
-        self.options = manifests.describe_file(path)
+        self.options = {**manifests.describe_file(path), "name": files.printable(files.base_name(path))}
         self._ids = None
 
     def select(self, batch):
@@ -30,7 +30,9 @@ class IdList:
         """bool (len(ids),): which of these are in the list."""
         if self._ids is None:
             self._ids = _read(self.path)
-        wanted = np.array([id.encode() for id in ids], dtype=np.bytes_)
+        longest = self._ids.dtype.itemsize
+        wanted = [id.encode() for id in ids]            # one that is longer than all in the list, or ends in NUL, is not in it
+        wanted = np.array([id if len(id) <= longest and not id.endswith(b"\0") else b"" for id in wanted], f"S{longest}")
         if not len(self._ids) or not len(wanted):
             return np.zeros(len(ids), bool)
         places = np.minimum(np.searchsorted(self._ids, wanted), len(self._ids) - 1)

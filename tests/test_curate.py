@@ -265,9 +265,11 @@ def test_a_full_disk_stops_the_job_and_loses_nothing(large):
 def test_a_second_driver_is_refused_and_no_lock_remains(large):
     driver = start(large, CURATE)
     wait_for(lambda: count_in(large / "out/matched") >= 1, driver)
+    assert "; process" in large.ok("mc2 status out")
+    driver.send_signal(signal.SIGSTOP)
     second = large(CURATE)
+    driver.send_signal(signal.SIGCONT)
     assert second.status == 1 and "another 'mc2 curate' is at work on this output" in second.stderr
-    assert "process" in large.ok("mc2 status out")
     assert driver.wait(120) == 0, driver.stderr.read()
     assert not [path for path in (large / "out").rglob("*") if "lock" in path.name]
     assert_undisturbed(large)
@@ -298,7 +300,69 @@ def test_a_bad_line_fails_its_shard_or_goes_to_quarantine(pool):
     quarantined = pool.read("out/quarantine/s00.jsonl.jsonl")
     assert quarantined == [{"line": 1, "reason": "not JSON. Column 1: invalid literal, expected 'null'.", "text": "not JSON"},
                            {"line": 62, "reason": 'no "text" key. Every pair needs its alt-text.', "text": '{"id":"x"}'}]
-    assert (pool / "out/quarantine/s03.jsonl.jsonl").read_bytes() == b""
+    assert os.listdir(pool / "out/quarantine") == ["s00.jsonl.jsonl"]
+
+
+def test_shards_without_bad_lines_are_not_done_again_for_skip(pool):
+    with open(pool / "pool/s00.jsonl", "ab") as stream:
+        stream.write(b"not JSON\n")
+    assert pool(CURATE).status == 3
+    before = {path: path.stat().st_mtime_ns for path in (pool / "out/matched").iterdir()}
+    pool.ok(f"{CURATE} --on-error skip")
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    assert pool(CURATE).status == 3
+
+
+def test_shards_without_pairs_are_shards_too(toy):
+    make_pool(toy, shards=1)
+    (toy / "pool/empty.jsonl").write_bytes(b"")
+    (toy / "pool/blank.jsonl").write_bytes(b"\n\n")
+    (toy / "pool/bad.jsonl").write_bytes(b"{\n")
+    done = toy(f"{CURATE} --on-error skip")
+    assert done.status == 0 and "4 shards, 61 pairs in" in done.stderr
+    assert [(toy / f"out/curated/{name}.jsonl").read_bytes() for name in ("empty", "blank", "bad")] == [b"", b"", b""]
+    (toy / "none.txt").write_text("")
+    toy.ok(f"{CURATE.replace('--t-en 20', '--t-all 5').replace('-o out', '-o none')} --on-error skip --ids none.txt")
+    assert "curation of 4 shards: 61 pairs, 0 matched, 0 kept" in toy.ok("mc2 inspect none")
+
+
+def test_the_pool_may_be_named_from_another_place(pool):
+    pool.ok(CURATE)
+    before = {path: path.stat().st_mtime_ns for path in (pool / "out/curated").iterdir()}
+    pool.ok(f"mkdir elsewhere && cd elsewhere && {CURATE.replace('pool/', '../pool/').replace('toy', '../toy').replace('out', '../out')}")
+    assert {path: path.stat().st_mtime_ns for path in (pool / "out/curated").iterdir()} == before
+
+
+def test_inputs_in_the_output_are_refused(pool):
+    pool.ok(CURATE)
+    for inside in ("out/matched/*.jsonl", "out/curated/*.zst"):
+        done = pool(CURATE.replace("pool/*", inside) + " -f")
+        assert done.status == 2 and "lies in the output directory out, where the job would replace it" in done.stderr
+    assert_as_expected(pool)
+
+
+def test_odd_names_of_shards_do_no_harm(pool):
+    odd = [b"a b.jsonl", b"x\ntouch INJECTED #.jsonl", b"\xff.jsonl", "pärchen%a.jsonl".encode()]
+    for name in odd:
+        with open(os.path.join(os.fsencode(pool / "pool"), name), "wb") as stream:
+            stream.write((pool / "pool/s00.jsonl").read_bytes())
+    out = "'o u%t'"
+    pool.ok(f"{CURATE.replace('-j 2', '').replace('-o out', f'-o {out}')} --engine slurm --slurm-groups 1 --print > job.sh")
+    pool.ok("bash -n job.sh && bash job.sh", SLURM_ARRAY_TASK_ID="0")
+    pool.ok(CURATE.replace("-o out", f"-o {out}"))
+    assert set(odd) <= set(os.listdir(os.fsencode(pool / "o u%t/curated"))) and not (pool / "INJECTED").exists()
+    assert "#SBATCH --output=\"" in (pool / "job.sh").read_text() and "o u%%t" in (pool / "job.sh").read_text()
+
+
+def test_a_shard_that_changes_while_the_job_runs_is_noticed(large):
+    driver = start(large, CURATE)
+    wait_for(lambda: (large / "out/thresholds.json").exists(), driver)
+    os.utime(large / "pool/s23.jsonl.gz", ns=(1, 1))
+    assert driver.wait(120) == 3
+    assert "changed while the job ran, after it was counted. Run again" in driver.stderr.read()
+    assert not (large / "out/manifest.json").exists()
+    large.ok(CURATE)
+    assert_undisturbed(large)
 
 
 def test_a_shard_that_changed_since_is_done_again(pool):
@@ -360,6 +424,9 @@ def test_parquet_shards_give_the_same_pairs(pool):
     ("mc2 curate pool/* -m toy --t-en 20 -o out --print", "--print is for --engine slurm"),
     ("mc2 curate pool/* -m toy --t-en 20 -o toy", "holds no curation"),
     ("mc2 curate pool/* -m toy --t-en 20 -o out --single en --min-prob 0.5", "--single identifies nothing"),
+    ("mc2 curate pool/* -m toy --t-en 20 -o out --engine slurm --print -f", "--print is to change nothing"),
+    ("mkdir -p proj/.work proj/matched; mc2 curate pool/* -m toy --t-en 20 -o proj", "holds no curation"),
+    ("touch a.bz2; mc2 curate a.bz2 -m toy --t-en 20 -o out", "a.bz2"),
     ("mc2 status pool", "no job of mc2 curate was begun here"),
 ])
 def test_what_cannot_be_is_refused(toy, command, message):

@@ -60,6 +60,7 @@ def curate(inputs, metadata, output, engine, quiet, dry_run, force, **params):
     pool = _pool(inputs, params.pop("shard"))
     check_uids(params["uids"])
     job.refuse_foreign_directory(output)
+    job.refuse_inputs_within(output, [path for path in (*pool, metadata, params["ids"], params["uids"]) if path])
     settings = _settings(metadata, **{name: params[name] for name in params if name not in ENGINE_OPTIONS})
     if dry_run:
         engine_of = None
@@ -70,6 +71,8 @@ def curate(inputs, metadata, output, engine, quiet, dry_run, force, **params):
         for state, shard in work.plan():
             print(state, shard, sep="\t")
         return
+    if force and params["print_only"]:
+        raise click.UsageError("-f deletes what is done, and --print is to change nothing. Leave one of the two out.")
     if force:
         work.forget()
     try:
@@ -99,6 +102,8 @@ def _pool(inputs, shard):
     if "-" in inputs:
         raise click.UsageError("the pool cannot be read from stdin: its shards are what a job is resumed by.")
     inputs = options.pair_inputs(click.get_current_context(), inputs, shard)
+    for path in inputs:
+        files.refuse_unwritable(files.base_name(path), parquet=True)      # outputs are as inputs
     twice = [name for name, times in collections.Counter(map(files.base_name, inputs)).items() if times > 1]
     if twice:
         raise click.UsageError(f"two shards are called {twice[0]}, and each gives its name to its outputs.")

@@ -23,10 +23,12 @@ from mc2.curate import shard_counts
 from mc2.curate.phases import GROUP, Annotate, Layout, Reduce, Sample
 from mc2.curate.progress import Progress
 from mc2.curate.rounds import complete
-from mc2.errors import BadUsage, Mc2Error
+from mc2.errors import BadData, BadUsage, Mc2Error
 from mc2.pipeline import duration
 
 KIND = "curation"
+OUTPUTS = ("matched", "curated", "quarantine", "counts")      # directories that are the job's alone
+MARK = "job-of-mc2-curate"
 
 
 @dataclass
@@ -69,7 +71,7 @@ class Job:
         """Do what is missing. Returns the manifest of the job."""
         started = time.monotonic()
         with _alone(self.layout.out):
-            os.makedirs(self.layout.work, exist_ok=True)
+            _mark(self.layout.work)
             uncounted = [shard for shard in self.pool if not self.annotate.is_counted(shard)]
             self.changed = [shard for shard in uncounted if self.annotate.was_counted(shard)]
             self._complete(self.annotate, uncounted, of=self.pool)
@@ -90,17 +92,25 @@ class Job:
         """Yield (state, shard): how far each is, as far as that can be told without counting."""
         for shard in self.pool:
             counted = self.annotate.is_counted(shard)
-            drawn = counted and (manifests.read(self.layout.curated(shard)) or {}).get("description", {})
-            yield ("to do" if not counted else
-                   "drawn" if drawn and drawn.get("matched") == self.annotate.description(shard) else "counted"), shard
+            yield "to do" if not counted else "drawn" if self._is_drawn(shard) else "counted", files.name_of(shard)
+
+    def _is_drawn(self, shard):
+        drawn = (manifests.read(self.layout.curated(shard)) or {}).get("description", {})
+        options = drawn.get("options", {})
+        return (drawn.get("matched") == self.annotate.description(shard) and options["seed"] == str(self.settings.seed)
+                and options["one_per_image"] == self.settings.one_per_image)
 
     def forget(self):
         """Remove what earlier runs left, so that all is done anew."""
         with _alone(self.layout.out):
-            for name in ("matched", "curated", "quarantine", "counts", ".work"):
-                shutil.rmtree(os.path.join(self.layout.out, name), ignore_errors=True)
+            _mark(self.layout.work)
+            for place in [*(os.path.join(self.layout.out, name) for name in OUTPUTS),
+                          *(entry.path for entry in os.scandir(self.layout.work) if entry.is_dir())]:
+                shutil.rmtree(place, ignore_errors=True)
 
     def _complete(self, phase, items, of=None):
+        if items:
+            _retract(self.layout.out)
         complete(phase, items, self.engine, self.progress, total=len(of if of is not None else items))
 
     def _reduce(self):
@@ -119,7 +129,7 @@ class Job:
     def _counts(self):
         """Write counts/, unless it is that of these shards already. Returns its manifest."""
         release, path = self.settings.release, self.layout.counts
-        shards = manifests.fingerprint([self.annotate.description(shard) for shard in sorted(self.pool)])
+        shards = self._fingerprint()
         present = manifests.read(path) if os.path.isdir(path) else None
         if present and present.get("options") == {"shards": shards}:
             with contextlib.suppress(Mc2Error):                 # damaged: write it anew
@@ -131,13 +141,16 @@ class Job:
                                       options={"shards": shards}, counts=tally, seconds=time.monotonic() - started,
                                       paths={"metadata": release.path})
 
+    def _fingerprint(self):
+        return manifests.fingerprint([self.annotate.description(shard) for shard in sorted(self.pool)])
+
     def _thresholds(self, fingerprint):
         """Write thresholds.json, unless it says the same already. Returns its content."""
         counts, _ = counting.load(self.layout.counts, check=False)
         content = thresholds.derive(counts, fingerprint, **self.settings.thresholds)
         self.warnings = thresholds.warnings(content, counts, self.settings.thresholds["min_t"])
         data = orjson.dumps(content, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
-        if not _holds(self.layout.thresholds, data):
+        if not _holds(self.layout.thresholds, data) or manifests.read(self.layout.thresholds) is None:
             files.write_bytes(self.layout.thresholds, data)
             manifests.write_for_file(self.layout.thresholds, manifests.describe_run(
                 "thresholds", [os.path.join(self.layout.counts, "manifest.json")], self.settings.thresholds))
@@ -151,12 +164,15 @@ class Job:
 
     def _finish(self, counted, content, started):
         """Remove what is no part of the result, and write the manifest of the job."""
+        if self._fingerprint() != counted["options"]["shards"]:
+            raise BadData("a shard changed while the job ran, after it was counted. Run again when the pool is complete.")
         removed = _remove_others(self.layout, self.pool, self.settings.keep_matched)
-        tally, kept = collections.Counter(counted["counts"]), collections.Counter()
+        tally, kept = collections.Counter({"in": 0, "matched": 0}), collections.Counter()
+        tally.update(counted["counts"])
         tally["out"] = 0
         for shard in self.pool:
             drawn = manifests.read(self.layout.curated(shard))
-            tally["out"] += drawn["counts"]["out"]
+            tally["out"] += drawn["counts"].get("out", 0)
             tally["never counted"] += drawn["counts"].get("never counted", 0)
             kept.update(drawn["kept"])
         release = self.settings.release
@@ -176,7 +192,8 @@ def summary(manifest, out, warnings=(), changed=()):
     """Yield the lines that a person wants to see at the end: shards that changed, warnings, and the receipt."""
     if changed:
         more = f" and {len(changed) - 3:,} more" if len(changed) > 3 else ""
-        yield f"changed since an earlier run, or of other options, so done again: {' '.join(changed[:3])}{more}"
+        names = " ".join(map(files.name_of, changed[:3]))
+        yield f"changed since an earlier run, or of other options, so done again: {names}{more}"
     for warning in warnings:
         yield f"warning: {warning}"
     tally = collections.Counter(manifest["counts"])
@@ -194,10 +211,34 @@ def summary(manifest, out, warnings=(), changed=()):
 
 def refuse_foreign_directory(out):
     """Raise BadUsage when the output directory holds something that is no curation."""
-    if os.path.isdir(out) and not os.path.isdir(os.path.join(out, ".work")):
-        manifests.refuse_foreign_directory(out, KIND)
-    elif os.path.exists(out) and not os.path.isdir(out):
-        raise BadUsage(f"{out}: is a file, and a curation is a directory. Name another output.")
+    if os.path.isdir(out) and os.path.exists(os.path.join(out, ".work", MARK)):
+        return
+    if os.path.isdir(out) and os.listdir(out) == [".work"] and not os.listdir(os.path.join(out, ".work")):
+        return                                  # a run that was killed as it began
+    manifests.refuse_foreign_directory(out, KIND)
+
+
+def refuse_inputs_within(out, paths):
+    """Raise BadUsage when one of these paths is in a directory of the job, which would replace or remove it."""
+    places = [os.path.join(os.path.realpath(out), name, "") for name in (*OUTPUTS, ".work")]
+    for path in paths:
+        if not files.is_remote(path) and os.path.realpath(path).startswith(tuple(places)):
+            raise BadUsage(f"{files.name_of(path)}: lies in the output directory {out}, where the job would replace it. "
+                           f"Name another output.")
+
+
+def _mark(work):
+    """Make the work directory, and say in it whose it is."""
+    os.makedirs(work, exist_ok=True)
+    if not os.path.exists(os.path.join(work, MARK)):
+        with open(os.path.join(work, MARK), "w", encoding="utf-8") as stream:
+            stream.write("Intermediate files of mc2 curate.\n")
+
+
+def _retract(out):
+    """Take back the manifest of a job that is not finished any more."""
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(os.path.join(out, "manifest.json"))
 
 
 def _alone(out):
@@ -217,7 +258,7 @@ def _remove_others(layout, pool, keep_matched):
 
     Returns the names of these shards.
     """
-    names = {files.base_name(shard) for shard in pool}
+    names = set(map(files.base_name, pool))
     gone = set()
     for directory, keep in (("matched", names if keep_matched else set()), ("curated", names)):
         for name in _listed(os.path.join(layout.out, directory)):
@@ -226,15 +267,19 @@ def _remove_others(layout, pool, keep_matched):
                 os.unlink(os.path.join(layout.out, directory, name))
                 gone |= {shard} - names
     if not keep_matched and os.path.isdir(os.path.join(layout.out, "matched")):
-        os.rmdir(os.path.join(layout.out, "matched"))
+        shutil.rmtree(os.path.join(layout.out, "matched"))
     for directory, suffix in ((os.path.join(layout.work, "counts"), ".counts"), (os.path.join(layout.work, "uids"), ".npy"),
                               (os.path.join(layout.out, "quarantine"), ".jsonl")):
         for name in _listed(directory):
             if name.removesuffix(".manifest.json").removesuffix(suffix) not in names:
                 os.unlink(os.path.join(directory, name))
     shutil.rmtree(os.path.join(layout.work, "reduced"), ignore_errors=True)
-    return sorted(gone)
+    return sorted(map(files.printable, gone))
 
 
 def _listed(directory):
-    return sorted(os.listdir(directory)) if os.path.isdir(directory) else []
+    """Visible files: what begins with a dot is being written, or was when a run was killed."""
+    if not os.path.isdir(directory):
+        return []
+    return sorted(entry.name for entry in os.scandir(directory)
+                  if entry.is_file(follow_symlinks=False) and not entry.name.startswith("."))

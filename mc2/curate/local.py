@@ -11,6 +11,7 @@ import multiprocessing
 import multiprocessing.resource_tracker
 import os
 import pickle
+import queue
 import signal
 import threading
 from concurrent.futures.process import BrokenProcessPool
@@ -44,7 +45,7 @@ class Local:
 
     def _in_a_pool(self, phase, items, report):
         """Returns the items that were not begun, and those that were under way, when a worker was killed."""
-        waiting, under_way = collections.deque(items), {}
+        waiting, under_way, ended = collections.deque(items), {}, queue.SimpleQueue()
         multiprocessing.resource_tracker.ensure_running()       # its start would unblock SIGINT
         pool = concurrent.futures.ProcessPoolExecutor(
             min(self.jobs, len(items)), multiprocessing.get_context("spawn"), _begin, (pickle.dumps(phase),))
@@ -52,20 +53,23 @@ class Local:
             while waiting or under_way:
                 while waiting and len(under_way) < self.jobs:
                     with pipeline.interrupts_blocked():         # a worker inherits it: Ctrl-C is for the driver alone
-                        under_way[pool.submit(_do, waiting[0])] = waiting[0]
-                    waiting.popleft()
-                done, _ = concurrent.futures.wait(under_way, return_when=concurrent.futures.FIRST_COMPLETED)
-                for future in done:
+                        future = pool.submit(_do, waiting[0])
+                        under_way[future] = waiting.popleft()
+                        future.add_done_callback(ended.put)
+                future = ended.get()                            # holds no lock that Ctrl-C could leave locked
+                with pipeline.interrupts_blocked():
                     pairs, error = future.result()
-                    report(under_way.pop(future), error, pairs)
+                report(under_way.pop(future), error, pairs)
         except BrokenProcessPool:
             return list(waiting), list(under_way.values())
         except BaseException:                   # Ctrl-C, a full disk: what is under way is left half done
-            for process in multiprocessing.active_children():
-                process.terminate()
+            with pipeline.interrupts_blocked():
+                for process in multiprocessing.active_children():
+                    process.terminate()
             raise
         finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+            with pipeline.interrupts_blocked():                 # a second Ctrl-C
+                pool.shutdown(wait=True, cancel_futures=True)
         return [], []
 
 

@@ -64,7 +64,7 @@ class Phase:
 
     def name_of(self, item):
         """How the item is called in messages."""
-        return files.base_name(item)
+        return files.printable(files.base_name(item))
 
     def log_path(self, item):
         raise NotImplementedError
@@ -87,8 +87,8 @@ class Annotate(Phase):
         self.layout, self.stages, self.counter, self.ids, self.skip_bad = layout, stages, counter, ids, skip_bad
 
     def description(self, shard):
-        """What the result for this shard depends on."""
-        return {"mc2": __version__, "input": manifests.describe_file(shard), "skip_bad": self.skip_bad,
+        """What the result for this shard depends on. Shards go by their names: where they lie does not matter."""
+        return {"mc2": __version__, "input": {**manifests.describe_file(shard), "name": self.name_of(shard)},
                 "ids": self.ids and self.ids.options, "lineage": self.counter.lineage,
                 "options": {stage.name: stage.options for stage in self.stages}}
 
@@ -98,18 +98,24 @@ class Annotate(Phase):
             counted = shard_counts.ShardCounts(self.layout.shard_counts(shard))
         except (FileNotFoundError, BadData):
             return False
-        return counted.shards == {files.base_name(shard): self.description(shard)}
+        return (counted.shards == {self.name_of(shard): manifests.fingerprint(self.description(shard))}
+                and self._may_have(counted.tally))
+
+    def _may_have(self, tally):
+        """Whether a result that came about so may stand: without --on-error skip, none with bad lines."""
+        return self.skip_bad or not any(reason.startswith("bad: ") for reason in tally)
 
     def was_counted(self, shard):
         """Whether counts of this shard are there that no longer fit."""
         with contextlib.suppress(FileNotFoundError, BadData):
-            return files.base_name(shard) in shard_counts.ShardCounts(self.layout.shard_counts(shard)).shards
+            return self.name_of(shard) in shard_counts.ShardCounts(self.layout.shard_counts(shard)).shards
         return False
 
     def is_matched(self, shard):
         """Whether the matched pairs of the shard are there."""
         manifest = manifests.read(self.layout.matched(shard))
-        return manifest is not None and manifest.get("description") == self.description(shard)
+        return (manifest is not None and manifest.get("description") == self.description(shard)
+                and self._may_have(manifest["counts"]))
 
     def is_done(self, shard):
         return self.is_counted(shard) and self.is_matched(shard)
@@ -118,7 +124,7 @@ class Annotate(Phase):
         return self.layout.log(shard)
 
     def __call__(self, shard):
-        started, description, name = time.monotonic(), self.description(shard), files.base_name(shard)
+        started, description = time.monotonic(), self.description(shard)
         tally, counts = collections.Counter(), counting.Accumulator()
         output = self.layout.matched(shard)
         with pipeline.open_write(output) as out, self._open_quarantine(shard) as quarantine:
@@ -138,8 +144,10 @@ class Annotate(Phase):
             if self.description(shard) != description:
                 raise BadData(f"{shard}: changed while it was read. Run again when it is complete.")
             tally["adjacent duplicates"] += counts.duplicates
-            shard_counts.write(self.layout.shard_counts(shard), self.counter.lineage["metadata"], {name: description},
-                               tally, counts.partials())
+            shard_counts.write(self.layout.shard_counts(shard), self.counter.lineage["metadata"],
+                               {self.name_of(shard): manifests.fingerprint(description)}, tally, counts.partials())
+        if self.skip_bad and not os.path.getsize(self.layout.quarantine(shard)):
+            os.unlink(self.layout.quarantine(shard))
         manifests.write_for_file(output, manifests.describe_run(
             "pairs", [shard], description["options"], tally, time.monotonic() - started, self.counter.paths,
             stage="match", lineage=self.counter.lineage, description=description))
@@ -147,7 +155,7 @@ class Annotate(Phase):
 
 
     def _open_quarantine(self, shard):
-        """Where the bad lines of a shard go; it is there only with --on-error skip."""
+        """Where the bad lines of a shard go, with --on-error skip."""
         return files.open_write(self.layout.quarantine(shard)) if self.skip_bad else contextlib.nullcontext(io.BytesIO())
 
 
@@ -207,9 +215,14 @@ class Sample(Phase):
     def log_path(self, shard):
         return self.layout.log(shard)
 
+    def _refuse_changed(self, shard):
+        if not self.annotate.is_matched(shard):
+            raise BadData(f"{shard}: changed while the job ran, after it was counted. Run again when it is complete.")
+
     def __call__(self, shard):
         started, description = time.monotonic(), self.description(shard)
         matched, output = self.layout.matched(shard), self.layout.curated(shard)
+        self._refuse_changed(shard)
         tally, kept, uids = collections.Counter(), collections.Counter(), []
         with pipeline.open_write(output) as out:
             for block in pipeline.read_blocks([matched], self.sampler.whole_images):
@@ -220,6 +233,7 @@ class Sample(Phase):
                 kept.update(batch.column("lang"))
                 if self.uids:
                     uids.append(sampling.uids(batch))
+            self._refuse_changed(shard)
         if self.uids:
             sampling.write_uids(self.layout.uids(shard), np.concatenate([np.empty(0, sampling.UIDS), *uids]))
             manifests.write_for_file(self.layout.uids(shard), {"mc2": __version__, "description": description})

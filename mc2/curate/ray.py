@@ -8,6 +8,7 @@ import os
 import pickle
 import socket
 
+from mc2 import __version__
 from mc2.curate import worker
 from mc2.curate.rounds import WorkerKilled
 from mc2.errors import BadUsage
@@ -30,7 +31,7 @@ class Ray:
         self.ray = ray
         try:
             _knock(address)
-            ray.init(address=address, logging_level="ERROR", log_to_driver=False, configure_logging=False)
+            ray.init(address=address or "local", logging_level="ERROR", log_to_driver=False, configure_logging=False)
         except (ConnectionError, OSError) as error:
             raise BadUsage(f"--address {address}: no Ray cluster answers there ({error}). Start one with 'ray start "
                            f"--head'.") from None
@@ -47,14 +48,14 @@ class Ray:
                 room = AHEAD * max(1, int(ray.cluster_resources().get("CPU", 1))) - len(under_way)
                 for _ in range(min(room, len(waiting))):
                     item = waiting.pop()
-                    under_way[task.remote(here, key, phase_ref, item)] = item
+                    under_way[task.remote(__version__, here, key, phase_ref, item)] = item
                 done, _ = ray.wait(list(under_way), num_returns=1, timeout=10)
                 for ref in done:
                     item = under_way.pop(ref)
                     try:
                         pairs, error = ray.get(ref)
                     except ray.exceptions.RayError as lost:
-                        pairs, error = 0, WorkerKilled(f"its Ray task was lost ({type(lost).__name__})")
+                        pairs, error = 0, WorkerKilled(f"its Ray task was lost ({_first_line(lost)})")
                     report(item, error, pairs)
         finally:
             for ref in under_way:
@@ -62,6 +63,12 @@ class Ray:
 
     def close(self):
         self.ray.shutdown()
+
+
+def _first_line(error):
+    """The cause of a RayError: the last line that says something."""
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    return f"{type(error).__name__}: {lines[-1].strip()[:200]}" if lines else type(error).__name__
 
 
 def _knock(address):
@@ -74,7 +81,9 @@ def _knock(address):
 _phases = {}                    # in a worker process: what it opened for earlier tasks (matchers, models) stays open
 
 
-def _do(directory, key, data, item):
+def _do(version, directory, key, data, item):
+    if version != __version__:
+        return 0, BadUsage(f"this node has mc2 {__version__}, and the driver {version}. Install the same on both.")
     os.chdir(directory)         # paths may be relative to where the command was given
     if key not in _phases:
         _phases.clear()

@@ -21,12 +21,13 @@ class WorkerKilled(Mc2Error):
 class JobFailed(Mc2Error):
     """Some items could not be done; all others are."""
 
-    def __init__(self, phase, failures):
+    def __init__(self, phase, failures, others):
+        """failures: {name of a shard: error}. others: whether there are shards that did not fail."""
         lines = [f"  {item}: {error}" for item, error in sorted(failures.items())[:SHOWN]]
         more = [f"  and {len(failures) - SHOWN:,} more"] if len(failures) > SHOWN else []
         what = "1 shard" if len(failures) == 1 else f"{len(failures):,} shards"
-        super().__init__("\n".join([f"{phase}: {what} failed; all others are done, and stay so when this command runs "
-                                    f"again.", *lines, *more]))
+        done = "; all others are done, and stay so when this command runs again" if others else ""
+        super().__init__("\n".join([f"{phase}: {what} failed{done}.", *lines, *more]))
         self.status = BadData.status if any(isinstance(error, BadData) for error in failures.values()) else 1
 
 
@@ -50,16 +51,18 @@ def complete(phase, items, engine, progress, total):
             progress.update(pairs, failed=error is not None)
 
         engine.run(phase, missing, report)
-        missing = [item for item in missing if not phase.is_done(item)]
+        begun, missing = missing, [item for item in missing if not phase.is_done(item)]
         tries.update(missing)
+        hopeless = len(begun) == len(missing) > 2 and all(isinstance(errors.get(item), WorkerKilled) for item in missing)
         for item in missing:
             error = errors.get(item) or WorkerKilled("its output is not there, and no error was seen")
-            if isinstance(error, BadData) or tries[item] >= TRIES:
+            if isinstance(error, BadData) or tries[item] >= TRIES or hopeless:
                 failures[item] = _after_tries(error, tries[item])
         missing = [item for item in missing if item not in failures]
         progress.again(len(missing), failures)
     if failures:
-        raise JobFailed(phase.name, {phase.name_of(item): error for item, error in failures.items()})
+        raise JobFailed(phase.name, {phase.name_of(item): error for item, error in failures.items()},
+                        others=len(failures) < total)
 
 
 def _after_tries(error, tries):

@@ -8,11 +8,13 @@ import os
 import pickle
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
+import time
 
 import mc2
-from mc2 import __version__, files
+from mc2 import __version__, files, pipeline
 from mc2.curate import worker
 from mc2.curate.rounds import WorkerKilled
 from mc2.errors import BadUsage, Mc2Error
@@ -24,12 +26,11 @@ SCRIPT = """\
 #SBATCH --requeue
 #SBATCH --cpus-per-task=1
 #SBATCH --open-mode=append
-#SBATCH --output={log}
+#SBATCH --output="{log}"
 {options}
 # mc2 curate, phase "{phase}": {items:,} shards in {groups:,} groups.
 # Tasks pass over shards that are done, so this can be submitted again at any time. After it has ended, the same
-# `mc2 curate` command goes on with what is missing and with the next phase:
-#   {command}
+# `mc2 curate` command goes on with what is missing and with the next phase.
 set -euo pipefail
 cd {here}
 export PYTHONPATH={path}${{PYTHONPATH:+:$PYTHONPATH}}
@@ -53,21 +54,20 @@ class Slurm:
         self.directory, self.options, self.groups, self.print_only = directory, options, groups, print_only
 
     def run(self, phase, items, report):
-        script = self.write(phase, items)
         if self.print_only:
-            raise Printed(script)
-        self._submit(script, phase)
-        for item in items:
-            pairs, error = 0, None
-            if not phase.is_done(item):
-                error = _read_error(self._error_path(phase, item))
-            report(item, error, pairs)
+            raise Printed(self.write(phase, items))
+        self._cancel_earlier()
+        script = self.write(phase, items)
+        waiting = self._submit(script, phase, items, report)
+        for item in waiting:
+            report(item, None if phase.is_done(item) else _read_error(self._error_path(phase, item)))
 
     def write(self, phase, items):
         """Write plan and script of a phase. Returns the path of the script."""
         os.makedirs(self.directory, exist_ok=True)
         groups = min(self.groups, len(items))
         plan = os.path.abspath(os.path.join(self.directory, f"{phase.name}.plan"))
+        log = os.path.abspath(os.path.join(self.directory, f"{phase.name}-"))
         for item in items:
             if os.path.exists(path := self._error_path(phase, item)):
                 os.unlink(path)
@@ -75,28 +75,54 @@ class Slurm:
         script = os.path.join(self.directory, f"{phase.name}.sh")
         files.write_bytes(script, SCRIPT.format(
             phase=phase.name, last=groups - 1, groups=groups, items=len(items), plan=shlex.quote(plan),
-            log=os.path.abspath(os.path.join(self.directory, f"{phase.name}-%a.log")),
+            log=log.replace("%", "%%") + "%a.log",
             options="".join(f"#SBATCH {option}\n" for option in self.options), python=shlex.quote(sys.executable),
             path=shlex.quote(os.path.dirname(os.path.dirname(os.path.abspath(mc2.__file__)))),
-            here=shlex.quote(os.getcwd()), command=shlex.join(["mc2", *sys.argv[1:]])).encode())
+            here=shlex.quote(os.getcwd())).encode("utf-8", "surrogateescape"))
         return script
 
-    def _submit(self, script, phase):
-        """Submit a script, and wait until its array has ended, well or not."""
+    def _submit(self, script, phase, items, report):
+        """Submit a script, and wait until its array has ended, well or not; report items as they are done. Returns
+        those that were not seen done."""
         environment = {key: value for key, value in os.environ.items()      # not those of a job that this runs in
                        if not key.startswith("SLURM_") or key == "SLURM_CONF"}
         job = subprocess.Popen(["sbatch", "--wait", "--parsable", script], env=environment, text=True,
                                stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         job_id = job.stdout.readline().strip().split(";")[0]
+        if not job_id:
+            error = job.communicate()[1].strip() or "failed"
+            raise Mc2Error(f"sbatch {script}: {error}. Give what it needs with --slurm-option.")
+        files.write_bytes(self._job_path, job_id.encode())
+        waiting = list(items)
         try:
-            _, error = job.communicate()
+            while job.poll() is None:
+                started = time.monotonic()
+                done = [item for item in waiting if phase.is_done(item)]
+                for item in done:
+                    report(item)
+                waiting = [item for item in waiting if item not in set(done)] if done else waiting
+                time.sleep(max(1, 20 * (time.monotonic() - started)))       # looking takes little of the time
+            job.communicate()
         except BaseException:
-            if job_id:
-                subprocess.run(["scancel", job_id], check=False)
+            subprocess.run(["scancel", job_id], check=False)
             job.kill()
             raise
-        if not job_id:
-            raise Mc2Error(f"sbatch {script}: {error.strip() or 'failed'}. Give what it needs with --slurm-option.")
+        os.unlink(self._job_path)
+        return waiting
+
+    @property
+    def _job_path(self):
+        return os.path.join(self.directory, "job")
+
+    def _cancel_earlier(self):
+        """Cancel the array of a driver that was killed: its tasks would read the plan that comes now."""
+        if os.path.exists(self._job_path):
+            with open(self._job_path, encoding="utf-8") as stream:
+                job_id = stream.read()
+            subprocess.run(["scancel", job_id], check=False, capture_output=True)
+            while subprocess.run(["squeue", "-h", "-j", job_id], check=False, capture_output=True).stdout.strip():
+                time.sleep(1)
+            os.unlink(self._job_path)
 
     def _error_path(self, phase, item):
         return os.path.join(self.directory, "errors", f"{phase.name}.{phase.name_of(item)}.pickle")
@@ -134,4 +160,5 @@ def do_group(plan, index):
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, pipeline.end_worker)
     sys.exit(1 if do_group(sys.argv[1], int(sys.argv[2])) else 0)

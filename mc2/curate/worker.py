@@ -6,7 +6,7 @@ import socket
 import time
 import traceback
 
-from mc2.errors import Mc2Error
+from mc2.errors import BadData, Mc2Error
 
 LONGEST_TRACE = 3000                # characters: answers stay smaller than what a pipe takes in one piece
 
@@ -51,6 +51,8 @@ def portable(error):
                 return error
         except Exception:
             pass
-    kind = Mc2Error(f"{type(error).__name__}: {error}"[:LONGEST_TRACE])
-    kind.status = getattr(error, "status", 1)
-    return kind
+    text = f"{error}" if isinstance(error, Mc2Error) else f"{type(error).__name__}: {error}"
+    short = (BadData if isinstance(error, BadData) else Mc2Error)(
+        text.encode("utf-8", "backslashreplace")[:LONGEST_TRACE // 2].decode("utf-8", "ignore"))
+    short.status = getattr(error, "status", 1)
+    return short
