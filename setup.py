@@ -64,7 +64,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.10",
     packages=find_packages(include=["mc2", "mc2.*"]),
-    package_data={"mc2": ["data/*.csv"]},
+    package_data={"mc2": ["data/*.csv", "data/models/*.json", "data/presets/*.toml"]},
     ext_modules=native_core(),
     cmdclass={"build_ext": BuildOptional},
     install_requires=[
@@ -73,6 +73,7 @@ setup(
         "numpy>=1.24",
         "orjson>=3.9",                 # orjson.Fragment
         "pyahocorasick>=2.0",
+        'tomli; python_version < "3.11"',
         "tqdm",
         "zstandard>=0.21",
     ],

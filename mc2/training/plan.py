@@ -1,0 +1,151 @@
+"""What a training run takes, computed from its preset: steps, pairs, memory, FLOPs, GPU hours. Nothing is started."""
+from fractions import Fraction
+
+from mc2.errors import BadData, BadUsage
+from mc2.training import architecture
+
+H100_TFLOPS = 989           # dense bfloat16 of an H100 SXM, from its data sheet
+MFU = 0.45                  # model FLOPs utilisation: an assumption, to be replaced by a measured one
+GPU_MEMORY = 80             # GB of 10^9 bytes
+
+
+def make(preset, *, gpus=None, growth=None, mfu=MFU, gpu_tflops=H100_TFLOPS, gpu_memory=GPU_MEMORY):
+    """The plan as a dict that JSON can hold. Whole numbers are exact; None stands for what is not known.
+
+    growth: as if the pool were that many times its English part; see _schedule.
+    """
+    values, compute = preset.values, preset.values["compute"]
+    gpus = compute["gpus"] if gpus is None else gpus
+    schedule = _schedule(preset, growth)
+    batch = _batch(schedule["global_batch"], gpus, compute["accum_freq"])
+    memory = architecture.memory(
+        preset.architecture, global_batch=schedule["global_batch"], local_batch=batch["per_gpu"],
+        micro_batch=batch["at_a_time"], precision=compute["precision"],
+        grad_checkpointing=compute["grad_checkpointing"])
+    per_pair = architecture.flops(preset.architecture, schedule["global_batch"])
+    total_flops = per_pair["total"] * schedule["seen_pairs"]
+    gpu_hours = total_flops / (gpu_tflops * 1e12 * mfu) / 3600
+    return {
+        "preset": preset.name, "title": preset.title,
+        "model": values["model"]["name"], "tokenizer": values["model"]["tokenizer"],
+        "parameters": architecture.parameters(preset.architecture),
+        "languages": values["data"]["languages"], "curation": values["data"]["curation"],
+        "gpus": gpus, "batch": batch, "schedule": schedule,
+        "optimizer": values["optimizer"],
+        "compute": {**compute, "gpus": gpus},
+        "memory_per_gpu": {**memory, "limit": round(gpu_memory * 1e9), "fits": memory["total"] <= gpu_memory * 1e9},
+        "flops_per_pair": per_pair, "flops": total_flops,
+        "cost": {"gpu_hours": gpu_hours, "hours": gpu_hours / gpus, "mfu": mfu, "gpu_tflops": gpu_tflops},
+        "notes": list(_notes(preset, growth))}
+
+
+def lines(plan):
+    """The plan for people, one line each."""
+    count, schedule, batch = plan["parameters"], plan["schedule"], plan["batch"]
+    optimizer, memory, cost = plan["optimizer"], plan["memory_per_gpu"], plan["cost"]
+    rows = [
+        ("model", f"{plan['model']}, {count['total']:,} parameters"),
+        ("", f"vision {count['vision']:,}, text {count['text']:,}, token embedding {count['token_embedding']:,}, "
+             f"projections {count['projections']:,}, logit scale {count['logit_scale']}"),
+        ("data", f"{plan['languages']}, {plan['curation']} curation, tokenizer {plan['tokenizer']}"),
+        *_batch_rows(schedule["global_batch"], plan["gpus"], batch, plan["compute"]["accum_freq"]),
+        ("passes", f"{schedule['passes']} of {schedule['pairs_per_pass']:,} pairs, each "
+                   f"{schedule['steps_per_pass']:,} whole batches"),
+        ("steps", f"{schedule['steps']:,}, of them warm-up {schedule['warmup']:,}"),
+        ("seen pairs", f"{schedule['seen_pairs']:,} in whole batches, of {schedule['planned_pairs']:,}"
+                       + _growth(schedule["growth"])),
+        ("English share", _english(schedule)),
+        ("optimiser", f"{optimizer['opt']}, lr {optimizer['lr']:g} ({schedule['lr_scheduler']}), betas "
+                      f"{optimizer['beta1']:g} {optimizer['beta2']:g}, eps {optimizer['eps']:g}, "
+                      f"wd {optimizer['wd']:g}"),
+        *_memory_rows(memory, plan["compute"]),
+        ("FLOPs", f"{plan['flops']:.3g}: a pair takes {plan['flops_per_pair']['forward'] / 1e9:.3g} GFLOPs forward and "
+                  "twice that backward"),
+        ("cost", f"{_hours(cost['gpu_hours'])} GPU hours, {_hours(cost['hours'])} hours, assuming {cost['mfu']:.0%} of "
+                 f"{cost['gpu_tflops']:g} TFLOPS a GPU (--mfu, --gpu-tflops)"),
+        *(("note", note) for note in plan["notes"])]
+    return [f"{label:<14} {text}" for label, text in rows]
+
+
+def _schedule(preset, growth):
+    """Batch, passes, steps and pairs, and how many of them are English.
+
+    growth G, where given: the pool is G times its English part. Then batch and pairs are G times those of the
+    English-only run (the preset's, divided by its own growth), and a 1/G part of them is English, so that as many
+    English pairs are seen as in that run, whatever G is. Both are rounded to the nearest whole number.
+    """
+    schedule, data = preset.values["schedule"], preset.values["data"]
+    own = Fraction(str(schedule["growth"]))
+    factor = Fraction(1) if growth is None else Fraction(str(growth)) / own
+    english_share = data["english_share"]
+    if growth is not None:
+        if data["languages"] == "non-english":
+            raise BadUsage(f"{preset.name} sees no English pairs whose number could stay the same: --growth does not "
+                           "apply.")
+        english_share = float(1 / Fraction(str(growth)))
+    batch, pairs = round(schedule["global_batch"] * factor), round(schedule["train_num_samples"] * factor)
+    steps_per_pass = pairs // batch if batch else 0
+    steps = steps_per_pass * schedule["epochs"]
+    if not steps_per_pass:
+        raise BadData(f"{preset.source}: schedule.global_batch ({batch:,}) is more than the pairs of a pass "
+                      f"(schedule.train_num_samples, {pairs:,}): there is no whole batch.")
+    if schedule["warmup"] >= steps:
+        raise BadData(f"{preset.source}: schedule.warmup is {schedule['warmup']:,}, but the run has {steps:,} steps.")
+    return {"global_batch": batch, "passes": schedule["epochs"], "pairs_per_pass": pairs,
+            "steps_per_pass": steps_per_pass, "steps": steps, "warmup": schedule["warmup"],
+            "lr_scheduler": schedule["lr_scheduler"], "seed": schedule["seed"],
+            "planned_pairs": pairs * schedule["epochs"], "seen_pairs": steps * batch,
+            "growth": float(own * factor), "english_share": english_share,
+            "english_pairs": None if english_share is None else round(steps * batch * english_share)}
+
+
+def _batch(global_batch, gpus, accum_freq):
+    """How the global batch spreads over the GPUs. Where it does not divide: of the GPU with the most pairs."""
+    share = gpus * accum_freq
+    down = global_batch // share * share
+    divides = down == global_batch
+    return {"per_gpu": -(-global_batch // gpus), "at_a_time": -(-global_batch // share), "divides": divides,
+            "nearest_down": down or None, "nearest_up": down if divides else down + share}
+
+
+def _batch_rows(global_batch, gpus, batch, accum_freq):
+    over = f"{gpus:,} GPU{'s' if gpus > 1 else ''}" + (f" x {accum_freq} accumulated" if accum_freq > 1 else "")
+    yield "global batch", f"{global_batch:,}"
+    if batch["divides"]:
+        yield "batch per GPU", f"{batch['per_gpu']:,}, over {over}"
+        return
+    nearest = " or ".join(f"{number:,}" for number in (batch["nearest_down"], batch["nearest_up"]) if number)
+    yield "batch per GPU", f"{global_batch:,} does not divide over {over}; the nearest that do: {nearest}"
+    yield "", f"below, the most on one GPU: {batch['per_gpu']:,}"
+
+
+def _english(schedule):
+    if schedule["english_share"] is None:
+        return "not known: the preset gives no data.english_share"
+    return f"{schedule['english_share']:.1%} of the seen pairs, {schedule['english_pairs']:,}"
+
+
+def _memory_rows(memory, compute):
+    def gb(number):
+        return f"{number / 1e9:.1f}"
+    verdict = "fits" if memory["fits"] else "does NOT fit"
+    how = compute["precision"] + (", gradient checkpointing" if compute["grad_checkpointing"] else "")
+    yield "GPU memory", f"{gb(memory['total'])} of {gb(memory['limit'])} GB estimated ({how}): {verdict}"
+    yield "", (f"weights {gb(memory['weights'] + memory['weight_copies'])}, gradients {gb(memory['gradients'])}, "
+               f"optimiser {gb(memory['optimizer'])}, activations {gb(memory['activations'])}, gathered features "
+               f"{gb(memory['gathered_features'])}, logits {gb(memory['logits'])}")
+    yield "", "not counted: CUDA's own memory, buffers of the network, fragmentation (a few GB)"
+
+
+def _growth(growth):
+    return "" if growth == 1 else f" ({growth:.4g} times those of the English-only run)"
+
+
+def _hours(hours):
+    return f"{hours:,.0f}" if hours >= 100 else f"{hours:.3g}"
+
+
+def _notes(preset, growth):
+    if growth is not None and growth > 1 and preset.values["data"]["languages"] == "english":
+        yield (f"the pool is more than English then, but model and tokenizer ({preset.values['model']['tokenizer']}) "
+               "are those of the English-only run")
