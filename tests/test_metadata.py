@@ -466,3 +466,50 @@ def test_files_are_added_to_sources_but_not_to_a_foreign_directory(sh):
     assert {path.name for path in (sh / "sources").glob("*.tsv")} == {"en.wordnet.tsv", "fr.wordnet.tsv"}
     assert sh("mc2 build-metadata wordnet wn.tab -o .").status == 2
     assert sh("mc2 build-metadata merge sources -o sources").status == 2
+
+
+# ---------------------------------------------------------------- what merge says of sources
+
+def test_merge_names_runs_that_were_stopped_and_sources_that_are_too_small(sh):
+    (sh / "few.txt").write_text("a b a b\n")
+    sh.ok("mc2 build-metadata ngrams --text --wiki fr few.txt -o sources -q && mkdir sources/.de.ngrams.work")
+    said = sh("mc2 build-metadata merge sources -o metadata").stderr
+    assert "of runs that were stopped, so their sources are missing or old: .de.ngrams.work. Run them again" in said
+    assert "their sources being too small for the shares: fr\n" in said
+    assert " fr " not in said.split("for want of sources: ")[1].split("\n")[0]
+
+
+@pytest.mark.parametrize("name, content, message", [
+    ("fr.bigram.tsv", "a b\t3.0\t0\n", "fr.bigram.tsv:1: not of the form entry <TAB> PMI <TAB> count"),
+    ("fr.unigram.tsv", "a\t 1_0\n", "fr.unigram.tsv:1: not of the form entry <TAB> score"),
+    ("fr.unigram.tsv", "\ufeffa\t1\n", "fr.unigram.tsv:1: starts with a byte order mark"),
+])
+def test_a_source_of_another_form_is_refused(sh, name, content, message):
+    (sh / "sources").mkdir()
+    (sh / "sources" / name).write_text(content)
+    done = sh("mc2 build-metadata merge sources -o metadata")
+    assert done.status == 3 and message in done.stderr
+
+
+def test_a_least_pmi_is_a_number(sh):
+    (sh / "few.txt").write_text("a b\n")
+    sh.ok("mc2 build-metadata ngrams --text --wiki fr few.txt -o sources -q")
+    assert sh("mc2 build-metadata merge sources -o metadata --min-pmi nan").status == 2
+
+
+def test_a_release_names_the_segmenters_of_its_sources(sh):
+    (sh / "bo.txt").write_text("བོད་ཡིག བོད་\n" * 20)
+    sh.ok("mc2 build-metadata ngrams --text --wiki bo bo.txt -o sources -q")
+    sh.ok("mc2 build-metadata merge sources -o metadata --unigram-share 1 -q")
+    assert manifests.read(sh / "metadata")["languages"]["bo"]["segmenters"]["bo"]["name"] == "tsheg"
+
+
+def test_what_cannot_be_counted_leaves_nothing_behind(sh):
+    (sh / "a.txt").write_text("a b\n")
+    (sh / "b.txt").write_bytes(b"\xff\n")
+    for command, status, message in (
+            ("a.txt --memory 10M", 2, "--memory 10M is too little"), ("a.txt a.txt", 2, "a.txt: is named twice"),
+            ("b.txt", 3, "b.txt")):
+        done = sh(f"mc2 build-metadata ngrams --text --wiki fr {command} -o sources")
+        assert done.status == status and message in done.stderr
+        assert not list(sh.directory.rglob("*.work"))

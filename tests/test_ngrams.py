@@ -172,6 +172,15 @@ def test_whatever_the_memory_the_rows_are_those_of_a_count_in_memory(tmp_path, t
     assert (len(runs) > 2 * len(inputs)) == (memory < 10 ** 6) and os.path.exists(tmp_path / "reducing-bigrams+")
 
 
+def test_distinct_words_are_spilled_like_bigrams(tmp_path, tiny):
+    text = "".join(f"w{number}\n" for number in range(30_000))
+    (tmp_path / "text.txt").write_text(text)
+    found = room.count(room.parts_of([str(tmp_path / "text.txt")], is_text=True), "en", None, str(tmp_path),
+                       is_text=True, memory=300_000)
+    assert list(found.unigrams) == [(word, 1) for word in sorted(text.split())]
+    assert any(".words.0001." in name for name in os.listdir(tmp_path / "counting"))
+
+
 def test_a_merge_that_failed_goes_on_where_it_was(tmp_path, tiny, monkeypatch):
     text = lines_of_words(5000, 500)
     (tmp_path / "text.txt").write_text(text)
@@ -321,7 +330,7 @@ def test_a_killed_run_goes_on_where_it_stopped(sh, large, victim):
     assert process.returncode == (-signal.SIGKILL if victim == "driver" else 1)
     assert "a worker process was killed" in message or victim == "driver"
     before = len(list(counting.glob("*.json")))
-    done = sh(f"mc2 build-metadata ngrams --wiki en {path} -o sources -j 1")
+    done = sh(f"mkdir elsewhere && cd elsewhere && mc2 build-metadata ngrams --wiki en {path} -o ../sources -j 1")
     assert f"({before} of 3 parts were finished before)" in done.stderr and before >= 1
     assert rows_of(sh) == expected
 

@@ -162,6 +162,11 @@ def test_a_work_directory_has_one_owner_and_goes_when_all_is_well(tmp_path):
     with pytest.raises(KeyError):
         with parts.work_directory(path):
             raise KeyError
+    assert not path.exists()                # nothing was finished
+    with pytest.raises(KeyError):
+        with parts.work_directory(path):
+            (path / "part.json").touch()
+            raise KeyError
     assert path.exists()
 
 

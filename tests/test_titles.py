@@ -40,7 +40,7 @@ def hour_file(directory, hour, lines):
     ("Red_circle", "Red circle"), ("dog", "dog"), ("Мінск", "Мінск"), ("iPhone", "iPhone"), ("C++", "C++"),
     ("Caf%C3%A9", "Café"), ("Caf%25C3%25A9", "Café"), ("100%25_Arabica", "100% Arabica"), ("100%", "100%"),
     ("_Red__circle_", "Red circle"), ("Red%20circle%C2%A0", "Red circle"), ("Tokyo\u3000Tower", "Tokyo Tower"),
-    ("Cafe\u0301", "Café"), ("Abba\u200e", "Abba"), ("کتاب\u200cخانه", "کتاب\u200cخانه"),
+    ("Cafe\u0301", "Café"), *((f"Abba{mark}", "Abba") for mark in "\u200e\u200f\u202a\u202b\u202c\u202d\u202e"), ("کتاب\u200cخانه", "کتاب\u200cخانه"),
     ("AC/DC", "AC/DC"), ("R.E.M.", "R.E.M."), ("Who?", "Who?"), ("R&B", "R&B"), ("Q&A_;", "Q&A ;"),
     ("index.php", "index.php"),
     (r'"\"Hello,_World!\"_(a)"', '"Hello, World!" (a)'), ('"Heroes"', '"Heroes"'), (r'"\"Heroes\""', '"Heroes"'),

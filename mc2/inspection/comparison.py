@@ -7,6 +7,7 @@ from mc2.inspection.releases import LANGUAGES_SHOWN
 from mc2.tables import align
 
 EXAMPLES = 5
+GROUPS = 6                      # of entries that differ, the first fields of a _Difference
 LONGEST_TEXT = 120              # characters of a text that are shown
 
 
@@ -74,13 +75,14 @@ class _Difference(NamedTuple):
     moved: dict             # entries in both, of another source
     alive_a: dict           # entries in both that texts can hold only as A spaces them
     alive_b: dict
+    other_form: dict        # entries of A that B has in another Unicode normal form
     same: int               # entries in both, of the same source
     other_order: bool       # no difference but of order or score
 
     @property
     def size(self):
         """How many entries there are to show."""
-        return sum(map(_number, self[:5]))
+        return sum(map(_number, self[:GROUPS]))
 
 
 def _number(group):
@@ -101,17 +103,32 @@ def _group(found):
 def _difference(a, b, lang):
     same_bytes = a.manifest["sha256"][f"{lang}.tsv"] == b.manifest["sha256"][f"{lang}.tsv"]
     if same_bytes and a.spacing == b.spacing:
-        return _Difference({}, {}, {}, {}, {}, a.n_entries[lang], False)
+        return _Difference({}, {}, {}, {}, {}, {}, a.n_entries[lang], False)
     in_a, in_b = _source_of(a, lang), _source_of(b, lang)
     both = [entry for entry in in_a if entry in in_b]
-    only_a = _group((source, entry) for entry, source in in_a.items() if entry not in in_b)
-    only_b = _group((source, entry) for entry, source in in_b.items() if entry not in in_a)
+    form_in_b = _other_forms(in_a, in_b) if a.nfc != b.nfc else {}
+    forms = {*form_in_b, *form_in_b.values()}
+    other_form = _group((in_a[entry], f"{entry} ({_code_points(entry)} | {_code_points(form)})")
+                        for entry, form in form_in_b.items())
+    only_a = _group((source, entry) for entry, source in in_a.items() if entry not in in_b and entry not in forms)
+    only_b = _group((source, entry) for entry, source in in_b.items() if entry not in in_a and entry not in forms)
     moved = _group((f"{in_a[entry]} in A, {in_b[entry]} in B", entry) for entry in both if in_a[entry] != in_b[entry])
     alive_a, alive_b = (_group((in_a[entry], entry) for entry in both if a.spacing != b.spacing
                                and matching.can_match(entry, here) and not matching.can_match(entry, there))
                         for here, there in ((a.spacing, b.spacing), (b.spacing, a.spacing)))
-    return _Difference(only_a, only_b, moved, alive_a, alive_b, len(both) - _number(moved),
-                       not (same_bytes or only_a or only_b or moved))
+    return _Difference(only_a, only_b, moved, alive_a, alive_b, other_form, len(both) - _number(moved),
+                       not (same_bytes or only_a or only_b or moved or other_form))
+
+
+def _other_forms(in_a, in_b):
+    """{entry only in A: the entry only in B that is the same in NFC}"""
+    of_normal = {matching.normalize(entry): entry for entry in in_b if entry not in in_a}
+    normal = {entry: matching.normalize(entry) for entry in in_a if entry not in in_b}
+    return {entry: of_normal[form] for entry, form in normal.items() if form in of_normal}
+
+
+def _code_points(entry):
+    return " ".join(f"{ord(character):04X}" for character in entry)
 
 
 def _source_of(opened, lang):
@@ -123,11 +140,13 @@ def _source_of(opened, lang):
 
 
 def _totals(differences):
-    only_a, only_b, moved, alive_a, alive_b = (
-        sum(_number(row[column]) for row in differences.values()) for column in range(5))
+    only_a, only_b, moved, alive_a, alive_b, other_form = (
+        sum(_number(row[column]) for row in differences.values()) for column in range(GROUPS))
     same = sum(row.same for row in differences.values())
     yield (f"entries of {len(differences):,} languages in both: {only_a:,} only in A, {only_b:,} only in B, "
            f"{moved:,} from another source, {same:,} the same")
+    if other_form:
+        yield f"in another Unicode normal form: {other_form:,} of A, which B has too"
     if alive_a or alive_b:
         yield f"of those in both, texts can hold {alive_a:,} only as A spaces them, {alive_b:,} only as B does"
 
@@ -136,9 +155,9 @@ def _table(a, b, differences):
     if not differences:
         return
     rows = [["language", "in A", "in B", "only in A", "only in B", "other source", "can match only in A",
-             "can match only in B"]]
+             "can match only in B", "other form"]]
     for lang, row in list(differences.items())[:LANGUAGES_SHOWN]:
-        counts = [a.n_entries[lang], b.n_entries[lang], *map(_number, row[:5])]
+        counts = [a.n_entries[lang], b.n_entries[lang], *map(_number, row[:GROUPS])]
         rows.append([lang, *(f"{count:,}" for count in counts)])
     yield from align(rows)
     if more := list(differences)[LANGUAGES_SHOWN:]:
@@ -146,7 +165,7 @@ def _table(a, b, differences):
 
 
 def _examples(difference):
-    titles = "only in A", "only in B", "another source", "can match only in A", "can match only in B"
+    titles = "only in A", "only in B", "another source", "can match only in A", "can match only in B", "another normal form (A | B)"
     for title, group in zip(titles, difference):
         for source, (number, examples) in group.items():
             yield f"  {title}, {source} {number:,}: {', '.join(examples)}{', ...' if number > len(examples) else ''}"

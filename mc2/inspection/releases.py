@@ -112,7 +112,9 @@ def _oddities(row):
         return
     cannot = row["cannot_match"]
     if cannot["entries"]:
-        yield f"  cannot match, {cannot['entries']:,} ({_percent(cannot['share'])}): {_listed(cannot['reasons'])}"
+        by_source = ", ".join(f"{count:,} of {source}" for source, count in cannot["sources"].items())
+        yield (f"  cannot match, {cannot['entries']:,} ({_percent(cannot['share'])}; {by_source}): "
+               f"{_listed(cannot['reasons'])}")
     for source, earlier in row["repeats"].items():
         counts = ", ".join(f"{count:,} in {name}" for name, count in earlier.items())
         yield f"  {source} had entries that were there already: {counts}"

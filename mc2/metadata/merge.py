@@ -88,6 +88,23 @@ def without_sources(manifest):
     return [lang for lang, row in manifest["languages"].items() if set(row["sources"]) <= {"number"}]
 
 
+def has_sources(lang, manifest, found):
+    """Whether there is any source of a language. found: sources.find"""
+    codes = {lang, *manifest["languages"][lang]["wiki_codes"]}
+    return any(code in codes for code, _ in found)
+
+
+def _segmenters(codes, found):
+    """{Wikipedia code: what told its words apart}, of those written without spaces, from the manifests of sources."""
+    described = {}
+    for code in codes:
+        manifest = manifests.read(found[code, "unigram"]) if (code, "unigram") in found else None
+        segmenter = ((manifest or {}).get("options") or {}).get("segmenter")
+        if segmenter and segmenter["name"] != "spaces":
+            described[code] = segmenter
+    return described
+
+
 def _refuse_unknown(found, mapping, mapping_file):
     for (code, kind), path in found.items():
         known = mapping.langs if kind == "list" else mapping.wiki_codes
@@ -125,6 +142,8 @@ class LanguageWork:
         summary = {"entries": len(rows), "wiki_codes": codes, "sources": dict(by_source),
                    "cannot_match": quality.total(never),
                    "bigram_counts": _histogram([row.count for row in rows if row.count is not None])}
+        if segmenters := _segmenters(codes, self.found):
+            summary["segmenters"] = segmenters
         report = quality.report(lang, rows, never, repeats) if set(by_source) - {"number"} else {}
         replaced = [path for (code, kind), path in self.found.items() if code == lang and kind != "list"]
         return lang, Made(summary, report, replaced if (lang, "list") in self.found else [])

@@ -20,7 +20,7 @@ import uuid
 from collections import Counter
 from typing import NamedTuple
 
-from mc2 import manifests
+from mc2 import files, manifests
 from mc2.metadata import dumps, parts, plaintext, segmenters, spill, vocabulary, wikitext
 from mc2.metadata.words import END, Spaces
 
@@ -111,6 +111,8 @@ def count(inputs, wiki, choice, directory, *, is_text=False, min_count=5, jobs=1
     A pipe can only be read by this process, so with one, it does all the counting.
     memory: bytes, of all processes together. progress: what results are passed through as they come.
     """
+    directory = os.path.realpath(directory)         # parts name their files, for a run from anywhere
+
     def do(work, items, name, jobs=jobs):
         os.makedirs(place := os.path.join(directory, name), exist_ok=True)
         return parts.do_parts(work, items, place, jobs, functools.partial(progress, unit=f" parts, {name}"))
@@ -118,6 +120,7 @@ def count(inputs, wiki, choice, directory, *, is_text=False, min_count=5, jobs=1
     share = parts.memory_per_worker(memory, jobs)
     readers = min(jobs, len(inputs)) if all(os.path.isfile(part.path) for part in inputs) else 1
     counting = Counting(wiki, choice, is_text, parts.memory_per_worker(memory, readers))
+    counting.options = {**counting.options, "directory": directory}     # moved elsewhere, its parts are done anew
     counted, finished = do(counting, inputs, "counting", readers)
     read = _total(counted, "read")
 
@@ -184,6 +187,7 @@ class Counting(parts.Work):
 
     def describe(self, part):
         made = manifests.describe_file(part.path)
+        made["name"] = files.printable(os.path.realpath(part.path))
         return {**(made if "bytes" in made else self.pipe), "start": part.start, "stop": part.stop}
 
     def texts(self, part, tally):

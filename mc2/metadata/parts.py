@@ -35,10 +35,15 @@ class Work:
 
 @contextlib.contextmanager
 def work_directory(path):
-    """A directory for intermediate files that is this process's alone while the block runs; it is left as it is when
-    the block fails, and deleted when it ends well."""
+    """A directory for intermediate files that is this process's alone while the block runs; it is deleted when it ends
+    well, and when it fails before any part was finished."""
     with files.locked(path, f"{path}: another run is at work here. Wait for it to end."):
-        yield path
+        try:
+            yield path
+        except BaseException:
+            if not any(name.endswith(".json") for _, _, names in os.walk(path) for name in names):
+                shutil.rmtree(path)
+            raise
         shutil.rmtree(path)
 
 

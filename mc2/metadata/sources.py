@@ -58,6 +58,11 @@ def others(directory):
                   if not (_NAME.fullmatch(name) or name.startswith(".") or name.endswith(".manifest.json")))
 
 
+def unfinished(directory):
+    """Work directories of runs that were stopped."""
+    return sorted(name for name in os.listdir(directory) if name.startswith(".") and name.endswith(".work"))
+
+
 def name_of(code, kind):
     return f"{code}.{kind}.tsv"
 
@@ -105,8 +110,10 @@ class Source:
 
         Raises BadData naming the line that is not of the kind's form.
         """
-        scores = (_pmi, int) if self.kind == "bigram" else (int,)
+        scores = (_pmi, _positive) if self.kind == "bigram" else (_integer,)
         for number, line in files.read_lines(self.path):
+            if number == 1 and line.startswith("\ufeff"):
+                raise BadData(f"{self.path}:1: starts with a byte order mark. Remove it.")
             entry, *values = line.split("\t")
             try:
                 if len(values) != len(scores):
@@ -180,6 +187,18 @@ def _repeated(hashes):
     """The set of values that occur more than once. hashes: int64 (rows,), sorted in place."""
     hashes.sort()
     return set(hashes[1:][hashes[1:] == hashes[:-1]].tolist())
+
+
+def _integer(text):
+    if not re.fullmatch("-?[0-9]+", text, re.ASCII):
+        raise ValueError
+    return int(text)
+
+
+def _positive(text):
+    if (count := _integer(text)) < 1:
+        raise ValueError
+    return count
 
 
 def _pmi(text):

@@ -58,6 +58,7 @@ class _Piece:
     def __init__(self, path):
         self.numbers = np.memmap(f"{path}.numbers", _NUMBERS, "r") \
             if os.path.getsize(f"{path}.numbers") else np.empty(0, _NUMBERS)
+        self.offsets = self.numbers["offset"]
         with open(f"{path}.words", "rb") as stream:
             self.words = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) if len(self.numbers) else b""
 
@@ -65,8 +66,8 @@ class _Piece:
         return len(self.numbers)
 
     def __getitem__(self, index):
-        end = self.numbers["offset"][index + 1] if index + 1 < len(self.numbers) else len(self.words)
-        return self.words[self.numbers["offset"][index]:end]
+        end = self.offsets[index + 1] if index + 1 < len(self.offsets) else len(self.words)
+        return self.words[self.offsets[index]:end]
 
     def rows(self, least):
         """Yield (word, count) of the words with at least this count."""

@@ -1,5 +1,6 @@
 """mc2 build-metadata merge"""
 import decimal
+import math
 import sys
 import time
 
@@ -63,6 +64,8 @@ def merge(directory, output, scheme, languages, spacing, nfc, jobs, quiet, **cap
     from mc2.metadata import sources
     if scheme and languages:
         raise click.UsageError("--scheme and --languages exclude each other.")
+    if caps["min_pmi"] is not None and not math.isfinite(caps["min_pmi"]):
+        raise click.UsageError(f"--min-pmi {caps['min_pmi']}: not a number that a PMI can reach.")
     started = time.monotonic()
     mapping = mappings.of(scheme, languages)
     manifest = room.merge(directory, output, mapping, room.Caps(**caps), spacing, nfc, jobs, mapping_file=languages,
@@ -77,8 +80,15 @@ def merge(directory, output, scheme, languages, spacing, nfc, jobs, quiet, **cap
         print(f"not a source, so not used: {' '.join(others)}", file=sys.stderr)
     if manifest["replaced_by_lists"]:
         print(f"taken from a list, so not used: {' '.join(manifest['replaced_by_lists'])}", file=sys.stderr)
-    if bare := room.without_sources(manifest):
-        print(f"numbers only, for want of sources: {' '.join(bare)}", file=sys.stderr)
+    if unfinished := sources.unfinished(directory):
+        print(f"of runs that were stopped, so their sources are missing or old: {' '.join(unfinished)}. Run them again, "
+              f"or delete these.", file=sys.stderr)
+    bare = room.without_sources(manifest)
+    small = [lang for lang in bare if room.has_sources(lang, manifest, sources.find(directory))]
+    if small:
+        print(f"numbers only, their sources being too small for the shares: {' '.join(small)}", file=sys.stderr)
+    if missing := [lang for lang in bare if lang not in small]:
+        print(f"numbers only, for want of sources: {' '.join(missing)}", file=sys.stderr)
     shared.receipt(quiet, "merge", f"{manifest['counts']['out']:,} entries in {len(manifest['languages']):,} "
                    f"languages, {len(bare):,} of them without sources; fingerprint {manifest['fingerprint'][:12]}",
                    output, started)

@@ -42,13 +42,17 @@ def ngrams(dumps, wiki, output, min_count, is_text, segmenter, jobs, memory, qui
     shared.check_wiki(wiki)
     choice = segmenters.parse_choices(segmenter).get(wiki)
     sources.refuse_foreign_directory(output)
+    _refuse_twice(dumps)
+    jobs = jobs or len(os.sched_getaffinity(0))
+    parts.memory_per_worker(memory, jobs)               # what cannot be done is said before anything is made
+    segmenters.splitter_for(wiki, choice)
     started = time.monotonic()
     inputs = room.parts_of(dumps, is_text)
     if not quiet:
         _say_what_cannot_be_cut(inputs)
-    with parts.work_directory(f"{output}/.{wiki}.ngrams.work") as directory:
+    with parts.work_directory(os.path.join(output, f".{wiki}.ngrams.work")) as directory:
         found = room.count(inputs, wiki, choice, directory, is_text=is_text, min_count=min_count,
-                           jobs=jobs or len(os.sched_getaffinity(0)), memory=memory,
+                           jobs=jobs, memory=memory,
                            progress=lambda results, total, unit: shared.progress(results, unit, quiet, total))
         shared.say_replaced(quiet, output, [(wiki, "unigram"), (wiki, "bigram")])
         made = {"text": is_text, "segmenter": found.segmenter}
@@ -58,6 +62,15 @@ def ngrams(dumps, wiki, output, min_count, is_text, segmenter, jobs, memory, qui
                                   {**found.read, **found.bigrams_left_out}, time.monotonic() - started)
     shared.receipt(quiet, "ngrams", f"{wiki}: {_what_was_read(found.read)} in, {n_unigrams:,} unigrams and "
                    f"{n_bigrams:,} bigrams out{_what_was_finished(found)}", output, started)
+
+
+def _refuse_twice(paths):
+    from mc2 import files
+    seen = set()
+    for path in paths:
+        if files.place(path) in seen and not files.is_special(path):
+            raise click.UsageError(f"{path}: is named twice, and would be counted twice. Name it once.")
+        seen.add(files.place(path))
 
 
 def _say_what_cannot_be_cut(inputs):
