@@ -1,10 +1,16 @@
 """mc2 curate gives the bytes of the single commands, whatever happens on the way."""
+import contextlib
+import fcntl
 import gzip
 import hashlib
 import os
+import pty
 import random
+import re
 import signal
+import struct
 import subprocess
+import termios
 import time
 
 import numpy as np
@@ -215,6 +221,21 @@ def assert_undisturbed(sh):
         assert {name: sha for name, sha in shards_in(sh / "out" / what).items() if name != "manifest.json"} == \
             {name: sha for name, sha in shards_in(sh / "undisturbed" / what).items() if name != "manifest.json"}
     assert not list((sh / "out").rglob(".*.tmp"))
+
+
+def test_a_terminal_shows_how_far_it_is_in_one_line(large):
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("4H", 40, 120, 0, 0))
+    driver = subprocess.Popen(["bash", "-c", CURATE], cwd=large.directory, env=large.environment, stderr=theirs)
+    os.close(theirs)
+    shown = b""
+    with contextlib.suppress(OSError):          # the end of a terminal
+        while chunk := os.read(ours, 4096):
+            shown += chunk
+    os.close(ours)
+    assert driver.wait() == 0
+    last = shown.decode().rstrip().split("\n")[-1]
+    assert re.search(r"\rcurate: match: +\d+%.*/24 .*pairs/s", shown.decode()) and last.startswith("curate: 24 shards, 9,600")
 
 
 @pytest.mark.parametrize("directory", ["matched", "curated"])

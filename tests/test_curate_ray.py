@@ -1,4 +1,5 @@
 """The engine for Ray, on a real cluster of two nodes on this machine."""
+import contextlib
 import os
 import signal
 import subprocess
@@ -24,9 +25,10 @@ except ImportError:
 
 HEAD, NODE, PORT = "127.0.0.2", "127.0.0.3", 26379
 OPTIONS = "--num-cpus=1 --disable-usage-stats --object-store-memory=100000000".split()
+AUTHENTICATION = {"RAY_AUTH_MODE": "disabled"}      # on loopback; whatever token the user has for other clusters
 ENVIRONMENT = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}", "RAY_health_check_initial_delay_ms": "1000",
                "RAY_health_check_period_ms": "1000", "RAY_health_check_timeout_ms": "1000",
-               "RAY_health_check_failure_threshold": "3"}
+               "RAY_health_check_failure_threshold": "3", **AUTHENTICATION}
 
 
 def ray_command(*arguments):
@@ -41,19 +43,33 @@ def start_node():
 
 def kill_node():
     """As when a machine goes dark: its raylet, and with it the workers, get no chance to say anything."""
+    kill("raylet", f"--node_ip_address={NODE}")
+
+
+def stop_cluster():
+    """Only this one: `ray stop` would end all that run on the machine."""
+    for address in (NODE, HEAD, f"gcs_server_port={PORT}"):
+        kill("ray", address)
+
+
+def kill(*words):
+    """Kill the processes that have all of these words in their command line."""
     for process in Path("/proc").glob("[0-9]*"):
-        command = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode() if (process / "cmdline").exists() else ""
-        if "raylet" in command and f"--node_ip_address={NODE}" in command:
-            os.kill(int(process.name), signal.SIGKILL)
+        with contextlib.suppress(OSError):
+            command = (process / "cmdline").read_bytes().decode(errors="replace")
+            if all(word in command for word in words) and int(process.name) != os.getpid():
+                os.kill(int(process.name), signal.SIGKILL)
 
 
 @pytest.fixture(scope="module")
 def cluster():
+    before, os.environ["RAY_AUTH_MODE"] = os.environ.get("RAY_AUTH_MODE"), AUTHENTICATION["RAY_AUTH_MODE"]
     ray_command("start", "--head", f"--node-ip-address={HEAD}", f"--port={PORT}", "--include-dashboard=false",
                 "--min-worker-port=21000", "--max-worker-port=21999", *OPTIONS)
     start_node()
     yield f"{HEAD}:{PORT}"
-    ray_command("stop", "--force")
+    stop_cluster()
+    os.environ.pop("RAY_AUTH_MODE") if before is None else os.environ.update(RAY_AUTH_MODE=before)
 
 
 @pytest.fixture
