@@ -41,7 +41,7 @@ def make_metadata(directory, english, european, n_english, n_others):
     os.mkdir(inputs)
     for lang, entries in lists.items():
         sources.write(inputs, lang, "list", ((entry, 0) for entry in entries), [], {"lang": lang})
-    merge.merge(inputs, path, mapping, "lid176", merge.Caps())
+    merge.merge(inputs, path, mapping, merge.Caps())
     return path
 
 
