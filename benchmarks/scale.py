@@ -1,6 +1,6 @@
 """How mc2 curate scales: pairs per second with more workers, what a shard costs, memory; on paper, the whole web.
 
-    python benchmarks/scale.py              # about ten minutes on 2 cores; --quick: two
+    python benchmarks/scale.py              # about five minutes on 2 cores; --quick: one
     python benchmarks/scale.py --ray        # also on a Ray cluster of two nodes on this machine (needs mc2[ray])
 
 The pool is made of texts in the languages of corpus.py. The alternatives take turns, round after round, each beginning
@@ -188,7 +188,7 @@ def on_paper(per_core, overhead):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="smaller and fewer: two minutes")
+    parser.add_argument("--quick", action="store_true", help="smaller and fewer: a minute")
     parser.add_argument("--ray", action="store_true", help="also on a Ray cluster of two nodes, started here")
     parser.add_argument("--repeats", type=int, metavar="N", help="rounds; default 3, 1 with --quick")
     options = parser.parse_args()
