@@ -52,6 +52,9 @@ SEGMENT_ALL = [*SEGMENT, "rjieba>=0.2", "fugashi>=1.3", "ipadic>=1.0", "laonlp>=
 PARQUET = ["pyarrow>=16"]
 REMOTE = ["fsspec[http]>=2023.12"]
 RAY = ["ray>=2.9"]
+# open_clip without a pin: it brings torch and torchvision that fit each other.
+TRAIN = ["open_clip_torch", "torch", "tokenizers", "tensorboard"]
+PLOT = ["matplotlib"]
 
 version = re.search(r'__version__ = "(.+)"', (here / "mc2/__init__.py").read_text())[1]
 
@@ -83,6 +86,8 @@ setup(
         "parquet": PARQUET,
         "remote": REMOTE,
         "ray": RAY,
+        "train": TRAIN,
+        "plot": PLOT,
         "test": ["pytest", "hypothesis"],
     },
     entry_points={"console_scripts": ["mc2 = mc2.cli:main"]},
