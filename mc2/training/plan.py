@@ -12,12 +12,12 @@ GPU_MEMORY = 80             # GB of 10^9 bytes
 def make(preset, *, gpus=None, growth=None, mfu=MFU, gpu_tflops=H100_TFLOPS, gpu_memory=GPU_MEMORY):
     """The plan as a dict that JSON can hold. Whole numbers are exact; None stands for what is not known.
 
-    growth: as if the pool were that many times its English part; see _schedule.
+    growth: as if the pool were that many times its English part; see schedule_of.
     """
     values, compute = preset.values, preset.values["compute"]
     gpus = compute["gpus"] if gpus is None else gpus
-    schedule = _schedule(preset, growth)
-    batch = _batch(schedule["global_batch"], gpus, compute["accum_freq"])
+    schedule = schedule_of(preset, growth)
+    batch = batch_of(schedule["global_batch"], gpus, compute["accum_freq"])
     memory = architecture.memory(
         preset.architecture, global_batch=schedule["global_batch"], local_batch=batch["per_gpu"],
         micro_batch=batch["at_a_time"], precision=compute["precision"],
@@ -67,7 +67,7 @@ def lines(plan):
     return [f"{label:<14} {text}" for label, text in rows]
 
 
-def _schedule(preset, growth):
+def schedule_of(preset, growth=None):
     """Batch, passes, steps and pairs, and how many of them are English.
 
     growth G, where given: the pool is G times its English part. Then batch and pairs are G times those of the
@@ -99,7 +99,7 @@ def _schedule(preset, growth):
             "english_pairs": None if english_share is None else round(steps * batch * english_share)}
 
 
-def _batch(global_batch, gpus, accum_freq):
+def batch_of(global_batch, gpus, accum_freq):
     """How the global batch spreads over the GPUs. Where it does not divide: of the GPU with the most pairs."""
     share = gpus * accum_freq
     down = global_batch // share * share

@@ -1,4 +1,8 @@
-"""Presets: one TOML file per training run, complete in itself. Those of the paper are mc2/data/presets/*.toml."""
+"""Presets: one TOML file per training run, complete in itself. Those of the paper are mc2/data/presets/*.toml.
+
+Keys with a default may be left out; a section of such keys too. Paths are relative to the file.
+"""
+import copy
 import math
 import os
 from importlib import resources
@@ -7,12 +11,13 @@ from mc2.errors import BadData, BadUsage
 from mc2.training import architecture
 
 REQUIRED = object()
+PATHS = "paths"
 
 
 class Key:
     """What a key of a preset may hold.
 
-    kind:     int, float, bool, str, or a tuple (float, n): a list of n numbers
+    kind:     int, float, bool, str, PATHS (a text or a list of texts), or a tuple (float, n): a list of n numbers
     allowed:  values, or a pair (least, most) of numbers; None: any
     default:  where the key may be missing
     """
@@ -23,12 +28,13 @@ class Key:
     def __str__(self):
         if isinstance(self.kind, tuple):
             return f"a list of {self.kind[1]} numbers{self._span()}"
-        name = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}[self.kind]
+        name = {int: "a whole number", float: "a number", bool: "true or false", str: "a text",
+                PATHS: "a text or a list of texts"}[self.kind]
         return " or ".join(f'"{value}"' for value in self.allowed) if self.kind is str and self.allowed \
             else name + self._span()
 
     def _span(self):
-        if not self.allowed or self.kind is str:
+        if not self.allowed or self.kind in (str, PATHS):
             return ""
         least, most = self.allowed
         return f" from {least:g}" if most is None else f" from {least:g} to {most:g}"
@@ -37,6 +43,9 @@ class Key:
         if isinstance(self.kind, tuple):
             number = Key(self.kind[0], self.allowed)
             return isinstance(value, list) and len(value) == self.kind[1] and all(map(number.fits, value))
+        if self.kind == PATHS:
+            return isinstance(value, str) or isinstance(value, list) and bool(value) \
+                and all(isinstance(item, str) for item in value)
         if isinstance(value, bool) != (self.kind is bool):
             return False
         if not isinstance(value, (int, float) if self.kind is float else self.kind):
@@ -49,6 +58,12 @@ class Key:
             return value in self.allowed
         least, most = self.allowed
         return value >= least and (most is None or value <= most)
+
+    def taken(self, value):
+        """A value that fits, as the code takes it: 0 of a number is 0.0."""
+        if self.kind is float and value is not None:
+            return float(value)
+        return [float(number) for number in value] if isinstance(self.kind, tuple) and value is not None else value
 
 
 COUNT = (1, None)
@@ -66,6 +81,13 @@ KEYS = {        # names follow open_clip's options where they mean the same
         "image_interpolation": Key(str, ("bicubic", "bilinear")),
         "image_mean": Key((float, 3), (0, 1)),
         "image_std": Key((float, 3), (1e-6, None)),
+        "train_data": Key(PATHS, default=None),     # tars; `*` as in a shell, @list.txt for a list
+        "pairs": Key(PATHS, default=None),          # their pairs, a file per tar; absent: the tars hold the texts
+        "counts": Key(str, default=None),           # for online curation
+        "thresholds": Key(str, default=None),
+        "open_tars": Key(int, COUNT, default=4),    # tars that a worker reads in turns
+        "jpeg_scaling": Key(bool, default=False),   # decode large JPEGs at a reduced scale: faster, other pixels
+        "shuffle_texts": Key(bool, default=False),  # a control: every image gets the text of another one
     },
     "optimizer": {
         "opt": Key(str, ("adamw",)),
@@ -74,6 +96,7 @@ KEYS = {        # names follow open_clip's options where they mean the same
         "beta2": Key(float, (0, 1)),
         "eps": Key(float, (0, 1)),
         "wd": Key(float, (0, None)),
+        "grad_clip_norm": Key(float, (1e-9, None), default=None),
     },
     "schedule": {
         "epochs": Key(int, COUNT),
@@ -89,19 +112,50 @@ KEYS = {        # names follow open_clip's options where they mean the same
         "precision": Key(str, architecture.PRECISIONS),
         "grad_checkpointing": Key(bool),
         "accum_freq": Key(int, COUNT),
+        "workers": Key(int, (0, None), default=4),  # processes per GPU that decode images
+        "torchcompile": Key(bool, default=False),
     },
+    "run": {
+        "output": Key(str, default=None),           # directory of the run
+        "save_steps": Key(int, COUNT, default=1000),
+        "keep_checkpoints": Key(int, COUNT, default=3),
+        "log_steps": Key(int, COUNT, default=10),
+        "log_ids": Key(bool, default=False),        # the ids of every pair in log.jsonl
+        "wandb": Key(str, default=None),            # a project of Weights & Biases
+    },
+    "distill": {
+        "teacher": Key(str, default=None),          # as for `mc2 eval --model`
+        "teacher_logit_scale": Key(float, (1e-3, None), default=200.0),
+        "weight": Key(float, (0, None), default=1.0),
+    },
+}
+PLACES = {"data": ("train_data", "pairs", "counts", "thresholds"), "run": ("output",)}
+STUDENT = {         # [[students]]: further students of the same teacher, each with a model and an optimizer of its own
+    "name": Key(str),
+    "model": Key(str),
+    "tokenizer": Key(str),
+    "lr": Key(float, (0, 1), default=None),         # absent: as in [optimizer]
+    "wd": Key(float, (0, None), default=None),
 }
 
 
 class Preset:
     """A run as its file says. `name`: of the preset or the file; `title`: the file's first comment line;
-    `values[section][key]`; `architecture`: the model's configuration."""
+    `values[section][key]`; `architecture`: the model's configuration; `students`: [(values, architecture)] of further
+    students."""
 
-    def __init__(self, name, source, text, model_folder=None):
+    def __init__(self, name, source, text, folder=None, changes=()):
+        """folder: of a file, for the paths in it. changes: [(section, key, value)] that win over the text's; paths
+        among them are taken as they are."""
         self.name, self.source = name, source
         self.title = title(text)
-        self.values = _check(_parse(text, source), source)
-        self.architecture = _architecture(self.values["model"]["name"], source, model_folder)
+        parsed = _located(_parse(text, source), folder)
+        for section, key, value in changes:
+            parsed.setdefault(section, {})[key] = value
+        students = parsed.pop("students", [])
+        self.values = _check(parsed, source)
+        self.architecture = _architecture(self.values["model"]["name"], source, folder)
+        self.students = _check_students(students, source, folder)
 
 
 def names():
@@ -109,11 +163,12 @@ def names():
     return sorted(entry.name[:-len(".toml")] for entry in _folder().iterdir() if entry.name.endswith(".toml"))
 
 
-def load(name_or_path):
-    """The preset of that name, or of that TOML file. BadUsage where there is none, BadData where it is wrong."""
+def load(name_or_path, changes=()):
+    """The preset of that name, or of that TOML file, with changes [(section, key, value)]. BadUsage where there is
+    none, BadData where it is wrong."""
     if name_or_path in names():
         entry = _folder() / f"{name_or_path}.toml"
-        return Preset(name_or_path, entry.name, entry.read_text("utf-8"))
+        return Preset(name_or_path, entry.name, entry.read_text("utf-8"), changes=changes)
     if not os.path.isfile(name_or_path):
         raise BadUsage(f"{name_or_path}: neither a preset nor a file. Presets: {', '.join(names())}.")
     try:
@@ -122,7 +177,21 @@ def load(name_or_path):
     except UnicodeDecodeError as error:
         raise BadData(f"{name_or_path}: is not UTF-8 ({error}).") from None
     name = os.path.splitext(os.path.basename(name_or_path))[0]
-    return Preset(name, name_or_path, text, os.path.dirname(name_or_path) or ".")
+    return Preset(name, name_or_path, text, os.path.dirname(name_or_path) or ".", changes)
+
+
+def change(assignment):
+    """(section, key, value) of `section.key=value`, the value as in TOML (a bare word is a text). BadUsage."""
+    name, equals, value = assignment.partition("=")
+    section, dot, key = name.strip().partition(".")
+    if not equals or not dot or key not in KEYS.get(section, {}):
+        allowed = ", ".join(f"{section}.{key}" for key in KEYS[section]) if section in KEYS \
+            else ", ".join(f"{name}.KEY" for name in KEYS)
+        raise BadUsage(f"{assignment}: is not SECTION.KEY=VALUE. Allowed: {allowed}.")
+    try:
+        return section, key, _parse(f"value = {value}", assignment)["value"]
+    except BadData:
+        return section, key, value.strip()
 
 
 def titles():
@@ -151,6 +220,45 @@ def _parse(text, source):
         raise BadData(f"{source}: is not TOML: {error}.") from None
 
 
+def _located(values, folder):
+    """The values with paths that are relative to the folder of their file."""
+    values = copy.deepcopy(values)
+    for section, keys in PLACES.items():
+        content = values.get(section)
+        for key in keys if isinstance(content, dict) and folder else ():
+            if isinstance(content.get(key), str):
+                content[key] = _beside(folder, content[key])
+            elif isinstance(content.get(key), list):
+                content[key] = [_beside(folder, item) if isinstance(item, str) else item for item in content[key]]
+    tokenizer = (values.get("model") or {}).get("tokenizer") if isinstance(values.get("model"), dict) else None
+    if folder and isinstance(tokenizer, str) and tokenizer.endswith(".json"):
+        values["model"]["tokenizer"] = _beside(folder, tokenizer)
+    return values
+
+
+def _beside(folder, path):
+    if "://" in path:
+        return path
+    if path.startswith("@"):
+        return "@" + _beside(folder, path[1:])
+    return os.path.normpath(os.path.join(folder, path))
+
+
+def _check_students(students, source, folder):
+    if not isinstance(students, list) or not all(isinstance(student, dict) for student in students):
+        raise BadData(f"{source}: students are tables. Write [[students]] before each.")
+    checked = [_check_section(student, STUDENT, source, "students") for student in students]
+    seen = {"student"}
+    for student in checked:
+        if student["name"] in seen or not student["name"].isidentifier():
+            raise BadData(f"{source}: students.name is \"{student['name']}\"; it must be a word of its own (the model of "
+                          "[model] is \"student\").")
+        seen.add(student["name"])
+        if folder and student["tokenizer"].endswith(".json"):
+            student["tokenizer"] = _beside(folder, student["tokenizer"])
+    return [(student, _architecture(student["model"], source, folder)) for student in checked]
+
+
 def _check(values, source):
     """The values with defaults filled in; BadData names the file, the key and what is allowed."""
     for section, content in values.items():
@@ -163,8 +271,9 @@ def _check(values, source):
 
 
 def _check_section(content, keys, source, section):
-    if content is None:
+    if content is None and any(rule.default is REQUIRED for rule in keys.values()):
         raise BadData(f"{source}: no section [{section}]. It holds {', '.join(keys)}.")
+    content = content or {}
     for key in content:
         if key not in keys:
             raise BadData(f"{source}: unknown key {section}.{key}. Allowed in [{section}]: {', '.join(keys)}.")
@@ -175,7 +284,7 @@ def _check_section(content, keys, source, section):
         value = content.get(key, rule.default)
         if key in content and not rule.fits(value):
             raise BadData(f"{source}: {section}.{key} is {_shown(value)}, not {rule}.")
-        checked[key] = value
+        checked[key] = rule.taken(value)
     return checked
 
 

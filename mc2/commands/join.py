@@ -1,0 +1,35 @@
+"""mc2 join"""
+import click
+
+from mc2 import options
+
+
+@click.command()
+@options.inputs
+@click.option("--tars", multiple=True, required=True, metavar="TARS",
+              help="Tars of images: a path, a pattern in quotes, or @list.txt; may be given several times.")
+@click.option("-O", "--output-dir", required=True, metavar="DIR",
+              help="One file of pairs per tar, of the tar's name; finished ones are skipped.")
+@options.force
+@options.jobs
+@options.on_error
+@options.rejects
+@options.quiet
+@options.verbose
+@click.pass_context
+def join(ctx, inputs, tars, output_dir, force, jobs, on_error, rejects, quiet):
+    """Give every tar a file with the pairs of its images, in its order, as `mc2 train` reads them.
+
+    For pools whose files of pairs are not those of the tars. A pair goes to the tar that has an image of its id:
+    `id` in the image's json, else `uid`, else the key.
+
+    \b
+    mc2 join matched/*.jsonl.zst --tars 'images/*.tar' -O joined
+    mc2 sample matched.jsonl -c counts -t thresholds.json | mc2 join --tars @tars.txt -O curated
+    """
+    from mc2 import join as room
+    from mc2 import pipeline
+    from mc2.training import tars as reader
+    inputs = options.pair_inputs(ctx, inputs, None)
+    run = pipeline.Run(inputs, jobs=jobs, rejects=rejects, quiet=quiet, skip_bad=on_error == "skip" or bool(rejects))
+    room.join(run, reader.expand(tars), output_dir, force)

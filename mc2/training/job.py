@@ -1,0 +1,153 @@
+"""A training run before it starts: its configuration, checked as far as that goes without torch, in run/config.json."""
+import contextlib
+import glob
+import os
+import shutil
+
+import orjson
+
+from mc2 import __version__, files, manifests
+from mc2.errors import BadData, BadUsage
+from mc2.training import plan
+
+KIND = "training run"
+
+# What may be another when a run goes on; all else would make it another run.
+FREE = {"run": None, "compute": {"gpus", "workers", "grad_checkpointing", "torchcompile", "accum_freq"},
+        "data": {"train_data", "pairs", "counts", "thresholds"}}        # paths: what they hold is compared instead
+
+
+def configure(preset, growth=None, world=1):
+    """The configuration of a run on `world` processes, as a dict that JSON can hold. BadUsage or BadData where it
+    cannot start."""
+    values = preset.values
+    if growth is not None:
+        values = _grown(preset, growth)
+    schedule = plan.schedule_of(preset, growth)
+    _check_batch(schedule["global_batch"], world, values["compute"]["accum_freq"])
+    data = values["data"]
+    if data["train_data"] is None:
+        raise BadUsage(f"{preset.source}: names no images. Give data.train_data, or --train-data 'tars/*.tar'.")
+    if values["run"]["output"] is None:
+        raise BadUsage(f"{preset.source}: names no output. Give run.output, or -o DIR.")
+    tars = expand(data["train_data"])
+    pairs = None if data["pairs"] is None else expand(data["pairs"])
+    if data["curation"] == "online":
+        for key, maker in (("counts", "mc2 count"), ("thresholds", "mc2 thresholds")):
+            if data[key] is None:
+                raise BadUsage(f"{preset.source}: online curation needs data.{key} (--{key}), made by '{maker}'. Curated "
+                               "pairs are trained on with data.curation = \"offline\".")
+            if not os.path.exists(data[key]):
+                raise BadUsage(f"{data[key]}: no such {key}. Make them with '{maker}'.")
+    students = [{**values, "architecture": architecture} for values, architecture in preset.students]
+    if students and values["distill"]["teacher"] is None:
+        raise BadUsage(f"{preset.source}: has [[students]] but no distill.teacher.")
+    return {"mc2": __version__, "kind": KIND, "name": preset.name, "values": values, "schedule": schedule,
+            "architecture": preset.architecture, "students": students, "inputs": {"tars": tars, "pairs": pairs},
+            "identity": {"tars": manifests.fingerprint([files.base_name(path) for path in tars]),
+                         "thresholds": manifests.sha256(data["thresholds"]) if data["curation"] == "online" else None}}
+
+
+def _grown(preset, growth):
+    """The values with the batch and pairs of that growth, so that the run's configuration says what was done."""
+    schedule = plan.schedule_of(preset, growth)
+    return {**preset.values, "schedule": {**preset.values["schedule"], "growth": schedule["growth"],
+                                          "global_batch": schedule["global_batch"],
+                                          "train_num_samples": schedule["pairs_per_pass"]}}
+
+
+def _check_batch(global_batch, world, accum_freq):
+    batch = plan.batch_of(global_batch, world, accum_freq)
+    if not batch["divides"]:
+        nearest = " or ".join(f"{number:,}" for number in (batch["nearest_down"], batch["nearest_up"]) if number)
+        raise BadUsage(f"the global batch of {global_batch:,} does not divide over {world:,} processes"
+                       + (f" x {accum_freq} accumulated" if accum_freq > 1 else "")
+                       + f"; the nearest that do: {nearest} (--set schedule.global_batch=N).")
+
+
+def expand(places):
+    """The paths that a text or a list of texts stands for: patterns as in a shell, @list.txt for a list; sorted."""
+    paths = []
+    for place in [places] if isinstance(places, str) else places:
+        found = _listed(place[1:]) if place.startswith("@") else _found(place)
+        if not found:
+            raise BadUsage(f"{place}: no such files.")
+        paths += found
+    twice = next((path for path in paths if paths.count(path) > 1), None) if len(set(paths)) < len(paths) else None
+    if twice:
+        raise BadUsage(f"{twice}: is named twice.")
+    return sorted(paths)
+
+
+def _found(place):
+    if files.is_remote(place):
+        if "*" not in place:
+            return [place]
+        from mc2 import remote
+        return remote.expand(place)
+    if os.path.exists(place):
+        return [place]
+    return glob.glob(place)
+
+
+def _listed(path):
+    folder = os.path.dirname(path)
+    lines = [line.strip() for _, line in files.read_lines(path)] if os.path.exists(path) else []
+    return [line if files.is_remote(line) else os.path.join(folder, line) for line in lines if line]
+
+
+def path_of(run):
+    return os.path.join(run, "config.json")
+
+
+def read(run):
+    """The configuration of a run directory. BadUsage where there is none."""
+    try:
+        with open(path_of(run), "rb") as stream:
+            config = orjson.loads(stream.read())
+    except FileNotFoundError:
+        raise BadUsage(f"{run}: is no run: it has no config.json.") from None
+    except orjson.JSONDecodeError as error:
+        raise BadData(f"{path_of(run)}: is not JSON ({error}).") from None
+    if not isinstance(config, dict) or config.get("kind") != KIND:
+        raise BadData(f"{path_of(run)}: is no configuration of a training run.")
+    return config
+
+
+def differences(old, new):
+    """["schedule.seed: 0, now 1", ...]: what makes `new` another run than `old`."""
+    found = []
+    for section, content in new["values"].items():
+        before = old["values"].get(section, {})
+        for key in content.keys() | before.keys():
+            free = FREE.get(section, set())
+            if free is not None and key not in free and before.get(key) != content.get(key):
+                found.append(f"{section}.{key}: {before.get(key)}, now {content.get(key)}")
+    for what, name in (("tars", "the names of the tars"), ("thresholds", "the content of data.thresholds")):
+        if old["identity"].get(what) != new["identity"].get(what):
+            found.append(f"{name} changed")
+    for what in ("architecture", "students"):
+        if old[what] != new[what]:
+            found.append(f"{what} changed")
+    return sorted(found)
+
+
+def begin(config, force=False):
+    """Make the run directory with config.json, or take up an earlier run of the same configuration."""
+    run = config["values"]["run"]["output"]
+    manifests.refuse_foreign_directory(run, KIND)
+    if force and os.path.isdir(run):
+        for name in ("checkpoints", "tensorboard"):
+            shutil.rmtree(os.path.join(run, name), ignore_errors=True)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(os.path.join(run, "log.jsonl"))
+    elif os.path.exists(path_of(run)):
+        if changed := differences(read(run), config):
+            raise BadUsage(f"{run}: holds a run of another configuration ({'; '.join(changed[:4])}"
+                           f"{' ...' if len(changed) > 4 else ''}). Name another output, or begin anew with -f.")
+    os.makedirs(run, exist_ok=True)
+    manifests.write(run, manifests.describe_run(
+        KIND, [], {"preset": config["name"]}, paths={key: config["values"]["data"][key] for key in ("counts", "thresholds")
+                                                     if config["values"]["data"][key]}))
+    files.write_bytes(path_of(run), orjson.dumps(config, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+    return run

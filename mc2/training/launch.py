@@ -1,0 +1,215 @@
+"""Start a run: in this process where it is the only one, else through torchrun, on one machine or many."""
+import contextlib
+import ctypes
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+from mc2 import files
+from mc2.errors import BadUsage, Mc2Error
+from mc2.training import job
+
+FORWARDED = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT, signal.SIGHUP)
+STATUS_FILE = "MC2_TRAIN_STATUS"        # an environment variable: where a worker says how it ended
+BUSY = "{}: another run is training here. Wait for it to end, or name another output."
+
+
+class Layout:
+    """How many processes there are, and where.
+
+    nproc: processes on this machine; None: one per GPU, or one. nnodes: machines. rendezvous: torchrun's flags for more
+    than one machine. In a SLURM step of several tasks, one per node, all of this comes from SLURM's variables.
+    """
+
+    def __init__(self, nproc=None, nnodes=None, rendezvous=()):
+        self.nproc = nproc or gpus() or 1
+        self.flags = list(rendezvous)
+        nodes = int(os.environ.get("SLURM_STEP_NUM_NODES") or os.environ.get("SLURM_NNODES") or 1)
+        if nnodes is None and not self.flags and nodes > 1 and "SLURM_STEP_NODELIST" in os.environ:
+            nnodes, self.flags = nodes, _slurm_rendezvous()
+        self.nnodes = nnodes or 1
+        if self.nnodes > 1 and not self.flags:
+            raise BadUsage(f"{self.nnodes} machines have to find each other: give --rdzv-endpoint HOST:PORT (of one of them) "
+                           "on each, or start this with srun.")
+
+    @property
+    def world(self):
+        return self.nproc * self.nnodes
+
+    @property
+    def alone(self):
+        return self.world == 1
+
+
+def gpus():
+    """GPUs of this machine, without torch: what CUDA_VISIBLE_DEVICES or nvidia-smi says."""
+    if "CUDA_VISIBLE_DEVICES" in os.environ:
+        return len([name for name in os.environ["CUDA_VISIBLE_DEVICES"].split(",") if name.strip() and name != "-1"])
+    try:
+        listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=30)
+    except (OSError, subprocess.TimeoutExpired):
+        return 0
+    return sum(line.startswith("GPU ") for line in listed.stdout.splitlines()) if listed.returncode == 0 else 0
+
+
+def start(config, layout, *, resume="latest", force=False, device="auto", quiet=False):
+    """Train; returns what happened (of a run in this process) or None. The lock keeps a second run out."""
+    output = config["values"]["run"]["output"]
+    os.makedirs(output, exist_ok=True)
+    with _locked(output, layout):
+        if layout.flags and layout.nnodes > 1 and not _leads(layout):
+            _wait_for(output, config)
+        else:
+            job.begin(config, force)
+        if layout.alone:
+            from mc2.training import loop
+            return loop.run(output, resume=resume, device=device, quiet=quiet)
+        _torchrun(output, layout, resume, device, quiet)
+        return None
+
+
+@contextlib.contextmanager
+def _locked(output, layout):
+    """The lock is taken where there is one machine: many machines share the directory."""
+    if layout.nnodes > 1:
+        yield
+        return
+    with files.locked(output, BUSY.format(output)):
+        yield
+
+
+def _leads(layout):
+    """Whether this machine writes the run's configuration."""
+    rank = next((layout.flags[k + 1] for k, flag in enumerate(layout.flags) if flag == "--node-rank"), None)
+    return rank in (None, "0")
+
+
+def _wait_for(output, config, patience=600):
+    for _ in range(patience):
+        with contextlib.suppress(Mc2Error):
+            if not job.differences(job.read(output), config):
+                return
+        time.sleep(1)
+    raise Mc2Error(f"{output}: the first machine has not written config.json within {patience} s. Do all of them see this "
+                   "directory?")
+
+
+def _torchrun(output, layout, resume, device, quiet):
+    with tempfile.TemporaryDirectory(prefix="mc2-train-") as scratch:
+        status_file = os.path.join(scratch, "status")
+        command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", str(layout.nproc),
+                   *(layout.flags if layout.nnodes > 1 else ["--standalone"]),
+                   *(["--nnodes", str(layout.nnodes)] if layout.nnodes > 1 else []),
+                   "-m", "mc2.training.worker", output, "--resume", resume, "--device", device,
+                   *(["--quiet"] if quiet else [])]
+        threads = max(1, len(os.sched_getaffinity(0)) // layout.nproc)
+        environment = {"OMP_NUM_THREADS": str(threads), **os.environ, STATUS_FILE: status_file}
+        status = _attended(command, environment)
+        _raise_what_they_said(status_file, status)
+
+
+def _attended(command, environment):
+    """Run torchrun, and hand the signals that this process gets to its workers: torchrun itself would end them."""
+    received = []
+    previous = {number: signal.signal(number, signal.SIG_IGN) for number in FORWARDED}     # the child inherits this
+    # a session of its own: Ctrl-C in a terminal reaches the workers through this process alone
+    child = subprocess.Popen(command, env=environment, start_new_session=True, preexec_fn=end_with_parent)
+    try:
+        for number in FORWARDED:
+            signal.signal(number, lambda number, frame: received.append(number))
+        while True:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                return child.wait(timeout=0.1)
+            if received.count(signal.SIGINT) > 1:
+                raise KeyboardInterrupt
+            if received:                # again and again: workers that are starting do not listen yet
+                _send(signal.SIGTERM if received[0] == signal.SIGHUP else received[0], _children(child.pid))
+    finally:
+        if child.poll() is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(child.pid, signal.SIGKILL)
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+def end_with_parent():
+    """Have this process killed when the one that started it ends, however that ends (Linux)."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)          # PR_SET_PDEATHSIG
+
+
+def _send(number, processes):
+    for process in processes:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process, number)
+
+
+def _children(parent):
+    """Process ids of the children of all threads of a process (Linux)."""
+    found = []
+    with contextlib.suppress(OSError):
+        for thread in os.listdir(f"/proc/{parent}/task"):
+            with contextlib.suppress(OSError), open(f"/proc/{parent}/task/{thread}/children") as stream:
+                found += map(int, stream.read().split())
+    return found
+
+
+class WorkerError(Mc2Error):
+    """What a worker process ended with."""
+
+    def __init__(self, message, status):
+        super().__init__(message)
+        self.status = status
+
+
+def _raise_what_they_said(status_file, status):
+    try:
+        with open(status_file, encoding="utf-8") as stream:
+            number, _, message = stream.read().partition("\n")
+    except FileNotFoundError:
+        if status:
+            raise WorkerError(f"torchrun ended with status {status}; its messages are above. The same command goes on from "
+                              "the newest checkpoint.", 1) from None
+        return
+    raise WorkerError(message, int(number))
+
+
+def _slurm_rendezvous():
+    hosts = subprocess.run(["scontrol", "show", "hostnames", os.environ["SLURM_STEP_NODELIST"]], capture_output=True,
+                           text=True, check=True).stdout.split()
+    port = 20000 + int(os.environ.get("SLURM_JOB_ID", 0)) % 20000
+    return ["--node-rank", os.environ["SLURM_NODEID"], "--master-addr", hosts[0], "--master-port", str(port)]
+
+
+def slurm_script(arguments, *, name, nodes, gpus_per_node, cpus_per_gpu, time, warning=300):
+    """An sbatch script that trains with these arguments of `mc2 train` on so many nodes.
+
+    Before its time is up, or when it is preempted, the run gets SIGUSR1 (`warning` seconds ahead) or SIGTERM, writes a
+    checkpoint and ends with 138 or 143; the job then goes back into the queue and on from there.
+    """
+    mc2 = [sys.executable, "-m", "mc2", "train", *arguments]
+    return f"""#!/usr/bin/env bash
+#SBATCH --job-name={shlex.quote(name)}
+#SBATCH --nodes={nodes}
+#SBATCH --ntasks-per-node=1
+#SBATCH --gpus-per-node={gpus_per_node}
+#SBATCH --cpus-per-task={gpus_per_node * cpus_per_gpu}
+#SBATCH --time={time}
+#SBATCH --signal=USR1@{warning}
+#SBATCH --requeue
+#SBATCH --open-mode=append
+set -uo pipefail
+
+# One task per node; each starts one process per GPU. The nodes find each other through SLURM's variables.
+srun --kill-on-bad-exit=1 {shlex.join(mc2)} --nproc {gpus_per_node}
+status=$?
+
+if [ $status -eq 138 ] || [ $status -eq 143 ]; then       # a checkpoint is written: on with it later
+    scontrol requeue "$SLURM_JOB_ID"
+fi
+exit $status
+"""

@@ -1,0 +1,93 @@
+"""What a run tells of itself: log.jsonl, TensorBoard and Weights & Biases where they are installed."""
+import os
+
+import orjson
+
+from mc2 import files
+from mc2.errors import BadUsage
+
+
+class Log:
+    """run/log.jsonl, a line per logged step; after a resume the lines beyond its step are cut off."""
+
+    def __init__(self, run, step, values, name):
+        self.path = os.path.join(run, "log.jsonl")
+        cut_off(self.path, step)
+        self.stream = open(self.path, "ab")
+        self.boards = [board for board in (_tensorboard(run, step), _wandb(run, values, name)) if board]
+
+    def write(self, line):
+        self.stream.write(orjson.dumps(line) + b"\n")
+        self.stream.flush()
+        numbers = dict(_numbers(line))
+        for board in self.boards:
+            board(line["step"], numbers)
+
+    def close(self):
+        self.stream.close()
+        for board in self.boards:
+            board.close()
+
+
+def cut_off(path, step):
+    """Keep the lines up to this step: what was logged after the checkpoint will be logged again."""
+    if not os.path.exists(path):
+        return
+    kept = []
+    with open(path, "rb") as stream:
+        for line in stream:
+            try:
+                if orjson.loads(line)["step"] > step:
+                    break
+            except (orjson.JSONDecodeError, KeyError, TypeError):       # the line that a killed run was writing
+                break
+            kept.append(line if line.endswith(b"\n") else line + b"\n")
+    files.write_bytes(path, b"".join(kept))
+
+
+def _numbers(line):
+    for key, value in line.items():
+        if key == "languages":
+            for lang, row in value.items():
+                for what, number in row.items():
+                    if number is not None:
+                        yield f"{what}/{lang}", number
+        elif isinstance(value, (int, float)) and key != "step":
+            yield key, value
+
+
+class _TensorBoard:
+    def __init__(self, writer):
+        self.writer, self.close = writer, writer.close
+
+    def __call__(self, step, numbers):
+        for name, number in numbers.items():
+            self.writer.add_scalar(name, number, step)
+
+
+def _tensorboard(run, step):
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        return None
+    return _TensorBoard(SummaryWriter(os.path.join(run, "tensorboard"), purge_step=step + 1, flush_secs=30))
+
+
+class _Wandb:
+    def __init__(self, run):
+        self.run, self.close = run, run.finish
+
+    def __call__(self, step, numbers):
+        self.run.log(numbers, step=step)
+
+
+def _wandb(run, values, name):
+    project = values["run"]["wandb"]
+    if project is None:
+        return None
+    try:
+        import wandb
+    except ImportError:
+        raise BadUsage("run.wandb is set, but wandb is not installed: pip install wandb, or leave the key out.") from None
+    return _Wandb(wandb.init(project=project, name=name, dir=run, config=values, resume="allow",
+                             id=os.path.basename(os.path.abspath(run))))

@@ -1,0 +1,140 @@
+"""mc2 join: every tar gets the pairs of its images."""
+import collections
+import io
+import random
+import tarfile
+
+import orjson
+import pytest
+import zstandard
+
+from conftest import line_of
+from mc2 import join, pipeline
+
+
+def write_tar(path, members):
+    """members: [(name, bytes)], or names of images alone."""
+    with tarfile.open(path, "w") as tar:
+        for member in members:
+            name, data = member if isinstance(member, tuple) else (f"{member}.jpg", b"image")
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+
+
+def lines(path):
+    return zstandard.ZstdDecompressor().decompressobj().decompress(path.read_bytes()).splitlines()
+
+
+def pair(image_id, text):
+    return {"id": image_id, "text": text, "lang": "en", "matched_entry_ids": [1]}
+
+
+def test_every_tar_gets_the_lines_of_its_images_in_its_order_as_they_came(sh):
+    write_tar(sh / "0.tar", ["b", "a"])
+    write_tar(sh / "1.tar", [("x.png", b""), ("x.json", b'{"uid": "c"}'), "d"])
+    a, c = b'{"id": "a", "text":"one","n":1.50}', b'{ "id":"c","text":"\\u00e9" }'
+    a2, b = pair("a", "two"), pair("b", "three")
+    sh.write("in.jsonl", a, c, a2, pair("e", "nowhere"), b)
+    receipt = sh("mc2 join in.jsonl --tars '*.tar' -O out").stderr
+    assert receipt.startswith("join: 2 tars, 5 pairs in, 4 out for 3 images, 1 images without pairs, 1 pairs without "
+                              "image -> out (")
+    assert lines(sh / "out/0.jsonl.zst") == [line_of(b), a, line_of(a2)]
+    assert lines(sh / "out/1.jsonl.zst") == [c]
+    manifest = orjson.loads((sh / "out/0.jsonl.zst.manifest.json").read_bytes())
+    assert manifest["kind"] == "pairs" and manifest["stage"] == "join"
+    assert manifest["counts"] == {"images": 2, "images with pairs": 2, "in": 3, "out": 3, "pairs without image": 0}
+    assert sorted(path.name for path in (sh / "out").iterdir() if "manifest" not in path.name) == [
+        "0.jsonl.zst", "1.jsonl.zst"]
+
+
+@pytest.mark.parametrize("jobs, buffer", [(1, 1 << 20), (1, 500), (2, 500)])
+def test_any_order_of_pairs_joins_as_a_dict_would(sh, monkeypatch, jobs, buffer):
+    monkeypatch.setattr(join, "BUFFER", buffer)
+    monkeypatch.setattr(join, "PARTS", 3)
+    chance = random.Random(buffer)
+    pairs = [pair(f"{chance.randrange(80)}", f"text {number}") for number in range(400)]
+    of_tar = [[str(number) for number in range(tar, 70, 7)] for tar in range(7)]
+    for number, ids in enumerate(of_tar):
+        chance.shuffle(ids)
+        write_tar(sh / f"{number}.tar", ids)
+    sh.write("a.jsonl", *pairs[:150])
+    sh.write("b.jsonl", *pairs[150:])
+    run = pipeline.Run([str(sh / "a.jsonl"), str(sh / "b.jsonl")], jobs=jobs, quiet=True)
+    join.join(run, [str(sh / f"{number}.tar") for number in range(7)], str(sh / "out"))
+    texts = collections.defaultdict(list)
+    for each in pairs:
+        texts[each["id"]].append(each)
+    for number, ids in enumerate(of_tar):
+        expected = [each for key in ids for each in texts[key]]
+        assert list(map(orjson.loads, lines(sh / f"out/{number}.jsonl.zst"))) == expected
+
+
+def test_an_image_in_two_tars_belongs_to_the_first_and_twice_in_one_counts_once(sh):
+    write_tar(sh / "0.tar", ["a", "b", "a"])
+    write_tar(sh / "1.tar", ["a"])
+    sh.write("in.jsonl", pair("a", "one"))
+    receipt = sh("mc2 join in.jsonl --tars '*.tar' -O out").stderr
+    assert "1 out for 1 images, 2 images without pairs, 1 images twice" in receipt
+    assert len(lines(sh / "out/0.jsonl.zst")) == 1 and not lines(sh / "out/1.jsonl.zst")
+
+
+def test_it_takes_part_in_a_pipe(toy):
+    write_tar(toy / "0.tar", ["a", "b"])
+    pairs = """echo '{"id": "a", "text": "red circle", "lang": "en"}' | mc2 match -m toy"""
+    toy.ok(f"{pairs} | mc2 join --tars 0.tar -O out")
+    assert lines(toy / "out/0.jsonl.zst") == toy.ok(pairs).encode().splitlines()
+
+
+def test_finished_tars_are_skipped_as_long_as_nothing_changed(sh):
+    for number in range(3):
+        write_tar(sh / f"{number}.tar", [f"{number}"])
+    sh.write("in.jsonl", *[pair(f"{number}", "x") for number in range(3)])
+    command = "mc2 join in.jsonl --tars '*.tar' -O out"
+    sh.ok(command)
+    assert "join: 0 tars, 0 pairs in" in sh(command).stderr and "3 tars were finished" in sh(command).stderr
+    (sh / "out/1.jsonl.zst").unlink()
+    receipt = sh(command).stderr
+    assert "join: 1 tars, 3 pairs in, 1 out for 1 images; 2 tars were finished" in receipt
+    assert "join: 3 tars" in sh(command + " -f").stderr
+    write_tar(sh / "2.tar", ["other"])
+    assert "join: 3 tars" in sh(command).stderr
+    sh.write("in.jsonl", pair("0", "another text"))
+    assert "join: 3 tars" in sh(command).stderr
+    assert "join: 3 tars" in sh("cat in.jsonl | mc2 join --tars '*.tar' -O out").stderr
+    assert "join: 3 tars" in sh("cat in.jsonl | mc2 join --tars '*.tar' -O out").stderr
+
+
+def test_a_damaged_tar_is_named_and_its_whole_images_have_their_pairs(sh):
+    write_tar(sh / "0.tar", ["a", "b", "c"])
+    (sh / "0.tar").write_bytes((sh / "0.tar").read_bytes()[:2562])
+    sh.write("in.jsonl", *[pair(key, "x") for key in "abc"])
+    done = sh("mc2 join in.jsonl --tars 0.tar -O out")
+    assert done.status == 0 and "warning: 0.tar: this tar is cut off" in done.stderr
+    assert "the 2 images before" in done.stderr and "1 pairs without image" in done.stderr
+
+
+def test_bad_lines_and_bad_usage_are_said_in_one_line(sh):
+    write_tar(sh / "0.tar", ["a"])
+    sh.write("in.jsonl", pair("a", "x"), "no pair")
+    done = sh("mc2 join in.jsonl --tars 0.tar -O out")
+    assert done.status == 3 and done.stderr.startswith("mc2 join: in.jsonl:2: not JSON.")
+    assert len(done.stderr.splitlines()) == 1
+    assert not list((sh / "out").iterdir())
+    assert "1 bad lines skipped (not JSON)" in sh("mc2 join in.jsonl --tars 0.tar -O out --on-error skip").stderr
+    sh.ok("mkdir x full && cp 0.tar x && touch full/mine")
+    for command, message in [("--tars 0.tar --tars x/0.tar -O out", "two tars are called 0"),
+                             ("--tars '9*.tar' -O out", "9*.tar: no such files"),
+                             ("--tars 0.tar -O in.jsonl", "is a file"), ("--tars 0.tar -O full", "is not empty"),
+                             ("-O out", "--tars")]:
+        done = sh(f"mc2 join in.jsonl {command}")
+        assert done.status == 2 and message in done.stderr and len(done.stderr.splitlines()) == 1
+
+
+def test_parquet_joins_too(sh):
+    pa = pytest.importorskip("pyarrow")
+    write_tar(sh / "0.tar", ["b", "a"])
+    import pyarrow.parquet as pq
+    pq.write_table(pa.Table.from_pylist([pair("a", "x"), pair("b", "y")]), sh / "in.parquet")
+    sh.ok("mc2 join in.parquet --tars 0.tar -O out -q")
+    assert list(map(orjson.loads, lines(sh / "out/0.jsonl.zst"))) == [pair("b", "y"), pair("a", "x")]

@@ -1,0 +1,154 @@
+"""The reader of webdataset tars, beside Python's tarfile."""
+import io
+import random
+import re
+import tarfile
+
+import pytest
+
+from mc2.errors import BadUsage
+from mc2.training import tars
+
+
+def write(path, members, format=tarfile.GNU_FORMAT):
+    """Write a tar of [(name, bytes)] or tarfile.TarInfo."""
+    with tarfile.open(path, "w", format=format) as tar:
+        for member in members:
+            if isinstance(member, tarfile.TarInfo):
+                tar.addfile(member)
+            else:
+                info = tarfile.TarInfo(member[0])
+                info.size = len(member[1])
+                tar.addfile(info, io.BytesIO(member[1]))
+    return str(path)
+
+
+def read(path):
+    """([(key, {extension: bytes})], what is wrong with the tar or None)"""
+    found = []
+    try:
+        for key, members in tars.samples(path):
+            found.append((key, dict(members)))
+    except tars.Damaged as damage:
+        return found, damage
+    return found, None
+
+
+def naive(path):
+    """The same by tarfile, grouped as webdataset does."""
+    found = []
+    with tarfile.open(path) as tar:
+        for info in tar:
+            parts = re.match(r"^((?:.*/|)[^.]+)[.]([^/]*)$", info.name)
+            if info.isreg() and parts:
+                if not found or found[-1][0] != parts[1]:
+                    found.append((parts[1], {}))
+                found[-1][1][parts[2].lower()] = tar.extractfile(info).read()
+    return found
+
+
+def test_members_of_one_key_are_one_sample(tmp_path):
+    path = write(tmp_path / "a.tar", [("00000.jpg", b"one"), ("00000.json", b"{}"), ("00001.JPG", b"two")])
+    assert read(path) == ([("00000", {"jpg": b"one", "json": b"{}"}), ("00001", {"jpg": b"two"})], None)
+
+
+@pytest.mark.parametrize("format", [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
+def test_any_format_reads_as_tarfile_and_webdataset_read_it(tmp_path, format):
+    chance = random.Random(0)
+    members, long = [tarfile.TarInfo("./"), tarfile.TarInfo("part.1/x.y")], "d" * 90
+    members[0].type, members[1].type = tarfile.DIRTYPE, tarfile.SYMTYPE
+    for number in range(60):
+        folder = chance.choice(["", "./", "part.1/", f"{long}/{'e' * 60}/"])
+        name = chance.choice(["", "日本", "x y"]) + f"{number:04}"
+        for extension in chance.sample(["jpg", "json", "txt", "seg.png", "cls"], 3):
+            body = chance.randbytes(chance.choice([0, 1, 511, 512, 513, 20_000]))
+            members.append((f"{folder}{name}.{extension}", body))
+    path = write(tmp_path / "a.tar", [*members, ("README", b"no extension"), ("x/.hidden", b"")], format)
+    found, damage = read(path)
+    assert damage is None and len(found) == 60
+    assert found == [sample for sample in naive(path) if sample[0] != "x/"]
+
+
+def test_a_name_of_any_length_and_a_global_pax_header_are_read(tmp_path):
+    name = "n" * 3000 + ".jpg"
+    for format in (tarfile.GNU_FORMAT, tarfile.PAX_FORMAT):
+        assert read(write(tmp_path / "a.tar", [(name, b"x")], format)) == ([("n" * 3000, {"jpg": b"x"})], None)
+    with tarfile.open(tmp_path / "b.tar", "w", format=tarfile.PAX_FORMAT, pax_headers={"comment": "by hand"}) as tar:
+        tar.addfile(tarfile.TarInfo("a.txt"))
+    assert read(str(tmp_path / "b.tar")) == ([("a", {"txt": b""})], None)
+
+
+def test_a_key_that_comes_again_and_an_extension_that_comes_twice_are_samples_of_their_own(tmp_path):
+    path = write(tmp_path / "a.tar", [("a.jpg", b"1"), ("b.jpg", b"2"), ("a.jpg", b"3"), ("a.jpg", b"4")])
+    assert read(path)[0] == [("a", {"jpg": b"1"}), ("b", {"jpg": b"2"}), ("a", {"jpg": b"3"}), ("a", {"jpg": b"4"})]
+
+
+def test_an_empty_tar_has_no_samples_and_an_empty_file_is_cut_off(tmp_path):
+    assert read(write(tmp_path / "a.tar", [])) == ([], None)
+    (tmp_path / "b.tar").touch()
+    found, damage = read(str(tmp_path / "b.tar"))
+    assert not found and damage.what == "cut off"
+
+
+def test_wherever_a_tar_is_cut_off_its_whole_samples_come_first(tmp_path):
+    path = write(tmp_path / "a.tar", [(f"{n}.{e}", b"x" * 700) for n in range(3) for e in ("jpg", "json")])
+    whole, data = read(path)[0], (tmp_path / "a.tar").read_bytes()
+    part = tmp_path / "b.tar"
+    for size in range(0, 6 * 1536 + 1, 128):
+        part.write_bytes(data[:size])
+        found, damage = read(str(part))
+        assert damage.what == "cut off" and "b.tar: this tar is cut off" in str(damage)
+        assert found == whole[:max(0, size - 512) // 3072]      # the next header says that a sample is whole
+
+
+def test_a_header_with_a_wrong_checksum_is_damage_and_no_cut(tmp_path):
+    write(tmp_path / "a.tar", [(f"{n}.jpg", b"x" * 700) for n in range(4)])
+    data = bytearray((tmp_path / "a.tar").read_bytes())
+    data[2 * 1536 + 3] ^= 1
+    (tmp_path / "a.tar").write_bytes(data)
+    found, damage = read(str(tmp_path / "a.tar"))
+    assert [key for key, _ in found] == ["0"] and damage.what == "damaged"         # of "1" more might have come
+    assert "byte 3,072: a header whose checksum is wrong" in str(damage)
+    (tmp_path / "a.tar").write_bytes(b"<html>Not found</html>" * 100)
+    assert read(str(tmp_path / "a.tar"))[1].what == "damaged"
+
+
+def test_damage_anywhere_is_reported_and_ends(tmp_path):
+    write(tmp_path / "a.tar", [(f"{n}.jpg", b"x" * 600) for n in range(5)], tarfile.PAX_FORMAT)
+    data, chance = (tmp_path / "a.tar").read_bytes(), random.Random(1)
+    for _ in range(300):
+        damaged = bytearray(data)
+        for _ in range(chance.randrange(1, 5)):
+            damaged[chance.randrange(len(data))] = chance.randrange(256)
+        (tmp_path / "b.tar").write_bytes(damaged)
+        assert len(read(str(tmp_path / "b.tar"))[0]) <= 5
+
+
+def test_a_url_gives_what_the_file_gives(tmp_path):
+    fsspec = pytest.importorskip("fsspec")
+    write(tmp_path / "a.tar", [(f"{n}.{e}", bytes(n * 300)) for n in range(9) for e in ("jpg", "json")])
+    data = (tmp_path / "a.tar").read_bytes()
+    for name, part in (("whole", data), ("part", data[:9000])):
+        fsspec.filesystem("memory").pipe(f"/mc2-{name}.tar", part)
+        (tmp_path / "b.tar").write_bytes(part)
+        from_url, from_file = read(f"memory://mc2-{name}.tar"), read(str(tmp_path / "b.tar"))
+        assert from_url[0] == from_file[0] and len(from_url[0]) == (9 if name == "whole" else 3)
+        assert (from_url[1] is None) == (from_file[1] is None) == (name == "whole")
+
+
+def test_the_id_is_that_of_the_json_else_its_uid_else_the_key():
+    assert tars.image_id("00001", {"id": "a", "uid": "b"}) == "a"
+    assert tars.image_id("00001", {"uid": "b", "id": None}) == "b"
+    assert tars.image_id("00001", {"id": 7}) == "7"
+    assert tars.image_id("00001", {"caption": "x"}) == "00001"
+
+
+def test_patterns_and_lists_stand_for_tars(tmp_path):
+    for name in ("00001.tar", "00000.tar"):
+        write(tmp_path / name, [])
+    (tmp_path / "list.txt").write_text(f"{tmp_path}/00001.tar\n{tmp_path}/*0.tar\n")
+    assert [tars.stem(path) for path in tars.expand(f"{tmp_path}/*.tar")] == ["00000", "00001"]
+    assert [tars.stem(path) for path in tars.expand([f"@{tmp_path}/list.txt"])] == ["00001", "00000"]
+    with pytest.raises(BadUsage, match="no such files"):
+        tars.expand(f"{tmp_path}/x*.tar")
+    assert {tars.stem(f"x/0.1{suffix}") for suffix in (".tar", ".jsonl", ".jsonl.zst", ".parquet")} == {"0.1"}

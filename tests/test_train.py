@@ -1,0 +1,369 @@
+"""mc2 train as a user runs it: a small model on small pictures, killed, stopped, resumed, on one process and on two."""
+import io
+import json
+import os
+import signal
+import subprocess
+import tarfile
+import time
+
+import pytest
+from conftest import Shell, pair
+from training_tools import require_train
+
+require_train()
+
+import numpy as np
+import torch
+from PIL import Image
+from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+
+from mc2.errors import BadData
+from mc2.training import checkpoints, job, launch, loop, metrics, model, presets
+
+COLOURS = {"red": (200, 30, 30), "green": (30, 160, 60), "blue": (40, 60, 200), "black": (10, 10, 10)}
+RUN = """# a run of a test
+[model]
+name = "small.json"
+tokenizer = "tokenizer.json"
+init_logit_scale = 2.6593
+[data]
+languages = "worldwide"
+curation = "online"
+aug_scale = [0.9, 1.0]
+image_interpolation = "bicubic"
+image_mean = [0.5, 0.5, 0.5]
+image_std = [0.25, 0.25, 0.25]
+train_data = "tars/*.tar"
+pairs = "pairs/*.jsonl"
+counts = "counts"
+thresholds = "thresholds.json"
+open_tars = 2
+[optimizer]
+opt = "adamw"
+lr = 1e-3
+beta1 = 0.9
+beta2 = 0.98
+eps = 1e-6
+wd = 0.2
+[schedule]
+epochs = 3
+train_num_samples = 32
+global_batch = 8
+growth = 1.0
+lr_scheduler = "cosine"
+warmup = 2
+seed = 0
+[compute]
+gpus = 1
+precision = "fp32"
+grad_checkpointing = false
+accum_freq = 1
+workers = 1
+[run]
+output = "run"
+save_steps = 4
+log_steps = 1
+log_ids = true
+"""
+SMALL = {"embed_dim": 16, "quick_gelu": True,
+         "vision_cfg": {"image_size": 16, "layers": 1, "width": 32, "head_width": 16, "patch_size": 8},
+         "text_cfg": {"vocab_size": 300, "pool_type": "eos", "eos_id": 2, "pad_id": 1, "context_length": 12, "width": 32,
+                      "heads": 2, "layers": 1}}
+TIMES = ("pairs_per_second", "data_wait", "seconds")
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory, toy_template):
+    """48 pictures in 3 tars, two texts each in English and French, matched, counted, with thresholds."""
+    sh = Shell(tmp_path_factory.mktemp("train"))
+    for shard in range(3):
+        lines = [(number, f"a {list(COLOURS)[number % 4]} red circle {number}", f"un chat noir {number}")
+                 for number in range(16 * shard, 16 * shard + 16)]
+        write_tar(sh / f"tars/{shard:05d}.tar", [number for number, *_ in lines])
+        sh.write(f"lid/{shard:05d}.jsonl", *(pair(number, text, lang) for number, en, fr in lines
+                                             for text, lang in ((en, "en"), (fr, "fr"))))
+    sh.ok(f"mc2 match lid/*.jsonl -m {toy_template}/toy -O pairs -q")
+    sh.ok(f"mc2 count pairs/*.jsonl -m {toy_template}/toy -o counts -q")
+    sh.ok("mc2 thresholds counts --t-all 30 -o thresholds.json -q")
+    tokenizer = Tokenizer(models.BPE(unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer.train_from_iterator(["a red green blue black circle un chat noir 0123456789"], trainers.BpeTrainer(
+        vocab_size=300, special_tokens=["<s>", "<pad>", "</s>", "<unk>"], show_progress=False))
+    tokenizer.save(str(sh / "tokenizer.json"))
+    SMALL["text_cfg"]["vocab_size"] = tokenizer.get_vocab_size()
+    (sh / "small.json").write_text(json.dumps(SMALL))
+    (sh / "run.toml").write_text(RUN)
+    return sh
+
+
+def write_tar(path, numbers):
+    path.parent.mkdir(exist_ok=True)
+    with tarfile.open(path, "w") as tar:
+        for number in numbers:
+            pixels = np.full((20, 24, 3), COLOURS[list(COLOURS)[number % 4]], "uint8")
+            stream = io.BytesIO()
+            Image.fromarray(pixels).save(stream, "PNG")
+            member = tarfile.TarInfo(f"{number:024x}.png")
+            member.size = len(stream.getvalue())
+            tar.addfile(member, io.BytesIO(stream.getvalue()))
+
+
+@pytest.fixture(scope="module")
+def undisturbed(template):
+    """The log of a run that nothing happened to."""
+    template.ok("mc2 train run.toml -o undisturbed --device cpu -q", OMP_NUM_THREADS="1")
+    return log_of(template / "undisturbed")
+
+
+def log_of(run):
+    with open(f"{run}/log.jsonl", "rb") as stream:
+        return [{key: value for key, value in json.loads(line).items() if key not in TIMES} for line in stream]
+
+
+def start(sh, arguments):
+    return subprocess.Popen([sh / ".bin/mc2", *f"train run.toml --device cpu {arguments}".split()], cwd=sh.directory,
+                            env={**sh.environment, "OMP_NUM_THREADS": "1"}, stderr=subprocess.PIPE, text=True)
+
+
+def wait_for(condition, process, seconds=100):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert process.poll() is None, process.stderr.read()
+        assert time.monotonic() < end
+        time.sleep(0.002)
+
+
+def lines_in(run):
+    path = run / "log.jsonl"
+    return path.read_bytes().count(b"\n") if path.exists() else 0
+
+
+def test_a_run_leaves_its_configuration_log_checkpoints_and_tokenizer(template, undisturbed):
+    run = template / "undisturbed"
+    assert sorted(path.name for path in run.iterdir()) == [
+        "checkpoints", "config.json", "log.jsonl", "manifest.json", "tensorboard", "tokenizer.json"]
+    assert sorted(path.name for path in (run / "checkpoints").iterdir()) == [
+        "latest", "step-00000004.pt", "step-00000008.pt", "step-00000012.pt"]
+    assert [line["step"] for line in undisturbed] == list(range(1, 13))
+    assert undisturbed[-1]["seen_pairs"] == 12 * 8
+    assert sum(row["seen"] for row in undisturbed[-1]["languages"].values()) == 12 * 8
+    assert undisturbed[0]["lr"] == 5e-4 and undisturbed[1]["lr"] == 1e-3 and undisturbed[-1]["lr"] < 1e-4
+
+
+def test_a_checkpoint_is_read_without_running_code_and_is_an_open_clip_model(template, undisturbed):
+    content = checkpoints.load(template / "undisturbed/checkpoints/latest")
+    assert content["step"] == 12 and content["seen_pairs"] == 96
+    model.build(SMALL).load_state_dict(content["models"][0]["state"])
+
+
+def test_a_run_killed_at_any_moment_goes_on_as_if_undisturbed(template, undisturbed):
+    run = template / "killed"
+    process = start(template, "-o killed -q")
+    wait_for(lambda: lines_in(run) >= 6, process)
+    process.kill()
+    process.wait()
+    template.ok("mc2 train run.toml -o killed --device cpu", OMP_NUM_THREADS="1")
+    assert log_of(run) == undisturbed
+
+
+def test_a_kill_while_a_checkpoint_is_written_leaves_the_one_before(template, undisturbed):
+    run = template / "killed-writing"
+    process = start(template, "-o killed-writing -q")
+    temporary = run / "checkpoints/.step-00000008.pt.tmp"
+    wait_for(temporary.exists, process)
+    process.kill()
+    process.wait()
+    if not (run / "checkpoints/step-00000008.pt").exists():
+        assert checkpoints.find(run).endswith("step-00000004.pt")
+    template.ok("mc2 train run.toml -o killed-writing --device cpu -q", OMP_NUM_THREADS="1")
+    assert log_of(run) == undisturbed
+    assert not temporary.exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_writes_a_checkpoint_and_the_run_goes_on_as_if_undisturbed(template, undisturbed, number):
+    run = template / f"signal-{int(number)}"
+    process = start(template, f"-o {run.name}")
+    wait_for(lambda: lines_in(run) >= 2, process)
+    process.send_signal(number)
+    _, told = process.communicate(timeout=60)
+    assert process.returncode == 128 + number, told
+    assert "the same command goes on" in told
+    template.ok(f"mc2 train run.toml -o {run.name} --device cpu -q", OMP_NUM_THREADS="1")
+    assert log_of(run) == undisturbed
+
+
+def test_two_processes_killed_go_on_as_if_undisturbed(template):
+    options = "--nproc 2 --device cpu --set schedule.epochs=20 --save-steps 20 --set run.keep_checkpoints=9"
+    template.ok(f"mc2 train run.toml -o two {options} -q", OMP_NUM_THREADS="1")
+    process = start(template, f"-o two-killed {options} -q")
+    wait_for(lambda: lines_in(template / "two-killed") >= 30, process)
+    os.killpg(children_of(process.pid)[0], signal.SIGKILL)       # torchrun and its workers
+    process.kill()
+    process.wait()
+    time.sleep(1)                       # its workers end with it, but not at once
+    before = lines_in(template / "two-killed")
+    process = start(template, f"-o two-killed {options}")
+    wait_for(lambda: lines_in(template / "two-killed") > before, process)
+    process.send_signal(signal.SIGUSR1)
+    _, told = process.communicate(timeout=100)
+    assert process.returncode == 138 and "the same command goes on" in told, told
+    template.ok(f"mc2 train run.toml -o two-killed {options} -q", OMP_NUM_THREADS="1")
+    assert log_of(template / "two-killed") == log_of(template / "two")
+
+
+def children_of(process):
+    return launch._children(process)
+
+
+def test_another_number_of_processes_goes_on_by_whole_shards_and_says_so(template, undisturbed):
+    template.ok("mc2 train run.toml -o fewer --nproc 2 --device cpu -q", OMP_NUM_THREADS="1")
+    os.unlink(template / "fewer/checkpoints/step-00000012.pt")
+    done = template("mc2 train run.toml -o fewer --device cpu", OMP_NUM_THREADS="1")
+    assert done.status == 0 and "goes on from step 8" in done.stderr
+    assert "pass" in done.stderr
+    assert [line["step"] for line in log_of(template / "fewer")] == list(range(1, 13))
+
+
+def test_a_loss_that_is_no_number_stops_before_the_next_checkpoint(template):
+    done = template("mc2 train run.toml -o lost --device cpu --lr 1 --set schedule.warmup=11 --set optimizer.beta1=0 "
+                    "--set optimizer.wd=1e30 --set run.save_steps=1 --set model.init_logit_scale=4.6", OMP_NUM_THREADS="1")
+    assert done.status == 1
+    assert "is the last good checkpoint" in done.stderr or "There is no checkpoint yet" in done.stderr
+    path = checkpoints.find(template / "lost")
+    assert path is None or all(torch.isfinite(weight).all() for weight in checkpoints.load(path)["models"][0]["state"].values())
+
+
+def test_another_configuration_is_refused_and_named(template, undisturbed):
+    done = template("mc2 train run.toml -o undisturbed --device cpu --lr 0.5 --set compute.workers=0")
+    assert done.status == 2
+    assert "holds a run of another configuration (optimizer.lr: 0.001, now 0.5)" in done.stderr
+
+
+def test_accumulation_is_the_same_run(template, undisturbed):
+    template.ok("mc2 train run.toml -o parts --device cpu --accum-freq 4 -q", OMP_NUM_THREADS="1")
+    ours = log_of(template / "parts")
+    assert [line["samples"] for line in ours] == [line["samples"] for line in undisturbed]
+    np.testing.assert_allclose([line["loss"] for line in ours], [line["loss"] for line in undisturbed], rtol=1e-4)
+
+
+@pytest.mark.parametrize("precision", ["amp_bf16", "bf16"])
+def test_bfloat16_and_gradient_checkpointing_stay_near_the_run_in_fp32(template, undisturbed, precision, monkeypatch):
+    monkeypatch.chdir(template.directory)
+    run = f"run-{precision}"
+    train_here(run, ("compute", "precision", precision), ("compute", "grad_checkpointing", True))
+    ours = log_of(template / run)
+    assert [line["samples"] for line in ours] == [line["samples"] for line in undisturbed]
+    np.testing.assert_allclose([line["loss"] for line in ours], [line["loss"] for line in undisturbed], rtol=0.05)
+
+
+def train_here(run, *changes):
+    """A run in this process."""
+    preset = presets.load("run.toml", [("run", "output", run), *changes])
+    return launch.start(job.configure(preset), launch.Layout(1), device="cpu", quiet=True)
+
+
+def test_two_students_learn_from_one_teacher(template, undisturbed):
+    (template / "students.toml").write_text(RUN + """
+[distill]
+teacher = "undisturbed/checkpoints/latest"
+teacher_logit_scale = 200
+weight = 2.0
+[[students]]
+name = "other"
+model = "small.json"
+tokenizer = "openai"
+""".replace('"small.json"\ntokenizer = "openai"', '"wide.json"\ntokenizer = "openai"'))
+    wide = {**SMALL, "text_cfg": {"context_length": 12, "vocab_size": 49408, "width": 16, "heads": 2, "layers": 1}}
+    (template / "wide.json").write_text(json.dumps(wide))
+    template.ok("mc2 train students.toml -o students --device cpu -q", OMP_NUM_THREADS="1")
+    last = log_of(template / "students")[-1]
+    assert last["distill"] > 0 and last["loss_other"] > 0
+    assert [entry["name"] for entry in checkpoints.load(template / "students")["models"]] == ["student", "other"]
+
+
+def test_the_conflict_of_english_and_the_others_is_measured_at_a_checkpoint(template, undisturbed):
+    pytest.importorskip("matplotlib")
+    template.ok("mc2 train run.toml --device cpu --gradient-conflict undisturbed/checkpoints/latest --batches 2 "
+                "-o conflict.json --plot conflict.png -q", OMP_NUM_THREADS="1")
+    found = json.loads((template / "conflict.json").read_bytes())
+    assert found["step"] == 12 and found["batches"] == 2
+    assert all(-1 <= row["cosine"]["mean"] <= 1 for row in found["groups"] if row["cosine"]["mean"] is not None)
+    assert (template / "conflict.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("change, status, message", [
+    ("--set schedule.global_batch=7 --nproc 2", 2, "the global batch of 7 does not divide over 2 processes; the nearest"),
+    ("--train-data none.tar", 2, "none.tar: no such files."),
+    ("-c nowhere", 2, "nowhere: no such counts."),
+    ("--set data.nothing=1", 2, "data.nothing=1: is not SECTION.KEY=VALUE"),
+    ("--lr -1", 3, "optimizer.lr is -1.0, not a number from 0 to 1"),
+])
+def test_what_cannot_start_says_why(template, change, status, message):
+    done = template(f"mc2 train run.toml -o refused --device cpu {change}")
+    assert done.status == status and message in done.stderr
+    assert not (template / "refused").exists()
+
+
+def test_a_second_run_in_the_same_place_is_refused(template):
+    process = start(template, "-o busy -q")
+    wait_for(lambda: (template / "busy/config.json").exists(), process)
+    done = template("mc2 train run.toml -o busy --device cpu")
+    assert done.status == 1 and "another run is training here" in done.stderr
+    process.kill()
+    process.wait()
+
+
+def test_the_log_is_cut_after_the_checkpoints_step_and_at_a_torn_line(tmp_path):
+    path = tmp_path / "log.jsonl"
+    path.write_bytes(b'{"step":1}\n{"step":2}\n{"step":3}\n')
+    metrics.cut_off(path, 2)
+    assert path.read_bytes() == b'{"step":1}\n{"step":2}\n'
+    path.write_bytes(b'{"step":1}\n{"ste')
+    metrics.cut_off(path, 2)
+    assert path.read_bytes() == b'{"step":1}\n'
+
+
+def test_the_learning_rate_rises_then_falls_as_a_cosine():
+    rates = [model.lr_at(step, lr=1.0, warmup=2, steps=6) for step in range(6)]
+    np.testing.assert_allclose(rates, [0.5, 1.0, 1.0, (1 + 2**-0.5) / 2, 0.5, (1 - 2**-0.5) / 2])
+
+
+def test_in_bf16_the_logit_scale_stays_in_fp32():
+    built = model.build(SMALL, init_logit_scale=2.6593, precision="bf16")
+    assert built.visual.conv1.weight.dtype == torch.bfloat16 and built.logit_scale.dtype == torch.float32
+    assert abs(built.logit_scale.item() - 2.6593) < 1e-6
+
+
+@pytest.mark.parametrize("content", [b"", b"plain text", b"PK\x03\x04 cut off"])
+def test_a_damaged_checkpoint_is_named(tmp_path, content):
+    (tmp_path / "step-00000001.pt").write_bytes(content)
+    with pytest.raises(BadData, match="step-00000001.pt: cannot be read as a checkpoint"):
+        checkpoints.load(tmp_path / "step-00000001.pt")
+
+
+def test_vectors_and_the_logit_scale_do_not_decay():
+    built = model.build(SMALL)
+    decayed, others = model.optimizer_of(built, lr=1, beta1=0.0, beta2=0.0, eps=1.0, wd=0.3).param_groups
+    names = {id(weight): name for name, weight in built.named_parameters()}
+    assert decayed["weight_decay"] == 0.3 and others["weight_decay"] == 0
+    undecayed = {names[id(weight)] for weight in others["params"]}
+    assert {"logit_scale", "visual.class_embedding", "ln_final.weight", "visual.ln_pre.bias"} <= undecayed
+    assert "token_embedding.weight" not in undecayed and "visual.conv1.weight" not in undecayed
+
+
+def test_the_slurm_script_is_bash_and_runs_the_same_command(template):
+    script = template.ok("mc2 train run.toml --slurm --gpus 16 -o run --set compute.workers=6")
+    assert "#SBATCH --nodes=2" in script and "#SBATCH --signal=USR1@300" in script
+    assert "mc2 train run.toml -o run --set compute.workers=6 --nproc 8" in script
+    template.ok("bash -n", stdin=script.encode())
+
+
+def test_the_totals_of_a_run_are_those_of_all_ranks_and_of_before():
+    total = loop.total_of({"seen": {"en": 5}}, [{("seen", "en"): 1, ("drawn", "en"): 4}, {("kept", "en"): 2}])
+    assert total == {"seen": {"en": 6}, "drawn": {"en": 4}, "kept": {"en": 2}}
+    total = loop.total_of(total, [{("expected", "en"): 2.2, "corrupt image": 1, ("cut off tar", "a.tar"): 1}])
+    assert loop.told(total) == {
+        "languages": {"en": {"seen": 6, "drawn": 4, "kept_share": 0.5, "expected_share": 0.55}},
+        "images": {"corrupt image": 1, "cut off tar a.tar": 1}}

@@ -1,0 +1,278 @@
+"""Checkpoints to open_clip and back: every weight, its name and its shape; and what is refused."""
+import json
+import os
+import pickle
+
+import pytest
+from training_tools import require_train
+
+require_train()
+
+import open_clip                                            # noqa: E402
+import torch                                                # noqa: E402
+from safetensors.torch import save_file                     # noqa: E402
+
+from mc2 import __version__, cli                            # noqa: E402
+from mc2.errors import BadData, BadUsage                    # noqa: E402
+from mc2.training import architecture, checkpoints, weights  # noqa: E402
+from mc2.training.model import build                        # noqa: E402
+
+TINY = {"embed_dim": 8, "quick_gelu": True,
+        "vision_cfg": {"image_size": 8, "patch_size": 4, "layers": 2, "width": 16, "head_width": 8},
+        "text_cfg": {"context_length": 5, "vocab_size": 20, "layers": 1, "width": 16, "heads": 2, "pool_type": "eos",
+                     "eos_id": 2, "pad_id": 1, "hf_tokenizer_name": "facebook/xlm-v-base"}}
+
+
+def student(name, seed=0, config=TINY, tokenizer="facebook/xlm-v-base"):
+    return {"name": name, "architecture": config, "tokenizer": tokenizer, "optimizer": None,
+            "state": build(config, seed=seed).state_dict()}
+
+
+@pytest.fixture
+def run(tmp_path):
+    """A run of two students at step 7."""
+    checkpoints.save(str(tmp_path / "run"), {
+        "step": 7, "seen_pairs": 1792, "config": {}, "models": [student("first"), student("second", 1)],
+        "data": [{"shard": 3}, {"shard": 4}], "tallies": {"image cut off": 5}}, keep=1)
+    return str(tmp_path / "run")
+
+
+@pytest.fixture
+def tiny(tmp_path):
+    path = tmp_path / "tiny.json"
+    path.write_text(json.dumps(TINY))
+    return str(path)
+
+
+class Here:
+    """Runs mc2 in this process, in a directory of its own, which saves importing torch each time."""
+
+    def __init__(self, directory, capsys):
+        self.directory, self.capsys = directory, capsys
+
+    def __call__(self, command):
+        self.capsys.readouterr()
+        status = cli.run(command.split()[1:])
+        return status, *self.capsys.readouterr()
+
+    def ok(self, command):
+        status, stdout, stderr = self(command)
+        assert status == 0, stderr
+        return stdout
+
+    def __truediv__(self, name):
+        return self.directory / name
+
+
+@pytest.fixture
+def here(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return Here(tmp_path, capsys)
+
+
+def state_of(path, **options):
+    return weights.import_(str(path), **options)[0]["models"][0]["state"]
+
+
+def assert_same(one, other):
+    assert list(one) == list(other)
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+# ---------------------------------------------------------------- there and back
+
+@pytest.mark.parametrize("suffix", ["pt", "safetensors"])
+def test_open_clip_loads_what_is_exported(here, run, suffix):
+    here.ok(f"mc2 checkpoint export {run} -o mine.{suffix}")
+    open_clip.add_model_config(here / "mine.json")
+    loaded = open_clip.create_model("mine", pretrained=str(here / f"mine.{suffix}"))
+    assert_same(loaded.state_dict(), student("first")["state"])
+    images, tokens = torch.randn(2, 3, 8, 8), torch.tensor([[3, 4, 2, 1, 1], [5, 2, 1, 1, 1]])
+    own = build(TINY, seed=0)(images, tokens)["image_features"]
+    assert torch.equal(loaded.encode_image(images, normalize=True), own)
+
+
+def test_exported_and_imported_again_every_weight_is_the_same(here, run):
+    here.ok(f"mc2 checkpoint export {run} --student second -o mine.pt")
+    here.ok("mc2 checkpoint import mine.pt --model mine.json -o start.pt")
+    content = checkpoints.load(str(here / "start.pt"))
+    assert (content["step"], content["seen_pairs"], content["data"], content["tallies"]) == (0, 0, [], {})
+    held, = content["models"]
+    assert (held["name"], held["architecture"], held["tokenizer"], held["optimizer"]) == \
+        ("mine", TINY, "facebook/xlm-v-base", None)
+    assert_same(held["state"], student("second", 1)["state"])
+
+
+def test_what_open_clip_trained_is_imported(tmp_path, tiny):
+    """open_clip_train saves the state of its wrapped model beside epoch, name and optimizer."""
+    network = build(TINY, seed=3)
+    optimizer = torch.optim.AdamW(network.parameters())
+    torch.save({"epoch": 1, "name": "run", "optimizer": optimizer.state_dict(),
+                "state_dict": {f"module._orig_mod.{name}": value for name, value in network.state_dict().items()}},
+               tmp_path / "epoch_1.pt")
+    assert_same(state_of(tmp_path / "epoch_1.pt", model=tiny), network.state_dict())
+
+
+@pytest.mark.parametrize("key", [None, "state_dict", "model"])
+@pytest.mark.parametrize("prefix", ["", "module.", "_orig_mod.", "_orig_mod.module."])
+def test_prefixes_and_wrappings_make_no_difference(tmp_path, tiny, key, prefix):
+    state = build(TINY, seed=3).state_dict()
+    named = {prefix + name: value for name, value in state.items()}
+    torch.save({key: named} if key else named, tmp_path / "file.pt")
+    assert_same(state_of(tmp_path / "file.pt", model=tiny), state)
+
+
+def test_half_precision_becomes_fp32(tmp_path, tiny):
+    state = build(TINY, seed=3).half().state_dict()
+    save_file(state, tmp_path / "file.safetensors")
+    assert_same(state_of(tmp_path / "file.safetensors", model=tiny), {name: v.float() for name, v in state.items()})
+
+
+def test_buffers_and_a_sigmoid_bias_are_left_out_and_named(tmp_path, tiny):
+    state = build(TINY, seed=3).state_dict()
+    more = {"attn_mask": torch.zeros(5, 5), "logit_bias": torch.tensor(-10.0), "vocab_size": torch.tensor(20)}
+    torch.save({**state, **more, "logit_scale": state["logit_scale"].reshape(1)}, tmp_path / "file.pt")
+    content, notes = weights.import_(str(tmp_path / "file.pt"), tiny)
+    assert_same(content["models"][0]["state"], state)
+    assert notes == ["left out attn_mask, logit_bias, vocab_size: no weights of this architecture"]
+
+
+def test_a_text_tower_of_its_own_is_put_where_clip_has_it(tmp_path, tiny):
+    network = open_clip.model.CustomTextCLIP(**TINY)
+    torch.save(network.state_dict(), tmp_path / "file.pt")
+    state = state_of(tmp_path / "file.pt", model=tiny)
+    assert torch.equal(state["token_embedding.weight"], network.text.token_embedding.weight)
+    assert list(state) == list(build(TINY).state_dict())
+
+
+def test_files_of_torch_before_1_6_are_read(tmp_path, tiny):
+    state = build(TINY, seed=3).state_dict()
+    torch.save(state, tmp_path / "old.pt", _use_new_zipfile_serialization=False)
+    assert_same(state_of(tmp_path / "old.pt", model=tiny), state)
+
+
+@pytest.mark.parametrize("name, theirs", [
+    ("ViT-H-14-quickgelu", "ViT-H-14-quickgelu"), ("ViT-H-14-xlmv-quickgelu", "ViT-H-14-worldwide-quickgelu"),
+    ("ViT-B-32-quickgelu", "ViT-B-32-quickgelu"), ("ViT-L-14-quickgelu", "ViT-L-14-quickgelu")])
+def test_names_and_shapes_are_those_of_open_clips_models(name, theirs):
+    if (config := open_clip.get_model_config(theirs)) is None:
+        pytest.skip(f"this open_clip has no {theirs}")
+    with torch.device("meta"):
+        network = open_clip.model.CLIP(**config)
+    assert weights.expected_shapes(architecture.load(name)) == \
+        {key: tuple(value.shape) for key, value in network.state_dict().items()}
+
+
+# ---------------------------------------------------------------- refused
+
+def test_weights_of_another_architecture_are_refused_by_name_and_shape(tmp_path, tiny):
+    state = build({**TINY, "vision_cfg": {**TINY["vision_cfg"], "layers": 3}}).state_dict()
+    state["text_projection"] = torch.zeros(16, 9)
+    del state["ln_final.weight"]
+    torch.save(state, tmp_path / "file.pt")
+    with pytest.raises(BadData) as error:
+        state_of(tmp_path / "file.pt", model=tiny)
+    assert str(error.value) == (
+        f"{tmp_path}/file.pt: its weights are not those of {tiny}: 1 missing (ln_final.weight), 12 unexpected "
+        "(visual.transformer.resblocks.2.ln_1.weight; visual.transformer.resblocks.2.ln_1.bias; "
+        "visual.transformer.resblocks.2.attn.in_proj_weight; ...), 1 of another shape (text_projection is 16 x 9, not "
+        "16 x 8). Name the architecture they were trained with (--model).")
+
+
+class Harmful:
+    def __reduce__(self):
+        return os.system, ("touch harmed",)
+
+
+def test_code_in_a_pickle_is_refused_and_not_run(sh, tiny):
+    torch.save({"state_dict": build(TINY).state_dict(), "more": Harmful()}, sh / "harmful.pt")
+    done = sh(f"mc2 checkpoint import harmful.pt --model {tiny} -o start.pt")
+    assert done.status == 3 and "could run code when loaded; it is refused" in done.stderr
+    assert not (sh / "harmed").exists() and not (sh / "start.pt").exists()
+
+
+def test_a_torchscript_program_is_refused(tmp_path, tiny):
+    torch.jit.save(torch.jit.script(torch.nn.Linear(2, 2)), tmp_path / "program.pt")
+    with pytest.raises(BadData, match="a TorchScript program, which could run code"):
+        state_of(tmp_path / "program.pt", model=tiny)
+
+
+@pytest.mark.parametrize("content", [b"", b"text", pickle.dumps([1, 2]), b"PK\x03\x04 and no more"])
+@pytest.mark.parametrize("suffix", ["pt", "safetensors"])
+def test_damaged_files_are_bad_data(tmp_path, tiny, content, suffix):
+    (tmp_path / f"file.{suffix}").write_bytes(content)
+    with pytest.raises(BadData, match=f"file.{suffix}"):
+        state_of(tmp_path / f"file.{suffix}", model=tiny)
+
+
+def test_a_file_cut_in_half_is_bad_data(tmp_path, tiny):
+    torch.save(build(TINY).state_dict(), tmp_path / "file.pt")
+    whole = (tmp_path / "file.pt").read_bytes()
+    (tmp_path / "file.pt").write_bytes(whole[:len(whole) // 2])
+    with pytest.raises(BadData, match="is cut off"):
+        state_of(tmp_path / "file.pt", model=tiny)
+
+
+@pytest.mark.parametrize("content", [[1], {"state_dict": {}}, {"epoch": 3}])
+def test_a_file_without_weights_is_bad_data(tmp_path, tiny, content):
+    torch.save(content, tmp_path / "file.pt")
+    with pytest.raises(BadData, match="holds no state dict"):
+        state_of(tmp_path / "file.pt", model=tiny)
+
+
+def test_what_cannot_be_carried_out_is_refused_with_the_way_out(here, run, tiny):
+    (here / "unnamed.json").write_text(json.dumps({**TINY, "text_cfg": {
+        key: value for key, value in TINY["text_cfg"].items() if key != "hf_tokenizer_name"}}))
+    torch.save(build(TINY).state_dict(), here / "file.pt")
+    for command, message in [
+            (f"export {run} -o a.pt --student third", "has no student third. It has first, second."),
+            ("export nowhere -o a.pt", "nowhere: no such checkpoint."),
+            (f"export {run} -o {run}/config.pt", "config.json: holds something else"),
+            (f"import {run}/checkpoints/latest --model {tiny} -o a.pt", "is a checkpoint of mc2 train already."),
+            ("import file.pt --model ViT-Z -o a.pt", "ViT-Z: no such model. There are ViT-B-16-mt5-quickgelu, "),
+            ("import file.pt --model none.json -o a.pt", "none.json: no such file."),
+            ("import file.pt --model unnamed.json -o a.pt", "Name it with --tokenizer.")]:
+        if "config.pt" in command:
+            (here / run / "config.json").write_text("{}")
+        status, _, stderr = here(f"mc2 checkpoint {command}")
+        assert status == 2 and message in stderr, stderr
+        assert not (here / "a.pt").exists()
+
+
+# ---------------------------------------------------------------- show
+
+def test_show_says_what_a_checkpoint_is(here, run):
+    assert here.ok(f"mc2 checkpoint show {run}").splitlines() == [
+        "step           7",
+        "seen pairs     1,792",
+        f"written by     mc2 {__version__}, 2 ranks",
+        "model          first, 11,457 parameters (float32), no optimizer state",
+        "tokenizer      facebook/xlm-v-base, 20 embeddings",
+        "image size     8",
+        "logit scale    14.29",
+        "model          second, 11,457 parameters (float32), no optimizer state",
+        "tokenizer      facebook/xlm-v-base, 20 embeddings",
+        "image size     8",
+        "logit scale    14.29",
+        "tally          image cut off: 5"]
+    shown = json.loads(here.ok(f"mc2 checkpoint show {run} --json"))
+    assert shown["step"] == 7 and [model["name"] for model in shown["models"]] == ["first", "second"]
+
+
+def test_receipts_say_what_was_written_and_what_to_mind(here, run):
+    _, stdout, stderr = here(f"mc2 checkpoint export {run} -o mine.pt")
+    assert stdout == "" and stderr.splitlines() == [
+        "note: this is first; there are also second (--student)",
+        "checkpoint export: step 7, 1,792 seen pairs -> mine.pt, mine.json"]
+    _, _, stderr = here("mc2 checkpoint import mine.pt --model mine.json -o start.pt")
+    assert stderr.splitlines() == [
+        "checkpoint import: 11,457 parameters of mine.json, tokenizer facebook/xlm-v-base -> start.pt"]
+    assert here("mc2 checkpoint import mine.pt --model mine.json -o start.pt -q") == (0, "", "")
+
+
+def test_a_tokenizer_that_open_clip_cannot_know_is_pointed_out():
+    plain = {**TINY, "text_cfg": {**TINY["text_cfg"]}}
+    del plain["text_cfg"]["hf_tokenizer_name"]
+    held = student("only", config=plain, tokenizer="run/tokenizer.json")
+    assert list(weights._export_notes({"models": [held]}, held, None)) == [
+        "open_clip.get_tokenizer would give CLIP's own tokenizer; this model was trained with run/tokenizer.json"]
