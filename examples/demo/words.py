@@ -281,11 +281,10 @@ LANGUAGES = {
         gallery="รายการภาพ",
     ),
     # Cherokee stands for the many languages that no label of lid.176 reaches: they share the metadata
-    # of `other`. It is kept very simple here (colour, noun; hia "this", ale "and"), and does without
-    # the nouns of geometry. The words were also chosen so that the model knows
-    # none of their n-grams, in capital or (Unicode 8) small Cherokee letters.
+    # of `other`. It is kept very simple here (colour, noun; hia "this", ale "and"). The words were also
+    # chosen so that the model knows none of their n-grams, in capital or (Unicode 8) small Cherokee letters.
     "chr": Language(
-        shapes="-, -, -, ᏃᏈᏏ, ᎤᎾᏫ, ᏅᏙ, ᏡᎬᎢ, ᎦᎵᏦᏕ",
+        shapes="ᎦᏐᏆᎸ, ᏅᎩ ᏧᏅᏏᏴ, ᏦᎢ ᏧᏅᏏᏴ, ᏃᏈᏏ, ᎤᎾᏫ, ᏅᏙ, ᏡᎬᎢ, ᎦᎵᏦᏕ",
         colours="ᎩᎦᎨᎢ, ᎠᏓᎶᏂᎨᎢ, ᏓᎶᏂᎨᎢ, ᎢᏤᎢ, ᏌᎪᏂᎨᎢ, ᎩᎦᎨᏍᏗ, ᎬᎿᎨᎢ, ᎤᏬᏗᎨᎢ",
         sizes="ᎤᏍᏗ, ᎤᏔᏅ",
         places="-, -, -, -, -",

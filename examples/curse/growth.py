@@ -1,0 +1,17 @@
+"""Print how many seen pairs of all languages hold as many English ones as a run on English alone: one over the share
+of English among the pairs that balancing keeps.
+
+    python growth.py ../demo/out/counts-after
+"""
+import sys
+
+from mc2 import counting
+
+
+def growth(matched):
+    """matched: {lang: curated pairs}."""
+    return sum(matched.values()) / matched["en"]
+
+
+if __name__ == "__main__":
+    print(f"{growth(counting.load(sys.argv[1], samples=False)[0].matched):.3f}")
