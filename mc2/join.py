@@ -149,7 +149,8 @@ def _write_one(output, ids, lines_of):
             stream.write(b"".join([line + b"\n" for line in lines]))
             tally["in"] += len(lines)
     tally["out"] = tally["in"]
-    tally["pairs without image"] += sum(map(len, lines_of.values()))       # whose hashes are those of images
+    if lines_of:                                # their hashes are those of images, but not their ids
+        tally["pairs without image"] = sum(map(len, lines_of.values()))
     return tally
 
 

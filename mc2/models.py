@@ -1,7 +1,7 @@
 """Models that turn images and texts into features: checkpoints of mc2 train, and whatever open_clip knows.
 
     run/checkpoints/latest, run                 a checkpoint, or the newest of a run; PATH#NAME for a further student
-    open_clip:NAME@FILE                         an architecture with weights from a local file, e.g. Meta's released ones
+    open_clip:NAME@FILE                         an architecture with weights from a local file, e.g. Meta's
     open_clip:NAME@TAG                          with published weights, which open_clip fetches
     open_clip:NAME, NAME                        with random weights
 
@@ -16,7 +16,7 @@ import torch
 from torch.nn import functional
 
 from mc2 import files, manifests
-from mc2.errors import BadData, BadUsage
+from mc2.errors import BadData, BadUsage, Mc2Error
 from mc2.training import architecture, checkpoints, images, tokens
 from mc2.training import model as building
 from mc2.training import weights as weights_room
@@ -31,7 +31,8 @@ class Transform:
 
     def __init__(self, size, interpolation="bicubic", resize_mode="shortest"):
         if resize_mode not in ("shortest", "squash"):
-            raise BadUsage(f"images resized by their {resize_mode} side are not supported, only `shortest` and `squash`.")
+            raise BadUsage(f"images resized by their {resize_mode} side are not supported, only `shortest` and "
+                           "`squash`.")
         self.size, self.interpolation, self.resize_mode = size, interpolation, resize_mode
 
     def __call__(self, image):
@@ -158,7 +159,7 @@ def _load_open_clip(name, weights, spec, device, precision, tokenizer, cache):
     if weights and not tag and not os.path.isfile(weights):
         _refuse_tag(name, weights, spec)
     _check_activation(name, config, weights, tag, spec)
-    file = open_clip.pretrained.download_pretrained(tag) if tag else weights
+    file = _fetched(tag, name, spec) if tag else weights
     network = _build(name, config)
     if file:
         _read_weights(network, file)
@@ -182,7 +183,8 @@ def _close(name):
 
     import open_clip
     near = difflib.get_close_matches(name, [*open_clip.list_models(), *architecture.names()], 3)
-    return f". Did you mean {' or '.join(near)}?" if near else " (python -c 'import open_clip; print(open_clip.list_models())')"
+    return f". Did you mean {' or '.join(near)}?" if near else \
+        " (python -c 'import open_clip; print(open_clip.list_models())')"
 
 
 def _config(name):
@@ -190,23 +192,37 @@ def _config(name):
     return open_clip.get_model_config(name) or architecture.load(name)
 
 
+def _fetched(tag, name, spec):
+    """The file of a tag's weights, from the Hub or from open_clip's cache of it."""
+    import open_clip
+    try:
+        return open_clip.pretrained.download_pretrained(tag)
+    except Exception as error:                  # of the library, the network or the Hub: it has no narrower class
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+        raise Mc2Error(f"{spec}: the weights were not to be had ({reason}). Download them by hand and give "
+                       f"{OPEN_CLIP}{name}@FILE.") from None
+
+
 def _build(name, config):
     """The network with random weights, always the same ones."""
     import open_clip
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        if name in open_clip.list_models():
+        if name not in open_clip.list_models():
+            return building.build(config)
+        try:
             return open_clip.create_model(name, pretrained_text=False)
-        return building.build(config)
+        except (RuntimeError, ImportError, OSError) as error:       # of another library that its towers need
+            raise BadUsage(f"{OPEN_CLIP}{name}: cannot be built ({str(error).splitlines()[0][:200]}).") from None
 
 
 def _refuse_tag(name, weights, spec):
     import open_clip
+    others = sorted(open_clip.list_pretrained_models_by_tag(weights))
     tags = open_clip.list_pretrained_tags_by_model(name)
-    other = sorted(model for model in open_clip.list_pretrained_models_by_tag(weights) if model.startswith(name[:5]))
-    raise BadUsage(f"{spec}: {weights} is neither a file nor a tag of {name}"
-                   + (f", whose tags are {', '.join(tags)}" if tags else ", which has no published weights in open_clip")
-                   + (f". The tag belongs to {', '.join(other)}" if other else "") + ".")
+    hint = f"The tag belongs to {', '.join(others[:4])}." if others else \
+        f"Its tags are {', '.join(tags)}." if tags else "open_clip has no published weights for it."
+    raise BadUsage(f"{spec}: {weights} is neither a file nor a tag of {name}. {hint}")
 
 
 def _check_activation(name, config, weights, tag, spec):
@@ -234,7 +250,8 @@ def _activation_of(weights, tag):
     if os.path.isfile(beside):
         with open(beside, "rb") as stream:
             try:
-                return bool(json.load(stream)["model_cfg"].get("quick_gelu", False)), "open_clip_config.json beside them"
+                config = json.load(stream)["model_cfg"]
+                return bool(config.get("quick_gelu", False)), "open_clip_config.json beside them"
             except (ValueError, KeyError, AttributeError):
                 raise BadData(f"{beside}: is no configuration of open_clip.") from None
     file_name = os.path.basename(weights).lower()
@@ -244,11 +261,11 @@ def _activation_of(weights, tag):
 
 
 def _read_weights(network, path):
-    """Load weights from elsewhere: open_clip's, Meta's, or a checkpoint of mc2 train."""
+    """Load weights from elsewhere: open_clip's or Meta's."""
     import open_clip
     state = weights_room.read(path)
     if isinstance(state, dict) and state.get("kind") == checkpoints.KIND:
-        state = state["models"][0]["state"]
+        raise BadUsage(f"{path}: is a checkpoint of mc2 train, which says itself what model it is: --model {path}.")
     state = open_clip.factory.convert_state_dict(network, weights_room.stripped(state, path))
     if "positional_embedding" in state and not hasattr(network, "positional_embedding"):
         state = open_clip.convert_to_custom_text_state_dict(state)
@@ -301,7 +318,8 @@ def _size(size):
 def _open_clip_tokenizer(name, config, given, spec):
     text_cfg = config["text_cfg"]
     own = text_cfg.get("hf_tokenizer_name")
-    if given is None and (text_cfg.get("tokenizer_kwargs") or text_cfg.get("hf_model_name") or "siglip" in name.lower()):
+    if given is None and (text_cfg.get("tokenizer_kwargs") or text_cfg.get("hf_model_name")
+                          or "siglip" in name.lower()):
         return _OpenClipTokenizer(name, own or name)
     return _tokenizer(given or own or tokens.CLIP_BPE, config, spec, own or tokens.CLIP_BPE)
 
@@ -314,8 +332,8 @@ def _tokenizer(name, config, spec, own):
     tokenizer = tokens.load(name, text_cfg)
     if name != own and (os.path.isfile(own) or own == tokens.CLIP_BPE) \
             and tokens.load(own, text_cfg).fingerprint != tokenizer.fingerprint:
-        raise BadData(f"{name}: is another tokenizer than {spec} was trained with ({own}): its ids would mean other words. "
-                      "Leave --tokenizer out.")
+        raise BadData(f"{name}: is another tokenizer than {spec} was trained with ({own}): its ids would mean other "
+                      "words. Leave --tokenizer out.")
     return tokenizer
 
 

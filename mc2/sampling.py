@@ -32,7 +32,6 @@ class Sampler(pipeline.Stage):
         self.entry_counts = counts.entry_counts         # memory-mapped
         self.n_entries = {lang: len(entry_counts) for lang, entry_counts in self.entry_counts.items()}
         self.t = {lang: row["t"] for lang, row in content["languages"].items()}
-        self.probs = {}                                 # of the languages that came
         self.seed = seed
         self.whole_images = self.one_per_image = one_per_image
         self.lineage = {"metadata": counts.metadata}
@@ -56,18 +55,14 @@ class Sampler(pipeline.Stage):
         langs = np.array(batch.column("lang"))
         for lang in set(batch.column("lang")):
             here = (langs == lang)[of_pair]
-            matched_probs[here] = self._probs(lang)[ids[here]]
-            never_counted[here] = self.entry_counts[lang][ids[here]] == 0
+            matched_counts = self.entry_counts[lang][ids[here]]
+            matched_probs[here] = curation.entry_probs(matched_counts, self.t[lang])
+            never_counted[here] = matched_counts == 0
         batch.tally["never counted"] += len(np.unique(of_pair[never_counted]))
         q = curation.keep_probs(offsets, matched_probs)
         if self.one_per_image:
             q[~self._candidates(batch, np.diff(offsets) > 0)] = 0
         return q
-
-    def _probs(self, lang):
-        if lang not in self.probs:
-            self.probs[lang] = curation.entry_probs(self.entry_counts[lang], self.t[lang])
-        return self.probs[lang]
 
     def _candidates(self, batch, matched):
         """bool (len(batch),): of each image's adjacent lines that matched, the one with the smallest hash."""
@@ -83,7 +78,7 @@ class Sampler(pipeline.Stage):
         return candidates
 
     def __getstate__(self):             # to a worker go the paths; it maps the arrays itself
-        return {**self.__dict__, "entry_counts": None, "probs": {}}
+        return {**self.__dict__, "entry_counts": None}
 
     def __setstate__(self, state):
         self.__dict__.update(state)

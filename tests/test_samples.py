@@ -191,7 +191,7 @@ def passes_of(data, passes):
     stream = samples._Stream(data, samples._shards(data)[0], sampler, {}, 1, None, 0, [], 0)
     for number in range(passes):
         tables = [stream._table(path, f"{data.seed}:{number}", stream.tally) for path in data.pairs]
-        yield [(its_id, text) for table in tables for its_id, found in table.items() for _, text in found if text]
+        yield [(its_id, text) for table in tables for its_id, found in table.items() for _, text, _ in found if text]
 
 
 def test_a_pass_is_what_mc2_sample_keeps_with_one_per_image(online, toy):
@@ -248,6 +248,32 @@ def test_pairs_that_match_what_was_never_counted_are_counted(online, toy):
     online.tars, online.pairs = online.tars[:1], online.pairs[:1]
     tally = next(loader(online, 3)).tally
     assert tally["never counted"] == 3 and tally["image without pair"] >= 2 * 59
+
+
+def test_passes_in_which_nothing_is_drawn_are_passed_over_but_not_for_ever(online, monkeypatch):
+    records = [orjson.loads(line) for line in open(online.pairs[0], "rb")]
+    rare = next(record for record in records if record["matched_entry_ids"] == [0] and record["lang"] == "en")
+    open(online.pairs[0], "wb").write(orjson.dumps(rare) + b"\n")
+    online.tars, online.pairs = online.tars[:1], online.pairs[:1]
+    batches = take(loader(online, 1), 8)
+    drawn = sum(batch.tally["drawn", "en"] for batch in batches)
+    assert drawn > 16 and sum(batch.tally["not drawn"] for batch in batches) == drawn - 8
+    monkeypatch.setattr(samples, "EMPTY_PASSES", 1)
+    with pytest.raises(BadData, match="not drawn: 1"):
+        take(loader(online, 1), 8)
+
+
+def test_pairs_in_parquet_give_the_same_batches(online):
+    pq = pytest.importorskip("pyarrow.parquet")
+    pa = pytest.importorskip("pyarrow")
+    offline = Data(online.tars, online.pairs, image_size=8)
+    expected = [take(loader(data), 8) for data in (online, offline)]
+    for path in online.pairs:
+        records = [{**orjson.loads(line), "more": 1.5} for line in open(path, "rb")]
+        pq.write_table(pa.Table.from_pylist(records), path.replace(".jsonl", ".parquet"))
+    online.pairs = offline.pairs = [path.replace(".jsonl", ".parquet") for path in online.pairs]
+    for data, theirs in zip((online, offline), expected):
+        assert all(same(one, other) for one, other in zip(take(loader(data), 8), theirs))
 
 
 def test_counts_of_another_pool_give_a_warning_and_other_metadata_an_error(online, toy):

@@ -204,7 +204,7 @@ def receipt(done, output):
           + f" -> {output} ({pipeline.duration(done['seconds'])})", file=sys.stderr)
 
 
-def _slurm(config, gpus, slurm_time, slurm_cpus_per_gpu, nproc, **given):
+def _slurm(config, gpus, slurm_time, slurm_cpus_per_gpu, nproc, device, **given):
     from mc2.training import launch
     preset = _preset(config, given)
     gpus = gpus or preset.values["compute"]["gpus"]
@@ -213,8 +213,8 @@ def _slurm(config, gpus, slurm_time, slurm_cpus_per_gpu, nproc, **given):
         raise click.UsageError(f"{gpus} GPUs are no whole number of machines of {per_node} (--nproc).")
     arguments = [argument for argument in sys.argv[2:] if argument != "--slurm"]
     print(launch.slurm_script(_without(arguments, ("--gpus", "--nproc", "--slurm-time", "--slurm-cpus-per-gpu")),
-                              name=f"mc2-{preset.name}", nodes=gpus // per_node, gpus_per_node=per_node,
-                              cpus_per_gpu=slurm_cpus_per_gpu, time=slurm_time), end="")
+                              name=f"mc2-{preset.name}", nodes=gpus // per_node, per_node=per_node,
+                              cpus=slurm_cpus_per_gpu, time=slurm_time, gpus=device != "cpu"), end="")
 
 
 def _without(arguments, names):

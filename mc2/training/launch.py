@@ -2,6 +2,7 @@
 import contextlib
 import ctypes
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -179,33 +180,44 @@ def _raise_what_they_said(status_file, status):
 
 
 def _slurm_rendezvous():
-    hosts = subprocess.run(["scontrol", "show", "hostnames", os.environ["SLURM_STEP_NODELIST"]], capture_output=True,
-                           text=True, check=True).stdout.split()
+    """torchrun's flags from SLURM's variables: this node's number, and the address of the step's first node."""
+    first = _scontrol("show", "hostnames", os.environ["SLURM_STEP_NODELIST"]).split()[0]
+    address = re.search(r"NodeAddr=(\S+)", _scontrol("-o", "show", "node", first))
     port = 20000 + int(os.environ.get("SLURM_JOB_ID", 0)) % 20000
-    return ["--node-rank", os.environ["SLURM_NODEID"], "--master-addr", hosts[0], "--master-port", str(port)]
+    return ["--node-rank", os.environ["SLURM_NODEID"], "--master-addr", address[1] if address else first,
+            "--master-port", str(port)]
 
 
-def slurm_script(arguments, *, name, nodes, gpus_per_node, cpus_per_gpu, time, warning=300):
-    """An sbatch script that trains with these arguments of `mc2 train` on so many nodes.
+def _scontrol(*arguments):
+    try:
+        return subprocess.run(["scontrol", *arguments], capture_output=True, text=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise Mc2Error(f"SLURM does not say which nodes these are (scontrol: {error}). Give --nnodes, --node-rank and "
+                       "--rdzv-endpoint.") from None
+
+
+def slurm_script(arguments, *, name, nodes, per_node, cpus, time, gpus=True, warning=300):
+    """An sbatch script that trains with these arguments of `mc2 train` on so many nodes, each with `per_node` processes
+    of `cpus` cores, each with a GPU unless `gpus` is false.
 
     Before its time is up, or when it is preempted, the run gets SIGUSR1 (`warning` seconds ahead) or SIGTERM, writes a
     checkpoint and ends with 138 or 143; the job then goes back into the queue and on from there.
     """
+    gpu_line = f"#SBATCH --gpus-per-node={per_node}\n" if gpus else ""
     mc2 = [sys.executable, "-m", "mc2", "train", *arguments]
     return f"""#!/usr/bin/env bash
 #SBATCH --job-name={shlex.quote(name)}
 #SBATCH --nodes={nodes}
 #SBATCH --ntasks-per-node=1
-#SBATCH --gpus-per-node={gpus_per_node}
-#SBATCH --cpus-per-task={gpus_per_node * cpus_per_gpu}
+{gpu_line}#SBATCH --cpus-per-task={per_node * cpus}
 #SBATCH --time={time}
 #SBATCH --signal=USR1@{warning}
 #SBATCH --requeue
 #SBATCH --open-mode=append
 set -uo pipefail
 
-# One task per node; each starts one process per GPU. The nodes find each other through SLURM's variables.
-srun --kill-on-bad-exit=1 {shlex.join(mc2)} --nproc {gpus_per_node}
+# One task per node; each starts its processes. The nodes find each other through SLURM's variables.
+srun --kill-on-bad-exit=1 {shlex.join(mc2)} --nproc {per_node}
 status=$?
 
 if [ $status -eq 138 ] || [ $status -eq 143 ]; then       # a checkpoint is written: on with it later

@@ -10,6 +10,7 @@ What happened is counted (`Batch.tally`):
     images                          samples of tars that were looked at
     ("kept", lang)                  pairs that went into a batch
     ("drawn", lang)                 images with a text that matched, for which was drawn (online)
+    ("expected", lang)              the sum of their probabilities
     not drawn                       of these, not kept in this pass
     no match                        images of which no text matched (online)
     image without pair              no pair has the image's id, or its tar has no text
@@ -157,7 +158,7 @@ class Loader:
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)              # the processes ignore them by then
             if signal.getsignal(signal.SIGCHLD) is not on_end:              # it would raise wherever the trainer is
-                signal.signal(signal.SIGCHLD, on_end)
+                signal.signal(signal.SIGCHLD, on_end or signal.SIG_DFL)
         if self.workers:                # those that do not end when they are asked to, and all when Python exits
             weakref.finalize(self._iterator, _kill, self._iterator._workers)
 
@@ -200,6 +201,8 @@ def count_warnings(data):
 
     Raises BadData for pairs of other metadata than the counts.
     """
+    if data.curation != "online":
+        return []
     stage = sampling.Sampler(data.counts, data.thresholds)
     files.map_places(stage.check_input, data.pairs or [])
     counted = sum(counting.load(data.counts, samples=False, check=False)[0].pairs.values())
@@ -392,15 +395,15 @@ class _Stream(torch.utils.data.IterableDataset):
             self._report(f"{damage.what} tar", path, low)
         except (OSError, Mc2Error):
             self._report("unreadable tar", path, low)
-        if table and low == 0:
-            self.tally["missing image"] += len(table.keys() - seen)
+        if table and low == 0 and (missing := table.keys() - seen):
+            self.tally["missing image"] += len(missing)
 
     def _report(self, what, path, low):
         if low == 0:                        # once for all parts of a shard
             self.tally[what, files.name_of(path)] += 1
 
     def _pairs_of(self, image_id, is_new, record, members, table, seed, is_first):
-        """[(lang, text)] of an image that are to be trained on; counts why there are none, if it comes up first."""
+        """[(lang, text, probability)] of an image that are to be trained on; counts why there are none, if it comes up first."""
         tally = self.tally if is_first else Counter()
         tally["images"] += 1
         if not is_new:
@@ -415,8 +418,9 @@ class _Stream(torch.utils.data.IterableDataset):
         elif not pairs:
             tally["no match"] += 1
         elif self.sampler:
-            (lang, text), = pairs
+            (lang, text, prob), = pairs
             tally["drawn", lang] += 1
+            tally["expected", lang] += prob
             if text is None:
                 tally["not drawn"] += 1
                 return []
@@ -433,17 +437,18 @@ class _Stream(torch.utils.data.IterableDataset):
         except images.Corrupt:
             self.tally["corrupt image"] += 1
             return
-        for lang, text in pairs[done:]:
+        for lang, text, _ in pairs[done:]:
             yield pixels, image_id, text, lang
 
     def _table(self, path, seed, tally):
-        """{id: [(lang, text)]} of a file of pairs; online at most one of an image, with None for a text not drawn."""
+        """{id: [(lang, text, probability)]} of a file of pairs; online at most one of an image, with None for a text not
+        drawn."""
         table = {}
         if self.sampler is None:
             for block in pipeline.read_blocks([path], columns=COLUMNS[:3]):
                 batch = block.batch()
                 for image_id, text, lang in zip(batch.column("id"), batch.texts, batch.column("lang")):
-                    table.setdefault(image_id, []).append((lang or UNKNOWN, text))
+                    table.setdefault(image_id, []).append((lang or UNKNOWN, text, 1))
             return table
         for block in pipeline.read_blocks([path], whole_images=True, columns=COLUMNS):
             self._draw(block.batch(self.sampler.requires), seed, table, tally)
@@ -460,12 +465,14 @@ class _Stream(torch.utils.data.IterableDataset):
                 tally["not adjacent"] += 1
             elif prob > 0:
                 kept = prob >= 1 or curation.draw(seed, image_id, text) < prob
-                chosen.append((lang, text if kept else None))
+                chosen.append((lang, text if kept else None, prob))
         for image_id, chosen in found.items():
-            tally["not adjacent"] += image_id in table
-            table.setdefault(image_id, chosen)
+            if image_id in table:
+                tally["not adjacent"] += 1
+            else:
+                table[image_id] = chosen
         for reason, count in batch.tally.items():
-            if reason == "never counted" or reason.startswith("bad: "):
+            if count and (reason == "never counted" or reason.startswith("bad: ")):
                 tally[reason] += count
 
     def _own_pairs(self, image_id, record, members, seed, tally):
@@ -477,7 +484,7 @@ class _Stream(torch.utils.data.IterableDataset):
             return None
         lang = record.get("lang")
         if self.sampler is None:
-            return [(lang if isinstance(lang, str) else UNKNOWN, text)]
+            return [(lang if isinstance(lang, str) else UNKNOWN, text, 1)]
         line = orjson.dumps({**{key: record[key] for key in self.sampler.requires if key in record},
                              "id": image_id, "text": text})
         table = {}
