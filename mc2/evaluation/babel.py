@@ -1,0 +1,116 @@
+"""Babel-ImageNet: ImageNet's validation images, its classes named in 298 languages (arXiv 2306.08658).
+
+Per language only images of the classes that have a name there. Images are encoded once for all languages.
+"""
+import json
+import os
+
+import numpy as np
+
+from mc2.errors import BadData, BadUsage
+from mc2.evaluation import imagenet, zeroshot
+
+FILE = "babel_imagenet-298.json"
+ENGLISH = "EN"
+
+
+def babel_imagenet(bench):
+    labels = _labels(bench)
+    prompts = _prompts(bench)
+    langs = _langs(bench, labels)
+    source, targets = imagenet.validation(_images(bench))
+    features, kept = bench.images(source)
+    targets = targets[kept]
+    values, total = [], 0
+    for lang in langs:
+        classes, names = labels[lang]
+        weights = zeroshot.classifier(bench, names, _templates(bench, prompts, lang))
+        place = np.full(imagenet.CLASSES, -1)
+        place[classes] = np.arange(len(classes))
+        mine = np.flatnonzero(place[targets] >= 0)
+        if not len(mine):
+            raise BadData(f"{_images(bench)}: holds no image of the classes of {lang}.")
+        values.append(zeroshot.top(zeroshot.ranks(features[mine], weights, place[targets[mine]]), 1))
+        total += len(mine)
+        yield bench.result("top1", values[-1], len(mine), lang=lang, classes=len(classes),
+                           prompt="label" if not prompts or lang not in prompts and lang != ENGLISH else "translated")
+    yield bench.result("top1", np.mean(values), total, languages=len(langs))
+
+
+def _images(bench):
+    """The folder with ImageNet's validation images: --imagenet, or beside the labels."""
+    given = bench.protocol["imagenet"]
+    beside = [os.path.join(folder, "imagenet") for folder in (bench.data, bench.root)]
+    places = [given] if given else [bench.data, *beside]
+    for place in places:
+        for folder in (os.path.join(place, "val"), place):
+            if os.path.isdir(folder) and any(entry.is_dir() and entry.name.startswith("n") and entry.name[1:].isdigit()
+                                             for entry in os.scandir(folder)):
+                return folder
+    raise BadUsage(f"{places[-1]}: holds no images of ImageNet's validation (val/n01440764/*.JPEG ...). Name their "
+                   "folder with --imagenet; they come from https://image-net.org.")
+
+
+def _labels(bench):
+    """{language: (class indices, names)}, with English from open_clip's names."""
+    import open_clip
+    path = bench.path(FILE)
+    labels = {ENGLISH: (list(range(imagenet.CLASSES)), list(open_clip.IMAGENET_CLASSNAMES))}
+    for lang, content in _json(path).items():
+        if not (isinstance(content, list) and len(content) == 2 and len(content[0]) == len(content[1])
+                and all(isinstance(number, int) and 0 <= number < imagenet.CLASSES for number in content[0])):
+            raise BadData(f"{path}: {lang} is not [[class indices], [names]] of one length with indices below "
+                          f"{imagenet.CLASSES:,}.")
+        if len(set(content[0])) < len(content[0]):
+            raise BadData(f"{path}: {lang} names a class twice.")
+        labels[lang] = content
+    return labels
+
+
+def _prompts(bench):
+    """{language: templates}, or None: the bare names."""
+    path = bench.protocol["prompts"]
+    if path is None:
+        return None
+    prompts = _json(path)
+    wrong = next((lang for lang, templates in prompts.items()
+                  if not templates or not all("{}" in template for template in templates)), None)
+    if wrong:
+        raise BadData(f"{path}: the prompts of {wrong} lack the {{}} for the name.")
+    return prompts
+
+
+def _templates(bench, prompts, lang):
+    if prompts is None:
+        return ["{}"]
+    return zeroshot.templates("openai") if lang == ENGLISH and lang not in prompts else prompts.get(lang, ["{}"])
+
+
+def _langs(bench, labels):
+    """The languages: those of --langs, else all of the file (English is no part of it) with enough classes."""
+    if bench.protocol["langs"] is None:
+        least = bench.protocol["min_classes"]
+        found = [lang for lang in labels if lang != ENGLISH and len(labels[lang][0]) >= least]
+        if not found:
+            raise BadUsage(f"--min-classes {least}: no language has as many.")
+        return found
+    found = [lang.strip().upper() for lang in bench.protocol["langs"].split(",") if lang.strip()]
+    known = {lang.upper(): lang for lang in labels}
+    other = next((lang for lang in found if lang not in known), None)
+    if other or not found:
+        raise BadUsage(f"--langs {bench.protocol['langs']}: {other or 'none'} is not in {FILE}. It has "
+                       f"{', '.join(list(labels)[:20])} ...")
+    return [known[lang] for lang in found]
+
+
+def _json(path):
+    try:
+        with open(path, encoding="utf-8") as stream:
+            content = json.load(stream)
+    except FileNotFoundError:
+        raise BadUsage(f"{path}: no such file.") from None
+    except ValueError as error:
+        raise BadData(f"{path}: is not JSON ({error}).") from None
+    if not isinstance(content, dict):
+        raise BadData(f"{path}: is no JSON object with a key per language.")
+    return content

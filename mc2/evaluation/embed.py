@@ -1,0 +1,68 @@
+"""Features of anybody's images and texts, as files."""
+import json
+import os
+import time
+
+import numpy as np
+
+from mc2 import files, manifests
+from mc2.errors import BadData, BadLine, BadUsage
+from mc2.evaluation import retrieval, sources
+from mc2.training import tars
+
+KEPT = ("id", "lang", "text")       # of a text's line
+
+
+def write(encoder, path, images, texts, started):
+    """Write the directory `path`, on the first rank. images: a folder or tars; texts: a file, or None; started: by
+    time.monotonic. Returns {what: how many}."""
+    parts = {}
+    if images:
+        source = of_images(images)
+        features, kept = encoder.images(source)
+        parts["images"] = features, [{"image": source.names[number]} for number in kept]
+    if texts:
+        lines = of_texts(texts)
+        parts["texts"] = encoder.texts([line["text"] for line in lines]), lines
+    inputs = [*images, *([texts] if texts else [])]
+    counts = {what: len(lines) for what, (_, lines) in parts.items()}
+    if encoder.rank == 0:
+        dropped = {"images skipped": encoder.tally["images skipped"]} if encoder.tally["images skipped"] else {}
+        with files.open_directory(path) as folder:
+            for what, (features, lines) in parts.items():
+                np.save(os.path.join(folder, f"{what}.npy"), features)
+                files.write_bytes(os.path.join(folder, f"{what}.jsonl"), b"".join(map(_line, lines)))
+            seconds = time.monotonic() - started
+            manifests.write(folder, manifests.describe_run("features", inputs, {}, {**counts, **dropped}, seconds,
+                                                           model=encoder.model.description))
+    return counts
+
+
+def of_images(paths):
+    """The source of the images of one folder, or of tars."""
+    if all(os.path.isfile(path) for path in paths):
+        found = [(key, members[image]) for key, members in sources.tar_samples(paths) if (image := tars.image(members))]
+        source = sources.TarMembers(paths, [key for key, _ in found], [place for _, place in found])
+    elif len(paths) == 1:
+        source = sources.Files(paths[0], sources.images_below(paths[0]))
+    else:
+        raise BadUsage(f"--images {' '.join(paths)}: name one folder, or tars.")
+    if not len(source):
+        raise BadData(f"{paths[0]}: holds no images.")
+    return source
+
+
+def of_texts(path):
+    """[{"text": ..., perhaps "id", "lang"}] of a file with a text per line, or with an object per line."""
+    if path.endswith(".txt"):
+        return [{"text": line} for line in retrieval.text_lines(path)]
+    found = []
+    for number, line in retrieval.json_lines(path):
+        if not isinstance(line.get("text"), str):
+            raise BadLine(path, number, 'has no "text".')
+        found.append({key: line[key] for key in KEPT if key in line})
+    return found
+
+
+def _line(record):
+    return json.dumps(record, ensure_ascii=False).encode() + b"\n"

@@ -1,0 +1,29 @@
+"""ImageNet-1k validation, zero-shot: open_clip's class names and 80 templates, top-1 and top-5."""
+import os
+
+from mc2.errors import BadData
+from mc2.evaluation import sources, zeroshot
+
+CLASSES = 1000
+
+
+def imagenet(bench):
+    source, labels = validation(bench.path("val", optional=True) or bench.path())
+    names = zeroshot.imagenet_names(bench.protocol["classnames"])
+    weights = zeroshot.classifier(bench, names, zeroshot.templates(bench.protocol["templates"]))
+    features, kept = bench.images(source)
+    yield from zeroshot.accuracies(bench, features, labels[kept], weights, lang="en")
+
+
+def validation(folder):
+    """(source, int64 labels) of the validation images: 1,000 folders, which sorted by WordNet id are the classes in
+    order. BadData where they are others."""
+    import numpy as np
+    classes, source, labels = sources.folder_per_class(folder)
+    if len(classes) != CLASSES or not all(name[:1] == "n" and name[1:].isdigit() for name in classes):
+        raise BadData(f"{folder}: has {len(classes):,} folders"
+                      + (f" ({classes[0]} ...)" if classes else "") + f", not ImageNet's {CLASSES:,} (n01440764 ...). "
+                      "Sort ILSVRC2012_img_val.tar into a folder per class.")
+    if not labels:
+        raise BadData(f"{folder}: the folders hold no images ({', '.join(os.listdir(folder)[:2])} ...).")
+    return source, np.array(labels, np.int64)

@@ -1,0 +1,100 @@
+"""Scores as records, tables and plots. A record: task, lang, metric, value, n, protocol, model, mc2."""
+import json
+
+from mc2.errors import BadUsage
+
+KEYS = ("task", "lang", "metric", "value", "n", "protocol", "model", "mc2")
+
+
+def line(record):
+    return json.dumps({key: record[key] for key in KEYS}, ensure_ascii=False)
+
+
+def table(records, tasks):
+    """Lines of a table: task, language, metric, value, n. Shares are shown as percentages."""
+    rows = [(record["task"], record["lang"] or "", record["metric"], shown(record, tasks), f"{record['n']:,}")
+            for record in records]
+    return aligned([("task", "lang", "metric", "score", "n"), *rows], right=(3, 4))
+
+
+def shown(record, tasks):
+    """A record's value as people read it."""
+    task = tasks.get(record["task"].partition("/")[0])
+    return f"{100 * record['value']:.2f}" if task is None or task.percent else f"{record['value']:.4f}"
+
+
+def aligned(rows, right=()):
+    """Lines of columns, with two spaces between; the columns `right` are aligned to the right."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    for row in rows:
+        cells = (f"{cell:>{width}}" if column in right else f"{cell:<{width}}"
+                 for column, (cell, width) in enumerate(zip(row, widths)))
+        yield "  ".join(cells).rstrip()
+
+
+def plot(records, path, tasks):
+    """A bar chart: a panel per task and metric, its bars the languages (or the parts of a task), best first."""
+    pyplot = _pyplot()
+    panels = _panels(records)
+    widest = max(len(bars) for bars in panels.values())
+    figure, axes = pyplot.subplots(len(panels), 1, squeeze=False, layout="constrained",
+                                   figsize=(max(6, 1.5 + 0.22 * widest), 3 * len(panels)))
+    for axis, ((task, metric), bars) in zip(axes[:, 0], panels.items()):
+        percent = task not in tasks or tasks[task].percent
+        bars = sorted(bars, key=lambda bar: -bar[1])
+        axis.bar(range(len(bars)), [(100 if percent else 1) * value for _, value in bars], color=OURS)
+        _label(axis, [name for name, _ in bars], f"{task}: {metric}", "%" if percent else "")
+    _save(figure, path)
+
+
+def plot_beside(rows, path, title, beside):
+    """A bar chart of scores beside published ones. rows: (head, published or None, ours or None), in percent."""
+    pyplot = _pyplot()
+    figure, axis = pyplot.subplots(layout="constrained", figsize=(max(6, 1.5 + 0.6 * len(rows)), 4))
+    for shift, column, name, colour in ((-0.2, 1, beside or "published", THEIRS), (0.2, 2, "ours", OURS)):
+        places = [(number + shift, row[column]) for number, row in enumerate(rows) if row[column] is not None]
+        axis.bar([place for place, _ in places], [value for _, value in places], 0.4, label=name, color=colour)
+    axis.legend(frameon=False)
+    _label(axis, [row[0] for row in rows], title, "%")
+    _save(figure, path)
+
+
+OURS, THEIRS = "#4477aa", "#bbbbbb"
+
+
+def _pyplot():
+    try:
+        import matplotlib
+    except ImportError:
+        raise BadUsage("--plot needs matplotlib: pip install 'mc2[plot]'.") from None
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as pyplot
+    return pyplot
+
+
+def _label(axis, names, title, unit):
+    axis.set_xticks(range(len(names)), names, rotation=90 if len(names) > 8 else 0, fontsize=8)
+    axis.set_title(title, loc="left", fontsize=10)
+    axis.set_ylabel(unit)
+    axis.spines[["top", "right"]].set_visible(False)
+
+
+def _save(figure, path):
+    import matplotlib.pyplot as pyplot
+
+    from mc2 import files
+    try:
+        with files.open_write(path) as stream:
+            figure.savefig(stream, format=path.rpartition(".")[2].lower() if "." in path else "png", dpi=120)
+    except ValueError as error:                     # matplotlib's, for a format that it does not write
+        raise BadUsage(f"{path}: cannot be drawn ({error}).") from None
+    pyplot.close(figure)
+
+
+def _panels(records):
+    """{(task, metric): [(name of the bar, value)]}"""
+    panels = {}
+    for record in records:
+        task, _, part = record["task"].partition("/")
+        panels.setdefault((task, record["metric"]), []).append((part or record["lang"] or "all", record["value"]))
+    return panels

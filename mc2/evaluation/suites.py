@@ -1,0 +1,89 @@
+"""Tables of the paper: which tasks and metrics a row has, and the published numbers that mc2 knows (mc2/data/scores).
+
+Numbers that could not be looked up are not there, and are shown as unknown.
+"""
+import csv
+from importlib import resources
+from typing import NamedTuple
+
+from mc2.errors import BadUsage
+
+
+class Column(NamedTuple):
+    """A column of a table. lang: of the record that holds it; None: the one over all languages."""
+
+    head: str
+    task: str
+    metric: str
+    lang: str | None = None
+
+
+def _both_ways(head, task):
+    return [Column(f"{head} T->I", task, "t2i_r1"), Column(f"{head} I->T", task, "i2t_r1")]
+
+
+MULTILINGUAL = [Column("Babel-ImageNet", "babel-imagenet", "top1"), *_both_ways("XM3600", "xm3600"),
+                Column("CVQA en", "cvqa", "accuracy", "en"), Column("CVQA local", "cvqa", "accuracy", "local")]
+TABLES = {
+    "table1": [Column("ImageNet", "imagenet", "top1", "en"), Column("SLIP 26", "slip26", "mean", "en"),
+               Column("DataComp", "datacomp", "mean", "en"), *MULTILINGUAL,
+               *_both_ways("Flickr30k-200", "flickr30k-200"), *_both_ways("XTD-10", "xtd-10"),
+               *_both_ways("XTD-200", "xtd-200")],
+    "table3": [Column("ImageNet", "imagenet", "top1", "en"), *MULTILINGUAL],
+    "table4": [Column("Dollar Street top-1", "dollar-street", "top1", "en"),
+               Column("Dollar Street top-5", "dollar-street", "top5", "en"), Column("GeoDE", "geode", "top1", "en"),
+               Column("GLDv2", "gldv2", "top1", "en")],
+}
+
+
+def tasks_of(suite, known):
+    """Names of the tasks of a table; `all`: every task that reads --data."""
+    if suite == "all":
+        return [name for name, task in known.items() if not task.own_command]
+    names = dict.fromkeys(column.task for column in TABLES[suite])
+    return [name for name in names if name in known]
+
+
+def columns_of(suite):
+    if suite != "all":
+        return TABLES[suite]
+    return list(dict.fromkeys(column for columns in TABLES.values() for column in columns))
+
+
+def published():
+    """[(table, model, Column-like key, percent, source)] of the numbers that mc2 knows."""
+    text = (resources.files("mc2") / "data" / "scores" / "published.csv").read_text("utf-8")
+    return [(row["table"], row["model"], (row["task"], row["metric"], row["lang"] or None), float(row["value"]),
+             row["source"]) for row in csv.DictReader(text.splitlines())]
+
+
+def rows_of(suite):
+    """{model: {key of a column: percent}} of the published rows of a table."""
+    rows = {}
+    for table, model, key, value, _ in published():
+        if suite in (table, "all"):
+            rows.setdefault(model, {})[key] = value
+    return rows
+
+
+def refuse_unknown(suite, beside):
+    """BadUsage where no row of that name is known."""
+    rows = rows_of(suite)
+    if beside is not None and beside not in rows:
+        raise BadUsage(f"--beside {beside}: no such published row. Known for {suite}: {', '.join(rows) or 'none'}.")
+
+
+def compared(suite, records, beside):
+    """[(head of a column, published percent or None, ours or None)]. beside: the model whose published row it is."""
+    theirs = rows_of(suite).get(beside, {})
+    ours = {(record["task"], record["metric"], record["lang"]): 100 * record["value"] for record in records}
+    keys = [(column.head, (column.task, column.metric, column.lang)) for column in columns_of(suite)]
+    return [(head, theirs.get(key), ours.get(key)) for head, key in keys]
+
+
+def shown(rows, beside):
+    """What `compared` gives as rows of a text table, the first one their heads."""
+    yield "column", beside or "published", "ours", "difference"
+    for head, known, scored in rows:
+        yield (head, "unknown" if known is None else f"{known:.2f}", "-" if scored is None else f"{scored:.2f}",
+               "" if known is None or scored is None else f"{scored - known:+.2f}")

@@ -1,0 +1,225 @@
+"""What all tasks of mc2 eval share: encoding once, broken images, ranks, records, plots, suites, the commands."""
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from training_tools import require_train
+
+require_train()
+
+from conftest import ROOT                                               # noqa: E402
+from mc2 import models                                                  # noqa: E402
+from mc2.cli import run                                                 # noqa: E402
+from mc2.errors import BadData                                          # noqa: E402
+from mc2.evaluation import encoding, results, sources, suites, tasks    # noqa: E402
+from miniatures import images, world                                    # noqa: E402
+from miniatures import models as tiny                                   # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def run_directory(tmp_path_factory):
+    return tiny.write_run(tmp_path_factory.mktemp("model"))
+
+
+@pytest.fixture(scope="module")
+def model(run_directory):
+    return models.load(str(run_directory))
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    for number in range(5):
+        images.write(tmp_path / f"pictures/{number}.jpg", number)
+    return tmp_path / "pictures"
+
+
+def encoder(model, **options):
+    return encoding.Encoder(model, quiet=True, **options)
+
+
+def folder(path):
+    return sources.Files(str(path), sources.images_below(path))
+
+
+# ---------------------------------------------------------------- image features
+
+def test_images_are_encoded_once(model, pictures, tmp_path):
+    first, second = encoder(model, cache=str(tmp_path / "cache")), encoder(model, cache=str(tmp_path / "cache"))
+    features, kept = first.images(folder(pictures))
+    again, _ = second.images(folder(pictures))
+    assert (features == again).all() and kept.tolist() == [0, 1, 2, 3, 4]
+    assert first.tally == {"images encoded": 5} and second.tally == {"images from the cache": 5}
+    np.testing.assert_allclose(features, tiny.plain_images(sorted(pictures.iterdir())), atol=1e-6)
+
+
+@pytest.mark.parametrize("change", ["weights", "precision", "image", "one more"])
+def test_other_features_are_not_taken_from_the_cache(model, pictures, tmp_path, change):
+    encoder(model, cache=str(tmp_path / "cache")).images(folder(pictures))
+    if change == "weights":
+        model = models.load(str(tiny.write_run(tmp_path / "other", seed=1)))
+    elif change == "precision":
+        model = models.load(model.name, precision="amp_bf16")
+    elif change == "image":
+        images.write(pictures / "3.jpg", 33)
+    else:
+        images.write(pictures / "5.jpg", 5)
+    again = encoder(model, cache=str(tmp_path / "cache"))
+    again.images(folder(pictures))
+    assert again.tally["images encoded"] == len(folder(pictures))
+
+
+def test_a_cut_off_file_of_the_cache_is_made_again(model, pictures, tmp_path):
+    expected, _ = encoder(model, cache=str(tmp_path / "cache")).images(folder(pictures))
+    expected = np.array(expected)
+    path = next((tmp_path / "cache").glob("*.npy"))
+    path.write_bytes(path.read_bytes()[:200])
+    assert (encoder(model, cache=str(tmp_path / "cache")).images(folder(pictures))[0] == expected).all()
+
+
+def test_workers_and_batches_change_nothing(model, pictures):
+    expected, _ = encoder(model).images(folder(pictures))
+    found, _ = encoder(model, workers=2, batch_size=2).images(folder(pictures))
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+def test_broken_images_are_named_and_refused_or_counted(model, pictures, tmp_path, capsys):
+    (pictures / "1.jpg").write_bytes(b"no image")
+    with pytest.raises(BadData, match=r"1\.jpg: cannot be decoded as an image"):
+        encoder(model).images(folder(pictures))
+    skipping = encoder(model, on_error="skip", cache=str(tmp_path / "cache"))
+    features, kept = skipping.images(folder(pictures))
+    assert kept.tolist() == [0, 2, 3, 4] and len(features) == 4 and np.isfinite(features).all()
+    assert skipping.tally["images skipped"] == 1 and "1 of 5 images cannot be decoded" in capsys.readouterr().err
+    again = encoder(model, on_error="skip", cache=str(tmp_path / "cache"))
+    assert again.images(folder(pictures))[1].tolist() == [0, 2, 3, 4]
+    with pytest.raises(BadData, match="cannot be decoded"):             # the cache does not hide it
+        encoder(model, cache=str(tmp_path / "cache")).images(folder(pictures))
+
+
+def test_a_missing_image_is_named(pictures):
+    with pytest.raises(BadData, match=r"9\.jpg: no such image of 2"):
+        sources.Files(str(pictures), ["0.jpg", "9.jpg"])
+
+
+def test_features_that_are_no_numbers_are_refused(model, pictures, monkeypatch):
+    monkeypatch.setattr(model, "encode_images", lambda batch: batch.new_full((len(batch), 16), np.nan, dtype=float))
+    with pytest.raises(BadData, match=r"no numbers, e\.g\. for the image 0\.jpg"):
+        encoder(model).images(folder(pictures))
+
+
+def test_no_texts_are_no_rows(model):
+    assert encoder(model).texts([]).shape == (0, 16)
+
+
+# ---------------------------------------------------------------- several ranks
+
+def test_every_rank_encodes_its_part(model, run_directory, tmp_path):
+    """5 images and 3 texts over 2 ranks, as torchrun starts them; only the first one prints."""
+    paths, names, _ = world.write_geode(tmp_path / "geode")
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "mc2",
+               "eval", "geode", "--model", str(run_directory), "--data", str(tmp_path), "--templates", "none",
+               "--cache", str(tmp_path / "cache"), "--json", "--workers", "0"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120,
+                          env={**os.environ, "PYTHONPATH": str(ROOT)})
+    assert done.returncode == 0, done.stderr
+    record, = map(json.loads, done.stdout.splitlines())
+    similar = tiny.plain_images(paths) @ tiny.plain_texts(names).T
+    assert record["value"] == pytest.approx((similar.argmax(axis=1) == [0, 1, 0, 2, 2, 1, 2]).mean())
+    alone = encoder(model, cache=str(tmp_path / "cache"))
+    features, _ = alone.images(sources.Files(str(tmp_path / "geode/geode/images"), [path.name for path in paths]))
+    np.testing.assert_allclose(features, tiny.plain_images(paths), atol=1e-6)
+    assert alone.tally == {"images from the cache": 7}
+
+
+# ---------------------------------------------------------------- records, tables, plots, suites
+
+RECORDS = [{"task": "babel-imagenet", "lang": lang, "metric": "top1", "value": value, "n": 50, "protocol": {},
+            "model": {}, "mc2": "0"} for lang, value in (("DE", 0.5), ("SW", 0.25), (None, 0.375))]
+
+
+def test_a_table_shows_percent():
+    assert list(results.table(RECORDS[:1], tasks.TASKS)) == ["task            lang  metric  score   n",
+                                                             "babel-imagenet  DE    top1    50.00  50"]
+
+
+def test_a_plot_has_a_bar_per_language(tmp_path):
+    pytest.importorskip("matplotlib")
+    results.plot(RECORDS, str(tmp_path / "bars.png"), tasks.TASKS)
+    assert (tmp_path / "bars.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_suite_shows_the_papers_row_beside_ours():
+    compared = suites.compared("table1", RECORDS, "h14-worldwide")
+    rows = {row[0]: row[1:] for row in suites.shown(compared, "h14-worldwide")}
+    assert rows["column"] == ("h14-worldwide", "ours", "difference")
+    assert rows["Babel-ImageNet"] == ("50.20", "37.50", "-12.70")
+    assert rows["ImageNet"] == ("81.30", "-", "") and rows["SLIP 26"] == ("unknown", "-", "")
+
+
+def test_published_numbers_are_of_columns_and_quoted():
+    for table, _, key, value, source in suites.published():
+        assert key in {(column.task, column.metric, column.lang) for column in suites.TABLES[table]}
+        assert 0 < value < 100 and "arXiv 2507.22062" in source
+
+
+def test_a_suite_runs_what_is_there(run_directory, tmp_path, capsys):
+    world.write_geode(tmp_path / "geode")
+    world.write_gldv2(tmp_path / "gldv2")
+    (tmp_path / "dollar-street").mkdir()
+    options = ["--model", str(run_directory), "--data", str(tmp_path), "--no-cache", "--workers", "0"]
+    assert run(["eval", "--suite", "table4", *options, "-o", str(tmp_path / "scores.jsonl"),
+                "--plot", str(tmp_path / "bars.png")]) == 2
+    assert (tmp_path / "bars.png").read_bytes().startswith(b"\x89PNG")
+    out, err = capsys.readouterr()
+    assert "GeoDE " in out and "1 of 3 tasks failed: dollar-street." in err and "images_v2_imagenet_test.csv" in err
+    written = [json.loads(line) for line in (tmp_path / "scores.jsonl").read_text().splitlines()]
+    assert [record["task"] for record in written] == ["geode", "gldv2"]
+    assert run(["eval", "--suite", "table1", *options]) == 2
+    assert "holds none of imagenet, slip26" in capsys.readouterr().err
+
+
+def test_broken_images_are_in_the_record(run_directory, tmp_path, capsys):
+    paths, _, _ = world.write_geode(tmp_path / "geode")
+    paths[2].write_bytes(b"no image")
+    options = ["eval", "geode", "--model", str(run_directory), "--data", str(tmp_path), "--templates", "none",
+               "--no-cache", "--workers", "0", "--json"]
+    assert run(options) == 3 and "Africa_hand_soap_2.jpg: cannot be decoded" in capsys.readouterr().err
+    assert run([*options, "--on-error", "skip"]) == 0
+    record = json.loads(capsys.readouterr().out)
+    assert record["n"] == 6 and record["protocol"]["images_skipped"] == 1
+
+
+# ---------------------------------------------------------------- commands
+
+def test_the_list_needs_no_torch():
+    code = ("import sys; sys.modules.update({name: None for name in ('torch', 'open_clip', 'numpy', 'PIL')}); "
+            "import mc2.cli; status = mc2.cli.run(['eval', '--list']); print('status', status)")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert done.stdout.endswith("status 0\n"), done.stderr
+    for name, task in tasks.TASKS.items():
+        assert f"\n{name}\n" in "\n" + done.stdout and task.source in done.stdout
+
+
+def test_every_task_has_a_room_and_help():
+    from mc2.commands.eval import eval as group
+    for name, task in tasks.TASKS.items():
+        command = group.get_command(None, name)
+        assert command.name == name and command.help and all(getattr(option, "help", None) or option.param_type_name ==
+                                                             "argument" for option in command.params)
+        if not task.own_command:
+            assert callable(tasks.room(task))
+
+
+@pytest.mark.parametrize("arguments, message", [
+    (["imagenet"], "missing option '--model'"),
+    (["imagenet", "--model", "run"], "names no data. Give --data DIR: val/WNID"),
+    (["nonsense"], "no such command 'nonsense'"),
+    (["--suite", "table1", "--model", "run", "--data", ".", "--beside", "x"], "Known for table1: h14-worldwide, "),
+    (["--suite", "table1"], "--suite needs --model and --data")])
+def test_what_is_not_given_is_asked_for(capsys, arguments, message):
+    assert run(["eval", *arguments]) == 2
+    assert message in capsys.readouterr().err

@@ -1,0 +1,256 @@
+"""Retrieval on miniatures, against sorting the whole matrix of scores, and clip_benchmark where it is installed."""
+import io
+import json
+import tarfile
+
+import numpy as np
+import pytest
+
+from training_tools import require_train
+
+require_train()
+
+from mc2.evaluation import retrieval                                    # noqa: E402
+from miniatures import captioned, images, models                        # noqa: E402
+from miniatures.running import Scores, values                           # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return models.write_run(tmp_path_factory.mktemp("model"))
+
+
+@pytest.fixture
+def score(model, capsys):
+    return Scores(model, capsys)
+
+
+def plain_recall(scores, owners, k):
+    """(text to image, image to text) over the whole matrix (images, texts), by sorting every row."""
+    by_image = np.argsort(-scores, axis=1, kind="stable")[:, :k]
+    by_text = np.argsort(-scores.T, axis=1, kind="stable")[:, :k]
+    described = sorted(set(owners))
+    return (np.mean([owner in row for owner, row in zip(owners, by_text)]),
+            np.mean([any(owners[text] == image for text in by_image[image]) for image in described]))
+
+
+def plain(paths, captions, k=1):
+    """The same for captions, a list for each image."""
+    texts = [text for its in captions for text in its]
+    owners = [image for image, its in enumerate(captions) for _ in its]
+    distinct = list(dict.fromkeys(texts))
+    features = models.plain_texts(distinct)[[distinct.index(text) for text in texts]]
+    return plain_recall((models.plain_images(paths)[:, None] * features[None]).sum(axis=2), owners, k)
+
+
+# ---------------------------------------------------------------- recall
+
+@pytest.mark.parametrize("held", [1 << 24, 1, 90])
+@pytest.mark.parametrize("tied", [False, True])
+def test_recall_is_that_of_sorting_every_row(tied, held, monkeypatch):
+    monkeypatch.setattr(retrieval, "SCORES", held)
+    draw = np.random.default_rng(1)
+    owners = draw.permutation(np.append(np.arange(20), draw.integers(0, 20, 25)))       # one text at least
+    pictures, texts = ((draw.integers(-1, 2, (number, 3)) if tied else draw.normal(size=(number, 3))).astype(np.float32)
+                       for number in (20, 45))
+    found = retrieval.recall(pictures, texts, owners, (1, 5, 10))
+    for k in (1, 5, 10):
+        assert (found[f"t2i_r{k}"], found[f"i2t_r{k}"]) == plain_recall(pictures @ texts.T, owners, k)
+
+
+def test_ties_go_to_the_first():
+    same = np.ones((3, 2), np.float32)
+    assert retrieval.recall(same, same, [0, 1, 2]) == {"t2i_r1": 1 / 3, "i2t_r1": 1 / 3}
+    assert retrieval.recall(same, same, [2, 2, 0]) == {"t2i_r1": 1 / 3, "i2t_r1": 1 / 2}     # image 1 has no text
+
+
+def test_a_text_that_comes_twice_ties_with_itself():
+    draw = np.random.default_rng(0)
+    pictures, texts = draw.normal(size=(4, 8)).astype(np.float32), draw.normal(size=(3, 8)).astype(np.float32)
+    place, owners = np.array([0, 1, 0, 2, 1, 0]), np.array([0, 1, 1, 2, 3, 3])
+    apart = retrieval.recall(pictures, texts[place], owners, (1, 2))
+    assert retrieval.recall(pictures, texts, owners, (1, 2), place) == apart
+
+
+def test_clip_benchmark_counts_the_same():
+    theirs = pytest.importorskip("clip_benchmark.metrics.zeroshot_retrieval")
+    import torch
+    draw = np.random.default_rng(2)
+    owners = np.repeat(np.arange(12), 2)
+    pictures, texts = draw.normal(size=(12, 4)).astype(np.float32), draw.normal(size=(24, 4)).astype(np.float32)
+    scores = torch.from_numpy(texts @ pictures.T)
+    right = torch.zeros_like(scores, dtype=bool)
+    right[torch.arange(24), torch.from_numpy(owners)] = True
+    found = retrieval.recall(pictures, texts, owners, (1, 5))
+    for k in (1, 5):
+        assert found[f"t2i_r{k}"] == pytest.approx((theirs.recall_at_k(scores, right, k) > 0).float().mean().item())
+        assert found[f"i2t_r{k}"] == pytest.approx((theirs.recall_at_k(scores.T, right.T, k) > 0).float().mean().item())
+
+
+# ---------------------------------------------------------------- benchmarks
+
+def test_xm3600_uses_all_captions_of_all_languages(tmp_path, score):
+    paths = captioned.write_xm3600(tmp_path)
+    found = score("xm3600", "--data", tmp_path)
+    for lang, captions in captioned.XM3600.items():
+        to_image, to_text = plain(paths, captions)
+        assert values(found)["xm3600", lang, "t2i_r1"] == pytest.approx(to_image)
+        assert values(found)["xm3600", lang, "i2t_r1"] == pytest.approx(to_text)
+    for metric in ("t2i_r1", "i2t_r1"):
+        mean = found["xm3600", None, metric]
+        single = [found["xm3600", lang, metric]["value"] for lang in captioned.XM3600]
+        assert mean["value"] == pytest.approx(np.mean(single))
+        assert mean["protocol"]["languages"] == 2
+    assert found["xm3600", "en", "t2i_r1"]["n"] == 5 and found["xm3600", "en", "i2t_r1"]["n"] == 3
+
+
+def test_an_image_that_is_left_out_takes_its_captions_along(tmp_path, score, model, capsys):
+    paths = captioned.write_xm3600(tmp_path)
+    paths[0].write_bytes(b"broken")
+    assert paths[0].name in score("xm3600", "--data", tmp_path, status=3)
+    found = score("xm3600", "--data", tmp_path, "--on-error", "skip", "--langs", "en")
+    assert values(found)["xm3600", "en", "t2i_r1"] == pytest.approx(plain(paths[1:], captioned.XM3600["en"][1:])[0])
+    record = found["xm3600", "en", "t2i_r1"]
+    assert record["n"] == 4 and record["protocol"]["images_skipped"] == 1
+
+
+ONE = {"a": ["a cat", "two dogs", "", "a red car", "the sea"], "b": ["paka", "mbwa wawili", "mti", "gari", "bahari"]}
+
+
+@pytest.mark.parametrize("task, names, files, places", [
+    ("flickr30k-200", "filenames.txt", {"eng_Latn.txt": "a", "swh_Latn.txt": "b"}, ("images",)),
+    ("xtd-200", "test_image_names.txt", {"eng_Latn.txt": "a", "swh_Latn.txt": "b"}, ("images",)),
+    ("xtd-10", "XTD10/test_image_names.txt", {"XTD10/test_1kcaptions_es.txt": "a", "STAIR/test_1kcaptions_jp.txt": "b"},
+     ("images/train2014", "images/val2014")),
+])
+def test_one_caption_per_image(task, names, files, places, tmp_path, score):
+    paths = captioned.write_one_caption(tmp_path, names, {name: ONE[which] for name, which in files.items()}, places)
+    langs = {name.rpartition("/")[2].removesuffix(".txt").removeprefix("test_1kcaptions_"): ONE[which]
+             for name, which in files.items()}
+    found = score(task, "--data", tmp_path, "--langs", ",".join(langs))
+    for lang, texts in langs.items():
+        assert (values(found)[task, lang, "t2i_r1"], values(found)[task, lang, "i2t_r1"]) \
+            == pytest.approx(plain(paths, [[text] for text in texts]))
+    assert {lang for _, lang, _ in found} == {*langs, None}
+
+
+def by_clip_benchmark(data):
+    """(text to image, image to text): its evaluation of one of its data sets, images encoded plainly."""
+    theirs = pytest.importorskip("clip_benchmark.metrics.zeroshot_retrieval")
+    import open_clip
+    import torch
+    transform = open_clip.image_transform(models.ARCHITECTURE["vision_cfg"]["image_size"], False)
+    pictures = torch.stack([transform(image) for image, _ in data])
+    batches = [(pictures, [texts for _, texts in data])]
+    found = theirs.evaluate(models.network(), batches, models.PlainTokenizer(), "cpu", amp=False, recall_k_list=[1])
+    return found["image_retrieval_recall@1"], found["text_retrieval_recall@1"]
+
+
+def test_clip_benchmark_scores_flickr30k_200_the_same(tmp_path, score, monkeypatch, capsys):
+    loader = pytest.importorskip("clip_benchmark.datasets.flickr30k_200")
+    folder, captions = tmp_path / "flickr30k-200", ["a cat", "two dogs", "a tree", "a red car", "the sea"]
+    captioned.write_one_caption(folder, "filenames.txt", {"eng_Latn.txt": captions})
+    monkeypatch.setattr(loader, "_get_lines", lambda url: (folder / url.rpartition("/")[2]).read_text().splitlines())
+    loader.create_annotation_file(str(tmp_path), "eng_Latn")
+    capsys.readouterr()
+    data = loader.Flickr30k_200(str(tmp_path), str(tmp_path / "flickr30k_200-eng_Latn.json"))
+    found = values(score("flickr30k-200", "--data", tmp_path))
+    assert (found["flickr30k-200", "eng_Latn", "t2i_r1"], found["flickr30k-200", "eng_Latn", "i2t_r1"]) \
+        == pytest.approx(by_clip_benchmark(data))
+
+
+def test_clip_benchmark_scores_xm3600_the_same_with_one_caption(tmp_path, score):
+    loader = pytest.importorskip("clip_benchmark.datasets.crossmodal3600")       # it takes the first caption only
+    captioned.write_xm3600(tmp_path / "xm3600", {"sw": [["gari"], ["paka"], ["mbwa"], ["bahari"]]})
+    loader.create_annotation_file(str(tmp_path), "sw")
+    found = values(score("xm3600", "--data", tmp_path))
+    assert (found["xm3600", "sw", "t2i_r1"], found["xm3600", "sw", "i2t_r1"]) == pytest.approx(
+        by_clip_benchmark(loader.Crossmodal3600(str(tmp_path), str(tmp_path / "crossmodal3600_captions-sw.json"))))
+
+
+def test_what_is_missing_is_named(tmp_path, score):
+    captioned.write_one_caption(tmp_path, "test_image_names.txt", {"test_1kcaptions_es.txt": ONE["a"]})
+    assert "no captions in it. It has es" in score("xtd-10", "--data", tmp_path, status=2)
+    (tmp_path / "test_1kcaptions_es.txt").write_text("uno\ndos\n")
+    assert "has 2 captions for the 5 images" in score("xtd-10", "--data", tmp_path, "--langs", "es", status=3)
+    assert "captions.jsonl: is missing" in score("xm3600", "--data", tmp_path, status=2)
+    assert "dataset_coco.json: is missing" in score("retrieval", "--preset", "coco", "--data", tmp_path, status=2)
+
+
+SEVERAL = [["a man", "a tall man", "one man"], ["two dogs", "dogs"], ["the sea", "water", "a boat"]]
+
+
+@pytest.mark.parametrize("preset, name, filepath", [("flickr30k", "dataset_flickr30k.json", None),
+                                                    ("coco", "dataset_coco.json", "val2014")])
+def test_presets_read_karpathys_split(preset, name, filepath, tmp_path, score):
+    paths = captioned.write_karpathy(tmp_path / preset / name, SEVERAL, filepath)
+    found = values(score("retrieval", "--preset", preset, "--data", tmp_path))
+    for k in (1, 5):
+        assert (found[f"retrieval/{preset}", "en", f"t2i_r{k}"], found[f"retrieval/{preset}", "en", f"i2t_r{k}"]) \
+            == pytest.approx(plain(paths, SEVERAL, k))
+    two = score("retrieval", "--preset", preset, "--data", tmp_path, "--captions", 2)
+    assert two[f"retrieval/{preset}", "en", "t2i_r1"]["n"] == 6
+
+
+def test_flickr30k_cn_in_lines(tmp_path, score):
+    chinese = [["一个男人,站着", "男人"], ["两只狗"]]
+    paths = [images.write(tmp_path / f"Images/{image}.jpg", image) for image in (11, 12)]
+    lines = [f"{path.name},{text}" for path, texts in zip(paths, chinese) for text in texts]
+    (tmp_path / "flickr30k_cn_test.txt").write_text("\n".join(["image,caption", *lines]) + "\n", "utf-8")
+    found = values(score("retrieval", "--preset", "flickr30k-cn", "--data", tmp_path))
+    assert (found["retrieval/flickr30k-cn", "zh", "t2i_r1"], found["retrieval/flickr30k-cn", "zh", "i2t_r1"]) \
+        == pytest.approx(plain(paths, chinese))
+    flickr = pytest.importorskip("clip_benchmark.datasets.flickr")
+    theirs = flickr.Flickr(str(tmp_path / "Images"), str(tmp_path / "flickr30k_cn_test.txt"))
+    assert [captions for _, captions in theirs] == [captions for _, captions in
+                                                    retrieval._listed(str(tmp_path / "flickr30k_cn_test.txt"))]
+
+
+# ---------------------------------------------------------------- own pairs
+
+PAIRS = [("a", "a cat", "en"), ("b", "un chien", "fr"), ("c", "a car", "en"), ("a", "chat", "fr"), ("d", "tree", "en")]
+
+
+@pytest.fixture
+def pairs(tmp_path):
+    models.write_records(tmp_path / "pairs.jsonl", [dict(zip(("id", "text", "lang"), pair)) for pair in PAIRS])
+    for number, key in enumerate("abcde"):
+        images.write(tmp_path / f"pictures/{key}.png", 50 + number)
+    return tmp_path
+
+
+def test_own_pairs_by_language(pairs, score):
+    picture = {key: pairs / f"pictures/{key}.png" for key in "abcd"}
+    found = values(score("retrieval", pairs / "pairs.jsonl", "--images", pairs / "pictures"))
+    assert found["retrieval", "en", "t2i_r1"] == pytest.approx(plain([picture[key] for key in "acd"],
+                                                                     [["a cat"], ["a car"], ["tree"]])[0])
+    every = values(score("retrieval", pairs / "pairs.jsonl", "--images", pairs / "pictures", "--gallery", "all"))
+    texts = models.plain_texts(["un chien", "chat"])
+    scores = models.plain_images([picture[key] for key in "abcd"]) @ texts.T
+    assert (every["retrieval", "fr", "t2i_r1"], every["retrieval", "fr", "i2t_r1"]) == plain_recall(scores, [1, 0], 1)
+    assert every["retrieval", None, "t2i_r1"] == pytest.approx((every["retrieval", "en", "t2i_r1"]
+                                                                + every["retrieval", "fr", "t2i_r1"]) / 2)
+
+
+def test_own_pairs_with_tars_score_the_same(pairs, score):
+    for shard, keys in enumerate(("ab", "cde")):
+        with tarfile.open(pairs / f"{shard}.tar", "w") as tar:
+            for key in keys:
+                for name, data in ((f"s{key}.png", (pairs / f"pictures/{key}.png").read_bytes()),
+                                   (f"s{key}.json", json.dumps({"id": key}).encode())):
+                    entry = tarfile.TarInfo(name)
+                    entry.size = len(data)
+                    tar.addfile(entry, io.BytesIO(data))
+    expected = values(score("retrieval", pairs / "pairs.jsonl", "--images", pairs / "pictures"))
+    given = ("retrieval", pairs / "pairs.jsonl", "--images", pairs / "0.tar")
+    assert values(score(*given, "--images", pairs / "1.tar")) == expected
+    assert "no such image in the tars" in score(*given, status=3)
+
+
+def test_pairs_that_are_none_are_named_by_line(pairs, score):
+    pictures = ("--images", pairs / "pictures")
+    (pairs / "bad.jsonl").write_text('{"id": "a", "text": "x"}\n{"id": "a"}\n')
+    assert 'bad.jsonl:2: has no "text"' in score("retrieval", pairs / "bad.jsonl", *pictures, status=3)
+    (pairs / "far.jsonl").write_text('{"id": "zz", "text": "x"}\n')
+    assert "zz: no such image" in score("retrieval", pairs / "far.jsonl", *pictures, status=3)
+    assert "missing option '--images'" in score("retrieval", pairs / "pairs.jsonl", status=2)
