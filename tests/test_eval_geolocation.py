@@ -100,5 +100,8 @@ def test_regions_and_what_has_none(tmp_path, score):
     assert "xm3600: has no region labels" in score(*given, "xm3600", "--label", "region", status=2)
     assert "--train-images" in score(*given, "xm3600", status=3)
     assert "index.csv: is missing" in score(*given, "geode", status=2)
+    assert "give 1 or more" in score(*given, "dollar-street", "--seeds", 0, status=2)
+    assert "above 0" in score(*given, "dollar-street", "--l2", 0, status=2)
+    assert "whole numbers from 1" in score(*given, "dollar-street", "--shots", "5,x", status=2)
     both = score(*given[:-1], "--train-images", 12, "--shots", 1, "--seeds", 1)
     assert {task for task, _, _ in both} == {"geo-localisation/xm3600", "geo-localisation/dollar-street"}

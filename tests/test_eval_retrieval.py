@@ -2,6 +2,7 @@
 import io
 import json
 import tarfile
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -70,6 +71,19 @@ def test_a_text_that_comes_twice_ties_with_itself():
     place, owners = np.array([0, 1, 0, 2, 1, 0]), np.array([0, 1, 1, 2, 3, 3])
     apart = retrieval.recall(pictures, texts[place], owners, (1, 2))
     assert retrieval.recall(pictures, texts, owners, (1, 2), place) == apart
+
+
+def test_memory_grows_with_the_part_and_not_with_the_product(monkeypatch):
+    monkeypatch.setattr(retrieval, "SCORES", 1 << 17)
+    draw = np.random.default_rng(0)
+    pictures, texts = (draw.normal(size=(number, 8)).astype(np.float32) for number in (2_000, 6_000))
+    tracemalloc.start()
+    try:
+        retrieval.recall(pictures, texts, np.arange(6_000) % 2_000, (1, 5))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < retrieval.SCORES * 8 + 8_000 * 100 < 2_000 * 6_000 * 4 / 20
 
 
 def test_clip_benchmark_counts_the_same():
@@ -251,6 +265,8 @@ def test_pairs_that_are_none_are_named_by_line(pairs, score):
     pictures = ("--images", pairs / "pictures")
     (pairs / "bad.jsonl").write_text('{"id": "a", "text": "x"}\n{"id": "a"}\n')
     assert 'bad.jsonl:2: has no "text"' in score("retrieval", pairs / "bad.jsonl", *pictures, status=3)
+    (pairs / "blank.jsonl").write_text("\n\n")
+    assert "blank.jsonl: holds no lines" in score("retrieval", pairs / "blank.jsonl", *pictures, status=3)
     (pairs / "far.jsonl").write_text('{"id": "zz", "text": "x"}\n')
     assert "zz: no such image" in score("retrieval", pairs / "far.jsonl", *pictures, status=3)
     assert "missing option '--images'" in score("retrieval", pairs / "pairs.jsonl", status=2)

@@ -21,7 +21,7 @@ import torch
 import words
 from draw import CLASSES
 from mc2 import models
-from mc2.evaluation import zeroshot
+from mc2.evaluation import results, zeroshot
 from mc2.tables import align
 from mc2.training import tars
 
@@ -35,6 +35,7 @@ def main():
     parser.add_argument("--at-least", type=float, metavar="X", help="fail where a language is under X times chance")
     parser.add_argument("--at-most", type=float, metavar="X", help="fail where the mean is over X times chance")
     parser.add_argument("-o", "--output", metavar="FILE", help="write the scores as JSON too")
+    parser.add_argument("--plot", metavar="FILE.png", help="a bar chart by language (needs matplotlib)")
     options = parser.parse_args()
     scores = scores_of(options.out, models.load(options.model))
     if options.output:
@@ -42,6 +43,10 @@ def main():
             file.write(orjson.dumps(scores, option=orjson.OPT_INDENT_2))
     print(f"Zero-shot classification of {options.model}, pictures of held-out classes\n")
     print(*align(list(table(scores))), sep="\n")
+    if options.plot:
+        results.plot([{"task": "held-out classes", "metric": "top1", "lang": lang, "value": row["held_out"]}
+                      for lang, row in scores.items()], options.plot, {})
+        print(f"\nAs a bar chart: {options.plot}")
     failures = list(failing(scores, options.at_least, options.at_most))
     print(*failures, sep="\n", file=sys.stderr, end="\n" * bool(failures))
     sys.exit(1 if failures else 0)
