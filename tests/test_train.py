@@ -2,6 +2,7 @@
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import tarfile
@@ -112,8 +113,19 @@ def write_tar(path, numbers):
 @pytest.fixture(scope="module")
 def undisturbed(template):
     """The log of a run that nothing happened to."""
-    template.ok("mc2 train run.toml -o undisturbed --device cpu -q", OMP_NUM_THREADS="1")
+    train_here(template, "undisturbed")
     return log_of(template / "undisturbed")
+
+
+def train_here(sh, run, *changes, config="run.toml"):
+    """`mc2 train` in this process, which has torch loaded."""
+    here = os.getcwd()
+    os.chdir(sh.directory)
+    try:
+        preset = presets.load(config, [("run", "output", run), *changes])
+        return launch.start(job.configure(preset), launch.Layout(1), device="cpu", quiet=True)
+    finally:
+        os.chdir(here)
 
 
 def log_of(run):
@@ -163,7 +175,7 @@ def test_a_run_killed_at_any_moment_goes_on_as_if_undisturbed(template, undistur
     wait_for(lambda: lines_in(run) >= 6, process)
     process.kill()
     process.wait()
-    template.ok("mc2 train run.toml -o killed --device cpu", OMP_NUM_THREADS="1")
+    template.ok("mc2 train run.toml -o killed --device cpu -q", OMP_NUM_THREADS="1")
     assert log_of(run) == undisturbed
 
 
@@ -176,7 +188,7 @@ def test_a_kill_while_a_checkpoint_is_written_leaves_the_one_before(template, un
     process.wait()
     if not (run / "checkpoints/step-00000008.pt").exists():
         assert checkpoints.find(run).endswith("step-00000004.pt")
-    template.ok("mc2 train run.toml -o killed-writing --device cpu -q", OMP_NUM_THREADS="1")
+    train_here(template, "killed-writing")
     assert log_of(run) == undisturbed
     assert not temporary.exists()
 
@@ -190,40 +202,49 @@ def test_a_signal_writes_a_checkpoint_and_the_run_goes_on_as_if_undisturbed(temp
     _, told = process.communicate(timeout=60)
     assert process.returncode == 128 + number, told
     assert "the same command goes on" in told
-    template.ok(f"mc2 train run.toml -o {run.name} --device cpu -q", OMP_NUM_THREADS="1")
+    train_here(template, run.name)
     assert log_of(run) == undisturbed
 
 
-def test_two_processes_killed_go_on_as_if_undisturbed(template):
-    options = "--nproc 2 --device cpu --set schedule.epochs=20 --save-steps 20 --set run.keep_checkpoints=9"
-    template.ok(f"mc2 train run.toml -o two {options} -q", OMP_NUM_THREADS="1")
-    process = start(template, f"-o two-killed {options} -q")
-    wait_for(lambda: lines_in(template / "two-killed") >= 30, process)
+TWO = "--nproc 2 --device cpu --set schedule.epochs=20 --save-steps 20 --set run.keep_checkpoints=9"
+
+
+@pytest.fixture(scope="module")
+def two(template):
+    """The log of a run on two processes that nothing happened to."""
+    template.ok(f"mc2 train run.toml -o two {TWO} -q", OMP_NUM_THREADS="1")
+    return log_of(template / "two")
+
+
+def test_two_processes_killed_go_on_as_if_undisturbed(template, two):
+    run = template / "two-killed"
+    process = start(template, f"-o two-killed {TWO} -q")
+    wait_for(lambda: lines_in(run) >= 30, process)
     os.killpg(children_of(process.pid)[0], signal.SIGKILL)       # torchrun and its workers
     process.kill()
     process.wait()
     time.sleep(1)                       # its workers end with it, but not at once
-    before = lines_in(template / "two-killed")
-    process = start(template, f"-o two-killed {options}")
-    wait_for(lambda: lines_in(template / "two-killed") > before, process)
+    before = lines_in(run)
+    process = start(template, f"-o two-killed {TWO}")
+    wait_for(lambda: lines_in(run) > before, process)
     process.send_signal(signal.SIGUSR1)
     _, told = process.communicate(timeout=100)
     assert process.returncode == 138 and "the same command goes on" in told, told
-    template.ok(f"mc2 train run.toml -o two-killed {options} -q", OMP_NUM_THREADS="1")
-    assert log_of(template / "two-killed") == log_of(template / "two")
+    template.ok(f"mc2 train run.toml -o two-killed {TWO} -q", OMP_NUM_THREADS="1")
+    assert log_of(run) == two
 
 
 def children_of(process):
     return launch._children(process)
 
 
-def test_another_number_of_processes_goes_on_by_whole_shards_and_says_so(template, undisturbed):
-    template.ok("mc2 train run.toml -o fewer --nproc 2 --device cpu -q", OMP_NUM_THREADS="1")
-    os.unlink(template / "fewer/checkpoints/step-00000012.pt")
-    done = template("mc2 train run.toml -o fewer --device cpu", OMP_NUM_THREADS="1")
-    assert done.status == 0 and "goes on from step 8" in done.stderr
-    assert "pass" in done.stderr
-    assert [line["step"] for line in log_of(template / "fewer")] == list(range(1, 13))
+def test_another_number_of_processes_goes_on_by_whole_shards_and_says_so(template, two):
+    shutil.copytree(template / "two", template / "fewer", symlinks=True)
+    os.unlink(template / "fewer/checkpoints/step-00000080.pt")
+    done = train_here(template, "fewer", ("schedule", "epochs", 20), ("run", "save_steps", 20))
+    assert done["notes"][0].startswith("goes on from step 60")
+    assert "pass" in done["notes"][1] and "goes on with the" in done["notes"][1]
+    assert [line["step"] for line in log_of(template / "fewer")] == list(range(1, 81))
 
 
 def test_a_loss_that_is_no_number_stops_before_the_next_checkpoint(template):
@@ -242,26 +263,19 @@ def test_another_configuration_is_refused_and_named(template, undisturbed):
 
 
 def test_accumulation_is_the_same_run(template, undisturbed):
-    template.ok("mc2 train run.toml -o parts --device cpu --accum-freq 4 -q", OMP_NUM_THREADS="1")
+    train_here(template, "parts", ("compute", "accum_freq", 4))
     ours = log_of(template / "parts")
     assert [line["samples"] for line in ours] == [line["samples"] for line in undisturbed]
     np.testing.assert_allclose([line["loss"] for line in ours], [line["loss"] for line in undisturbed], rtol=1e-4)
 
 
 @pytest.mark.parametrize("precision", ["amp_bf16", "bf16"])
-def test_bfloat16_and_gradient_checkpointing_stay_near_the_run_in_fp32(template, undisturbed, precision, monkeypatch):
-    monkeypatch.chdir(template.directory)
+def test_bfloat16_and_gradient_checkpointing_stay_near_the_run_in_fp32(template, undisturbed, precision):
     run = f"run-{precision}"
-    train_here(run, ("compute", "precision", precision), ("compute", "grad_checkpointing", True))
+    train_here(template, run, ("compute", "precision", precision), ("compute", "grad_checkpointing", True))
     ours = log_of(template / run)
     assert [line["samples"] for line in ours] == [line["samples"] for line in undisturbed]
     np.testing.assert_allclose([line["loss"] for line in ours], [line["loss"] for line in undisturbed], rtol=0.05)
-
-
-def train_here(run, *changes):
-    """A run in this process."""
-    preset = presets.load("run.toml", [("run", "output", run), *changes])
-    return launch.start(job.configure(preset), launch.Layout(1), device="cpu", quiet=True)
 
 
 def test_two_students_learn_from_one_teacher(template, undisturbed):
@@ -277,7 +291,7 @@ tokenizer = "openai"
 """.replace('"small.json"\ntokenizer = "openai"', '"wide.json"\ntokenizer = "openai"'))
     wide = {**SMALL, "text_cfg": {"context_length": 12, "vocab_size": 49408, "width": 16, "heads": 2, "layers": 1}}
     (template / "wide.json").write_text(json.dumps(wide))
-    template.ok("mc2 train students.toml -o students --device cpu -q", OMP_NUM_THREADS="1")
+    train_here(template, "students", config="students.toml")
     last = log_of(template / "students")[-1]
     assert last["distill"] > 0 and last["loss_other"] > 0
     assert [entry["name"] for entry in checkpoints.load(template / "students")["models"]] == ["student", "other"]
