@@ -214,6 +214,10 @@ def test_flickr30k_cn_in_lines(tmp_path, score):
     found = values(score("retrieval", "--preset", "flickr30k-cn", "--data", tmp_path))
     assert (found["retrieval/flickr30k-cn", "zh", "t2i_r1"], found["retrieval/flickr30k-cn", "zh", "i2t_r1"]) \
         == pytest.approx(plain(paths, chinese))
+    tabbed = tmp_path / "tabbed.txt"
+    tabbed.write_text("".join(f"{path.stem}#{number}\t{text}\n" for path, texts in zip(paths, chinese)
+                              for number, text in enumerate(texts)), "utf-8")
+    assert retrieval._listed(str(tabbed)) == [(path.name, texts) for path, texts in zip(paths, chinese)]
     flickr = pytest.importorskip("clip_benchmark.datasets.flickr")
     theirs = flickr.Flickr(str(tmp_path / "Images"), str(tmp_path / "flickr30k_cn_test.txt"))
     assert [captions for _, captions in theirs] == [captions for _, captions in

@@ -34,7 +34,10 @@ PARTS = {
 
 
 def geo_localisation(bench):
+    """Accuracy for each number of shots, mean and standard deviation over the seeds, of each data set."""
     shots = _numbers(bench.protocol["shots"])
+    if not bench.protocol["l2"] > 0:
+        raise BadUsage(f"--l2 {bench.protocol['l2']}: give a number above 0.")
     found = {name: place for name, part in PARTS.items() if (place := _place(bench, part))}
     for name in _chosen(bench, found):
         yield from _scores(bench, name, found[name], shots)
@@ -61,8 +64,8 @@ def _scores(bench, name, folder, shots):
     source, labels, is_train = read(folder, column)
     features, kept = bench.images(source)
     labels, is_train = np.array(labels)[kept], None if is_train is None else is_train[kept]
-    seeds = range(bench.protocol["seeds"])
-    number = bench.protocol["train_images"] or PARTS[name].train
+    seeds = range(retrieval.whole_number(bench, "seeds", 1))
+    number = retrieval.whole_number(bench, "train_images", 1) or PARTS[name].train
     splits = [_split(len(labels), number, seed, folder) if is_train is None
               else (np.flatnonzero(is_train), np.flatnonzero(~is_train)) for seed in seeds]
     short = _short(labels, splits, max(shots))

@@ -57,7 +57,6 @@ def log_mean_potential(x):
 def _pairs(bench):
     """(source, texts, image of each text) of pairs.jsonl, in order."""
     path = bench.path("pairs.jsonl")
-    limit = bench.protocol["pairs"] or None
-    source, captions = retrieval.read_pairs(path, [bench.path("images")], limit)
+    source, captions = retrieval.read_pairs(path, [bench.path("images")], retrieval.whole_number(bench, "pairs", 0))
     texts = [text for its in captions.values() for text in its.texts]
     return source, texts, np.array([owner for its in captions.values() for owner in its.owners], np.int64)

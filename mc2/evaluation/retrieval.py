@@ -108,8 +108,8 @@ def encoded(bench, texts):
 def by_language(bench, source, captions, ks=(1,), gallery="all", **more):
     """Yield the recall of each language, then the mean over the languages where there are several.
 
-    captions: pairs of a language and its Captions; gallery: the images to find, `all` or those with a text
-    of the language.
+    captions: pairs of a language and its Captions; gallery: the images to find, `all` or those with a text of the
+    language.
     """
     images, kept = bench.images(source)
     row_of = np.full(len(source), -1)
@@ -136,6 +136,14 @@ def by_language(bench, source, captions, ks=(1,), gallery="all", **more):
 def _only(images, owners):
     described = np.unique(owners)
     return images[described], np.searchsorted(described, owners)
+
+
+def whole_number(bench, name, least):
+    """A whole number of the protocol, or None. BadUsage below `least`."""
+    found = bench.protocol[name]
+    if found is not None and found < least:
+        raise BadUsage(f"--{name.replace('_', '-')} {found}: give {least} or more.")
+    return found
 
 
 def chosen(choice, there, where):
@@ -240,7 +248,7 @@ def retrieval(bench):
         bench.data = place if os.path.isdir(place) else bench.data
         given, folders = _captions_of(bench, PRESETS[preset]), folders or [bench.data]
     if given.endswith((".json", ".txt")):
-        source, captions = _grouped(given, folders, bench.protocol, PRESETS[preset].lang if preset else None)
+        source, captions = _grouped(bench, given, folders, PRESETS[preset].lang if preset else None)
     else:
         source, captions = read_pairs(given, folders)
     langs = chosen(bench.protocol["langs"], captions, given) if bench.protocol["langs"] else captions
@@ -258,10 +266,10 @@ def _captions_of(bench, preset):
                    f"It comes from {preset.source}.")
 
 
-def _grouped(path, folders, protocol, lang):
+def _grouped(bench, path, folders, lang):
     """(source, {lang: Captions}) of a file with several captions for each image."""
-    images = _listed(path) if path.endswith(".txt") else karpathy(path, protocol["split"])
-    most = protocol["captions"] or None
+    images = _listed(path) if path.endswith(".txt") else karpathy(path, bench.protocol["split"])
+    most = whole_number(bench, "captions", 1)
     texts = [text for _, captions in images for text in captions[:most]]
     owners = [number for number, (_, captions) in enumerate(images) for _ in captions[:most]]
     if len(folders) != 1 or not os.path.isdir(folders[0]):
@@ -294,13 +302,17 @@ def karpathy(path, split="test"):
 
 
 def _listed(path):
-    """[(name of the image, its captions)] of lines `NAME.jpg,caption` below a line `image,caption`."""
-    found = {}
-    for number, line in enumerate(text_lines(path)[1:], 2):
-        name, dot, text = line.partition(".jpg,")
-        if not dot or not text.strip():
-            raise BadLine(path, number, "is not `NAME.jpg,caption`.")
-        found.setdefault(f"{name}.jpg", []).append(text.strip())
+    """[(name of the image, its captions)] of lines `NAME.jpg,caption` below a line `image,caption`, or of lines
+    `NAME#0<tab>caption`."""
+    found, lines = {}, text_lines(path)
+    divider, head = ("\t", 0) if "\t" in lines[0] else (".jpg,", 1)
+    for number, line in enumerate(lines[head:], head + 1):
+        name, mark, text = line.partition(divider)
+        if not line.strip():
+            continue
+        if not mark or not text.strip():
+            raise BadLine(path, number, "is neither `NAME.jpg,caption` nor `NAME#0<tab>caption`.")
+        found.setdefault(f"{name.partition('#')[0].removesuffix('.jpg')}.jpg", []).append(text.strip())
     if not found:
         raise BadData(f"{path}: holds no captions.")
     return list(found.items())
@@ -377,7 +389,7 @@ def _id_of(paths, key, members):
 
 def json_lines(path):
     """Yield (line number, object). BadLine, BadData where there are none."""
-    number = None
+    is_empty = True
     for number, line in files.read_lines(path):
         if not line.strip():
             continue
@@ -387,9 +399,10 @@ def json_lines(path):
             raise BadLine(path, number, f"not JSON ({error}).") from None
         if not isinstance(found, dict):
             raise BadLine(path, number, "not a JSON object.")
+        is_empty = False
         yield number, found
-    if number is None:
-        raise BadData(f"{path}: is empty.")
+    if is_empty:
+        raise BadData(f"{path}: holds no lines.")
 
 
 def text_lines(path):

@@ -7,7 +7,8 @@ https://github.com/adobe-research/Cross-lingual-Test-Dataset-XTD10 (XTD10/, MIC/
 XTD-200 and Flickr30k-200: test_image_names.txt or filenames.txt, and LANG.txt by codes of Flores-200, as its
 datasets/xtd200.py and datasets/flickr30k_200.py read https://github.com/visheratin/nllb-clip.
 Flickr30k, COCO: dataset_flickr30k.json, dataset_coco.json of Karpathy's caption_datasets.zip. Flickr30k-CN:
-flickr30k_cn_test.txt, lines `NAME.jpg,caption` below a head, as clip_benchmark's datasets/flickr.py reads it.
+flickr30k_cn_test.txt, lines `NAME.jpg,caption` below a head, as clip_benchmark's datasets/flickr.py reads it, or
+`NAME#0<tab>caption`, as IDEA-CCNL/Fengshenbang-LM's flickr30k_CNA reads it.
 """
 import json
 
