@@ -23,7 +23,7 @@ from PIL import Image                                               # noqa: E402
 from mc2 import counting, pipeline, sampling                        # noqa: E402
 from mc2.errors import BadData, BadLine, BadUsage, Mc2Error         # noqa: E402
 from mc2.metadata.release import Release                            # noqa: E402
-from mc2.training import images, samples                            # noqa: E402
+from mc2.training import division, images, samples                  # noqa: E402
 from mc2.training.samples import Data, Loader                       # noqa: E402
 
 
@@ -97,11 +97,11 @@ def take(made, n):
 
 def one_stream(data, number=0, streams=1, stream=0):
     """([pairs], tally) of one stream in a pass."""
-    shards, _ = samples._shards(data)
+    shards, _ = division.shards(data)
     sampler = sampling.Sampler(data.counts, data.thresholds, one_per_image=True) if data.curation == "online" else None
-    division = samples._Division(data, [name for name, _, _ in shards], streams)
-    one, place = samples._Stream(data, shards, sampler, {}, 1, division, 0, [], 0), division.beginning(number)
-    return list(one._pass(place, division.units(place, stream))), one.tally
+    dealt = division.Division(data, [name for name, _, _ in shards], streams)
+    one, place = samples._Stream(data, shards, sampler, {}, 1, dealt, 0, [], 0), dealt.beginning(number)
+    return list(one._pass(place, dealt.units(place, stream))), one.tally
 
 
 def pairs_of_this_pass(made):
@@ -188,7 +188,7 @@ def test_with_shuffled_texts_no_image_has_its_own(pool):
 def passes_of(data, passes):
     """For each pass the (id, text) that it keeps, without images."""
     sampler = sampling.Sampler(data.counts, data.thresholds, one_per_image=True)
-    stream = samples._Stream(data, samples._shards(data)[0], sampler, {}, 1, None, 0, [], 0)
+    stream = samples._Stream(data, division.shards(data)[0], sampler, {}, 1, None, 0, [], 0)
     for number in range(passes):
         tables = [stream._table(path, f"{data.seed}:{number}", stream.tally) for path in data.pairs]
         yield [(its_id, text) for table in tables for its_id, found in table.items() for _, text, _ in found if text]

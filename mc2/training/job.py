@@ -1,6 +1,5 @@
 """A training run before it starts: its configuration, checked as far as that goes without torch, in run/config.json."""
 import contextlib
-import glob
 import os
 import shutil
 
@@ -8,7 +7,7 @@ import orjson
 
 from mc2 import __version__, files, manifests
 from mc2.errors import BadData, BadUsage
-from mc2.training import plan
+from mc2.training import plan, tars
 
 KIND = "training run"
 
@@ -30,8 +29,8 @@ def configure(preset, growth=None, world=1):
         raise BadUsage(f"{preset.source}: names no images. Give data.train_data, or --train-data 'tars/*.tar'.")
     if values["run"]["output"] is None:
         raise BadUsage(f"{preset.source}: names no output. Give run.output, or -o DIR.")
-    tars = expand(data["train_data"])
-    pairs = None if data["pairs"] is None else expand(data["pairs"])
+    tar_paths = _expanded(data["train_data"])
+    pairs = None if data["pairs"] is None else _expanded(data["pairs"])
     if data["curation"] == "online":
         for key, maker in (("counts", "mc2 count"), ("thresholds", "mc2 thresholds")):
             if data[key] is None:
@@ -43,8 +42,8 @@ def configure(preset, growth=None, world=1):
     if students and values["distill"]["teacher"] is None:
         raise BadUsage(f"{preset.source}: has [[students]] but no distill.teacher.")
     return {"mc2": __version__, "kind": KIND, "name": preset.name, "values": values, "schedule": schedule,
-            "architecture": preset.architecture, "students": students, "inputs": {"tars": tars, "pairs": pairs},
-            "identity": {"tars": manifests.fingerprint([files.base_name(path) for path in tars]),
+            "architecture": preset.architecture, "students": students, "inputs": {"tars": tar_paths, "pairs": pairs},
+            "identity": {"tars": manifests.fingerprint([files.base_name(path) for path in tar_paths]),
                          "thresholds": manifests.sha256(data["thresholds"]) if data["curation"] == "online" else None}}
 
 
@@ -65,35 +64,13 @@ def _check_batch(global_batch, world, accum_freq):
                        + f"; the nearest that do: {nearest} (--set schedule.global_batch=N).")
 
 
-def expand(places):
-    """The paths that a text or a list of texts stands for: patterns as in a shell, @list.txt for a list; sorted."""
-    paths = []
-    for place in [places] if isinstance(places, str) else places:
-        found = _listed(place[1:]) if place.startswith("@") else _found(place)
-        if not found:
-            raise BadUsage(f"{place}: no such files.")
-        paths += found
-    twice = next((path for path in paths if paths.count(path) > 1), None) if len(set(paths)) < len(paths) else None
+def _expanded(places):
+    """The paths that patterns and lists stand for, sorted, each once."""
+    paths = sorted(tars.expand(places))
+    twice = next((path for path, other in zip(paths, paths[1:]) if path == other), None)
     if twice:
         raise BadUsage(f"{twice}: is named twice.")
-    return sorted(paths)
-
-
-def _found(place):
-    if files.is_remote(place):
-        if "*" not in place:
-            return [place]
-        from mc2 import remote
-        return remote.expand(place)
-    if os.path.exists(place):
-        return [place]
-    return glob.glob(place)
-
-
-def _listed(path):
-    folder = os.path.dirname(path)
-    lines = [line.strip() for _, line in files.read_lines(path)] if os.path.exists(path) else []
-    return [line if files.is_remote(line) else os.path.join(folder, line) for line in lines if line]
+    return paths
 
 
 def path_of(run):

@@ -25,7 +25,6 @@ What happened is counted (`Batch.tally`):
 """
 import contextlib
 import copy
-import hashlib
 import itertools
 import os
 import signal
@@ -43,7 +42,7 @@ import torch
 from mc2 import counting, curation, files, manifests, pipeline, sampling
 from mc2.errors import BadData, BadUsage, Mc2Error
 from mc2.records import Block
-from mc2.training import images, tars
+from mc2.training import division, images, tars
 
 AHEAD = 2                       # batches that a process makes in advance
 COLUMNS = ("id", "text", "lang", "matched_entry_ids")
@@ -115,9 +114,9 @@ class Loader:
         self.notes = []
         self.rank, self.world, self.workers = rank, world, workers
         self._streams = max(1, workers)
-        shards, notes = _shards(data)
+        shards, notes = division.shards(data)
         self.notes += notes
-        self._division = _Division(data, [name for name, _, _ in shards], world * self._streams)
+        self._division = division.Division(data, [name for name, _, _ in shards], world * self._streams)
         self._places, self._given = self._resume(states)
         sampler = sampling.Sampler(data.counts, data.thresholds, one_per_image=True) \
             if data.curation == "online" else None
@@ -186,7 +185,7 @@ class Loader:
             return [self._division.beginning(number) for _ in fresh], 0
         if (old["world"], old["workers"], old["open_tars"]) == (self.world, self._streams, self._division.open_tars):
             return copy.deepcopy(states[self.rank]["places"]), states[self.rank]["batches"]
-        number, rest = _rest(states, self._division)
+        number, rest = division.rest(states, self._division)
         self.notes.append(
             f"the checkpoint was made with {old['world']} ranks of {old['workers']} workers and {old['open_tars']} "
             f"open tars, these are {self.world} of {self._streams} and {self._division.open_tars}: pass {number} goes "
@@ -211,90 +210,6 @@ def count_warnings(data):
         return []
     return [f"{data.counts}: counts of {counted:,} pairs, but the pairs here are {sum(found):,}. The balance is that "
             f"of the counted pool; for one of these pairs run 'mc2 count' and 'mc2 thresholds' on them."]
-
-
-# ---------------------------------------------------------------- which tars, in which order
-
-def _shards(data):
-    """([(name, tar, file of its pairs or None)], notes). Raises BadUsage where these do not go together."""
-    if not data.tars:
-        raise BadUsage("no tars to train on. Name them.")
-    names = [tars.stem(path) for path in data.tars]
-    twice = next((name for name, times in Counter(names).items() if times > 1), None)
-    if data.pairs is None:
-        return [(name if twice is None else path, path, None) for name, path in zip(names, data.tars)], []
-    pairs_of = {tars.stem(path): path for path in data.pairs}
-    hint = "Run 'mc2 join' to make a file of pairs for every tar."
-    if twice is not None:
-        raise BadUsage(f"two tars are called {twice}, so their pairs cannot be told apart. Rename one.")
-    if len(pairs_of) < len(data.pairs):
-        twice = next(name for name, times in Counter(map(tars.stem, data.pairs)).items() if times > 1)
-        raise BadUsage(f"two files of pairs are called {twice}, and a tar has one. {hint}")
-    without = [name for name in names if name not in pairs_of]
-    if without:
-        raise BadUsage(f"{without[0]}.tar has no pairs: no file of pairs is called so ({len(without):,} of "
-                       f"{len(names):,} tars). {hint}")
-    unused = sorted(pairs_of.keys() - set(names))
-    return [(name, path, pairs_of[name]) for name, path in zip(names, data.tars)], \
-        [f"{len(unused):,} of {len(pairs_of):,} files of pairs have no tar, {unused[0]} for one"] if unused else []
-
-
-class _Division:
-    """How the tars of a pass are divided among n streams (processes of all ranks).
-
-    A stream has units [shard, low, high, of]: of a shard the samples whose place among `of` is in low..high-1. As
-    many shards as go evenly are dealt out whole; of the rest every stream has the same part.
-    """
-
-    def __init__(self, data, names, n):
-        self.names, self.n, self.seed, self.open_tars = names, n, data.seed, data.open_tars
-        self.fingerprint = hashlib.sha256(orjson.dumps([data.seed, names])).hexdigest()
-
-    def beginning(self, number):
-        """The place at the beginning of a pass: plain data.
-
-        units: those of this pass where they are not the usual ones. turn: the slot that comes next. slots: of each, how
-        many of its units are finished, and of the one under way the next sample and how many of its pairs are done.
-        """
-        return {"pass": number, "units": None, "turn": 0, "slots": [[0, 0, 0] for _ in range(self.open_tars)]}
-
-    def units(self, place, stream):
-        """The units of a stream in the pass of a place."""
-        if place["units"] is not None:
-            return place["units"]
-        seed = f"{self.seed}:{place['pass']}"
-        order = sorted(range(len(self.names)), key=lambda shard: curation.keyed_hash("shard", seed, self.names[shard]))
-        even = len(order) // self.n * self.n
-        return [[shard, 0, 1, 1] for shard in order[stream:even:self.n]] + list(self._parts(order[even:], stream))
-
-    def _parts(self, rest, stream):
-        """The stream's part of the shards that do not go evenly: laid end to end, they are cut into n parts."""
-        for number, shard in enumerate(rest):
-            low = max(0, stream * len(rest) - number * self.n)
-            high = min(self.n, (stream + 1) * len(rest) - number * self.n)
-            if low < high:
-                yield [shard, low, high, self.n]
-
-
-def _is_in(unit, index):
-    """Whether sample `index` of a shard is in a unit. Any run of samples is spread evenly (golden ratio)."""
-    _, low, high, of = unit
-    return of == 1 or low <= ((index * 0x9E3779B97F4A7C15) % (1 << 64)) * of >> 64 < high
-
-
-def _rest(states, division):
-    """(pass, units that are not finished) of the states of all ranks, which may have been divided otherwise."""
-    old = copy.copy(division)
-    old.n, old.open_tars = states[0]["world"] * states[0]["workers"], states[0]["open_tars"]
-    places = [place for state in states for place in state["places"]]
-    number = min(place["pass"] for place in places)
-    rest = []
-    for stream, place in enumerate(places):
-        if place["pass"] == number:
-            units = old.units(place, stream)
-            for slot, (finished, _, _) in enumerate(place["slots"]):
-                rest += units[slot::old.open_tars][finished:]
-    return number, rest
 
 
 # ---------------------------------------------------------------- in a process
@@ -382,7 +297,7 @@ class _Stream(torch.utils.data.IterableDataset):
                 image_id = tars.image_id(key, record)
                 is_new = image_id not in seen
                 seen.add(image_id)
-                if index < start or not _is_in(unit, index):
+                if index < start or not division.is_in(unit, index):
                     continue
                 if index > start:
                     done = 0
