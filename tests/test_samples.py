@@ -307,7 +307,6 @@ def test_without_pairs_the_texts_come_from_the_tars(tmp_path):
 
 
 def test_without_pairs_online_draws_as_with_pairs(online, tmp_path):
-    write = []
     for path, its_pairs in zip(online.tars, online.pairs):
         records = {}
         for line in open(its_pairs, "rb"):

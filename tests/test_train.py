@@ -160,6 +160,8 @@ def test_a_run_leaves_its_configuration_log_checkpoints_and_tokenizer(template, 
     assert [line["step"] for line in undisturbed] == list(range(1, 13))
     assert undisturbed[-1]["seen_pairs"] == 12 * 8
     assert sum(row["seen"] for row in undisturbed[-1]["languages"].values()) == 12 * 8
+    for row in undisturbed[-1]["languages"].values():           # of some 100 draws each
+        assert 0 < row["expected_share"] < 1 and abs(row["kept_share"] - row["expected_share"]) < 0.2
     assert undisturbed[0]["lr"] == 5e-4 and undisturbed[1]["lr"] == 1e-3 and undisturbed[-1]["lr"] < 1e-4
 
 
