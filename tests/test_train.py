@@ -19,7 +19,7 @@ import torch
 from PIL import Image
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
-from mc2.errors import BadData
+from mc2.errors import BadData, BadUsage
 from mc2.training import checkpoints, job, launch, loop, metrics, model, presets
 
 COLOURS = {"red": (200, 30, 30), "green": (30, 160, 60), "blue": (40, 60, 200), "black": (10, 10, 10)}
@@ -117,13 +117,13 @@ def undisturbed(template):
     return log_of(template / "undisturbed")
 
 
-def train_here(sh, run, *changes, config="run.toml"):
+def train_here(sh, run, *changes, config="run.toml", resume="latest"):
     """`mc2 train` in this process, which has torch loaded."""
     here = os.getcwd()
     os.chdir(sh.directory)
     try:
         preset = presets.load(config, [("run", "output", run), *changes])
-        return launch.start(job.configure(preset), launch.Layout(1), device="cpu", quiet=True)
+        return launch.start(job.configure(preset), launch.Layout(1), resume=resume, device="cpu", quiet=True)
     finally:
         os.chdir(here)
 
@@ -331,6 +331,81 @@ def test_a_second_run_in_the_same_place_is_refused(template):
     process.wait()
 
 
+def test_an_older_checkpoint_is_gone_on_from_and_later_ones_go(template, undisturbed):
+    shutil.copytree(template / "undisturbed", template / "older", symlinks=True)
+    done = train_here(template, "older", resume="older/checkpoints/step-00000004.pt")
+    assert any("steps are removed: 8, 12" in note for note in done["notes"])
+    assert log_of(template / "older") == undisturbed
+    assert os.readlink(template / "older/checkpoints/latest") == "step-00000012.pt"
+
+
+def test_force_does_not_remove_the_checkpoint_that_is_named(template, undisturbed):
+    done = template("mc2 train run.toml -o undisturbed --device cpu -f --resume undisturbed/checkpoints/latest")
+    assert done.status == 2 and "undisturbed/checkpoints/latest among them" in done.stderr
+    assert (template / "undisturbed/checkpoints/latest").exists()
+
+
+def test_another_tokenizer_in_the_same_place_is_another_run(template, undisturbed):
+    definition = (template / "tokenizer.json").read_bytes()
+    (template / "tokenizer.json").write_bytes(definition + b"\n")
+    try:
+        with pytest.raises(BadUsage, match="a tokenizer changed"):
+            train_here(template, "undisturbed")
+    finally:
+        (template / "tokenizer.json").write_bytes(definition)
+
+
+def test_the_same_run_from_another_directory_is_the_same(template, undisturbed, monkeypatch):
+    monkeypatch.chdir("/")
+    done = template.ok(f"cd / && mc2 train {template / 'run.toml'} -o {template / 'undisturbed'} --device cpu 2>&1")
+    assert "12 of 12 steps" in done
+
+
+def test_imported_weights_begin_a_run(template, undisturbed):
+    template.ok("mc2 checkpoint export undisturbed -o exported.pt -q && "
+                "mc2 checkpoint import exported.pt --model small.json --tokenizer tokenizer.json -o begin.pt -q")
+    done = train_here(template, "begun", resume="begin.pt")
+    assert done["step"] == 12 and any("begins with the weights of begin.pt" in note for note in done["notes"])
+    assert log_of(template / "begun")[0]["loss"] < undisturbed[0]["loss"]
+
+
+def test_show_describes_a_trained_checkpoint(template, undisturbed):
+    shown = template.ok("mc2 checkpoint show undisturbed")
+    assert "step           12" in shown and "seen           en: " in shown
+
+
+def test_bad_pairs_late_in_a_pass_leave_a_checkpoint_of_what_was_trained(template, tmp_path):
+    (template / "bad-pairs").mkdir()
+    for path in sorted((template / "pairs").glob("*.jsonl")):
+        shutil.copy(path, template / "bad-pairs" / path.name)
+    (template / "bad-pairs/00001.jsonl").write_bytes(b"not JSON\n")
+    with pytest.raises(BadData, match="bad-pairs/00001.jsonl:1: not JSON"):
+        train_here(template, "bad", ("data", "pairs", "bad-pairs/*.jsonl"), ("data", "open_tars", 1),
+                   ("run", "save_steps", 1000))
+    found = checkpoints.find(template / "bad")
+    assert found is None or checkpoints.load(found)["step"] > 0
+
+
+@pytest.mark.parametrize("arguments, message", [
+    ("--batches 3", "--batches goes with --gradient-conflict."),
+    ("--gpus 3", "--gpus goes with --plan or --slurm."),
+    ("--node-rank 0", "--node-rank goes with --nnodes."),
+    ("--plan --slurm", "--plan and --slurm exclude each other."),
+    ("--slurm -f", "leave -f and --resume out"),
+])
+def test_an_option_that_would_do_nothing_is_refused(template, arguments, message):
+    done = template(f"mc2 train run.toml -o refused --device cpu {arguments}")
+    assert done.status == 2 and message in done.stderr
+
+
+def test_a_signal_ends_a_launch_that_waits_for_its_other_machine(template):
+    process = start(template, "-o waits --nnodes 2 --nproc 1 --node-rank 0 --rdzv-endpoint localhost:29733")
+    wait_for(lambda: (template / "waits/config.json").exists() and children_of(process.pid), process)
+    time.sleep(1)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=60) == 143
+
+
 def test_the_log_is_cut_after_the_checkpoints_step_and_at_a_torn_line(tmp_path):
     path = tmp_path / "log.jsonl"
     path.write_bytes(b'{"step":1}\n{"step":2}\n{"step":3}\n')
@@ -370,9 +445,9 @@ def test_vectors_and_the_logit_scale_do_not_decay():
 
 
 def test_the_slurm_script_is_bash_and_runs_the_same_command(template):
-    script = template.ok("mc2 train run.toml --slurm --gpus 16 -o run --set compute.workers=6")
+    script = template.ok("mc2 train run.toml --slurm --gpus 8 --nproc 4 -o run --set compute.workers=6")
     assert "#SBATCH --nodes=2" in script and "#SBATCH --signal=USR1@300" in script
-    assert "mc2 train run.toml -o run --set compute.workers=6 --nproc 8" in script
+    assert "mc2 train run.toml -o run --set compute.workers=6 --nproc 4" in script
     template.ok("bash -n", stdin=script.encode())
 
 

@@ -33,7 +33,7 @@ def run(tmp_path):
     """A run of two students at step 7."""
     checkpoints.save(str(tmp_path / "run"), {
         "step": 7, "seen_pairs": 1792, "config": {}, "models": [student("first"), student("second", 1)],
-        "data": [{"shard": 3}, {"shard": 4}], "tallies": {"image cut off": 5}}, keep=1)
+        "data": [{"shard": 3}, {"shard": 4}], "tallies": {"images": {"corrupt image": 5}}}, keep=1)
     return str(tmp_path / "run")
 
 
@@ -254,7 +254,7 @@ def test_show_says_what_a_checkpoint_is(here, run):
         "tokenizer      facebook/xlm-v-base, 20 embeddings",
         "image size     8",
         "logit scale    14.29",
-        "tally          image cut off: 5"]
+        "images         corrupt image: 5"]
     shown = json.loads(here.ok(f"mc2 checkpoint show {run} --json"))
     assert shown["step"] == 7 and [model["name"] for model in shown["models"]] == ["first", "second"]
 

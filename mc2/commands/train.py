@@ -129,6 +129,7 @@ def train(config, plan, list_presets, as_json, gradient_conflict, slurm, quiet, 
     mc2 train h14-worldwide ... --slurm --gpus 384 > train.sbatch && sbatch train.sbatch
     mc2 train run.toml --gradient-conflict run/checkpoints/latest -o conflict.json --plot conflict.png
     """
+    _refuse_ignored(plan=plan, list_presets=list_presets, gradient_conflict=gradient_conflict, slurm=slurm)
     if list_presets:
         if config or plan:
             raise click.UsageError("--list stands alone.")
@@ -143,6 +144,29 @@ def train(config, plan, list_presets, as_json, gradient_conflict, slurm, quiet, 
         _slurm(config, **given)
     else:
         _train(config, quiet, **given)
+
+
+ONLY = {        # options that only one way of calling this takes
+    "plan": {"gpus", "mfu", "gpu_tflops", "gpu_memory", "as_json"}, "list_presets": {"as_json"},
+    "gradient_conflict": {"batches", "plot"}, "slurm": {"gpus", "slurm_time", "slurm_cpus_per_gpu"}}
+
+
+def _refuse_ignored(**ways):
+    """Raise a usage error for two ways at once, and for options of a way that was not asked for."""
+    ctx = click.get_current_context()
+    asked = [way for way, given in ways.items() if given]
+    named = {param.name: param.opts[0] for param in ctx.command.params}
+    if len(asked) > 1 and "list_presets" not in asked:
+        raise click.UsageError(f"{named[asked[0]]} and {named[asked[1]]} exclude each other.")
+    allowed = set().union(*(ONLY[way] for way in asked))
+    for name in sorted(set().union(*ONLY.values()) - allowed):
+        if ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
+            belongs = " or ".join(named[way] for way in ONLY if name in ONLY[way])
+            raise click.UsageError(f"{named[name]} goes with {belongs}.")
+    if ctx.params["nnodes"] is None:
+        for name in ("node_rank", "rdzv_endpoint", "rdzv_backend", "rdzv_id"):
+            if ctx.params[name] is not None:
+                raise click.UsageError(f"{named[name]} goes with --nnodes.")
 
 
 def _preset(config, given):
@@ -192,10 +216,8 @@ def _train(config, quiet, nproc, nnodes, node_rank, rdzv_endpoint, rdzv_backend,
 
 
 def receipt(done, output):
-    """The last line of a run, on stderr; before it, what is worth knowing."""
+    """The last line of a run, on stderr."""
     from mc2 import pipeline
-    for note in done["notes"]:
-        print(f"train: {note}", file=sys.stderr)
     usual = ("images", "not drawn")
     skipped = ", ".join(f"{number:,} {reason}" for reason, number in done["images"].items() if number and reason not in usual)
     loss = "" if done["loss"] is None else f", loss {done['loss'][0]:.4f}"
@@ -205,12 +227,16 @@ def receipt(done, output):
 
 
 def _slurm(config, gpus, slurm_time, slurm_cpus_per_gpu, nproc, device, **given):
-    from mc2.training import launch
+    from mc2.training import job, launch
+    if given["force"] or given["resume"] != "latest":
+        raise click.UsageError("the script of --slurm puts itself back into the queue and goes on from the newest checkpoint "
+                               "then: leave -f and --resume out, and give them to a first 'mc2 train' where they are needed.")
     preset = _preset(config, given)
     gpus = gpus or preset.values["compute"]["gpus"]
     per_node = nproc or min(gpus, 8)
     if gpus % per_node:
         raise click.UsageError(f"{gpus} GPUs are no whole number of machines of {per_node} (--nproc).")
+    job.configure(preset, given["growth"], gpus)
     arguments = [argument for argument in sys.argv[2:] if argument != "--slurm"]
     print(launch.slurm_script(_without(arguments, ("--gpus", "--nproc", "--slurm-time", "--slurm-cpus-per-gpu")),
                               name=f"mc2-{preset.name}", nodes=gpus // per_node, per_node=per_node,

@@ -32,9 +32,25 @@ def save(run, content, keep):
         os.unlink(link)
     os.symlink(name, link)
     os.replace(link, os.path.join(directory, "latest"))
-    for old in steps_in(run)[:-keep]:
+    for old in [step for step in steps_in(run) if step < content["step"]][:1 - keep or None]:
         os.unlink(os.path.join(directory, f"step-{old:08d}.pt"))
+    for other in os.listdir(directory):                 # what a killed run was writing
+        if other.startswith(".step-") and other.endswith(".pt.tmp"):
+            os.unlink(os.path.join(directory, other))
     return path
+
+
+def remove_after(run, step):
+    """Remove the checkpoints of later steps than this one: [steps]. The run goes another way from here."""
+    later = [found for found in steps_in(run) if found > step]
+    for found in later:
+        os.unlink(os.path.join(run, "checkpoints", f"step-{found:08d}.pt"))
+    return later
+
+
+def is_of(path, run):
+    """Whether a checkpoint is one of this run's own."""
+    return os.path.dirname(os.path.realpath(path)) == os.path.realpath(os.path.join(run, "checkpoints"))
 
 
 def steps_in(run):

@@ -13,7 +13,10 @@ KIND = "training run"
 
 # What may be another when a run goes on; all else would make it another run.
 FREE = {"run": None, "compute": {"gpus", "workers", "grad_checkpointing", "torchcompile", "accum_freq"},
-        "data": {"train_data", "pairs", "counts", "thresholds"}}        # paths: what they hold is compared instead
+        "data": {"train_data", "pairs", "counts", "thresholds"},        # paths: what they hold is compared instead
+        "model": {"tokenizer"}, "distill": {"teacher"}}
+IDENTITY = {"tars": "the names of the tars", "pairs": "the files of pairs", "thresholds": "the content of data.thresholds",
+            "tokenizers": "a tokenizer", "teacher": "the teacher"}
 
 
 def configure(preset, growth=None, world=1):
@@ -44,7 +47,17 @@ def configure(preset, growth=None, world=1):
     return {"mc2": __version__, "kind": KIND, "name": preset.name, "values": values, "schedule": schedule,
             "architecture": preset.architecture, "students": students, "inputs": {"tars": tar_paths, "pairs": pairs},
             "identity": {"tars": manifests.fingerprint([files.base_name(path) for path in tar_paths]),
-                         "thresholds": manifests.sha256(data["thresholds"]) if data["curation"] == "online" else None}}
+                         "pairs": pairs and manifests.fingerprint([(files.base_name(path), size) for path, size in
+                                                                   zip(pairs, files.map_places(files.size, pairs))]),
+                         "thresholds": manifests.sha256(data["thresholds"]) if data["curation"] == "online" else None,
+                         "tokenizers": [_content_of(place) for place in
+                                        (values["model"]["tokenizer"], *(more["tokenizer"] for more in students))],
+                         "teacher": _content_of(values["distill"]["teacher"])}}
+
+
+def _content_of(place):
+    """SHA-256 of a file; the name itself of what is none."""
+    return manifests.sha256(place) if place and os.path.isfile(place) else place
 
 
 def _grown(preset, growth):
@@ -100,12 +113,13 @@ def differences(old, new):
             free = FREE.get(section, set())
             if free is not None and key not in free and before.get(key) != content.get(key):
                 found.append(f"{section}.{key}: {before.get(key)}, now {content.get(key)}")
-    for what, name in (("tars", "the names of the tars"), ("thresholds", "the content of data.thresholds")):
+    for what, name in IDENTITY.items():
         if old["identity"].get(what) != new["identity"].get(what):
             found.append(f"{name} changed")
-    for what in ("architecture", "students"):
-        if old[what] != new[what]:
-            found.append(f"{what} changed")
+    if old["architecture"] != new["architecture"]:
+        found.append("the architecture changed")
+    if [{**more, "tokenizer": None} for more in old["students"]] != [{**more, "tokenizer": None} for more in new["students"]]:
+        found.append("the students changed")
     return sorted(found)
 
 

@@ -10,12 +10,14 @@ import sys
 import tempfile
 import time
 
-from mc2 import files
+import mc2
+from mc2 import files, manifests
 from mc2.errors import BadUsage, Mc2Error
 from mc2.training import job
 
 FORWARDED = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT, signal.SIGHUP)
 STATUS_FILE = "MC2_TRAIN_STATUS"        # an environment variable: where a worker says how it ended
+ELSEWHERE = ".elsewhere"                # the end of its name where the cause is on another machine
 BUSY = "{}: another run is training here. Wait for it to end, or name another output."
 
 
@@ -60,12 +62,19 @@ def gpus():
 def start(config, layout, *, resume="latest", force=False, device="auto", quiet=False):
     """Train; returns what happened (of a run in this process) or None. The lock keeps a second run out."""
     output = config["values"]["run"]["output"]
-    os.makedirs(output, exist_ok=True)
-    with _locked(output, layout):
-        if layout.flags and layout.nnodes > 1 and not _leads(layout):
-            _wait_for(output, config)
+    manifests.refuse_foreign_directory(output, job.KIND)
+    if force and resume != "latest" and os.path.realpath(resume).startswith(os.path.realpath(output) + os.sep):
+        raise BadUsage(f"-f removes the checkpoints of {output}, {resume} among them. Leave -f out, or name another output.")
+    if layout.nnodes > 1:
+        if _leads(layout):
+            with files.locked(output, BUSY.format(output)):         # not where a run of one machine is at work
+                _begin(config, force, output)
         else:
-            job.begin(config, force)
+            _wait_for(output, config)
+        _torchrun(output, layout, resume, device, quiet)
+        return None
+    with files.locked(output, BUSY.format(output)):
+        _begin(config, force, output)
         if layout.alone:
             from mc2.training import loop
             return loop.run(output, resume=resume, device=device, quiet=quiet)
@@ -73,14 +82,11 @@ def start(config, layout, *, resume="latest", force=False, device="auto", quiet=
         return None
 
 
-@contextlib.contextmanager
-def _locked(output, layout):
-    """The lock is taken where there is one machine: many machines share the directory."""
-    if layout.nnodes > 1:
-        yield
-        return
-    with files.locked(output, BUSY.format(output)):
-        yield
+def _begin(config, force, output):
+    checkpoints = os.path.join(output, "checkpoints")
+    with files.locked(checkpoints, BUSY.format(output)) if force and os.path.isdir(checkpoints) \
+            else contextlib.nullcontext():                  # a worker on any machine holds it: see mc2.training.worker
+        job.begin(config, force)
 
 
 def _leads(layout):
@@ -108,14 +114,14 @@ def _torchrun(output, layout, resume, device, quiet):
                    "-m", "mc2.training.worker", output, "--resume", resume, "--device", device,
                    *(["--quiet"] if quiet else [])]
         threads = max(1, len(os.sched_getaffinity(0)) // layout.nproc)
-        environment = {"OMP_NUM_THREADS": str(threads), **os.environ, STATUS_FILE: status_file}
-        status = _attended(command, environment)
-        _raise_what_they_said(status_file, status)
+        environment = {"OMP_NUM_THREADS": str(threads), **os.environ, STATUS_FILE: status_file, "PYTHONPATH": _python_path()}
+        status, received = _attended(command, environment)
+        _raise_what_they_said(status_file, status, received)
 
 
 def _attended(command, environment):
-    """Run torchrun, and hand the signals that this process gets to its workers: torchrun itself would end them."""
-    received = []
+    """(status of torchrun, the signals that came): they are handed to its workers, which torchrun would end."""
+    received, patience = [], 30             # tenths of a second without a worker
     previous = {number: signal.signal(number, signal.SIG_IGN) for number in FORWARDED}     # the child inherits this
     # a session of its own: Ctrl-C in a terminal reaches the workers through this process alone
     child = subprocess.Popen(command, env=environment, start_new_session=True, preexec_fn=end_with_parent)
@@ -124,11 +130,15 @@ def _attended(command, environment):
             signal.signal(number, lambda number, frame: received.append(number))
         while True:
             with contextlib.suppress(subprocess.TimeoutExpired):
-                return child.wait(timeout=0.1)
+                return child.wait(timeout=0.1), received
             if received.count(signal.SIGINT) > 1:
                 raise KeyboardInterrupt
             if received:                # again and again: workers that are starting do not listen yet
-                _send(signal.SIGTERM if received[0] == signal.SIGHUP else received[0], _children(child.pid))
+                workers = _children(child.pid)
+                _send(signal.SIGTERM if received[0] == signal.SIGHUP else received[0], workers)
+                patience -= not workers
+            if not patience:            # it waits for other machines, and hears nothing
+                return -signal.SIGKILL, received
     finally:
         if child.poll() is None:
             with contextlib.suppress(ProcessLookupError):
@@ -149,6 +159,12 @@ def _send(number, processes):
             os.kill(process, number)
 
 
+def _python_path():
+    """Where the workers find this mc2, installed or not."""
+    return os.pathsep.join([os.path.dirname(os.path.dirname(mc2.__file__)),
+                            *filter(None, [os.environ.get("PYTHONPATH")])])
+
+
 def _children(parent):
     """Process ids of the children of all threads of a process (Linux)."""
     found = []
@@ -167,11 +183,16 @@ class WorkerError(Mc2Error):
         self.status = status
 
 
-def _raise_what_they_said(status_file, status):
+def _raise_what_they_said(status_file, status, received=()):
     try:
         with open(status_file, encoding="utf-8") as stream:
             number, _, message = stream.read().partition("\n")
     except FileNotFoundError:
+        if os.path.exists(status_file + ELSEWHERE):
+            return _raise_what_they_said(status_file + ELSEWHERE, status)
+        if status and received:
+            raise WorkerError(f"stopped by {signal.Signals(received[0]).name} before training began.",
+                              128 + received[0]) from None
         if status:
             raise WorkerError(f"torchrun ended with status {status}; its messages are above. The same command goes on from "
                               "the newest checkpoint.", 1) from None
@@ -204,7 +225,7 @@ def slurm_script(arguments, *, name, nodes, per_node, cpus, time, gpus=True, war
     checkpoint and ends with 138 or 143; the job then goes back into the queue and on from there.
     """
     gpu_line = f"#SBATCH --gpus-per-node={per_node}\n" if gpus else ""
-    mc2 = [sys.executable, "-m", "mc2", "train", *arguments]
+    command = [sys.executable, "-m", "mc2", "train", *arguments]
     return f"""#!/usr/bin/env bash
 #SBATCH --job-name={shlex.quote(name)}
 #SBATCH --nodes={nodes}
@@ -217,7 +238,8 @@ def slurm_script(arguments, *, name, nodes, per_node, cpus, time, gpus=True, war
 set -uo pipefail
 
 # One task per node; each starts its processes. The nodes find each other through SLURM's variables.
-srun --kill-on-bad-exit=1 {shlex.join(mc2)} --nproc {per_node}
+export PYTHONPATH={shlex.quote(_python_path())}
+srun --kill-on-bad-exit=1 --cpus-per-task={per_node * cpus} {shlex.join(command)} --nproc {per_node}
 status=$?
 
 if [ $status -eq 138 ] || [ $status -eq 143 ]; then       # a checkpoint is written: on with it later

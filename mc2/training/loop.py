@@ -17,9 +17,9 @@ from tqdm import tqdm
 
 from mc2.errors import Mc2Error
 from mc2.training import checkpoints, job, metrics, model, samples, step, tokens
-from mc2.training.ranks import Ranks
+from mc2.training.ranks import Ranks, device_of
 
-STOPPING = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
+STOPPING = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT, signal.SIGHUP)
 BY_LANG = ("seen", "drawn", "kept", "expected")
 LONGEST_UNLOGGED = 1000         # losses that wait on the device to be looked at
 
@@ -89,13 +89,15 @@ class Student:
 
     def state(self):
         return {"name": self.name, "architecture": self.architecture, "tokenizer": self.tokenizer_place,
+                "tokenizer_fingerprint": self.tokenizer.fingerprint,
                 "state": self.model.state_dict(), "optimizer": self.optimizer.state_dict()}
 
     def load(self, state, path):
         if state["architecture"] != self.architecture:
             raise job.BadData(f"{path}: holds a model of another architecture than this run's.")
         self.model.load_state_dict(state["state"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        if state["optimizer"] is not None:
+            self.optimizer.load_state_dict(state["optimizer"])
 
     def set_lr(self, lr):
         for group in self.optimizer.param_groups:
@@ -130,16 +132,29 @@ class Trainer:
         path = checkpoints.find(directory) if resume == "latest" else resume
         if path is not None:
             states = self._resume(path)
+            if ranks.is_first and resume != "latest" and checkpoints.is_of(path, directory):
+                later = checkpoints.remove_after(directory, self.step)
+                self.notes += [f"the checkpoints of later steps are removed: {', '.join(map(str, later))}"] if later else []
         self.loader = self._loader(states)
         self.position = self.loader.state()
         self.notes += self.loader.notes
         if ranks.is_first and values["data"]["curation"] == "online":
             self.notes += samples.count_warnings(data_of(config))
+        if ranks.is_first and not quiet:
+            for note in self.notes:
+                print(f"train: {note}", file=sys.stderr, flush=True)
         self._save_tokenizers()
         self.log = metrics.Log(directory, self.step, values, config["name"]) if ranks.is_first else None
 
     def _resume(self, path):
         content = checkpoints.load(path)
+        if len(content["models"]) != len(self.students):
+            raise job.BadData(f"{path}: holds {len(content['models'])} models, this run has {len(self.students)}.")
+        if content["models"][0]["optimizer"] is None:
+            for student, state in zip(self.students, content["models"]):
+                student.load(state, path)
+            self.notes.append(f"begins with the weights of {path}")
+            return None
         if resumed := content["config"] != self.values and job.differences(
                 {**self.config, "values": content["config"]}, self.config):
             raise job.BadUsage(f"{path}: is of another configuration ({'; '.join(resumed[:4])}).")
@@ -181,8 +196,9 @@ class Trainer:
                     self._save()
                 if failed:
                     raise error or ElsewhereError("another process of this run has failed.")
-                raise Stopped(f"stopped by {signal.Signals(number).name} after step {self.step:,} of {self.steps:,}; the "
-                              "checkpoint is written, and the same command goes on.", number)
+                done = f"after step {self.step:,} of {self.steps:,}; the checkpoint is written" if self.step \
+                    else "before its first step"
+                raise Stopped(f"stopped by {signal.Signals(number).name} {done}, and the same command goes on.", number)
             self._train_on(batch)
             if self.step % self.values["run"]["save_steps"] == 0 or self.step == self.steps:
                 self._write_log(batch)
@@ -259,6 +275,9 @@ class Trainer:
         now = time.monotonic()
         since, at = self.logged
         saves = self.step % self.values["run"]["save_steps"] == 0 or self.step == self.steps
+        names = [name for name in self.students[0].parts if name != "loss"]
+        means = dict(zip(names, self.ranks.mean(torch.stack(
+            [self.students[0].parts[name].float() for name in names])).tolist()))
         parts = self.ranks.gather({
             "samples": self.digest.hex(), "ids": batch.ids if self.values["run"]["log_ids"] else None,
             "waited": self.waited, "tally": self.tally if saves else None})
@@ -269,7 +288,7 @@ class Trainer:
         line = {"step": self.step, "loss": losses[-1, 0].item(), "logit_scale": first.model.logit_scale.exp().item(),
                 "lr": first.optimizer.param_groups[0]["lr"], "seen_pairs": self.step * self.global_batch,
                 "samples": hashlib.sha256("".join(part["samples"] for part in parts).encode()).hexdigest()[:16]}
-        line |= {name: value.item() for name, value in first.parts.items() if name != "loss"}
+        line |= means
         line |= {f"loss_{student.name}": losses[-1, 1 + k].item() for k, student in enumerate(others)}
         if self.values["run"]["log_ids"]:
             line["ids"] = [pair_id for part in parts for pair_id in part["ids"]]
@@ -305,7 +324,7 @@ def gradient_conflict(config, checkpoint, *, batches, device="auto"):
     from mc2.training import conflict
     content = checkpoints.load(checkpoint)
     held, values = content["models"][0], config["values"]
-    device = torch.device("cuda" if device != "cpu" and torch.cuda.is_available() else "cpu")
+    device = device_of(device)
     net = model.build(held["architecture"], device=device)
     net.load_state_dict(held["state"])
     normalize = model.Normalizer(values["data"]["image_mean"], values["data"]["image_std"], device)
@@ -400,7 +419,8 @@ class _Signals:
 
     def __enter__(self):
         self.number = 0
-        self.before = {number: signal.signal(number, self._note) for number in STOPPING}
+        self.before = {number: signal.signal(number, self._note) for number in STOPPING
+                       if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN}       # nohup
         return self
 
     def _note(self, number, frame):

@@ -1,6 +1,7 @@
 """Presets: one TOML file per training run, complete in itself. Those of the paper are mc2/data/presets/*.toml.
 
-Keys with a default may be left out; a section of such keys too. Paths are relative to the file.
+Keys with a default may be left out; a section of such keys too. Paths are relative to the file
+(lines of an @list.txt to the working directory, as everywhere).
 """
 import copy
 import math
@@ -92,8 +93,8 @@ KEYS = {        # names follow open_clip's options where they mean the same
     "optimizer": {
         "opt": Key(str, ("adamw",)),
         "lr": Key(float, (0, 1)),
-        "beta1": Key(float, (0, 1)),
-        "beta2": Key(float, (0, 1)),
+        "beta1": Key(float, (0, 0.999999)),
+        "beta2": Key(float, (0, 0.999999)),
         "eps": Key(float, (0, 1)),
         "wd": Key(float, (0, None)),
         "grad_clip_norm": Key(float, (1e-9, None), default=None),
@@ -233,6 +234,9 @@ def _located(values, folder):
     tokenizer = (values.get("model") or {}).get("tokenizer") if isinstance(values.get("model"), dict) else None
     if folder and isinstance(tokenizer, str) and tokenizer.endswith(".json"):
         values["model"]["tokenizer"] = _beside(folder, tokenizer)
+    teacher = values["distill"].get("teacher") if isinstance(values.get("distill"), dict) else None
+    if folder and isinstance(teacher, str) and os.path.exists(_beside(folder, teacher)):       # else a model's name
+        values["distill"]["teacher"] = _beside(folder, teacher)
     return values
 
 

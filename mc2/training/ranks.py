@@ -5,7 +5,16 @@ import os
 import torch
 import torch.distributed as dist
 
+from mc2.errors import BadUsage
+
 TIMEOUT = datetime.timedelta(minutes=30)
+
+
+def device_of(name, number=0):
+    """The torch device of `auto`, `cuda` or `cpu`."""
+    if name == "cuda" and not torch.cuda.is_available():
+        raise BadUsage("--device cuda: there is no GPU that torch can use.")
+    return torch.device("cuda", number) if name != "cpu" and torch.cuda.is_available() else torch.device("cpu")
 
 
 class Ranks:
@@ -15,8 +24,8 @@ class Ranks:
         self.rank = int(os.environ.get("RANK", 0))
         self.world = int(os.environ.get("WORLD_SIZE", 1))
         self.local_rank = int(os.environ.get("LOCAL_RANK", 0))
-        cuda = torch.cuda.is_available() if device == "auto" else device == "cuda"
-        self.device = torch.device("cuda", self.local_rank) if cuda else torch.device("cpu")
+        self.device = device_of(device, self.local_rank)
+        cuda = self.device.type == "cuda"
         if cuda:
             torch.cuda.set_device(self.device)
         if self.world > 1:

@@ -142,8 +142,11 @@ class Loader:
                 raise
             raise Mc2Error(f"a process that loads data was killed (out of memory?): {' '.join(repr(error).split())}. "
                            f"Run again, with fewer workers.") from error
-        if isinstance(made, Exception):
+        if isinstance(made, Mc2Error):
             raise made
+        if isinstance(made, Exception):                 # of the system: a file that is gone, no memory
+            place = f"{made.filename}: " if getattr(made, "filename", None) else ""
+            raise Mc2Error(f"{place}{getattr(made, 'strerror', None) or made or type(made).__name__}.") from made
         batch, stream, place = made
         self._places[stream] = place
         self._given += 1
@@ -292,7 +295,7 @@ class _Stream(torch.utils.data.IterableDataset):
         table = None if its_pairs is None else self._table(its_pairs, seed, tally)
         seen = set()
         try:
-            for index, (key, members) in enumerate(tars.samples(path)):
+            for index, (key, members) in enumerate(_opened(path)):
                 record = tars.record(members)
                 image_id = tars.image_id(key, record)
                 is_new = image_id not in seen
@@ -308,7 +311,7 @@ class _Stream(torch.utils.data.IterableDataset):
                     yield pair
         except tars.Damaged as damage:
             self._report(f"{damage.what} tar", path, low)
-        except (OSError, Mc2Error):
+        except OSError:
             self._report("unreadable tar", path, low)
         if table and low == 0 and (missing := table.keys() - seen):
             self.tally["missing image"] += len(missing)
@@ -405,6 +408,16 @@ class _Stream(torch.utils.data.IterableDataset):
         table = {}
         self._draw(Block(image_id, 1, line).batch(self.sampler.requires, skip_bad=True), seed, table, tally)
         return table.get(image_id)
+
+
+def _opened(path):
+    """The samples of a tar; where a library cannot read it, that is an OSError too."""
+    try:
+        yield from tars.samples(path)
+    except tars.Damaged:
+        raise
+    except Mc2Error as error:
+        raise OSError(str(error)) from None
 
 
 def _shift(ids):

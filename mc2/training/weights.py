@@ -254,5 +254,6 @@ def lines(description):
                  ("tokenizer", f"{held['tokenizer']}, {held['vocab_size']:,} embeddings"),
                  ("image size", str(held["image_size"])),
                  ("logit scale", f"{held['logit_scale']:.2f}")]
-    rows += [("tally", f"{name}: {count:,}") for name, count in sorted(description["tallies"].items())]
+    for what, row in sorted(description["tallies"].items()):
+        rows += [(what, f"{name}: {count:,.10g}") for name, count in sorted(row.items())]
     return [f"{label:<14} {text}" for label, text in rows]

@@ -8,10 +8,12 @@ import contextlib
 import os
 import signal
 import sys
+import traceback
 
 from mc2 import files
 from mc2.errors import Mc2Error
 from mc2.training import launch
+from mc2.training.launch import ELSEWHERE
 
 
 def main():
@@ -31,10 +33,16 @@ def main():
         with _first_alone(options.run):
             done = loop.run(options.run, resume=options.resume, device=options.device, quiet=options.quiet)
     except loop.ElsewhereError:
+        _say(1, "a process on another machine has failed; its messages say why.", ELSEWHERE)
         return
     except Mc2Error as error:
         _say(error.status, str(error))
         return
+    except Exception as error:
+        if not isinstance(error, OSError):
+            traceback.print_exc()
+        _say(1, f"{getattr(error, 'filename', None) or type(error).__name__}: {getattr(error, 'strerror', None) or error}.")
+        sys.exit(1)                 # torchrun ends the others, which wait for this one
     if done["first"] and not options.quiet:
         train.receipt(done, options.run)
 
@@ -46,12 +54,15 @@ def _first_alone(run):
     return files.locked(os.path.join(run, "checkpoints"), launch.BUSY.format(run))
 
 
-def _say(status, message):
+def _say(status, message, where=""):
     """The first process that fails says why."""
-    try:
-        descriptor = os.open(os.environ["MC2_TRAIN_STATUS"], os.O_WRONLY | os.O_CREAT | os.O_EXCL)
-    except (KeyError, FileExistsError):
+    place = os.environ.get(launch.STATUS_FILE)
+    if place is None:
         print(f"mc2 train: {message}", file=sys.stderr)
+        return
+    try:
+        descriptor = os.open(place + where, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+    except FileExistsError:
         return
     with open(descriptor, "w", encoding="utf-8") as stream:
         stream.write(f"{status}\n{message}")
