@@ -1,15 +1,20 @@
 """Models that turn images and texts into features: checkpoints of mc2 train, and whatever open_clip knows.
 
     run/checkpoints/latest, run                 a checkpoint, or the newest of a run; PATH#NAME for a further student
+    mine.pt                                     weights of mc2 checkpoint export, with mine.json beside
     open_clip:NAME@FILE                         an architecture with weights from a local file, e.g. Meta's
     open_clip:NAME@TAG                          with published weights, which open_clip fetches
     open_clip:NAME, NAME                        with random weights
 
 NAME is a model of open_clip or of this package (mc2/data/models).
 """
+import contextlib
 import hashlib
 import json
+import logging
 import os
+import re
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -24,6 +29,7 @@ from mc2.training import weights as weights_room
 OPEN_CLIP = "open_clip:"
 PLAIN = {"size": 224, "mean": (0.48145466, 0.4578275, 0.40821073), "std": (0.26862954, 0.26130258, 0.27577711),
          "interpolation": "bicubic", "resize_mode": "shortest"}
+PREPROCESS = ("mean", "std", "interpolation", "resize_mode")
 
 
 class Transform:
@@ -33,6 +39,9 @@ class Transform:
         if resize_mode not in ("shortest", "squash"):
             raise BadUsage(f"images resized by their {resize_mode} side are not supported, only `shortest` and "
                            "`squash`.")
+        if interpolation not in images.INTERPOLATION:
+            raise BadUsage(f"images resized by {interpolation} interpolation are not supported, only "
+                           f"{' and '.join(images.INTERPOLATION)}.")
         self.size, self.interpolation, self.resize_mode = size, interpolation, resize_mode
 
     def __call__(self, image):
@@ -72,7 +81,7 @@ class Model:
     def description(self):
         """What of a model changes scores, for result records."""
         return {"name": self.name, "fingerprint": self.fingerprint[:16], "tokenizer": tokenizer_name(self.tokenizer),
-                "precision": self.precision, "transform": str(self.transform)}
+                "precision": self.precision, "transform": str(self.transform), "mean": self.mean, "std": self.std}
 
     def encode_images(self, batch):
         """uint8 (n, 3, S, S) -> float32 (n, d), L2-normalised, on the model's device."""
@@ -96,9 +105,9 @@ def load(spec, device="cpu", precision="fp32", tokenizer=None, cache=None):
     name, at, weights = spec.removeprefix(OPEN_CLIP).partition("@")
     options = {"device": device, "precision": precision, "tokenizer": tokenizer, "cache": cache}
     if not spec.startswith(OPEN_CLIP):
-        path, _, student = spec.partition("#")
+        path, student = _path_and_student(spec)
         if os.path.exists(path):
-            return _load_checkpoint(path, student, spec, **options)
+            return (_load_export if _is_export(path) else _load_checkpoint)(path, student, spec, **options)
         if not _known(name):
             raise BadUsage(f"{spec}: neither a checkpoint nor a model. Name a run or a checkpoint of mc2 train, or "
                            f"{OPEN_CLIP}NAME@WEIGHTS with a NAME of open_clip, e.g. {OPEN_CLIP}ViT-B-32.")
@@ -107,6 +116,14 @@ def load(spec, device="cpu", precision="fp32", tokenizer=None, cache=None):
     if at and not weights:
         raise BadUsage(f"{spec}: names no weights after the @: a file or a tag of open_clip.")
     return _load_open_clip(name, weights, spec, **options)
+
+
+def _path_and_student(spec):
+    """A `#` may also be part of a path."""
+    if os.path.exists(spec) or "#" not in spec:
+        return spec, ""
+    path, _, student = spec.rpartition("#")
+    return path, student
 
 
 def tokenizer_name(tokenizer):
@@ -131,22 +148,122 @@ def _load_checkpoint(path, student, spec, device, precision, tokenizer, cache):
     network = building.build(config)
     _fill(network, held["state"], path)
     file = checkpoints.find(path) or path if os.path.isdir(path) else path
-    own = _tokenizer_beside(os.path.realpath(file), held, is_first=held is content["models"][0])
-    return Model(_cast(network, precision).to(device), _tokenizer(tokenizer or own, config, spec, own),
-                 name=spec, fingerprint=_digest(_file_hash(file, cache), held["name"], config), preprocess=preprocess,
-                 device=device, precision=precision)
+    kept = _kept_tokenizer(os.path.realpath(file), held, is_first=held is content["models"][0])
+    found, notes = _tokenizer_of_checkpoint(tokenizer, held, kept, spec)
+    return Model(_cast(network, precision).to(device), found, name=spec,
+                 fingerprint=_digest(_file_hash(file, cache), held["name"], config), preprocess=preprocess,
+                 device=device, precision=precision, notes=notes)
 
 
-def _tokenizer_beside(path, held, is_first):
-    """The definition that the run keeps, run/tokenizer.json or run/tokenizer-NAME.json; else the tokenizer's name."""
-    if held["tokenizer"] == "openai":
-        return "openai"
-    run = os.path.dirname(os.path.dirname(path))
-    for folder in (run, os.path.dirname(path)):
-        copy_of_it = os.path.join(folder, "tokenizer.json" if is_first else f"tokenizer-{held['name']}.json")
-        if os.path.isfile(copy_of_it):
-            return copy_of_it
-    return held["tokenizer"]
+def _kept_tokenizer(path, held, is_first):
+    """The definition that the run keeps, run/tokenizer.json or run/tokenizer-NAME.json, or one beside the checkpoint;
+    None where there is none."""
+    if held["tokenizer"] == tokens.CLIP_BPE:
+        return tokens.CLIP_BPE
+    folder = os.path.dirname(path)
+    name = "tokenizer.json" if is_first else f"tokenizer-{held['name']}.json"
+    run = [os.path.dirname(folder)] if os.path.basename(folder) == "checkpoints" else []
+    return next((file for place in (*run, folder) if os.path.isfile(file := os.path.join(place, name))), None)
+
+
+def _tokenizer_of_checkpoint(given, held, kept, spec):
+    """(tokenizer, notes). BadData where it is not the one that the checkpoint was trained with."""
+    place, text_cfg = held["tokenizer"], _text_cfg(held["architecture"], held["tokenizer"])
+    if not (given or kept) and not os.path.isabs(place) and (os.path.exists(place) or not _is_on_hub(place)):
+        raise BadUsage(f"{spec}: its tokenizer ({place}) is not kept beside it. Put the run's tokenizer.json there, or "
+                       "give it with --tokenizer FILE.")
+    name = given or kept or place
+    tokenizer = tokens.load(name, text_cfg)
+    if name == place == tokens.CLIP_BPE:
+        return tokenizer, []
+    trained = {held["tokenizer_fingerprint"]} if held.get("tokenizer_fingerprint") \
+        else _fingerprints(tokens.load(kept, text_cfg)) if given and kept else None
+    if trained and tokenizer.fingerprint not in trained and not _fingerprints(tokenizer) & trained:
+        hint = "Leave --tokenizer out." if given and kept else "Give that one with --tokenizer FILE."
+        raise BadData(f"{name}: is another tokenizer than {spec} was trained with ({place}): its ids would mean other "
+                      f"words. {hint}")
+    return tokenizer, [] if trained or not given else [_not_compared(given, place)]
+
+
+# ---------------------------------------------------------------- exported weights
+
+def _is_export(path):
+    """Whether this is a file of weights that are no checkpoint, with their configuration beside."""
+    if not os.path.isfile(path) or not os.path.isfile(_stem(path) + ".json"):
+        return False
+    said = _said_beside(path)
+    if not said or said.file != os.path.basename(_stem(path) + ".json"):
+        return False
+    state = weights_room.read(path)
+    return not (isinstance(state, dict) and state.get("kind") == checkpoints.KIND)
+
+
+def _load_export(path, student, spec, device, precision, tokenizer, cache):
+    if student:
+        raise BadUsage(f"{spec}: {path} holds one model, and no student {student}.")
+    said = _said_beside(path)
+    config = architecture.parse(json.dumps(said.model), _stem(path) + ".json")
+    own = config["text_cfg"].get("hf_tokenizer_name") or tokenizer or _clip_bpe_by_size(config)
+    if own is None:
+        raise BadUsage(f"{spec}: its configuration does not say which tokenizer it was trained with. Name it with "
+                       "--tokenizer.")
+    network = building.build(config)
+    _read_weights(network, path)
+    found, notes = _tokenizer(tokenizer or own, config, spec, own)
+    preprocess = {**PLAIN, "size": _size(config["vision_cfg"]["image_size"]), **said.preprocess}
+    return Model(_cast(network, precision).to(device), found, name=spec,
+                 fingerprint=_digest(_file_hash(path, cache), config), preprocess=preprocess, device=device,
+                 precision=precision, notes=notes)
+
+
+class _Said(NamedTuple):
+    """What a configuration beside weights says of them."""
+
+    model: dict
+    preprocess: dict        # mean, std, interpolation, resize_mode, as far as they are there
+    file: str
+
+
+def _said_beside(weights):
+    """What STEM.json (as mc2 checkpoint export writes it) or open_clip_config.json says, or None. BadData."""
+    for path in (_stem(weights) + ".json", os.path.join(os.path.dirname(weights), "open_clip_config.json")):
+        if not os.path.isfile(path):
+            continue
+        with open(path, "rb") as stream:
+            try:
+                content = json.loads(stream.read().decode("utf-8-sig"))
+            except ValueError:
+                raise BadData(f"{path}: is not JSON, but it is where the configuration of {weights} is looked for.") \
+                    from None
+        content = content if isinstance(content, dict) else {}
+        model = content.get("model_cfg", content)
+        if isinstance(model, dict) and isinstance(model.get("vision_cfg"), dict) \
+                and isinstance(model.get("text_cfg"), dict):
+            return _Said(model, _valid_preprocess(content.get("preprocess_cfg") or {}, path), os.path.basename(path))
+        if os.path.basename(path) == "open_clip_config.json":
+            raise BadData(f"{path}: is no configuration of open_clip.")
+    return None
+
+
+def _valid_preprocess(config, path):
+    found = {key: value for key, value in config.items() if key in PREPROCESS and value is not None} \
+        if isinstance(config, dict) else None
+    if found is None or not all(isinstance(found.get(key, ""), str) for key in ("interpolation", "resize_mode")) \
+            or not all(_are_channels(found.get(key, [1, 1, 1])) for key in ("mean", "std")):
+        raise BadData(f"{path}: preprocess_cfg is not open_clip's: mean and std of three numbers, interpolation, "
+                      "resize_mode.")
+    if found.get("interpolation") == "random":          # of training; open_clip evaluates these with bicubic
+        found["interpolation"] = "bicubic"
+    return found
+
+
+def _are_channels(values):
+    return isinstance(values, list) and len(values) == 3 \
+        and all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in values)
+
+
+def _stem(path):
+    return os.path.splitext(path)[0]
 
 
 # ---------------------------------------------------------------- open_clip
@@ -155,10 +272,10 @@ def _load_open_clip(name, weights, spec, device, precision, tokenizer, cache):
     import open_clip
     config = _config(name)
     tag = open_clip.pretrained.get_pretrained_cfg(name, weights) if weights else {}
-    notes = []
     if weights and not tag and not os.path.isfile(weights):
         _refuse_tag(name, weights, spec)
-    _check_activation(name, config, weights, tag, spec)
+    said = _said_beside(weights) if weights and not tag else None
+    notes = _check_activation(name, config, weights, tag, said, spec)
     file = _fetched(tag, name, spec) if tag else weights
     network = _build(name, config)
     if file:
@@ -167,10 +284,11 @@ def _load_open_clip(name, weights, spec, device, precision, tokenizer, cache):
     else:
         notes.append(f"{spec}: the weights are random. Name some with {OPEN_CLIP}{name}@FILE or @TAG.")
         identity = _tensor_hash(network)
-    preprocess = {**PLAIN, "size": _size(config["vision_cfg"]["image_size"]), **_preprocess(name, tag)}
-    return Model(_cast(network, precision).to(device), _open_clip_tokenizer(name, config, tokenizer, spec), name=spec,
-                 fingerprint=_digest(identity, name, config), preprocess=preprocess, device=device, precision=precision,
-                 notes=notes)
+    preprocess, more = _preprocess(name, tag, said, weights, spec)
+    found, doubts = _open_clip_tokenizer(name, config, tokenizer, spec)
+    return Model(_cast(network, precision).to(device), found, name=spec, fingerprint=_digest(identity, name, config),
+                 preprocess={**PLAIN, "size": _size(config["vision_cfg"]["image_size"]), **preprocess}, device=device,
+                 precision=precision, notes=[*notes, *more, *doubts])
 
 
 def _known(name):
@@ -211,9 +329,24 @@ def _build(name, config):
         if name not in open_clip.list_models():
             return building.build(config)
         try:
-            return open_clip.create_model(name, pretrained_text=False)
+            with _quiet_root_logger():          # it warns of random weights, which are replaced or noted
+                return open_clip.create_model(name, pretrained_text=False)
         except (RuntimeError, ImportError, OSError) as error:       # of another library that its towers need
             raise BadUsage(f"{OPEN_CLIP}{name}: cannot be built ({str(error).splitlines()[0][:200]}).") from None
+
+
+@contextlib.contextmanager
+def _quiet_root_logger():
+    logger = logging.getLogger()
+    before = logger.level
+    silent = logging.NullHandler()
+    logger.addHandler(silent)                   # without any handler logging.warning would set one up
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
+        logger.removeHandler(silent)
 
 
 def _refuse_tag(name, weights, spec):
@@ -225,14 +358,19 @@ def _refuse_tag(name, weights, spec):
     raise BadUsage(f"{spec}: {weights} is neither a file nor a tag of {name}. {hint}")
 
 
-def _check_activation(name, config, weights, tag, spec):
-    """Weights trained with QuickGELU give wrong features with GELU, and the reverse, without any error: refuse them."""
+def _check_activation(name, config, weights, tag, said, spec):
+    """Weights trained with QuickGELU give wrong features with GELU, and the reverse, without any error: refuse them.
+    Returns a note where nothing says what they were trained with."""
     if not weights:
-        return
+        return []
     has = bool(config.get("quick_gelu", False))
-    needs, why = _activation_of(weights, tag)
-    if needs is None or needs == has:
-        return
+    needs, why = _activation_of(weights, tag, said)
+    if needs is None:
+        return [f"{spec}: nothing says which activation these weights were trained with. {name} computes with "
+                f"{_ACTIVATION[has]}; if they were trained with {_ACTIVATION[not has]}, every score is wrong. Their "
+                f"configuration beside them, {os.path.basename(_stem(weights))}.json, would tell."]
+    if needs == has:
+        return []
     other = name + "-quickgelu" if needs else name.removesuffix("-quickgelu")
     raise BadData(f"{spec}: {name} computes with {_ACTIVATION[has]}, but these weights were trained with "
                   f"{_ACTIVATION[needs]} ({why}): their features would be wrong. "
@@ -242,22 +380,27 @@ def _check_activation(name, config, weights, tag, spec):
 _ACTIVATION = {True: "QuickGELU", False: "GELU"}
 
 
-def _activation_of(weights, tag):
+def _activation_of(weights, tag, said):
     """(whether weights were trained with QuickGELU or None where nothing says so, what says so)."""
     if tag:
         return bool(tag.get("quick_gelu", False)), "open_clip's entry of the tag"
-    beside = os.path.join(os.path.dirname(os.path.abspath(weights)), "open_clip_config.json")
-    if os.path.isfile(beside):
-        with open(beside, "rb") as stream:
-            try:
-                config = json.load(stream)["model_cfg"]
-                return bool(config.get("quick_gelu", False)), "open_clip_config.json beside them"
-            except (ValueError, KeyError, AttributeError):
-                raise BadData(f"{beside}: is no configuration of open_clip.") from None
-    file_name = os.path.basename(weights).lower()
+    if said:
+        return bool(said.model.get("quick_gelu", False)), f"{said.file} beside them"
+    file_name = os.path.basename(weights)
+    published = {bool(entry.get("quick_gelu", False)) for entry in _published(file_name)}
+    if len(published) == 1:
+        return published.pop(), f"{file_name} is the name of published weights"
+    file_name = file_name.lower()
     if "quickgelu" in file_name or file_name.startswith("metaclip2_"):      # Meta names the activation in its files
         return "quickgelu" in file_name, "their file name"
     return None, ""
+
+
+def _published(file_name):
+    """open_clip's entries of the published weights of that file name: OpenAI's ViT-B-32.pt, Meta's b32_400m.pt ..."""
+    import open_clip
+    entries = (open_clip.pretrained.get_pretrained_cfg(*pair) for pair in open_clip.list_pretrained())
+    return [entry for entry in entries if os.path.basename(entry.get("url") or "") == file_name]
 
 
 def _read_weights(network, path):
@@ -295,14 +438,21 @@ def _cast(network, precision):
     return network
 
 
-def _preprocess(name, tag):
-    """How images are prepared: as the tag says; for weights from elsewhere as the tags of the architecture agree on."""
+def _preprocess(name, tag, said, weights, spec):
+    """(how images are prepared, notes): as the tag or the configuration beside the weights says; for others as the tags
+    of the architecture agree on."""
     import open_clip
-    tags = [tag] if tag else [open_clip.pretrained.get_pretrained_cfg(name, other)
-                              for other in open_clip.list_pretrained_tags_by_model(name)]
-    keys = ("mean", "std", "interpolation", "resize_mode")
-    found = [{key: entry[key] for key in keys if entry.get(key) is not None} for entry in tags]
-    return found[0] if found and all(entry == found[0] for entry in found) else {}
+    if said and said.preprocess:
+        return said.preprocess, []
+    entries = [tag] if tag else _published(os.path.basename(weights)) or [
+        open_clip.pretrained.get_pretrained_cfg(name, other) for other in open_clip.list_pretrained_tags_by_model(name)]
+    found = [{key: entry[key] for key in PREPROCESS if entry.get(key) is not None} for entry in entries]
+    if all(entry == found[0] for entry in found):
+        return found[0] if found else {}, []
+    note = (f"{spec}: nothing says how images were prepared for these weights, and the published ones of {name} differ "
+            f"in it. Taken are CLIP's own mean and std, shorter side, bicubic; preprocess_cfg in an "
+            f"open_clip_config.json beside the weights would tell.")
+    return {}, [note] if weights else []
 
 
 def _size(size):
@@ -316,25 +466,69 @@ def _size(size):
 # ---------------------------------------------------------------- tokenizers
 
 def _open_clip_tokenizer(name, config, given, spec):
+    """(tokenizer, notes)"""
     text_cfg = config["text_cfg"]
     own = text_cfg.get("hf_tokenizer_name")
     if given is None and (text_cfg.get("tokenizer_kwargs") or text_cfg.get("hf_model_name")
                           or "siglip" in name.lower()):
-        return _OpenClipTokenizer(name, own or name)
-    return _tokenizer(given or own or tokens.CLIP_BPE, config, spec, own or tokens.CLIP_BPE)
+        return _OpenClipTokenizer(name, own or name), []
+    own = own or _clip_bpe_by_size(config) or given or tokens.CLIP_BPE
+    return _tokenizer(given or own, config, spec, own)
+
+
+def _clip_bpe_by_size(config):
+    return tokens.CLIP_BPE if config["text_cfg"].get("vocab_size", tokens.VOCAB_SIZE) == tokens.VOCAB_SIZE else None
 
 
 def _tokenizer(name, config, spec, own):
-    """The tokenizer of that name or file. own: the model's. BadData where it cannot be the model's."""
-    text_cfg = {"context_length": 77, "vocab_size": 49408, **config["text_cfg"]}
-    if "pad_id" not in text_cfg and own in tokens.KNOWN:        # open_clip leaves out what its causal mask hides
-        text_cfg["pad_id"] = tokens.KNOWN[own][1].pad
+    """(the tokenizer of that name or file, notes). own: the model's. BadData where it cannot be the model's."""
+    text_cfg = _text_cfg(config, own)
     tokenizer = tokens.load(name, text_cfg)
-    if name != own and (os.path.isfile(own) or own == tokens.CLIP_BPE) \
-            and tokens.load(own, text_cfg).fingerprint != tokenizer.fingerprint:
+    if name == own:
+        return tokenizer, []
+    at_hand = own if own == tokens.CLIP_BPE else _from_hubs_cache(own)
+    if at_hand is None:
+        return tokenizer, [_not_compared(name, own)]
+    if not _fingerprints(tokens.load(at_hand, text_cfg)) & _fingerprints(tokenizer):
         raise BadData(f"{name}: is another tokenizer than {spec} was trained with ({own}): its ids would mean other "
                       "words. Leave --tokenizer out.")
-    return tokenizer
+    return tokenizer, []
+
+
+def _text_cfg(config, own):
+    """A model's text_cfg, with the pad_id that open_clip leaves out where its causal mask hides it."""
+    text_cfg = {"context_length": tokens.CONTEXT_LENGTH, "vocab_size": tokens.VOCAB_SIZE, **config["text_cfg"]}
+    if "pad_id" not in text_cfg and own in tokens.KNOWN:
+        text_cfg["pad_id"] = tokens.KNOWN[own][1].pad
+    return text_cfg
+
+
+def _is_on_hub(name):
+    return not name.endswith(".json") and not name.startswith((".", "/")) and name.count("/") <= 1
+
+
+def _from_hubs_cache(name):
+    """The tokenizer.json that was fetched from the Hub before, or None."""
+    try:
+        import huggingface_hub
+        found = huggingface_hub.try_to_load_from_cache(name, "tokenizer.json")
+    except (ImportError, ValueError):           # ValueError: no name of the Hub
+        return None
+    return found if isinstance(found, str) else None
+
+
+def _fingerprints(tokenizer):
+    """Of a definition as it is and as the library writes it, which is how one from the Hub is kept."""
+    if getattr(tokenizer, "definition", None) is None:
+        return {tokenizer.fingerprint}
+    import tokenizers
+    written = tokenizers.Tokenizer.from_buffer(tokenizer.definition).to_str().encode()
+    return {tokenizer.fingerprint, hashlib.sha256(written).hexdigest()}
+
+
+def _not_compared(given, own):
+    return (f"{given}: could not be compared with the tokenizer that the model was trained with ({own}), which is not "
+            "at hand. With another one every score is wrong.")
 
 
 class _OpenClipTokenizer:
@@ -365,21 +559,22 @@ def _tensor_hash(network):
 
 
 def _file_hash(path, cache):
-    """SHA-256 of a file, remembered under its path, size and time of change."""
+    """SHA-256 of a file, remembered under its path, size, inode and times of change."""
     path = os.path.realpath(path)
     status = os.stat(path)
     if cache is None:
         return manifests.sha256(path)
-    key = hashlib.sha256(f"{path} {status.st_size} {status.st_mtime_ns}".encode()).hexdigest()
+    known_by = path, status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino
+    key = hashlib.sha256(repr(known_by).encode()).hexdigest()
     note = os.path.join(cache, f"{key}.sha256")
     if os.path.isfile(note):
-        with open(note, encoding="ascii") as stream:
+        with open(note, "rb") as stream:
             known = stream.read().strip()
-        if len(known) == 64:
-            return known
+        if re.fullmatch(b"[0-9a-f]{64}", known):
+            return known.decode()
     found = manifests.sha256(path)
     try:
         files.write_bytes(note, found.encode())
-    except OSError:                     # not ours to write: it is hashed again next time
+    except (OSError, Mc2Error):         # not ours to write: it is hashed again next time
         pass
     return found

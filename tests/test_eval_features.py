@@ -1,8 +1,10 @@
 """What all tasks of mc2 eval share: encoding once, broken images, ranks, records, plots, suites, the commands."""
 import json
 import os
+import shutil
 import subprocess
 import sys
+import tarfile
 
 import numpy as np
 import pytest
@@ -72,6 +74,32 @@ def test_other_features_are_not_taken_from_the_cache(model, pictures, tmp_path, 
     assert again.tally["images encoded"] == len(folder(pictures))
 
 
+def test_an_image_of_the_same_size_and_time_is_another_image(model, pictures, tmp_path):
+    path = images.write(pictures / "0.bmp", 0)
+    before = folder(pictures).fingerprint()
+    times, content = os.stat(path), bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+    changed = folder(pictures).fingerprint()
+    shutil.copytree(pictures, tmp_path / "copy")
+    assert len({before, changed, folder(tmp_path / "copy").fingerprint()}) == 3
+
+
+def test_a_cache_that_cannot_be_written_is_said_once(model, pictures, tmp_path, capsys):
+    (tmp_path / "file").write_text("no folder")
+    uncached = encoder(model, cache=str(tmp_path / "file/cache"))
+    for _ in range(2):
+        features, _ = uncached.images(folder(pictures))
+    assert len(features) == 5 and capsys.readouterr().err.count("image features are not kept") == 1
+
+
+def test_images_none_of_which_can_be_decoded_are_no_score(model, tmp_path):
+    (tmp_path / "0.jpg").write_bytes(b"no image")
+    with pytest.raises(BadData, match="none of the 1 images can be decoded"):
+        encoder(model, on_error="skip").images(folder(tmp_path))
+
+
 def test_a_cut_off_file_of_the_cache_is_made_again(model, pictures, tmp_path):
     expected, _ = encoder(model, cache=str(tmp_path / "cache")).images(folder(pictures))
     expected = np.array(expected)
@@ -113,6 +141,67 @@ def test_features_that_are_no_numbers_are_refused(model, pictures, monkeypatch):
 
 def test_no_texts_are_no_rows(model):
     assert encoder(model).texts([]).shape == (0, 16)
+
+
+# ---------------------------------------------------------------- sources
+
+@pytest.fixture
+def tar(pictures):
+    path = pictures / "0.tar"
+    with tarfile.open(path, "w") as made:
+        for number in range(3):
+            made.add(pictures / f"{number}.jpg", f"{number}.jpg")
+    return path
+
+
+@pytest.mark.parametrize("cut", [0, 100, 512 + 7])
+def test_a_tar_that_ends_early_is_refused(tar, cut):
+    """At the border of the third member, within its header, within its body."""
+    assert len(sources.tar_samples([str(tar)])) == 3
+    with tarfile.open(tar) as whole:
+        third = whole.getmembers()[2].offset
+    os.truncate(tar, third + cut)
+    with pytest.raises(BadData, match="cut off"):
+        sources.tar_samples([str(tar)])
+
+
+def test_a_tar_with_a_damaged_header_is_refused(tar):
+    with tarfile.open(tar) as whole:
+        third = whole.getmembers()[2].offset
+    with open(tar, "r+b") as stream:
+        stream.seek(third)
+        stream.write(b"garbage")
+    with pytest.raises(BadData, match=f"byte {third:,}: is no header"):
+        sources.tar_samples([str(tar)])
+
+
+def test_a_compressed_tar_is_refused(tmp_path):
+    with tarfile.open(tmp_path / "0.tar", "w:gz"):
+        pass
+    with pytest.raises(BadData, match=r"0\.tar: is compressed \(gzip\)"):
+        sources.tar_samples([str(tmp_path / "0.tar")])
+
+
+def test_classes_are_the_folders_that_torchvision_finds(tmp_path, capsys):
+    import torchvision
+    for name in ("b/1.ppm", "a/x/2.jpg", "a/3.pgm", "c/notes.txt"):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        images.picture(1).save(path) if path.suffix != ".txt" else path.write_text("no image")
+    expected = torchvision.datasets.ImageFolder(tmp_path, allow_empty=True)
+    (tmp_path / ".ipynb_checkpoints").mkdir()
+    classes, source, labels = sources.folder_per_class(str(tmp_path))
+    assert classes == expected.classes and labels == expected.targets
+    assert [str(tmp_path / name) for name in source.names] == [path for path, _ in expected.samples]
+    err = capsys.readouterr().err
+    assert "2 are no images and are left out: .ipynb_checkpoints/, c/notes.txt" in err
+    assert "1 of 3 folders hold no images: c" in err
+
+
+def test_links_that_lead_in_circles_are_followed_once(pictures):
+    (pictures / "again").symlink_to(pictures)
+    left_out = []
+    assert len(sources.images_below(str(pictures), left_out)) == 5 and left_out == ["again/"]
 
 
 # ---------------------------------------------------------------- several ranks

@@ -10,7 +10,8 @@ from training_tools import require_train
 require_train()
 
 from mc2.cli import run                                                         # noqa: E402
-from mc2.evaluation import tasks, zeroshot                                      # noqa: E402
+from mc2.errors import BadData                                                  # noqa: E402
+from mc2.evaluation import datacomp, tasks, zeroshot                            # noqa: E402
 from miniatures import imagenet, images, models, slip, webdatasets, world       # noqa: E402
 
 
@@ -287,6 +288,33 @@ def test_own_images_with_names_in_any_language(scores, tmp_path):
 
 
 # ---------------------------------------------------------------- what is missing or wrong is said
+
+@pytest.mark.parametrize("content, message", [
+    ("a\tchat\nb\tchien\noiseau\n", ":3: has no tab, but other lines are FOLDER<tab>NAME"),
+    ("a\tchat\nb\tchien\na\toiseau\n", ":3: the folder a is there twice"),
+    ("a\tchat\nb\tchien\nd\toiseau\n", ":3: the folder d is not in "),
+    ("a\tchat\nb\tchien\n", "names no class for the folder "),
+    ("chat\n | \noiseau\n", ":2: names no class"), ("a\tchat\nb\t\nc\toiseau", ":2: names no class"),
+    ("chat\n\nchien\noiseau\n", ":2: is empty"), ("chat\nchien\n", "names 2 classes, but ")])
+def test_names_that_are_not_those_of_the_folders_are_refused(scores, tmp_path, content, message):
+    for name in "abc":
+        images.write(tmp_path / f"own/{name}/1.jpg", 1)
+    (tmp_path / "classes.txt").write_text(content)
+    found = scores("zeroshot", "--images", tmp_path / "own", "--classes", tmp_path / "classes.txt", status=3)
+    assert f"classes.txt{message}" in found.replace("classes.txt: ", "classes.txt")
+
+
+def test_an_empty_folder_of_imagenet_names_where_it_comes_from(scores, tmp_path):
+    assert tasks.TASKS["imagenet"].source in scores("imagenet", "--data", tmp_path, status=3)
+
+
+def test_captions_that_are_not_utf_8_are_refused(tmp_path):
+    webdatasets.write(tmp_path, None, None, captions=[["a"], ["b"]], tars=1)
+    tar = tmp_path / "test/0.tar"
+    tar.write_bytes(tar.read_bytes().replace(b"b" + bytes(511), b"\xff" + bytes(511)))
+    with pytest.raises(BadData, match="the captions of s0000001 are not UTF-8"):
+        datacomp._captioned_images(str(tmp_path))
+
 
 def test_missing_files_are_named_with_their_source(scores, tmp_path):
     for name, task in tasks.TASKS.items():

@@ -1,5 +1,8 @@
 """Models for evaluation: what a name loads, that features are open_clip's, and what is refused."""
+import hashlib
 import json
+import os
+import shutil
 
 import numpy as np
 import pytest
@@ -13,6 +16,8 @@ import torch                                    # noqa: E402
 
 from mc2 import models                          # noqa: E402
 from mc2.errors import BadData, BadUsage        # noqa: E402
+from mc2.training import checkpoints            # noqa: E402
+from mc2.training import weights as exporting   # noqa: E402
 from miniatures import images                   # noqa: E402
 from miniatures import models as tiny           # noqa: E402
 
@@ -89,6 +94,21 @@ def test_the_same_weights_with_another_activation_are_another_model(weights):
     assert one.fingerprint != other.fingerprint and abs(encoded(one) - encoded(other)).max() > 1e-6
 
 
+def test_a_hash_is_not_remembered_for_another_file(tmp_path):
+    """One of the same size and time of change, as `cp -p` leaves it; nor taken from a note that is none."""
+    path, cache = tmp_path / "w.pt", tmp_path / "cache"
+    path.write_bytes(b"before")
+    models._file_hash(str(path), str(cache))
+    times = os.stat(path)
+    path.write_bytes(b"after!")
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+    expected = hashlib.sha256(b"after!").hexdigest()
+    assert models._file_hash(str(path), str(cache)) == expected
+    for note in cache.glob("*.sha256"):
+        note.write_bytes(b"\xff" * 64)
+    assert models._file_hash(str(path), str(cache)) == expected
+
+
 def test_a_remembered_hash_is_that_of_the_file(weights, tmp_path):
     cold = models.load(f"open_clip:mini@{weights}", cache=str(tmp_path)).fingerprint
     assert len(list(tmp_path.glob("*.sha256"))) == 1
@@ -99,13 +119,64 @@ def test_a_remembered_hash_is_that_of_the_file(weights, tmp_path):
 @pytest.mark.parametrize("file, name, message", [
     ("metaclip2_h14_quickgelu_224px_worldwide.pt", "mini",
      "mini computes with GELU, but these weights were trained with QuickGELU (their file name)"),
-    ("metaclip2_h14_378px_worldwide.pt", "mini-quickgelu", "trained with GELU (their file name)")])
+    ("metaclip2_h14_378px_worldwide.pt", "mini-quickgelu", "trained with GELU (their file name)"),
+    ("ViT-B-32.pt", "mini", "trained with QuickGELU (ViT-B-32.pt is the name of published weights)"),
+    ("vit_b_16-laion400m_e32-55e67d44.pt", "mini-quickgelu", "trained with GELU (vit_b_16-")])
 def test_weights_of_another_activation_are_refused(weights, tmp_path, file, name, message):
     (tmp_path / file).write_bytes(weights.read_bytes())
     with pytest.raises(BadData) as error:
         models.load(f"open_clip:{name}@{tmp_path / file}")
     other = "mini-quickgelu" if name == "mini" else "mini"
     assert message in str(error.value) and f"open_clip:{other}@{tmp_path}" in str(error.value)
+
+
+def test_weights_of_an_unknown_activation_are_noted(weights):
+    note, = models.load(f"open_clip:mini@{weights}").notes
+    assert "nothing says which activation these weights were trained with. mini computes with GELU" in note
+
+
+def test_the_activation_of_exported_weights_is_that_of_the_configuration_beside(run, tmp_path):
+    exporting.export(checkpoints.load(str(run)), "run", str(tmp_path / "b32.pt"))
+    with pytest.raises(BadData, match="trained with QuickGELU .b32.json beside them"):
+        models.load(f"open_clip:mini@{tmp_path / 'b32.pt'}")
+
+
+def test_exported_weights_are_the_model_of_the_checkpoint(run, tmp_path):
+    path, tokenizer = str(tmp_path / "exp.pt"), str(run / "tokenizer.json")
+    exporting.export(checkpoints.load(str(run)), "run", path)
+    model = models.load(path, tokenizer=tokenizer)
+    assert (encoded(model) == encoded(models.load(str(run)))).all()
+    assert (model.encode_texts(["a cat"]) == models.load(str(run)).encode_texts(["a cat"])).all()
+    with pytest.raises(BadUsage, match="does not say which tokenizer it was trained with"):
+        models.load(path)
+
+
+def test_images_are_prepared_as_the_configuration_beside_says(weights, tmp_path):
+    (tmp_path / "model.pt").write_bytes(weights.read_bytes())
+    preprocess = {"mean": [0.5, 0.4, 0.3], "std": [0.2, 0.3, 0.4], "interpolation": "bilinear", "resize_mode": "squash"}
+    config = tmp_path / "open_clip_config.json"
+    config.write_text(json.dumps({"model_cfg": CLIP, "preprocess_cfg": {"size": 32, **preprocess}}))
+    model = models.load(f"open_clip:mini-quickgelu@{tmp_path / 'model.pt'}")
+    transform = open_clip.image_transform(32, is_train=False, **preprocess)
+    expected = tiny.network(CLIP, seed=3).encode_image(transform(images.picture(1))[None])
+    pixels = torch.from_numpy(model.transform(images.encoded(1, "PNG")))[None]
+    np.testing.assert_allclose(model.encode_images(pixels), torch.nn.functional.normalize(expected).detach(), atol=1e-5)
+    assert model.description["mean"] == [0.5, 0.4, 0.3] and model.description["transform"] == "squash 32 bilinear"
+    config.write_text(json.dumps({"model_cfg": CLIP, "preprocess_cfg": {"mean": "grey"}}))
+    with pytest.raises(BadData, match="preprocess_cfg is not open_clip's"):
+        models.load(f"open_clip:mini-quickgelu@{tmp_path / 'model.pt'}")
+
+
+def test_images_prepared_in_an_unknown_way_are_noted():
+    """LAION's weights of ViT-L-14 take a mean of 0.5, those of others CLIP's."""
+    preprocess, (note,) = models._preprocess("ViT-L-14", {}, None, "mine.pt", "open_clip:ViT-L-14@mine.pt")
+    assert preprocess == {} and "nothing says how images were prepared" in note
+    assert models._preprocess("ViT-B-16", {}, None, "mine.pt", "")[1] == []
+
+
+def test_weights_from_a_file_are_not_said_to_be_random(weights, caplog):
+    models.load(f"open_clip:mini@{weights}")
+    assert not caplog.records
 
 
 def test_the_activation_of_an_open_clip_export_is_that_of_its_configuration(weights, tmp_path):
@@ -148,6 +219,54 @@ def test_another_tokenizer_is_refused(run, weights, tmp_path):
         models.load(f"open_clip:mini@{weights}", tokenizer=str(run / "tokenizer.json"))
 
 
+@pytest.fixture
+def shuffled_tokenizer(tmp_path):
+    made = json.loads(tiny.tokenizer_json())
+    vocab = made["model"]["vocab"]
+    vocab["a"], vocab["b"] = vocab["b"], vocab["a"]
+    (tmp_path / "tokenizer.json").write_text(json.dumps(made))
+    return tmp_path / "tokenizer.json"
+
+
+def test_a_moved_checkpoint_takes_no_tokenizer_of_the_working_directory(run, shuffled_tokenizer, monkeypatch):
+    moved = shuffled_tokenizer.parent / "elsewhere/step-00000001.pt"
+    moved.parent.mkdir()
+    shutil.copy(run / "checkpoints/step-00000001.pt", moved)
+    monkeypatch.chdir(shuffled_tokenizer.parent)
+    with pytest.raises(BadUsage, match="its tokenizer .tokenizer.json. is not kept beside it"):
+        models.load(str(moved))
+    with pytest.raises(BadData, match="its ids would mean other words"):
+        models.load(str(moved), tokenizer="tokenizer.json")
+    assert not models.load(str(moved), tokenizer=str(run / "tokenizer.json")).notes
+
+
+def test_a_replaced_tokenizer_of_a_run_is_refused(shuffled_tokenizer):
+    run = tiny.write_run(shuffled_tokenizer.parent / "other")
+    shutil.copy(shuffled_tokenizer, run / "tokenizer.json")
+    with pytest.raises(BadData, match="tokenizer.json: is another tokenizer than .* was trained with"):
+        models.load(str(run))
+
+
+def test_a_tokenizer_file_is_compared_with_the_one_fetched_from_the_hub(run, shuffled_tokenizer, monkeypatch):
+    import huggingface_hub
+    fetched = shuffled_tokenizer.parent / "models--facebook--xlm-v-base"
+    (fetched / "snapshots/1").mkdir(parents=True)
+    (fetched / "refs").mkdir()
+    (fetched / "refs/main").write_text("1")
+    (fetched / "snapshots/1/tokenizer.json").write_text(json.dumps(json.loads(tiny.tokenizer_json()), indent=1))
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(fetched.parent))
+    config = {"text_cfg": tiny.ARCHITECTURE["text_cfg"]}
+    _, notes = models._tokenizer(str(run / "tokenizer.json"), config, "spec", "facebook/xlm-v-base")
+    assert not notes                            # the same one, with other white space
+    with pytest.raises(BadData, match="its ids would mean other words"):
+        models._tokenizer(str(shuffled_tokenizer), config, "spec", "facebook/xlm-v-base")
+
+
+def test_a_run_may_have_a_hash_sign_in_its_name(tmp_path):
+    run = tiny.write_run(tmp_path / "batch#2")
+    assert models.load(str(run)).image_size == models.load(f"{run}#student").image_size == 32
+
+
 def test_a_worldwide_model_of_open_clip_takes_a_copy_of_its_tokenizer(run, tmp_path):
     """open_clip's configurations of these leave out pad_id, which their causal mask hides."""
     text_cfg = {"vocab_size": 259, "context_length": 32, "width": 32, "heads": 2, "layers": 1, "pool_type": "eos",
@@ -157,6 +276,7 @@ def test_a_worldwide_model_of_open_clip_takes_a_copy_of_its_tokenizer(run, tmp_p
     model = models.load("open_clip:mini-worldwide", tokenizer=str(run / "tokenizer.json"))
     assert model.tokenizer(["a"])[0, :3].tolist() == [*tiny.PlainTokenizer()(["a"])[0, :1].tolist(), 2, 1]
     assert model.encode_texts(["a", "b"]).shape == (2, 16)
+    assert any("could not be compared with the tokenizer" in note for note in model.notes)
 
 
 @pytest.mark.parametrize("spec, message", [

@@ -121,7 +121,7 @@ def _needs_groups(name):
 
 def classes_of(folder):
     """(names, templates with {}) of a webdataset directory."""
-    names = zeroshot.lines(os.path.join(folder, "classnames.txt"))
+    names = zeroshot.names(os.path.join(folder, "classnames.txt"))
     path = os.path.join(folder, "zeroshot_classification_templates.txt")
     prompts = [line.strip() for line in zeroshot.lines(path)]
     wrong = next((line for line in prompts if "{c}" not in line and "{}" not in line), None)
@@ -177,6 +177,17 @@ def _number(tars, place, key):
     return int(text)
 
 
+def _captions(tars, place, key):
+    try:
+        text = _bytes(tars, place).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise BadData(f"{tars[place[0]]}: the captions of {key} are not UTF-8 ({error}).") from None
+    found = [line.strip() for line in text.split("\n") if line.strip()]
+    if not found:
+        raise BadData(f"{tars[place[0]]}: the captions of {key} are empty.")
+    return found
+
+
 def _array(tars, place, key):
     try:
         return np.load(io.BytesIO(_bytes(tars, place))).reshape(-1)
@@ -204,7 +215,7 @@ def _captioned_images(folder):
         found = [_image(members) for _, members in samples]
         if not all(found) or not all("txt" in members for _, members in samples):
             raise BadData(f"{folder}: every sample needs an image and a txt with a caption per line.")
-        captions = [_bytes(tars, members["txt"]).decode("utf-8").splitlines() for _, members in samples]
+        captions = [_captions(tars, members["txt"], key) for key, members in samples]
         return sources.TarMembers(tars, [key for key, _ in samples], found), captions
     rows = places.table(_only(folder, ".csv"), ("filename", "raw"))
     below = {os.path.basename(name): name for name in sources.images_below(folder)}

@@ -12,7 +12,7 @@ import torch
 import torch.distributed as dist
 
 from mc2 import files
-from mc2.errors import BadData
+from mc2.errors import BadData, Mc2Error
 
 NAMED = 3               # broken images that a message names
 
@@ -27,7 +27,7 @@ class Encoder:
         self.model, self.cache, self.batch_size, self.workers = model, cache, batch_size, workers
         self.skips, self.quiet = on_error == "skip", quiet
         self.rank, self.world = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
-        self.tally, self.skipped = Counter(), 0
+        self.tally, self.skipped, self.stores = Counter(), 0, True
 
     def images(self, source):
         """(features, kept) of a source: float32 (n, d), L2-normalised, a row for each image of `kept`; kept: int64
@@ -39,8 +39,8 @@ class Encoder:
         if features is None:
             features = self._gathered(self._encode_images(source))
             self.tally["images encoded"] += len(source)
-            if path and self.rank == 0:
-                _store(path, features, {"model": self.model.description, "images": len(source)})
+            if path and self.rank == 0 and self.stores:
+                self._store(path, features, {"model": self.model.description, "images": len(source)})
         else:
             self.tally["images from the cache"] += len(source)
         broken = np.isnan(features[:, 0])
@@ -49,6 +49,8 @@ class Encoder:
             return features, np.arange(len(source))
         self._refuse_or_count([source.names[index] for index in np.flatnonzero(broken)], len(source))
         kept = np.flatnonzero(~broken)
+        if not len(kept):
+            raise BadData(f"none of the {len(source):,} images can be decoded: there is nothing to score.")
         return np.asarray(features[kept]), kept
 
     def texts(self, texts):
@@ -130,6 +132,17 @@ class Encoder:
                source.fingerprint()]
         return os.path.join(self.cache, hashlib.sha256(json.dumps(key).encode()).hexdigest() + ".npy")
 
+    def _store(self, path, features, description):
+        """Keep features for other runs; a cache that cannot be written is said once and costs nothing but time."""
+        try:
+            with files.open_write(path) as stream:
+                np.save(stream, features)
+            files.write_bytes(path.removesuffix(".npy") + ".json", json.dumps(description, indent=2).encode() + b"\n")
+        except (OSError, Mc2Error) as error:
+            self.stores = False
+            print(f"eval: image features are not kept, {self.cache} cannot be written ({error}). --cache names another "
+                  "folder.", file=sys.stderr)
+
     def _cached(self, path, rows):
         """The features of that file where every rank sees it, else None."""
         features = _opened(path, rows) if path else None
@@ -177,9 +190,3 @@ def _opened(path, rows):
     except (OSError, ValueError, EOFError):
         return None
     return features if features.ndim == 2 and len(features) == rows and features.dtype == np.float32 else None
-
-
-def _store(path, features, description):
-    with files.open_write(path) as stream:
-        np.save(stream, features)
-    files.write_bytes(path.removesuffix(".npy") + ".json", json.dumps(description, indent=2).encode() + b"\n")

@@ -1,8 +1,7 @@
 """ImageNet-1k validation, zero-shot: open_clip's class names and 80 templates, top-1 and top-5."""
-import os
-
 from mc2.errors import BadData
 from mc2.evaluation import sources, zeroshot
+from mc2.evaluation.tasks import TASKS
 
 CLASSES = 1000
 
@@ -23,7 +22,7 @@ def validation(folder):
     if len(classes) != CLASSES or not all(name[:1] == "n" and name[1:].isdigit() for name in classes):
         raise BadData(f"{folder}: has {len(classes):,} folders"
                       + (f" ({classes[0]} ...)" if classes else "") + f", not ImageNet's {CLASSES:,} (n01440764 ...). "
-                      "Sort ILSVRC2012_img_val.tar into a folder per class.")
+                      f"It comes from {TASKS['imagenet'].source}.")
     if not labels:
-        raise BadData(f"{folder}: the folders hold no images ({', '.join(os.listdir(folder)[:2])} ...).")
+        raise BadData(f"{folder}: the folders hold no images ({', '.join(classes[:2])} ...).")
     return source, np.array(labels, np.int64)

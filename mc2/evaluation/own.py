@@ -25,13 +25,31 @@ def zeroshot_own(bench):
 
 
 def _names(folders, path, images):
-    lines = zeroshot.lines(path)
-    if all("\t" in line for line in lines):
-        named = dict(line.split("\t", 1) for line in lines)
-        lacking = next((folder for folder in folders if folder not in named), None)
-        if lacking is not None:
-            raise BadData(f"{path}: names no class for the folder {os.path.join(images, lacking)}.")
-        lines = [named[folder] for folder in folders]
-    elif len(lines) != len(folders):
-        raise BadData(f"{path}: names {len(lines):,} classes, but {images} has {len(folders):,} folders.")
-    return [[name.strip() for name in line.split("|") if name.strip()] for line in lines]
+    """[names of the class] for each folder."""
+    lines = zeroshot.numbered(path, blank=False)
+    tabbed = [(number, line) for number, line in lines if "\t" in line]
+    if not tabbed:
+        if len(lines) != len(folders):
+            raise BadData(f"{path}: names {len(lines):,} classes, but {images} has {len(folders):,} folders.")
+        return [_synonyms(path, number, line) for number, line in lines]
+    if len(tabbed) < len(lines):
+        number = next(number for number, line in lines if "\t" not in line)
+        raise BadData(f"{path}:{number}: has no tab, but other lines are FOLDER<tab>NAME. Write all in one form.")
+    named = {}
+    for number, line in lines:
+        folder, _, name = line.partition("\t")
+        if folder in named or folder not in folders:
+            raise BadData(f"{path}:{number}: the folder {folder} " + (
+                "is there twice. Divide synonyms by |." if folder in named else f"is not in {images}."))
+        named[folder] = _synonyms(path, number, name)
+    lacking = next((folder for folder in folders if folder not in named), None)
+    if lacking is not None:
+        raise BadData(f"{path}: names no class for the folder {os.path.join(images, lacking)}.")
+    return [named[folder] for folder in folders]
+
+
+def _synonyms(path, number, text):
+    found = [name.strip() for name in text.split("|") if name.strip()]
+    if not found:
+        raise BadData(f"{path}:{number}: names no class.")
+    return found

@@ -5,13 +5,16 @@ another content would change. It goes to the workers of a DataLoader, so it is p
 """
 import hashlib
 import os
+import sys
 import tarfile
 
 from mc2 import files
 from mc2.errors import BadData
-from mc2.training.tars import IMAGES
+from mc2.training.tars import IMAGES, Damaged
 
-EXTENSIONS = tuple(f".{extension}" for extension in IMAGES)
+EXTENSIONS = tuple(f".{extension}" for extension in (*IMAGES, "ppm", "pgm", "pbm"))
+COMPRESSED = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd", b"BZh": "bzip2", b"\xfd7zXZ": "xz"}
+NAMED = 3               # of what is left out
 
 
 class Files:
@@ -34,8 +37,8 @@ class Files:
             return stream.read()
 
     def fingerprint(self):
-        status = (os.stat(os.path.join(self.folder, name)) for name in self.names)
-        return _digest(f"{name}\0{entry.st_size}\0{entry.st_mtime_ns}" for name, entry in zip(self.names, status))
+        place = os.path.realpath(self.folder) if self.folder else ""
+        return _digest([place, *(f"{name}\0{_stamp(os.path.join(self.folder, name))}" for name in self.names)])
 
 
 class TarMembers:
@@ -54,9 +57,8 @@ class TarMembers:
             return stream.read(size)
 
     def fingerprint(self):
-        status = [(os.path.basename(tar), os.stat(tar)) for tar in self.tars]
-        sizes = (f"{name}\0{entry.st_size}\0{entry.st_mtime_ns}" for name, entry in status)
-        return _digest([*sizes, *(f"{name}\0{place}" for name, place in zip(self.names, self.places))])
+        stamps = (f"{os.path.realpath(tar)}\0{_stamp(tar)}" for tar in self.tars)
+        return _digest([*stamps, *(f"{name}\0{place}" for name, place in zip(self.names, self.places))])
 
 
 class Held:
@@ -81,42 +83,115 @@ def tar_samples(tars):
     found = []
     for number, path in enumerate(tars):
         last = None
-        try:
-            with tarfile.open(path) as tar:
-                for member in tar:
-                    folder, name = os.path.split(member.name)
-                    key, dot, extension = name.partition(".")
-                    if not member.isreg() or not key or not dot:
-                        continue
-                    key = os.path.join(folder, key)
-                    if key != last:
-                        found.append((key, {}))
-                        last = key
-                    found[-1][1][extension.lower()] = (number, member.offset_data, member.size)
-        except (tarfile.TarError, EOFError) as error:
-            raise BadData(f"{files.name_of(path)}: this tar is damaged or cut off ({error}). Fetch it again.") from None
+        for member in _members(path):
+            folder, name = os.path.split(member.name)
+            key, dot, extension = name.partition(".")
+            if not member.isreg() or not key or not dot:
+                continue
+            key, extension = os.path.join(folder, key), extension.lower()
+            if key != last or extension in found[-1][1]:
+                found.append((key, {}))
+                last = key
+            found[-1][1][extension] = (number, member.offset_data, member.size)
     return found
 
 
-def images_below(folder):
-    """Paths under a folder of all images in it, sorted."""
-    found = []
-    for place, folders, names in os.walk(folder, followlinks=True):
+def _members(path):
+    """Yield the members of a tar. BadData where it is compressed, cut off or damaged."""
+    with open(path, "rb") as stream:
+        start = stream.read(6)
+        packed = next((name for magic, name in COMPRESSED.items() if start.startswith(magic)), None)
+        if packed:
+            raise BadData(f"{files.name_of(path)}: is compressed ({packed}); images are read from within a plain tar. "
+                          "Decompress it.")
+        stream.seek(0)
+        try:
+            with tarfile.open(fileobj=stream, mode="r:") as tar:
+                for member in tar:
+                    if member.issparse():
+                        raise Damaged(path, "damaged", f"{member.name} is a sparse file, which is not read")
+                    yield member
+                _check_end(path, stream, tar.offset)
+        except (tarfile.TarError, EOFError) as error:
+            raise BadData(f"{files.name_of(path)}: this tar is damaged or cut off ({error}). Fetch it again.") from None
+
+
+def _check_end(path, stream, offset):
+    """tarfile takes whatever is no header for the end; here it must be the end mark, a block of zeros."""
+    stream.seek(offset)
+    block = stream.read(tarfile.BLOCKSIZE)
+    if len(block) < tarfile.BLOCKSIZE:
+        raise Damaged(path, "cut off", "it has no end mark")
+    if block.strip(b"\0"):
+        raise Damaged(path, "damaged", f"byte {offset:,}: is no header")
+
+
+def images_below(folder, left_out=None):
+    """Paths under a folder of all images in it, sorted. Each directory is entered once, whatever links lead to it.
+    left_out: a list that takes the paths of what is no image."""
+    left_out = [] if left_out is None else left_out
+    found, seen = [], {os.path.realpath(folder)}
+    for place, folders, names in os.walk(folder, followlinks=True, onerror=_raise):
+        inside = os.path.relpath(place, folder)
+        for name in sorted(folders):
+            real = os.path.realpath(os.path.join(place, name))
+            if real in seen:
+                folders.remove(name)
+                left_out.append(os.path.normpath(os.path.join(inside, name)) + "/")
+            seen.add(real)
         folders.sort()
-        found += [os.path.relpath(os.path.join(place, name), folder) for name in names
-                  if name.lower().endswith(EXTENSIONS)]
+        for name in names:
+            its_list = found if name.lower().endswith(EXTENSIONS) else left_out
+            its_list.append(os.path.normpath(os.path.join(inside, name)))
     return sorted(found)
 
 
 def folder_per_class(folder):
-    """(names of the classes, sorted; source; label of each image) of a folder with one folder of images per class."""
-    classes = sorted(entry.name for entry in os.scandir(folder) if entry.is_dir())
-    names, labels = [], []
-    for label, name in enumerate(classes):
-        inside = [os.path.join(name, image) for image in images_below(os.path.join(folder, name))]
+    """(names of the classes, sorted; source; label of each image) of a folder with one folder of images per class.
+    Hidden folders are no classes. What is left out, and classes without images, are said on stderr."""
+    entries = sorted((entry for entry in os.scandir(folder)), key=lambda entry: entry.name)
+    above = _with_parents(os.path.realpath(folder))
+    left_out, classes, names, labels, empty = [], [], [], [], []
+    for entry in entries:
+        if not entry.is_dir() or entry.name.startswith(".") or os.path.realpath(entry.path) in above:
+            left_out.append(entry.name + "/" * entry.is_dir())
+            continue
+        others = []
+        inside = [os.path.join(entry.name, image) for image in images_below(entry.path, others)]
+        left_out += [os.path.join(entry.name, other) for other in others]
+        empty += [] if inside else [entry.name]
         names += inside
-        labels += [label] * len(inside)
-    return classes, Files(folder, names), labels
+        labels += [len(classes)] * len(inside)
+        classes.append(entry.name)
+    source = Files(folder, names)
+    tell(folder, len(left_out), "are no images and are left out", left_out)
+    tell(folder, len(empty), f"of {len(classes):,} folders hold no images", empty)
+    return classes, source, labels
+
+
+def _raise(error):
+    raise error
+
+
+def tell(folder, number, what, names):
+    """Say once, on the first rank, how many files of a folder were treated specially, and which ones."""
+    if number and os.environ.get("RANK", "0") == "0":
+        shown = ", ".join(map(files.printable, names[:NAMED])) + (" ..." if number > NAMED else "")
+        print(f"eval: {files.name_of(folder)}: {number:,} {what}: {shown}", file=sys.stderr)
+
+
+def _with_parents(path):
+    """A directory and those that it is in."""
+    found = {path}
+    while (parent := os.path.dirname(path)) != path:
+        found.add(path := parent)
+    return found
+
+
+def _stamp(path):
+    """What changes with a file's content: its size and times; st_ctime also where a copy keeps st_mtime."""
+    entry = os.stat(path)
+    return f"{entry.st_size} {entry.st_mtime_ns} {entry.st_ctime_ns}"
 
 
 def _digest(parts):

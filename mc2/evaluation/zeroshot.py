@@ -162,11 +162,22 @@ def imagenet_names(choice):
     if choice == "openai":
         import open_clip
         return list(open_clip.IMAGENET_CLASSNAMES)
-    return lines(choice, 1000)
+    return names(choice, 1000)
+
+
+def names(path, number=None):
+    """The lines of a text file that stand for classes by their order, so that none before the last may be blank."""
+    return [line for _, line in numbered(path, number, blank=False)]
 
 
 def lines(path, number=None):
     """The lines of a text file, without blank ones. BadData where there are none, or another number than expected."""
+    return [line for _, line in numbered(path, number)]
+
+
+def numbered(path, number=None, blank=True):
+    """[(line number, line)] of a text file, without blank ones. blank: whether there may be any before the last line.
+    BadData where there are none, or another number than expected."""
     try:
         with files.open_read(path) as stream:
             text = stream.read().decode("utf-8-sig")
@@ -174,7 +185,11 @@ def lines(path, number=None):
         raise BadUsage(f"{path}: no such file.") from None
     except UnicodeDecodeError as error:
         raise BadData(f"{path}: is not UTF-8 ({error}).") from None
-    found = [line.rstrip("\r") for line in text.split("\n") if line.strip()]
+    every = [(place, line.rstrip("\r")) for place, line in enumerate(text.split("\n"), 1)]
+    found = [(place, line) for place, line in every if line.strip()]
+    if not blank and found and found[-1][0] > len(found):
+        empty = next(place for place, line in every if not line.strip())
+        raise BadData(f"{path}:{empty}: is empty, and the names below it would move to other classes.")
     if not found or number is not None and len(found) != number:
         raise BadData(f"{path}: holds {len(found):,} lines" + (f", not {number:,}." if number else "."))
     return found

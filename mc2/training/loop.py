@@ -123,6 +123,7 @@ class Trainer:
             torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
         self.students = list(_students(config, ranks))
         self.teacher = _teacher(config, ranks.device)
+        self.notes += self.teacher.notes if self.teacher else []
         self.normalize = model.Normalizer(
             values["data"]["image_mean"], values["data"]["image_std"], ranks.device,
             torch.bfloat16 if values["compute"]["precision"] == "bf16" else torch.float32)

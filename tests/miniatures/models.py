@@ -1,5 +1,6 @@
 """A model that takes milliseconds: open_clip's CLIP with random weights, as a run directory of mc2 train."""
 import functools
+import hashlib
 import json
 
 ARCHITECTURE = {
@@ -42,6 +43,7 @@ def write_run(folder, architecture=ARCHITECTURE, seed=0):
     checkpoints.save(str(folder / "run"), {
         "step": 1, "seen_pairs": 64, "config": {"data": {}}, "data": [], "tallies": {},
         "models": [{"name": "student", "architecture": architecture, "tokenizer": "tokenizer.json",
+                    "tokenizer_fingerprint": hashlib.sha256(tokenizer_json().encode()).hexdigest(),
                     "state": network(architecture, seed).state_dict(), "optimizer": None}]}, keep=1)
     return folder / "run"
 
