@@ -57,6 +57,12 @@ def test_a_label_that_is_none_is_refused_with_its_row(label, tmp_path, score):
     assert f"test-00001-of-00002.parquet: row 2: the label is {label}, not one of 0 to 3" in said
 
 
+def test_a_file_that_is_missing_is_named(tmp_path, score):
+    questions.write(tmp_path)
+    (tmp_path / "data/test-00001-of-00002.parquet").unlink()
+    assert "test-00001-of-00002.parquet: is missing" in score("cvqa", "--data", tmp_path, status=2)
+
+
 def test_what_is_no_cvqa_is_named(tmp_path, score):
     import pyarrow as pa
     import pyarrow.parquet as pq

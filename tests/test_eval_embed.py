@@ -1,6 +1,7 @@
 """mc2 eval embed: features as files, whole."""
 import io
 import json
+import os
 import tarfile
 
 import numpy as np
@@ -61,6 +62,18 @@ def test_tars_and_lines_of_text(tmp_path, embed, capsys):
     assert json.loads((tmp_path / "out/manifest.json").read_text())["counts"]["images skipped"] == 1
 
 
+def test_names_that_are_not_utf_8_are_spelled_out(tmp_path, embed):
+    images.write(tmp_path / "in/a.jpg", 1).rename(tmp_path / "in" / os.fsdecode(b"\xff.jpg"))
+    assert embed("--images", tmp_path / "in", "-o", tmp_path / "out") == 0
+    assert lines(tmp_path / "out/images.jsonl") == [{"image": "\\udcff.jpg"}]
+
+
+def test_texts_that_are_no_characters_are_named_by_line(tmp_path, embed, capsys):
+    (tmp_path / "half.jsonl").write_text('{"text": "x"}\n{"text": "\\ud800"}\n')
+    assert embed("--texts", tmp_path / "half.jsonl", "-o", tmp_path / "out") == 3
+    assert "half.jsonl:2: holds half a surrogate pair" in capsys.readouterr().err
+
+
 def test_what_cannot_be_written_is_refused(tmp_path, embed, capsys):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine/thesis.txt").write_text("x")
@@ -69,6 +82,9 @@ def test_what_cannot_be_written_is_refused(tmp_path, embed, capsys):
     assert embed("--texts", tmp_path / "bad.jsonl", "-o", tmp_path / "out") == 3
     assert 'bad.jsonl:2: has no "text"' in capsys.readouterr().err
     assert embed("-o", tmp_path / "out") == 2
-    assert embed("--texts", tmp_path / "bad.jsonl", "-o", tmp_path / "out", "--plot", "x.png") == 2
+    assert embed("--texts", tmp_path / "bad.jsonl") == 2
+    for flag in ("--plot", "--data"):
+        assert embed("--texts", tmp_path / "bad.jsonl", "-o", tmp_path / "out", flag, "x") == 2
+        assert f"o such option '{flag}'" in capsys.readouterr().err.replace(": " + flag, f" '{flag}'")
     (tmp_path / "empty").mkdir()
     assert embed("--images", tmp_path / "empty", "-o", tmp_path / "out") == 3

@@ -60,7 +60,8 @@ def test_dollar_street_draws_from_its_own_training_images(tmp_path, score):
     shots, there = models.plain_images(train), models.plain_images(test)
     numbers, right = (np.array([names.index(label) for label in labels]) for labels in (train_labels, test_labels))
     expected = (by_lstsq(shots, numbers, there, 4).argmax(axis=1) == right).mean()
-    scores = score("geo-localisation", "--data", tmp_path, "--shots", "1,4")
+    scores = score("geo-localisation", "--data", tmp_path, "--shots", "1,4,4",
+                   "--datasets", "dollar-street,dollar-street")
     task = "geo-localisation/dollar-street"
     assert values(scores)[task, None, "accuracy_4shot"] == pytest.approx(expected)          # on all 16 images
     assert values(scores)[task, None, "accuracy_4shot_std"] == 0

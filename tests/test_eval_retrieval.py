@@ -1,8 +1,12 @@
 """Retrieval on miniatures, against sorting the whole matrix of scores, and clip_benchmark where it is installed."""
 import io
 import json
+import os
+import subprocess
+import sys
 import tarfile
 import tracemalloc
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +15,7 @@ from training_tools import require_train
 
 require_train()
 
+from mc2.errors import BadData                                          # noqa: E402
 from mc2.evaluation import retrieval                                    # noqa: E402
 from miniatures import captioned, images, models                        # noqa: E402
 from miniatures.running import Scores, values                           # noqa: E402
@@ -99,6 +104,19 @@ def test_clip_benchmark_counts_the_same():
     for k in (1, 5):
         assert found[f"t2i_r{k}"] == pytest.approx((theirs.recall_at_k(scores, right, k) > 0).float().mean().item())
         assert found[f"i2t_r{k}"] == pytest.approx((theirs.recall_at_k(scores.T, right.T, k) > 0).float().mean().item())
+
+
+def test_two_ranks_find_what_one_process_finds(tmp_path, score, model):
+    captioned.write_xm3600(tmp_path)
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "mc2",
+               "eval", "xm3600", "--model", str(model), "--data", str(tmp_path), "--no-cache", "--workers", "0",
+               "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120,
+                          env={**os.environ, "PYTHONPATH": str(Path(retrieval.__file__).parents[2])})
+    assert done.returncode == 0, done.stderr
+    records = [json.loads(line) for line in done.stdout.splitlines()]
+    assert {(record["task"], record["lang"], record["metric"]): record["value"] for record in records} \
+        == values(score("xm3600", "--data", tmp_path))
 
 
 # ---------------------------------------------------------------- benchmarks
@@ -224,6 +242,50 @@ def test_flickr30k_cn_in_lines(tmp_path, score):
                                                     retrieval._listed(str(tmp_path / "flickr30k_cn_test.txt"))]
 
 
+def test_flickr30k_cn_without_a_head_keeps_its_first_caption(tmp_path):
+    for head in ("", "image,caption\n", "image_name, comment\n"):
+        (tmp_path / "a.txt").write_text(head + "1.jpg,eins\n1.jpg,zwei\n", "utf-8")
+        assert retrieval._listed(str(tmp_path / "a.txt")) == [("1.jpg", ["eins", "zwei"])]
+
+
+def test_a_language_named_twice_counts_once(tmp_path, score):
+    captioned.write_xm3600(tmp_path)
+    found = score("xm3600", "--data", tmp_path, "--langs", "en,en")
+    assert found["xm3600", None, "t2i_r1"]["protocol"]["languages"] == 1
+
+
+def test_blank_lines_at_the_end_are_no_names(tmp_path, score):
+    captioned.write_one_caption(tmp_path, "filenames.txt", {"eng_Latn.txt": ONE["a"]})
+    expected = values(score("flickr30k-200", "--data", tmp_path))
+    for name in ("filenames.txt", "eng_Latn.txt"):
+        (tmp_path / name).write_text((tmp_path / name).read_text() + "\n\n")
+        assert values(score("flickr30k-200", "--data", tmp_path)) == expected
+
+
+# ---------------------------------------------------------------- images by name
+
+def test_an_image_of_another_folder_is_another_image(tmp_path):
+    for name in ("val/1.jpg", "deep/train/2.jpg"):
+        images.write(tmp_path / name, 1)
+    assert retrieval.located(str(tmp_path), ["train/2.jpg", "1"]).names == ["deep/train/2.jpg", "val/1.jpg"]
+    with pytest.raises(BadData, match="train/1.jpg: no such image"):
+        retrieval.located(str(tmp_path), ["train/1.jpg"])
+
+
+@pytest.mark.parametrize("names", [["1", "1.jpg"], ["val/1.jpg", "1.jpg"], ["val/1.jpg", "./val/1.jpg"]])
+def test_a_file_has_one_name(names, tmp_path):
+    images.write(tmp_path / "val/1.jpg", 1)
+    with pytest.raises(BadData, match="are one image"):
+        retrieval.located(str(tmp_path), names)
+
+
+def test_a_name_has_one_file(tmp_path):
+    for name in ("val/1.jpg", "train/1.jpg"):
+        images.write(tmp_path / name, 1)
+    with pytest.raises(BadData, match="several images called 1.jpg"):
+        retrieval.located(str(tmp_path), ["1.jpg"])
+
+
 # ---------------------------------------------------------------- own pairs
 
 PAIRS = [("a", "a cat", "en"), ("b", "un chien", "fr"), ("c", "a car", "en"), ("a", "chat", "fr"), ("d", "tree", "en")]
@@ -263,6 +325,33 @@ def test_own_pairs_with_tars_score_the_same(pairs, score):
     given = ("retrieval", pairs / "pairs.jsonl", "--images", pairs / "0.tar")
     assert values(score(*given, "--images", pairs / "1.tar")) == expected
     assert "no such image in the tars" in score(*given, status=3)
+
+
+def test_a_key_of_several_samples_is_refused(tmp_path):
+    for shard in "01":
+        with tarfile.open(tmp_path / f"{shard}.tar", "w") as tar:
+            for name, data in (("000.png", images.encoded(int(shard), "PNG")),
+                               ("000.json", f'{{"id": "x{shard}"}}'.encode())):
+                entry = tarfile.TarInfo(name)
+                entry.size = len(data)
+                tar.addfile(entry, io.BytesIO(data))
+    both = [str(tmp_path / f"{shard}.tar") for shard in "01"]
+    assert [place[0] for place in retrieval._in_tars(["x1", "x0"], both).places] == [1, 0]
+    with pytest.raises(BadData, match="000: is a key or an id of several samples .*0.tar, .*1.tar"):
+        retrieval._in_tars(["000"], both)
+    with pytest.raises(BadData, match="x0 and 000 are one image"):
+        retrieval._in_tars(["x0", "000"], both[:1])
+
+
+def test_texts_without_a_language_are_undetermined(pairs, score):
+    models.write_records(pairs / "mixed.jsonl", [{"id": "a", "image": None, "text": "a cat"},
+                                                 {"id": "b", "text": "a car", "lang": "und"},
+                                                 {"id": "c", "text": "Baum", "lang": "de"}])
+    given = ("retrieval", pairs / "mixed.jsonl", "--images", pairs / "pictures")
+    found = score(*given)
+    assert found["retrieval", "und", "t2i_r1"]["n"] == 2
+    assert {lang for _, lang, _ in score(*given, "--langs", "und")} == {"und"}
+    assert "no captions in fr. It has und, de" in score(*given, "--langs", "fr", status=2)
 
 
 def test_pairs_that_are_none_are_named_by_line(pairs, score):

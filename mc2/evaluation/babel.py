@@ -8,7 +8,7 @@ import os
 import numpy as np
 
 from mc2.errors import BadData, BadUsage
-from mc2.evaluation import imagenet, zeroshot
+from mc2.evaluation import imagenet, retrieval, zeroshot
 
 FILE = "babel_imagenet-298.json"
 ENGLISH = "EN"
@@ -57,14 +57,20 @@ def _labels(bench):
     path = bench.path(FILE)
     labels = {ENGLISH: (list(range(imagenet.CLASSES)), list(open_clip.IMAGENET_CLASSNAMES))}
     for lang, content in _json(path).items():
-        if not (isinstance(content, list) and len(content) == 2 and len(content[0]) == len(content[1])
-                and all(isinstance(number, int) and 0 <= number < imagenet.CLASSES for number in content[0])):
+        if not _are_labels(content):
             raise BadData(f"{path}: {lang} is not [[class indices], [names]] of one length with indices below "
                           f"{imagenet.CLASSES:,}.")
         if len(set(content[0])) < len(content[0]):
             raise BadData(f"{path}: {lang} names a class twice.")
         labels[lang] = content
     return labels
+
+
+def _are_labels(content):
+    """Whether this is [[class indices], [names]]."""
+    return isinstance(content, list) and len(content) == 2 and all(isinstance(part, list) for part in content) \
+        and len(content[0]) == len(content[1]) and all(isinstance(name, str) for name in content[1]) \
+        and all(type(number) is int and 0 <= number < imagenet.CLASSES for number in content[0])
 
 
 def _prompts(bench):
@@ -74,9 +80,10 @@ def _prompts(bench):
         return None
     prompts = _json(path)
     wrong = next((lang for lang, templates in prompts.items()
-                  if not templates or not all("{}" in template for template in templates)), None)
-    if wrong:
-        raise BadData(f"{path}: the prompts of {wrong} lack the {{}} for the name.")
+                  if not isinstance(templates, list) or not templates
+                  or not all(isinstance(template, str) and "{}" in template for template in templates)), None)
+    if wrong is not None:
+        raise BadData(f"{path}: the prompts of {wrong} are no list of texts with {{}} for the name.")
     return prompts
 
 
@@ -89,17 +96,20 @@ def _templates(bench, prompts, lang):
 def _langs(bench, labels):
     """The languages: those of --langs, else all of the file (English is no part of it) with enough classes."""
     if bench.protocol["langs"] is None:
-        least = bench.protocol["min_classes"]
+        least = max(1, bench.protocol["min_classes"])
         found = [lang for lang in labels if lang != ENGLISH and len(labels[lang][0]) >= least]
         if not found:
             raise BadUsage(f"--min-classes {least}: no language has as many.")
         return found
-    found = [lang.strip().upper() for lang in bench.protocol["langs"].split(",") if lang.strip()]
+    found = retrieval.listed(bench.protocol["langs"].upper())
     known = {lang.upper(): lang for lang in labels}
     other = next((lang for lang in found if lang not in known), None)
     if other or not found:
         raise BadUsage(f"--langs {bench.protocol['langs']}: {other or 'none'} is not in {FILE}. It has "
                        f"{', '.join(list(labels)[:20])} ...")
+    unnamed = next((lang for lang in found if not labels[known[lang]][0]), None)
+    if unnamed is not None:
+        raise BadData(f"{bench.path(FILE)}: names no class in {unnamed}.")
     return [known[lang] for lang in found]
 
 

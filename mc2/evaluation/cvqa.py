@@ -2,6 +2,7 @@
 import ast
 import glob
 import os
+import re
 
 import numpy as np
 
@@ -10,6 +11,7 @@ from mc2.evaluation import retrieval, sources
 
 COLUMNS = ("image", "ID", "Subset", "Question", "Options", "Translated Question", "Translated Options", "Label")
 OPTIONS = 4
+SHARD = re.compile(r"(?P<stem>.*)-(?P<number>\d+)-of-(?P<total>\d+)\.parquet")
 
 
 class ParquetImages:
@@ -44,6 +46,7 @@ def cvqa(bench):
     if not paths:
         raise BadUsage(f"{bench.data}: holds no Parquet files. cvqa reads {bench.task.files}; it comes from "
                        f"{bench.task.source}.")
+    _refuse_incomplete(paths)
     rows, source = read(paths)
     features, kept = bench.images(source)
     rows = [rows[number] for number in kept]
@@ -55,6 +58,19 @@ def cvqa(bench):
         for subset in sorted(set(subsets)):
             its = correct[subsets == subset]
             yield bench.result("accuracy", its.mean(), len(its), lang=lang, of=subset)
+
+
+def _refuse_incomplete(paths):
+    """BadUsage where a file of NAME-00000-of-00002.parquet, NAME-00001-of-00002.parquet is missing."""
+    there = {}
+    for path in paths:
+        if match := SHARD.fullmatch(path):
+            there.setdefault((match["stem"], match["total"]), set()).add(int(match["number"]))
+    for (stem, total), numbers in there.items():
+        absent = next((number for number in range(int(total)) if number not in numbers), None)
+        if absent is not None:
+            raise BadUsage(f"{stem}-{absent:0{len(total)}d}-of-{total}.parquet: is missing. A score over fewer "
+                           "questions would be another score: fetch it too.")
 
 
 def answers(bench, features, rows, prefix):

@@ -20,7 +20,7 @@ def write(encoder, path, images, texts, started):
     if images:
         source = of_images(images)
         features, kept = encoder.images(source)
-        parts["images"] = features, [{"image": source.names[number]} for number in kept]
+        parts["images"] = features, [{"image": files.printable(source.names[number])} for number in kept]
     if texts:
         lines = of_texts(texts)
         parts["texts"] = encoder.texts([line["text"] for line in lines]), lines
@@ -61,6 +61,10 @@ def of_texts(path):
         if not isinstance(line.get("text"), str):
             raise BadLine(path, number, 'has no "text".')
         found.append({key: line[key] for key in KEPT if key in line})
+        try:
+            _line(found[-1])
+        except UnicodeEncodeError:
+            raise BadLine(path, number, "holds half a surrogate pair, which is no character.") from None
     return found
 
 

@@ -45,7 +45,7 @@ def geo_localisation(bench):
 
 def _chosen(bench, found):
     choice = bench.protocol["datasets"]
-    names = [name.strip() for name in choice.split(",")] if choice else list(found)
+    names = retrieval.listed(choice) if choice else list(found)
     for name in names or PARTS:
         if name not in PARTS:
             raise BadUsage(f"--datasets {choice}: {name} is none of {', '.join(PARTS)}.")
@@ -137,7 +137,7 @@ def _short(labels, splits, most):
 
 def _numbers(text):
     try:
-        found = [int(part) for part in text.split(",")]
+        found = list(dict.fromkeys(int(part) for part in text.split(",")))
     except ValueError:
         found = []
     if not found or min(found) < 1:

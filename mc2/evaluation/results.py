@@ -1,6 +1,8 @@
 """Scores as records, tables and plots. A record: task, lang, metric, value, n, protocol, model, mc2."""
 import json
+import os
 
+from mc2 import extras, files
 from mc2.errors import BadUsage
 
 KEYS = ("task", "lang", "metric", "value", "n", "protocol", "model", "mc2")
@@ -39,34 +41,47 @@ def plot(records, path, tasks):
     widest = max(len(bars) for bars in panels.values())
     figure, axes = pyplot.subplots(len(panels), 1, squeeze=False, layout="constrained",
                                    figsize=(max(6, 1.5 + 0.22 * widest), 3 * len(panels)))
-    for axis, ((task, metric), bars) in zip(axes[:, 0], panels.items()):
+    for axis, ((task, metric, lang), bars) in zip(axes[:, 0], panels.items()):
         percent = task not in tasks or tasks[task].percent
         bars = sorted(bars, key=lambda bar: -bar[1])
         axis.bar(range(len(bars)), [(100 if percent else 1) * value for _, value in bars], color=OURS)
-        _label(axis, [name for name, _ in bars], f"{task}: {metric}", "%" if percent else "")
+        title = f"{task}: {metric}" + (f", {lang}" if lang else "")
+        _label(axis, [name for name, _ in bars], title, "%" if percent else "")
     _save(figure, path)
 
 
 def plot_beside(rows, path, title, beside):
-    """A bar chart of scores beside published ones. rows: (head, published or None, ours or None), in percent."""
+    """A bar chart of scores beside published ones. rows: (head, published or None, ours or None, what ours is over if
+    that is a part), in percent."""
     pyplot = _pyplot()
     figure, axis = pyplot.subplots(layout="constrained", figsize=(max(6, 1.5 + 0.6 * len(rows)), 4))
     for shift, column, name, colour in ((-0.2, 1, beside or "published", THEIRS), (0.2, 2, "ours", OURS)):
         places = [(number + shift, row[column]) for number, row in enumerate(rows) if row[column] is not None]
         axis.bar([place for place, _ in places], [value for _, value in places], 0.4, label=name, color=colour)
     axis.legend(frameon=False)
-    _label(axis, [row[0] for row in rows], title, "%")
+    _label(axis, [head + (f" ({part})" if part else "") for head, _, _, part in rows], title, "%")
     _save(figure, path)
 
 
 OURS, THEIRS = "#4477aa", "#bbbbbb"
 
 
+def refuse_undrawable(path):
+    """BadUsage where matplotlib is missing or does not write such a file."""
+    extras.need("plot", "matplotlib")
+    from matplotlib.backend_bases import FigureCanvasBase
+    known = FigureCanvasBase.get_supported_filetypes()
+    if _format(path) not in known:
+        raise BadUsage(f"{path}: cannot be drawn. Name a file that ends in one of .{', .'.join(sorted(known))}.")
+    files.refuse_unwritable(path, parquet=False)
+
+
+def _format(path):
+    return os.path.splitext(path)[1][1:].lower() or "png"
+
+
 def _pyplot():
-    try:
-        import matplotlib
-    except ImportError:
-        raise BadUsage("--plot needs matplotlib: pip install 'mc2[plot]'.") from None
+    import matplotlib
     matplotlib.use("Agg")
     import matplotlib.pyplot as pyplot
     return pyplot
@@ -81,20 +96,16 @@ def _label(axis, names, title, unit):
 
 def _save(figure, path):
     import matplotlib.pyplot as pyplot
-
-    from mc2 import files
-    try:
-        with files.open_write(path) as stream:
-            figure.savefig(stream, format=path.rpartition(".")[2].lower() if "." in path else "png", dpi=120)
-    except ValueError as error:                     # matplotlib's, for a format that it does not write
-        raise BadUsage(f"{path}: cannot be drawn ({error}).") from None
+    with files.open_write(path) as stream:
+        figure.savefig(stream, format=_format(path), dpi=120)
     pyplot.close(figure)
 
 
 def _panels(records):
-    """{(task, metric): [(name of the bar, value)]}"""
+    """{(task, metric, language of its parts): [(name of the bar, value)]}"""
     panels = {}
     for record in records:
         task, _, part = record["task"].partition("/")
-        panels.setdefault((task, record["metric"]), []).append((part or record["lang"] or "all", record["value"]))
+        lang = record["lang"] if part else None
+        panels.setdefault((task, record["metric"], lang), []).append((part or record["lang"] or "all", record["value"]))
     return panels

@@ -18,6 +18,7 @@ from mc2.evaluation import sources
 from mc2.training import tars
 
 SCORES = 1 << 25        # scores that are held at a time: 128 MB (twice where texts repeat), three masks of 32 MB
+HEAD = re.compile(r"image\w*\s*,\s*\w+", re.IGNORECASE)    # image,caption
 FLORES = re.compile(r"([a-z]{3}_[A-Z][a-z]{3})\.txt")      # language and script, e.g. eng_Latn
 
 
@@ -148,12 +149,17 @@ def whole_number(bench, name, least):
 
 def chosen(choice, there, where):
     """The languages of a protocol's choice, all of `there` by default. BadUsage for one that is not there."""
-    langs = [lang.strip() for lang in choice.split(",") if lang.strip()] if choice else list(there)
+    langs = listed(choice) if choice else list(there)
     absent = next((lang for lang in langs if lang not in there), None)
     if absent is not None or not langs:
         raise BadUsage(f"{where}: holds no captions in {absent or 'any language'}. "
                        f"It has {', '.join(there) or 'no caption files'}.")
     return langs
+
+
+def listed(text):
+    """The names of a comma-separated list, each once."""
+    return list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
 
 
 # ---------------------------------------------------------------- benchmarks
@@ -209,6 +215,10 @@ def _one_caption(bench, names, found):
     """found: {lang: caption file}"""
     path = bench.path(*names.split("/"))
     names = text_lines(path)
+    while names and not names[-1].strip():                      # blank lines at the end
+        names.pop()
+    if not names:
+        raise BadData(f"{path}: names no images.")
     langs = chosen(bench.protocol["langs"], found, bench.data)
     source = located(bench.path("images"), names)
     yield from by_language(bench, source, ((lang, Captions(_as_many(found[lang], names, path), range(len(names))))
@@ -217,6 +227,8 @@ def _one_caption(bench, names, found):
 
 def _as_many(path, names, of):
     texts = text_lines(path)
+    while len(texts) > len(names) and not texts[-1].strip():    # a blank caption counts, one too many does not
+        texts.pop()
     if len(texts) != len(names):
         raise BadData(f"{path}: has {len(texts):,} captions for the {len(names):,} images of {of}. Fetch both again.")
     return texts
@@ -251,11 +263,20 @@ def retrieval(bench):
         source, captions = _grouped(bench, given, folders, PRESETS[preset].lang if preset else None)
     else:
         source, captions = read_pairs(given, folders)
-    langs = chosen(bench.protocol["langs"], captions, given) if bench.protocol["langs"] else captions
-    unnamed = "und" if len(captions) > 1 else None             # ISO 639's code for undetermined
-    named = {lang: lang or unnamed for lang in captions}
-    yield from by_language(bench, source, ((named[lang], captions[lang]) for lang in langs), (1, 5, 10),
+    if bench.protocol["langs"] or len(captions) > 1:
+        captions = _named(captions)
+    langs = chosen(bench.protocol["langs"], captions, given)
+    yield from by_language(bench, source, ((lang or None, captions[lang]) for lang in langs), (1, 5, 10),
                            bench.protocol["gallery"], **{"of": preset} if preset else {})
+
+
+def _named(captions):
+    """The same with texts of no language as `und`, ISO 639's code for undetermined."""
+    named = {}
+    for lang, its in captions.items():
+        texts, owners = named.get(lang or "und", ([], []))
+        named[lang or "und"] = Captions([*texts, *its.texts], [*owners, *its.owners])
+    return named
 
 
 def _captions_of(bench, preset):
@@ -302,10 +323,10 @@ def karpathy(path, split="test"):
 
 
 def _listed(path):
-    """[(name of the image, its captions)] of lines `NAME.jpg,caption` below a line `image,caption`, or of lines
-    `NAME#0<tab>caption`."""
+    """[(name of the image, its captions)] of lines `NAME.jpg,caption`, perhaps below a line `image,caption`, or of
+    lines `NAME#0<tab>caption`."""
     found, lines = {}, text_lines(path)
-    divider, head = ("\t", 0) if "\t" in lines[0] else (".jpg,", 1)
+    divider, head = "\t" if "\t" in lines[0] else ".jpg,", 1 if HEAD.fullmatch(lines[0].strip()) else 0
     for number, line in enumerate(lines[head:], head + 1):
         name, mark, text = line.partition(divider)
         if not line.strip():
@@ -330,7 +351,7 @@ def read_pairs(path, folders, limit=None):
     for count, (number, line) in enumerate(json_lines(path)):
         if limit and count >= limit:
             break
-        key = line.get("image", line.get("id"))
+        key = line.get("id") if line.get("image") is None else line["image"]
         if not isinstance(key, str) or not key:
             raise BadLine(path, number, 'has no "image" (a path) and no "id".')
         lang = line.get("lang") or ""
@@ -348,20 +369,36 @@ def _in_folder(keys, folders):
 
 
 def located(folder, names):
-    """A source of images by name below a folder: as a path, else by the base name, with or without its suffix."""
-    if all(os.path.isfile(os.path.join(folder, name)) for name in names):
-        return sources.Files(folder, names)
+    """A source of images by name below a folder: as a path, else as the end of a path (train/1.jpg is never val/1.jpg),
+    with or without its suffix. BadData for a name of several files and for a file of several names."""
+    found = [name if os.path.isfile(os.path.join(folder, name)) else None for name in names]
+    if None in found:
+        below = _by_ending(folder, {name.count("/") + 1 for name, path in zip(names, found) if path is None})
+        twice = next((name for name, path in zip(names, found) if path is None and len(below.get(name, ())) > 1), None)
+        if twice is not None:
+            raise BadData(f"{folder}: holds several images called {twice}. Give their paths.")
+        found = [path or below.get(name, [name])[0] for name, path in zip(names, found)]
+    _refuse_shared(names, map(os.path.normpath, found))
+    return sources.Files(folder, found)
+
+
+def _by_ending(folder, depths):
+    """{the last parts of a path: its images} for these numbers of parts, with and without a suffix."""
     below = {}
     for path in sources.images_below(folder):
-        for key in (os.path.basename(path), os.path.splitext(os.path.basename(path))[0]):
-            if below.setdefault(key, path) != path:
-                below[key] = None                       # several: none of them can be meant
-    found = [name if os.path.isfile(os.path.join(folder, name)) else below.get(os.path.basename(name), name)
-             for name in names]
-    twice = next((name for name, path in zip(names, found) if path is None), None)
-    if twice is not None:
-        raise BadData(f"{folder}: holds several images called {twice}. Give their paths.")
-    return sources.Files(folder, found)
+        parts = path.split("/")
+        for ending in {"/".join(parts[-depth:]) for depth in depths if depth <= len(parts)}:
+            for key in (ending, os.path.splitext(ending)[0]):
+                below.setdefault(key, []).append(path)
+    return below
+
+
+def _refuse_shared(names, places):
+    name_of = {}
+    for name, place in zip(names, places):
+        other = name_of.setdefault(place, name)
+        if other != name:
+            raise BadData(f"{other} and {name} are one image. Give every image one name.")
 
 
 def _in_tars(keys, paths):
@@ -371,14 +408,21 @@ def _in_tars(keys, paths):
         image = tars.image(members)
         if image is None:
             continue
-        for name in (key, os.path.basename(key), _id_of(paths, key, members)):
-            if name in wanted:
-                found.setdefault(name, members[image])
+        for name in {key, os.path.basename(key), _id_of(paths, key, members)} & wanted:
+            if name in found:
+                raise BadData(f"{name}: is a key or an id of several samples ({_tar_of(paths, found[name])}, "
+                              f"{_tar_of(paths, members[image])}). Name the images by ids that come once.")
+            found[name] = members[image]
     missing = [key for key in keys if key not in found]
     if missing:
         raise BadData(f"{missing[0]}: no such image in the tars"
                       + (f", nor {len(missing) - 1:,} others" if len(missing) > 1 else "") + f" of {len(keys):,}.")
+    _refuse_shared(keys, (found[key] for key in keys))
     return sources.TarMembers(paths, keys, [found[key] for key in keys])
+
+
+def _tar_of(paths, place):
+    return files.name_of(paths[place[0]])
 
 
 def _id_of(paths, key, members):

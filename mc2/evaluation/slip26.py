@@ -9,7 +9,7 @@ import os
 import numpy as np
 
 from mc2.errors import BadData, BadUsage
-from mc2.evaluation import sources, zeroshot
+from mc2.evaluation import retrieval, sources, zeroshot
 
 NAMES = ["Food101", "CIFAR10", "CIFAR100", "CUB200", "SUN397", "StanfordCars", "FGVCAircraft", "DescribableTextures",
          "OxfordPets", "Caltech101", "Flowers102", "MNIST", "FacialEmotionRecognition2013", "STL10", "EuroSAT",
@@ -62,7 +62,7 @@ def chosen(names, known):
     """The data sets of a comma-separated list, all where it is None. BadUsage for others."""
     if names is None:
         return list(known)
-    found = [name.strip() for name in names.split(",") if name.strip()]
+    found = retrieval.listed(names)
     other = next((name for name in found if name not in known), None)
     if other or not found:
         raise BadUsage(f"--datasets {names}: {other or 'nothing'} is none of them. They are {', '.join(known)}.")
@@ -99,12 +99,14 @@ def _dataset(bench, name, entry, classes):
             raise BadUsage(f"{folder}: is missing ({name}, as in dataset_catalog.json).")
         folders, source, targets = sources.folder_per_class(folder)
         if not targets or len(folders) != classes:
-            raise BadData(f"{folder}: has {len(folders)} folders of classes, but labels.json names {classes} for {name}.")
+            raise BadData(f"{folder}: has {len(folders)} folders of classes, but labels.json names {classes} for "
+                          f"{name}.")
         return source, np.array(targets, np.int64)
     source, targets = _file_list(bench, name, folder)
-    if int(targets.max()) >= classes:
-        raise BadData(f"{folder}_labels.npy: has a label {int(targets.max())}, but labels.json names {classes} classes "
-                      f"for {name}.")
+    for label in (int(targets.min()), int(targets.max())):
+        if not 0 <= label < classes:
+            raise BadData(f"{folder}_labels.npy: has a label {label}, but labels.json names {classes} classes for "
+                          f"{name}: 0 to {classes - 1}.")
     return source, targets
 
 
@@ -115,8 +117,13 @@ def _file_list(bench, name, stem):
         paths, labels = np.load(f"{stem}_images.npy"), np.load(f"{stem}_labels.npy")
     except OSError as error:
         raise BadUsage(f"{stem}_images.npy, {stem}_labels.npy: cannot be read ({error}).") from None
-    except ValueError:
-        raise BadData(f"{stem}_images.npy, {stem}_labels.npy: hold objects, not texts and numbers.") from None
+    except (ValueError, EOFError):
+        raise BadData(f"{stem}_images.npy, {stem}_labels.npy: hold objects or nothing, not texts and "
+                      "numbers.") from None
+    if paths.ndim != 1 or labels.ndim != 1 or paths.dtype.kind not in "US" or labels.dtype.kind not in "biuUS" \
+            or not len(paths):
+        raise BadData(f"{stem}_images.npy, {stem}_labels.npy: are not a list of paths and one of labels, or are empty "
+                      f"({name}).")
     if len(paths) != len(labels):
         raise BadData(f"{stem}_images.npy: names {len(paths):,} images, {stem}_labels.npy {len(labels):,} labels.")
     folders = ["", bench.data, os.path.dirname(stem)]
@@ -142,6 +149,9 @@ def _in_memory(name, root):
 def _json(path):
     try:
         with open(path, encoding="utf-8") as stream:
-            return json.load(stream)
+            content = json.load(stream)
     except ValueError as error:
         raise BadData(f"{path}: is not JSON ({error}).") from None
+    if not isinstance(content, dict):
+        raise BadData(f"{path}: is no JSON object with a key per data set.")
+    return content

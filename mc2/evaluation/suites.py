@@ -35,6 +35,9 @@ TABLES = {
                Column("GLDv2", "gldv2", "top1", "en")],
 }
 
+LANGUAGES = {"babel-imagenet": 298, "xm3600": 36, "flickr30k-200": 200, "xtd-10": 7, "xtd-200": 200}
+IMAGES = {"imagenet": 50_000}
+
 
 def tasks_of(suite, known):
     """Names of the tasks of a table; `all`: every task that reads --data."""
@@ -74,16 +77,49 @@ def refuse_unknown(suite, beside):
 
 
 def compared(suite, records, beside):
-    """[(head of a column, published percent or None, ours or None)]. beside: the model whose published row it is."""
+    """[(head of a column, published percent or None, ours or None, what ours is over if that is a part)]. beside: the
+    model whose published row it is."""
     theirs = rows_of(suite).get(beside, {})
-    ours = {(record["task"], record["metric"], record["lang"]): 100 * record["value"] for record in records}
-    keys = [(column.head, (column.task, column.metric, column.lang)) for column in columns_of(suite)]
-    return [(head, theirs.get(key), ours.get(key)) for head, key in keys]
+    ours = {(record["task"], record["metric"], record["lang"]): record for record in records}
+    rows = []
+    for column in columns_of(suite):
+        key = column.task, column.metric, column.lang
+        record = ours.get(key)
+        rows.append((column.head, theirs.get(key), record and 100 * record["value"], partial(record) if record else ""))
+    return rows
+
+
+def partial(record):
+    """What a score is over, where that is not the whole of its benchmark: `2 of 36 languages`; else an empty text."""
+    protocol, found = record["protocol"], []
+    for name, number, whole in (("images", record["n"], IMAGES.get(record["task"])),
+                                ("languages", protocol.get("languages"), LANGUAGES.get(record["task"])),
+                                ("datasets", protocol.get("datasets"), protocol.get("of_datasets"))):
+        if number is not None and whole is not None and number != whole:
+            found.append(f"{number:,} of {whole:,} {name}")
+    if protocol.get("images_skipped"):
+        found.append(f"{protocol['images_skipped']:,} images skipped")
+    return ", ".join(found)
+
+
+def difference(known, scored, part):
+    """Ours less theirs in percent; None unless there are both and ours is over the whole benchmark."""
+    return None if known is None or scored is None or part else scored - known
 
 
 def shown(rows, beside):
     """What `compared` gives as rows of a text table, the first one their heads."""
     yield "column", beside or "published", "ours", "difference"
-    for head, known, scored in rows:
+    for head, known, scored, part in rows:
+        less = difference(known, scored, part)
         yield (head, "unknown" if known is None else f"{known:.2f}", "-" if scored is None else f"{scored:.2f}",
-               "" if known is None or scored is None else f"{scored - known:+.2f}")
+               part if less is None else f"{less:+.2f}")
+
+
+def lines(suite, records, beside):
+    """The same as dicts, of which shares are fractions as in records: published, value, difference (or None)."""
+    for column, (head, known, scored, part) in zip(columns_of(suite), compared(suite, records, beside)):
+        numbers = {"published": known, "value": scored, "difference": difference(known, scored, part)}
+        yield {"suite": suite, "column": head, "task": column.task, "lang": column.lang, "metric": column.metric,
+               "beside": beside, "part": part or None,
+               **{name: None if number is None else number / 100 for name, number in numbers.items()}}

@@ -31,6 +31,7 @@ class Task(NamedTuple):
     metric: str = "top1"        # the one to quote
     percent: bool = True        # whether tables show values times 100
     own_command: bool = False   # whether mc2/commands/eval/NAME.py takes the task's arguments
+    inputs: tuple = ()          # names in --data, any of which it reads where it has no folder of its own there
 
 
 TEMPLATES = Choice("openai", "Prompts: `openai` (open_clip's 80), `simple` (open_clip's 7), `none` (the bare name), or "
@@ -131,16 +132,16 @@ TASKS = {
          "seeds": Choice(3, "How often images are drawn.", int), "l2": Choice(1024.0, "Regularisation.", float),
          "train_images": Choice(None, "Images that shots are drawn from, where the release does not say which; the "
                                       "others are scored. Default: 20,000 of GeoDE, 1,800 of XM3600.", int)},
-        "accuracy_10shot"),
+        "accuracy_10shot", inputs=("dollar-street", "geode", "xm3600")),
     "alignment": Task(
         "geometry:alignment", "Alignment of images and texts", PAIRS_FILES,
         "you, e.g. 5,000 pairs of the training data",
         "mean squared distance of normalised features of a pair (arXiv 2005.10242)",
-        {"pairs": PAIRS}, "alignment", percent=False),
+        {"pairs": PAIRS}, "alignment", percent=False, inputs=("pairs.jsonl",)),
     "uniformity": Task(
         "geometry:uniformity", "Uniformity of images", PAIRS_FILES, "you, e.g. 5,000 pairs of the training data",
         "log of the mean of exp(-2 * squared distance) over pairs of distinct images (arXiv 2005.10242)",
-        {"pairs": PAIRS}, "uniformity", percent=False),
+        {"pairs": PAIRS}, "uniformity", percent=False, inputs=("pairs.jsonl",)),
     "retrieval": Task(
         "retrieval", "Retrieval in your own pairs; Flickr30k, COCO, Flickr30k-CN",
         "PAIRS.jsonl and --images; or --preset and the files of it in --data", "you; captions of the presets from "
@@ -214,3 +215,9 @@ def folder_of(name, root):
     """The folder of a task below --data, or None."""
     folder = os.path.join(root, name)
     return folder if os.path.isdir(folder) else None
+
+
+def place_in(name, root):
+    """The folder that a task of a suite reads: its own below --data; else --data where that has an input; or None."""
+    beside = any(os.path.exists(os.path.join(root, found)) for found in TASKS[name].inputs)
+    return folder_of(name, root) or (root if beside else None)

@@ -34,13 +34,25 @@ def eval(ctx, list_tasks, suite, beside, evaluation):
     mc2 eval imagenet --model run --data benchmarks
     mc2 eval --suite table1 --model open_clip:ViT-H-14-worldwide-quickgelu@metaclip2_worldwide --data benchmarks
     """
+    before = [option for option in ctx.command.params if _is_given(ctx, option)]
     if ctx.invoked_subcommand is not None:
+        if before:
+            task = ctx.invoked_subcommand
+            raise click.UsageError(f"{before[0].opts[-1]} stands before the task. Put options after it: "
+                                   f"mc2 eval {task} {before[0].opts[-1]} ...")
         return
     if list_tasks:
         shared.show_tasks(evaluation.as_json)
     elif suite:
         from mc2.commands.eval.suite import run
         run(suite, evaluation, beside)
+    elif before:
+        raise click.UsageError(f"names no task. Put options after one: mc2 eval TASK {before[0].opts[-1]} ... "
+                               "(mc2 eval --list), or give --suite.")
     else:
         click.echo(ctx.get_help(), err=True)
         ctx.exit(2)
+
+
+def _is_given(ctx, option):
+    return ctx.get_parameter_source(option.name) is click.core.ParameterSource.COMMANDLINE

@@ -19,8 +19,8 @@ METAVARS = {int: "N", float: "X", str: "TEXT"}
 class Evaluation:
     """How a command was given: model, data, and where the scores go."""
 
-    def __init__(self, model, data, device, precision, tokenizer, batch_size, workers, cache, no_cache, on_error,
-                 as_json, output, plot, quiet):
+    def __init__(self, model, device, precision, tokenizer, batch_size, workers, cache, no_cache, on_error, quiet,
+                 data=None, as_json=False, output=None, plot=None):
         self.model, self.data, self.tokenizer, self.precision = model, data, tokenizer, precision
         self.device, self.batch_size, self.workers, self.on_error = device, batch_size, workers, on_error
         self.cache = None if no_cache else cache or default_cache()
@@ -56,6 +56,7 @@ class Evaluation:
         task = tasks.TASKS[name]
         if self.data is None and not task.own_command:
             raise BadUsage(f"names no data. Give --data DIR: {task.files}, from {task.source}.")
+        self.refuse_outputs()
         data = self.data and (tasks.folder_of(name, self.data) or self.data)
         with self.encoder() as encoder:
             started = time.monotonic()
@@ -65,17 +66,38 @@ class Evaluation:
                 self.show(records)
                 self.receipt(name, len(records), encoder, started)
 
-    def show(self, records, draw=None):
-        """Scores to stdout, as a table or as JSON Lines, and to the file and the plot that were asked for. draw: what
-        draws the plot, given its path; by default bars by language."""
+    def refuse_outputs(self):
+        """BadUsage where the scores or their plot could not be written: before the work, not after it."""
         from mc2 import files
-        from mc2.evaluation import results, tasks
-        written = [results.line(record) for record in records]
+        from mc2.evaluation import results
         if self.output:
-            files.write_bytes(self.output, "".join(line + "\n" for line in written).encode())
+            files.refuse_unwritable(self.output, parquet=False)
         if self.plot:
-            (draw or functools.partial(results.plot, records, tasks=tasks.TASKS))(self.plot)
-        print(*(written if self.as_json else results.table(records, tasks.TASKS)), sep="\n")
+            results.refuse_undrawable(self.plot)
+        for path in filter(None, (self.output, self.plot)):
+            is_special = os.path.exists(path) and files.is_special(path)
+            if path != "-" and not files.is_remote(path) and not is_special:
+                _refuse_folder_of(path)
+
+    def show(self, records):
+        """Scores to stdout, as a table or as JSON Lines, and to the file and the plot that were asked for."""
+        from mc2.evaluation import results, tasks
+        self.print(records)
+        self.write(records)
+        if self.plot:
+            results.plot(records, self.plot, tasks.TASKS)
+
+    def print(self, records):
+        from mc2.evaluation import results, tasks
+        lines = map(results.line, records) if self.as_json else results.table(records, tasks.TASKS)
+        print(*lines, sep="\n", flush=True)
+
+    def write(self, records):
+        """The file with all scores so far, anew."""
+        from mc2 import files
+        from mc2.evaluation import results
+        if self.output:
+            files.write_bytes(self.output, "".join(results.line(record) + "\n" for record in records).encode())
 
     def receipt(self, name, scores, encoder, started, written=True):
         """written: whether the scores are where they were asked for."""
@@ -87,6 +109,14 @@ class Evaluation:
               file=sys.stderr)
 
 
+def _refuse_folder_of(path):
+    folder = os.path.dirname(os.path.realpath(path))
+    while not os.path.exists(folder):                   # it will be made
+        folder = os.path.dirname(folder)
+    if not (os.path.isdir(folder) and os.access(folder, os.W_OK)):
+        raise BadUsage(f"{path}: cannot be written: {folder} is no directory that this user can write in.")
+
+
 def default_cache():
     base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
     return os.path.join(base, "mc2", "features")
@@ -96,45 +126,58 @@ def _workers(ctx, param, value):
     return min(4, os.cpu_count() or 1) if value is None else value
 
 
-OPTIONS = [
-    click.option("--model", metavar="MODEL", help="A run or checkpoint of mc2 train, open_clip:NAME@FILE, "
-                                                  "open_clip:NAME@TAG or open_clip:NAME."),
-    click.option("--data", metavar="DIR", type=click.Path(exists=True, file_okay=False),
-                 help="Where the benchmark is: DIR/TASK where there is such a folder, else DIR."),
-    click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True,
-                 help="Where the model runs."),
-    click.option("--precision", type=click.Choice(["fp32", "amp_bf16", "bf16"]), default="fp32", show_default=True,
-                 help="Of the model; scores are computed in fp32."),
-    click.option("--tokenizer", metavar="NAME|FILE", help="A tokenizer in place of the model's own."),
-    click.option("--batch-size", type=click.IntRange(1), default=64, show_default=True, metavar="N",
-                 help="Images or texts that go through the model at a time."),
-    click.option("--workers", type=click.IntRange(0), metavar="N", callback=_workers,
-                 help="Processes that decode images. Default: the cores, at most 4."),
-    click.option("--cache", metavar="DIR", envvar="MC2_CACHE",
-                 help="Where image features are kept (or $MC2_CACHE). Default: ~/.cache/mc2/features."),
-    click.option("--no-cache", is_flag=True, help="Keep no image features, and use none."),
-    click.option("--on-error", type=click.Choice(["stop", "skip"]), default="stop", show_default=True,
-                 help="At an image that cannot be decoded: stop, or leave it out, which the results record."),
-    click.option("--json", "as_json", is_flag=True, help="Print JSON Lines instead of a table."),
-    click.option("-o", "--output", metavar="FILE", help="Write the scores to FILE too, as JSON Lines."),
-    click.option("--plot", metavar="FILE.png", help="Draw the scores by language as a bar chart."),
-    options.quiet,
-    options.verbose,
-]
-NAMES = ["model", "data", "device", "precision", "tokenizer", "batch_size", "workers", "cache", "no_cache", "on_error",
-         "as_json", "output", "plot", "quiet"]
+OPTIONS = {
+    "model": click.option(
+        "--model", metavar="MODEL", help="A run or checkpoint of mc2 train, open_clip:NAME@FILE, "
+        "open_clip:NAME@TAG or open_clip:NAME."),
+    "data": click.option(
+        "--data", metavar="DIR", type=click.Path(exists=True, file_okay=False),
+        help="Where the benchmark is: DIR/TASK where there is such a folder, else DIR."),
+    "device": click.option(
+        "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True,
+        help="Where the model runs."),
+    "precision": click.option(
+        "--precision", type=click.Choice(["fp32", "amp_bf16", "bf16"]), default="fp32", show_default=True,
+        help="Of the model; scores are computed in fp32."),
+    "tokenizer": click.option(
+        "--tokenizer", metavar="NAME|FILE", help="A tokenizer in place of the model's own."),
+    "batch_size": click.option(
+        "--batch-size", type=click.IntRange(1), default=64, show_default=True, metavar="N",
+        help="Images or texts that go through the model at a time."),
+    "workers": click.option(
+        "--workers", type=click.IntRange(0), metavar="N", callback=_workers,
+        help="Processes that decode images. Default: the cores, at most 4."),
+    "cache": click.option(
+        "--cache", metavar="DIR", envvar="MC2_CACHE",
+        help="Where image features are kept (or $MC2_CACHE). Default: ~/.cache/mc2/features."),
+    "no_cache": click.option(
+        "--no-cache", is_flag=True, help="Keep no image features, and use none."),
+    "on_error": click.option(
+        "--on-error", type=click.Choice(["stop", "skip"]), default="stop", show_default=True,
+        help="At an image that cannot be decoded: stop, or leave it out, which the results record."),
+    "as_json": click.option(
+        "--json", "as_json", is_flag=True, help="Print JSON Lines instead of a table."),
+    "output": click.option(
+        "-o", "--output", metavar="FILE", help="Write the scores to FILE too, as JSON Lines."),
+    "plot": click.option(
+        "--plot", metavar="FILE.png", help="Draw the scores by language as a bar chart."),
+    "quiet": options.quiet,
+}
 
 
-def evaluates(required=True):
-    """Give a command the options of an evaluation, as one argument `evaluation`. required: whether --model is."""
+def evaluates(required=True, without=()):
+    """Give a command the options of an evaluation, as one argument `evaluation`. required: whether --model is; without:
+    names of OPTIONS that it has not."""
+    its = {name: option for name, option in OPTIONS.items() if name not in without}
+
     def decorate(function):
         @functools.wraps(function)
         def wrapper(*args, **given):
-            evaluation = Evaluation(**{name: given.pop(name) for name in NAMES})
+            evaluation = Evaluation(**{name: given.pop(name) for name in its})
             if required and evaluation.model is None:
                 raise click.UsageError("Missing option '--model'.")
             return function(*args, evaluation=evaluation, **given)
-        for option in reversed(OPTIONS):
+        for option in reversed([*its.values(), options.verbose]):
             wrapper = option(wrapper)
         return wrapper
     return decorate

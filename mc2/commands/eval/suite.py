@@ -1,6 +1,8 @@
 """mc2 eval --suite: the tasks of a table that a directory holds, one model."""
+import json
 import sys
 import time
+import traceback
 
 import click
 
@@ -8,39 +10,56 @@ from mc2.errors import BadUsage, Mc2Error
 
 
 def run(suite, evaluation, beside):
-    """Run the tasks of a suite that --data holds, then print their scores, and the paper's row beside ours."""
+    """Run the tasks of a suite that --data holds, then print their scores, and the paper's row beside ours. A task that
+    fails stops no other; what is scored is written after each. Mc2Error at the end names those that failed."""
     from mc2.evaluation import suites, tasks
     if evaluation.model is None or evaluation.data is None:
         raise click.UsageError("--suite needs --model and --data.")
     suites.refuse_unknown(suite, beside)
+    evaluation.refuse_outputs()
     names = suites.tasks_of(suite, tasks.TASKS)
-    present = [name for name in names if tasks.folder_of(name, evaluation.data)]
+    present = {name: place for name in names if (place := tasks.place_in(name, evaluation.data))}
     if not present:
         raise BadUsage(f"{evaluation.data}: holds none of {', '.join(names)}. A suite reads a folder of that name for "
                        "each.")
     records, failed = [], {}
     with evaluation.encoder() as encoder:
-        for name in present:
-            started, before = time.monotonic(), len(records)
-            bench = tasks.Bench(name, encoder, tasks.folder_of(name, evaluation.data), root=evaluation.data)
-            try:
-                records += bench.results()
-            except Mc2Error as error:
-                if encoder.world > 1:           # the other ranks may be waiting for this one
-                    raise
+        for name, place in present.items():
+            error = _scored(name, place, evaluation, encoder, records)
+            if error:
                 failed[name] = error
-                print(f"eval: {name}: {error}", file=sys.stderr)
-            else:
-                if encoder.rank == 0:
-                    evaluation.receipt(name, len(records) - before, encoder, started, written=False)
-            encoder.tally.clear()
         if encoder.rank == 0:
             _show(suite, evaluation, beside, records)
             missing = [name for name in names if name not in present]
             if missing and not evaluation.quiet:
                 print(f"eval: {evaluation.data} has no folder for {', '.join(missing)}: not run", file=sys.stderr)
     if failed:
-        raise type(next(iter(failed.values())))(f"{len(failed)} of {len(present)} tasks failed: {', '.join(failed)}.")
+        error = Mc2Error(f"{len(failed)} of {len(present)} tasks failed: {', '.join(failed)}.")
+        error.status = getattr(next(iter(failed.values())), "status", 1)
+        raise error
+
+
+def _scored(name, place, evaluation, encoder, records):
+    """Append the scores of a task to `records` and write these; returns the error that ended it, or None."""
+    from mc2.evaluation import tasks
+    started, before, failure = time.monotonic(), len(records), None
+    try:
+        for record in tasks.Bench(name, encoder, place, root=evaluation.data).results():
+            records.append(record)
+    except Exception as error:
+        failure = error
+        if click.get_current_context().meta.get("mc2.verbose"):
+            traceback.print_exc()
+        said = error if isinstance(error, Mc2Error) else f"unexpected {type(error).__name__}: {error} (-v shows where)"
+        print(f"eval: {name}: {said}", file=sys.stderr)
+    if encoder.rank == 0:
+        evaluation.write(records)
+        if not failure:
+            evaluation.receipt(name, len(records) - before, encoder, started, written=False)
+    encoder.tally.clear()
+    if failure and encoder.world > 1:           # the other ranks may be waiting for this one
+        raise failure
+    return failure
 
 
 def _show(suite, evaluation, beside, records):
@@ -48,6 +67,11 @@ def _show(suite, evaluation, beside, records):
     beside = beside or next(iter(suites.rows_of(suite)), None)
     rows = suites.compared(suite, records, beside)
     if records:
-        evaluation.show(records, lambda path: results.plot_beside(rows, path, suite, beside))
-    if not evaluation.as_json:
-        print(f"\n{suite}, %", *results.aligned(list(suites.shown(rows, beside)), right=(1, 2, 3)), sep="\n")
+        evaluation.print(records)
+    if evaluation.as_json:
+        print(*(json.dumps(line) for line in suites.lines(suite, records, beside)), sep="\n", flush=True)
+    else:
+        lines = results.aligned(list(suites.shown(rows, beside)), right=(1, 2, 3))
+        print(f"\n{suite}, %", *lines, sep="\n", flush=True)
+    if records and evaluation.plot:
+        results.plot_beside(rows, evaluation.plot, suite, beside)
