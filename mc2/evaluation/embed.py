@@ -44,7 +44,9 @@ def of_images(paths):
         found = [(key, members[image]) for key, members in sources.tar_samples(paths) if (image := tars.image(members))]
         source = sources.TarMembers(paths, [key for key, _ in found], [place for _, place in found])
     elif len(paths) == 1:
-        source = sources.Files(paths[0], sources.images_below(paths[0]))
+        others = []
+        source = sources.Files(paths[0], sources.images_below(paths[0], others))
+        sources.tell(paths[0], len(others), "are no images and are left out", others)
     else:
         raise BadUsage(f"--images {' '.join(paths)}: name one folder, or tars.")
     if not len(source):
