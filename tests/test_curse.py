@@ -1,5 +1,6 @@
 """examples/curse: its report on scores as they may come, what it trains on, and what its Makefile would run."""
 import importlib.util
+import os
 import shutil
 import subprocess
 
@@ -93,7 +94,13 @@ def dry_run(tmp_path, *variables):
     shutil.copytree(CURSE, tmp_path / "curse", ignore=shutil.ignore_patterns("out"), dirs_exist_ok=True)
     for name in ("matched", "counts", "thresholds.json", "counts-after"):
         (tmp_path / "demo/out" / name).mkdir(parents=True, exist_ok=True)
-    return subprocess.run(["make", "--dry-run", *variables], cwd=tmp_path / "curse", capture_output=True, text=True)
+    return make(tmp_path, "--dry-run", *variables)
+
+
+def make(tmp_path, *arguments):
+    """make, as if no other make had started the tests."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
+    return subprocess.run(["make", *arguments], cwd=tmp_path / "curse", env=environment, capture_output=True, text=True)
 
 
 def test_the_makefile_trains_every_size_on_all_data_with_every_seed(tmp_path):
@@ -114,6 +121,6 @@ def test_seeds_sizes_and_pairs_can_be_fewer(tmp_path):
 
 def test_without_the_demo_it_says_what_to_do(tmp_path):
     shutil.copytree(CURSE, tmp_path / "curse", ignore=shutil.ignore_patterns("out"))
-    done = subprocess.run(["make"], cwd=tmp_path / "curse", capture_output=True, text=True)
+    done = make(tmp_path)
     assert done.returncode == 2
     assert "Run 'make demo-curation' in the root of the checkout first." in done.stderr

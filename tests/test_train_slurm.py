@@ -14,9 +14,9 @@ from test_train import log_of, template                                 # noqa: 
 def test_two_nodes_train_together_and_go_on_after_a_warning(template, cluster, monkeypatch):       # noqa: F811
     for name, value in (("PYTHONPATH", str(ROOT)), ("SLURM_CONF", str(cluster / "slurm.conf")), ("OMP_NUM_THREADS", "1")):
         monkeypatch.setitem(template.environment, name, value)
-    options = "--device cpu --gpus 2 --nproc 1 --slurm-cpus-per-gpu 1 --set schedule.epochs=30 --save-steps 60"
-    template.ok(f"mc2 train run.toml -o undisturbed-2 {options.replace('--gpus 2 --nproc 1', '--nproc 2')} -q")
-    script = template.ok(f"mc2 train run.toml --slurm -o slurm {options}")
+    options = "--device cpu --set schedule.epochs=30 --save-steps 60"
+    template.ok(f"mc2 train run.toml -o undisturbed-2 {options} --nproc 2 -q")
+    script = template.ok(f"mc2 train run.toml --slurm --gpus 2 --nproc 1 --slurm-cpus-per-gpu 1 -o slurm {options}")
     (template / "train.sbatch").write_text(script)
     job = template.ok("sbatch --parsable --output=job.log train.sbatch").strip()
     run = template / "slurm"
