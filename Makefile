@@ -1,4 +1,4 @@
-# make demo: curate the embedded demo, train on it, evaluate (5 minutes, after a set-up that fetches torch: 2 minutes).
+# make demo: curate the embedded demo, train on it, evaluate (3 minutes, after a set-up that fetches torch: 2 minutes).
 # make demo-curation: its first part, on the base install (a minute with its set-up).   make test: all tests.
 # make sanitize: the tests of the native core under sanitizers, then a minute of fuzzing (FUZZ_SECONDS=60).
 # make aarch64: compile the native core for aarch64, to see that it compiles.
