@@ -27,6 +27,10 @@ STDIN = "<stdin>"
 STDOUT = "<stdout>"
 LONGEST_WINDOW = 1 << 31        # bytes: what `zstd --long=31` needs
 
+class Busy(Mc2Error):
+    """Another run is writing this output."""
+
+
 _unfinished = set()             # temporary files and directories that this process is writing
 
 
@@ -294,8 +298,10 @@ def open_write(path, parquet=False, suffix=None):
         path = os.path.realpath(path)           # a link stays a link; its target is replaced
         os.makedirs(os.path.dirname(path), exist_ok=True)
         temporary = temporary_name(path)
-        descriptor = _claim(temporary, path, os.O_RDWR | os.O_CREAT)
-        with io.BufferedWriter(_Output(path, descriptor), BLOCK) as raw, discarded_on_error(temporary):
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(discarded_on_error(temporary))      # first: a signal may come once the file is there
+            descriptor = _claim(temporary, path, os.O_RDWR | os.O_CREAT)
+            raw = stack.enter_context(io.BufferedWriter(_Output(path, descriptor), BLOCK))
             os.truncate(descriptor, 0)
             with _compressed(raw, path) as stream:
                 yield stream
@@ -362,6 +368,8 @@ def discarded_on_error(temporary):
     _unfinished.add(temporary)
     try:
         yield
+    except Busy:
+        raise                               # it is another run's
     except BaseException:
         _discard(temporary)
         raise
@@ -420,7 +428,7 @@ def _claim(temporary, path, flags):
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(descriptor)
-            raise Mc2Error(f"{path}: another run is writing this output. Wait for it to end.") from None
+            raise Busy(f"{path}: another run is writing this output. Wait for it to end.") from None
         except OSError:
             return descriptor                   # a file system without locks
         with contextlib.suppress(FileNotFoundError):
