@@ -27,7 +27,7 @@ import torch
 from PIL import Image
 
 import timing
-from mc2 import models
+from mc2.clip import models
 from mc2.evaluation import encoding, retrieval, sources, tasks
 
 MODEL, LANGS, WIDTH = "open_clip:ViT-B-32", 10, 32

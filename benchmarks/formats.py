@@ -18,7 +18,8 @@ import orjson
 
 import corpus
 import timing
-from mc2 import counting, curation, files, parquet, pipeline, records
+from mc2 import files, hashing, parquet, pipeline, records
+from mc2.balance import counting
 
 SUFFIXES = [".jsonl", ".jsonl.gz", ".jsonl.zst", ".parquet"]
 COUNTED = ("id", "text", *counting.Counter.requires)
@@ -35,7 +36,7 @@ def matched_pairs(n):
         text = " ".join(words)
         ids = sorted(rng.sample(range(500_000), rng.randrange(9)))
         lines.append(orjson.dumps({
-            "id": f"{curation.keyed_hash(str(image)):016x}{image:08x}", "text": text, "source": "alt",
+            "id": f"{hashing.keyed_hash(str(image)):016x}{image:08x}", "text": text, "source": "alt",
             "url": f"https://img-{image % 97}.example.org/media/{rng.getrandbits(64):x}/{image}.jpg",
             "lid": "en", "lid_prob": round(rng.uniform(0.3, 1), 4), "lang": "en", "matched_entry_ids": ids}))
     return lines
@@ -76,7 +77,7 @@ def digest(path):
     for ids, texts, langs, (offsets, matched) in read(path):
         bounds = zip(offsets.tolist(), offsets[1:].tolist())
         for pair_id, text, lang, (start, stop) in zip(ids, texts, langs, bounds):
-            total ^= curation.keyed_hash(pair_id, text, lang, str(matched[start:stop].tolist()))
+            total ^= hashing.keyed_hash(pair_id, text, lang, str(matched[start:stop].tolist()))
     return total
 
 

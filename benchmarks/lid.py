@@ -18,7 +18,8 @@ import numpy as np
 
 import corpus
 import timing
-from mc2 import engines, lid
+from mc2 import engines
+from mc2.stages import lid
 
 FASTTEXT_MAGIC, FASTTEXT_VERSION, SOFTMAX, SUPERVISED = 793712314, 12, 3, 3
 ONE_BY_ONE, BATCHED, NATIVE = "fasttext, one by one", "fasttext, multilinePredict", "mc2 native"

@@ -26,7 +26,9 @@ from torchvision import transforms
 
 import corpus
 import timing
-from mc2.training import images, samples, tars, tokens
+from mc2 import tars
+from mc2.clip import images, tokens
+from mc2.training import samples
 
 try:
     import webdataset

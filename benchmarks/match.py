@@ -20,8 +20,8 @@ import numpy as np
 
 import corpus
 import timing
-from mc2 import compiled, engines, languages, matching
-from mc2.metadata import merge, sources
+from mc2 import engines
+from mc2.metadata import compiled, languages, matching, merge, sources, spacing
 from mc2.metadata.release import Release
 
 N_LANGUAGES = 30
@@ -35,7 +35,7 @@ def published(entries, directory):
     import ahocorasick
     automaton = ahocorasick.Automaton()
     for entry_id, entry in enumerate(entries):
-        automaton.add_word(matching.space_entry(entry), (entry_id, entry))
+        automaton.add_word(spacing.space_entry(entry), (entry_id, entry))
     automaton.make_automaton()
 
     def match(text):
@@ -59,20 +59,20 @@ def integers(entries, directory):
 
 def ahocorasick_rs(entries, directory):
     import ahocorasick_rs
-    automaton = ahocorasick_rs.AhoCorasick(list(map(matching.space_entry, entries)), store_patterns=False)
+    automaton = ahocorasick_rs.AhoCorasick(list(map(spacing.space_entry, entries)), store_patterns=False)
 
     def match(text):
-        hits = automaton.find_matches_as_indexes(matching.space_text(text), overlapping=True)
+        hits = automaton.find_matches_as_indexes(spacing.space_text(text), overlapping=True)
         return sorted({hit[0] for hit in hits})
     return lambda texts: [match(text) for text in texts]
 
 
 def daachorse(entries, directory):
     import daachorse
-    automaton = daachorse.CharwiseDoubleArrayAhoCorasick(list(map(matching.space_entry, entries)))
+    automaton = daachorse.CharwiseDoubleArrayAhoCorasick(list(map(spacing.space_entry, entries)))
 
     def match(text):
-        return sorted({hit[2] for hit in automaton.find_overlapping(matching.space_text(text))})
+        return sorted({hit[2] for hit in automaton.find_overlapping(spacing.space_text(text))})
     return lambda texts: [match(text) for text in texts]
 
 

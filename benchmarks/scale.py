@@ -22,8 +22,8 @@ import time
 import corpus
 import timing
 
-from mc2 import files, languages
-from mc2.metadata import merge, sources
+from mc2 import files
+from mc2.metadata import languages, merge, sources
 
 MC2 = [sys.executable, "-m", "mc2"]
 HEAD, NODE, PORT = "127.0.0.2", "127.0.0.3", 26479

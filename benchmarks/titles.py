@@ -22,8 +22,8 @@ from urllib.parse import unquote_to_bytes
 import numpy as np
 import timing
 
-from mc2 import files, languages, manifests
-from mc2.metadata import pageviews, spill, titles
+from mc2 import files, manifests
+from mc2.metadata import languages, pageviews, spill, titles
 
 # Share of the lines of a file. `en.d` and the like are other projects.
 SITES = {"en": 0.20, "en.m": 0.21, "es.m": 0.05, "ja.m": 0.045, "de": 0.04, "de.m": 0.045, "fr": 0.035, "fr.m": 0.045,

@@ -7,7 +7,7 @@ Both steps train the same model with random weights and a vocabulary of XLM-V's 
 with the same gradient checkpointing, on batches that wait in pinned memory of the host. They take turns, round after
 round. mc2's: uint8 images, normalised on the device; fp32 loss a few rows at a time; fused AdamW. open_clip's, as its
 training script has it: normalised float32 images, ClipLoss inside of autocast, AdamW as torch chooses. First their
-gradients are compared. The share of the peak is model FLOPs (mc2.training.architecture.flops; what checkpointing
+gradients are compared. The share of the peak is model FLOPs (mc2.clip.architecture.flops; what checkpointing
 computes again does not count) over the rate of a large bfloat16 matrix product, measured here.
 
 Expect, computed and not measured: nearly the same speed, since the towers take almost all of it. The loss alone: at
@@ -27,7 +27,8 @@ import timing
 import torch
 from torch.nn import functional
 
-from mc2.training import architecture, loss, model, step
+from mc2.clip import architecture, model
+from mc2.training import loss, step
 
 # model, images of a step that fit 80 GB beside two optimizers' states, gradient checkpointing
 MODELS = {"ViT-B-32": ("ViT-B-32-xlmv-quickgelu", 1024, False), "ViT-H-14": ("ViT-H-14-xlmv-quickgelu", 128, True),

@@ -9,7 +9,8 @@ import orjson
 import pytest
 
 from conftest import pair
-from mc2 import counting, manifests
+from mc2 import manifests
+from mc2.balance import counting
 from mc2.metadata.release import Release
 
 # ---------------------------------------------------------------- count
@@ -174,7 +175,7 @@ def test_what_is_kept_is_within_five_standard_errors_of_what_was_expected(counte
 
 
 def test_a_sample_smaller_than_the_pool_estimates_with_an_error(monkeypatch):
-    from mc2 import thresholds
+    from mc2.balance import thresholds
     monkeypatch.setattr(counting, "SAMPLE_SIZE", 1000)
     counts = counting.Counts({"en": 2}, "release")
     chance = random.Random(1)

@@ -10,8 +10,9 @@ import pytest
 
 from conftest import ROOT
 from mc2 import files
-from mc2.curate import local, phases, rounds
+from mc2.curate import phases
 from mc2.errors import BadData
+from mc2.execution import local, rounds
 
 
 class Square(phases.Phase):

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from conftest import ROOT
-from mc2.curate import rounds
 from mc2.errors import BadUsage
+from mc2.execution import rounds
 from test_curate import CURATE, assert_undisturbed, count_in, make_pool, start, wait_for
 from test_curate_engines import Square, complete, squares
 
@@ -74,7 +74,7 @@ def cluster():
 
 @pytest.fixture
 def engine(cluster):
-    from mc2.curate.ray import Ray
+    from mc2.execution.ray import Ray
     engine = Ray(cluster)
     yield engine
     engine.close()
@@ -122,6 +122,6 @@ def test_curate_on_ray_gives_the_same_bytes_also_when_a_node_is_killed(cluster, 
 
 
 def test_a_cluster_that_is_not_there_is_a_usage_error():
-    from mc2.curate.ray import Ray
+    from mc2.execution.ray import Ray
     with pytest.raises(BadUsage, match="no Ray cluster answers there"):
         Ray("127.0.0.9:1")

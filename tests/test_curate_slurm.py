@@ -9,8 +9,8 @@ import time
 import pytest
 
 from conftest import ROOT
-from mc2.curate import rounds, slurm
 from mc2.errors import BadUsage
+from mc2.execution import rounds, slurm
 from test_curate import CURATE, assert_undisturbed, count_in, make_pool, start, wait_for
 from test_curate_engines import Square, complete, squares
 
@@ -149,7 +149,7 @@ def test_a_task_that_is_killed_costs_nothing(cluster, tmp_path):
     def kill_a_task():
         while len(squares(tmp_path)) < 20:
             time.sleep(0.05)
-        found = subprocess.run(["pgrep", "-f", f"mc2.curate.slurm {tmp_path}"], capture_output=True, text=True)
+        found = subprocess.run(["pgrep", "-f", f"mc2.execution.slurm {tmp_path}"], capture_output=True, text=True)
         os.kill(int(found.stdout.split()[0]), signal.SIGKILL)
 
     killer = threading.Thread(target=kill_a_task)
@@ -165,7 +165,7 @@ def test_curate_on_slurm_gives_the_same_bytes_also_when_a_task_is_killed(cluster
     toy.environment["SLURM_CONF"] = str(cluster / "slurm.conf")
     driver = start(toy, f"{CURATE.replace('-j 2', '')} --engine slurm --slurm-groups 2")
     wait_for(lambda: count_in(toy / "out/matched") >= 4, driver)
-    found = subprocess.run(["pgrep", "-f", f"mc2.curate.slurm {toy / 'out'}"], capture_output=True, text=True)
+    found = subprocess.run(["pgrep", "-f", f"mc2.execution.slurm {toy / 'out'}"], capture_output=True, text=True)
     os.kill(int(found.stdout.split()[0]), signal.SIGKILL)
     assert driver.wait(120) == 0, driver.stderr.read()
     assert_undisturbed(toy)

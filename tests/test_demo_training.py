@@ -14,7 +14,8 @@ import train_tokenizer                              # noqa: E402
 import words                                        # noqa: E402
 import zeroshot                                     # noqa: E402
 from draw import CLASSES                            # noqa: E402
-from mc2.training import presets, tokens            # noqa: E402
+from mc2.clip import tokens            # noqa: E402
+from mc2.training import presets
 
 PICTURES = [dict(shape=shape, colour=colour, size=size, place=place, background=background)
             for shape, colour in CLASSES for size, place, background in

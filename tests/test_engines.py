@@ -6,11 +6,12 @@ import sys
 import pytest
 
 from conftest import DATA, ROOT, pair
-from mc2 import compiled, engines
+from mc2 import engines
 from mc2.errors import BadUsage
-from mc2.lid import STEPS, Identifier, default_model
-from mc2.matching import Matcher, Metadata
+from mc2.metadata import compiled
+from mc2.metadata.matching import Matcher, Metadata
 from mc2.metadata.release import Release
+from mc2.stages.lid import STEPS, Identifier, default_model
 
 needs_native = pytest.mark.skipif(engines.native() is None, reason="the native core is not built")
 
@@ -159,6 +160,6 @@ def test_a_cut_off_model_is_refused(sh):
 
 
 def test_an_identifier_names_its_engine():
-    from mc2 import languages
+    from mc2.metadata import languages
     stage = Identifier(default_model(), languages.of_scheme("lid176"), STEPS, engine="fasttext")
     assert stage.options["engine"] == "fasttext"

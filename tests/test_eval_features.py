@@ -14,7 +14,7 @@ from training_tools import require_train
 require_train()
 
 from conftest import ROOT                                               # noqa: E402
-from mc2 import models                                                  # noqa: E402
+from mc2.clip import models                                                  # noqa: E402
 from mc2.cli import run                                                 # noqa: E402
 from mc2.errors import BadData                                          # noqa: E402
 from mc2.evaluation import encoding, results, sources, suites, tasks    # noqa: E402

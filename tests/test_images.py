@@ -13,7 +13,7 @@ import torch                                                        # noqa: E402
 from PIL import Image                                               # noqa: E402
 from torchvision.transforms import InterpolationMode, v2            # noqa: E402
 
-from mc2.training import images                                     # noqa: E402
+from mc2.clip import images                                     # noqa: E402
 
 FORMS = [("RGB", "JPEG"), ("L", "JPEG"), ("CMYK", "JPEG"), ("RGB", "PNG"), ("RGBA", "PNG"), ("P", "PNG"),
          ("LA", "PNG"), ("1", "PNG"), ("I;16", "PNG"), ("RGB", "WEBP"), ("RGBA", "WEBP"), ("P", "GIF"), ("RGB", "BMP"),

@@ -9,7 +9,8 @@ import pytest
 import zstandard
 
 from conftest import line_of
-from mc2 import join, pipeline
+from mc2 import pipeline
+from mc2.training import join
 
 
 def write_tar(path, members):

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from conftest import DATA, ROOT
-from mc2 import languages
 from mc2.errors import BadData
-from mc2.lid import default_model
+from mc2.metadata import languages
+from mc2.stages.lid import default_model
 
 SHARED = DATA.parent / "lid"
 HEADER = "lid_label,lang,wiki_codes\n"

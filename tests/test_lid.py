@@ -6,8 +6,8 @@ import orjson
 import pytest
 
 from conftest import DATA, ROOT
-from mc2 import languages
-from mc2.lid import FastText, clean, default_model
+from mc2.metadata import languages
+from mc2.stages.lid import FastText, clean, default_model
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mc2.matching import Matcher, Metadata, can_match, space_entry, space_text
+from mc2.metadata.matching import Matcher, Metadata
+
+from mc2.metadata.spacing import can_match, space_entry, space_text
 
 
 def matches(entries, text):

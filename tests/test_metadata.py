@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from conftest import DATA
 from mc2 import engines, manifests
-from mc2.metadata import merge as room
 from mc2.metadata import sources, wordnet
+from mc2.metadata import merge as room
 from mc2.metadata.release import Release
 
 

@@ -14,10 +14,10 @@ require_train()
 import open_clip                                # noqa: E402
 import torch                                    # noqa: E402
 
-from mc2 import models                          # noqa: E402
+from mc2.clip import models                          # noqa: E402
 from mc2.errors import BadData, BadUsage        # noqa: E402
-from mc2.training import checkpoints            # noqa: E402
-from mc2.training import weights as exporting   # noqa: E402
+from mc2.clip import checkpoints            # noqa: E402
+from mc2.clip import weights as exporting   # noqa: E402
 from miniatures import images                   # noqa: E402
 from miniatures import models as tiny           # noqa: E402
 

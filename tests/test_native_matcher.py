@@ -12,8 +12,8 @@ from conftest import DATA, ROOT
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mc2 import matching
-from mc2.matching import space_entry
+from mc2.metadata import matching
+from mc2.metadata.spacing import SPACINGS, space_entry, space_text
 
 native = pytest.importorskip("mc2._native")
 
@@ -40,7 +40,7 @@ def in_utf8(texts):
     return b"".join(encoded), np.cumsum([0, *map(len, encoded)]).astype(np.int64)
 
 
-def assert_same(path, entries, texts, spacings=matching.SPACINGS):
+def assert_same(path, entries, texts, spacings=SPACINGS):
     """match, match_buffer and the counts agree with pyahocorasick, whatever the spacing."""
     for spacing in spacings:
         matcher = compiled(path, entries, spacing=spacing)
@@ -140,7 +140,7 @@ def test_forms_of_any_kind_are_found_as_substrings(scratch, forms, filling, text
     offsets, ids = native.Matcher(scratch).match([*texts, "", "?", "a ?", "a. .", ".."])
     for n, text in enumerate([*texts, "", "?", "a ?", "a. .", ".."]):
         assert ids[offsets[n]:offsets[n + 1]].tolist() == \
-            [i for i, form in enumerate(forms) if form in matching.space_text(text)]
+            [i for i, form in enumerate(forms) if form in space_text(text)]
 
 
 def test_very_long_texts_with_very_many_matches(path):
@@ -160,7 +160,7 @@ def test_texts_are_stripped_as_str_strip_does(path, plane):
     for ends in ("{0}cat{0}", "{0}{0} cat", "cat\xa0{0}", "\u3000{0}\x1fcat\u2028{0}\x85"):
         texts = [ends.format(character) for character in characters]
         found = np.diff(matcher.match(texts)[0]).tolist()
-        assert found == [int(" cat " in matching.space_text(text)) for text in texts]
+        assert found == [int(" cat " in space_text(text)) for text in texts]
 
 
 def test_ids_may_be_given(path):
@@ -262,13 +262,14 @@ def run(script, *arguments, **environment):
 def test_the_scalar_path_gives_the_same(tmp_path):
     script = """if True:
         import random, sys
-        from mc2 import _native, matching
+        from mc2 import _native
+        from mc2.metadata import matching
         rng = random.Random(5)
         letters = "ab ,.;:?!`'\\t\\n\\r\\xa0\\u3000\\x00猫カแ(—é😀\\ud800"
         make = lambda size: "".join(rng.choices(letters, k=size))
         entries = [make(rng.randint(1, 4)) for _ in range(500)]
         texts = [make(rng.choice([0, 5, 63, 64, 65, 500])) for _ in range(2000)]
-        _native.build_matcher([matching.space_entry(entry) for entry in entries], sys.argv[1])
+        _native.build_matcher([space_entry(entry) for entry in entries], sys.argv[1])
         print([array.tolist() for array in _native.Matcher(sys.argv[1]).match(texts)])
     """
     assert run(script, tmp_path / "a", MC2_SIMD="scalar") == run(script, tmp_path / "b", MC2_SIMD="")
@@ -330,7 +331,8 @@ def test_damaged_files_never_crash_or_hang(tmp_path):
     """Random bytes overwritten and ends cut off, in another process: it must come back."""
     script = """if True:
         import random, sys
-        from mc2 import _native, matching
+        from mc2 import _native
+        from mc2.metadata import matching
         rng = random.Random(7)
         words = ["".join(rng.choices("abc", k=rng.randint(1, 9))) for _ in range(60)]
         latin = words + [" ".join(rng.choices(words, k=3)) for _ in range(100)] + ["(a)", "b'", "a 猫"] + words[:5]
@@ -339,7 +341,7 @@ def test_damaged_files_never_crash_or_hang(tmp_path):
         texts += ["".join(rng.choices("一只黑猫睡", k=60)) for _ in range(50)]
         outcomes = {"refused": 0, "matched": 0}
         for entries in (latin, chinese):
-            _native.build_matcher([matching.space_entry(entry) for entry in entries], sys.argv[1])
+            _native.build_matcher([space_entry(entry) for entry in entries], sys.argv[1])
             whole = open(sys.argv[1], "rb").read()
             header = whole[:512]
             for n in range(600):

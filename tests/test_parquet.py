@@ -524,6 +524,6 @@ def test_pyarrow_is_asked_for_only_where_a_name_ends_in_parquet(matched):
 
 
 def test_a_uid_is_split_where_datacomp_splits_it():
-    from mc2 import sampling
+    from mc2.balance import sampling
     batch = batch_of({"id": ["00000000000000010000000000000002"], "text": [""]})
     assert sampling.uids(batch).tolist() == [(1, 2)]

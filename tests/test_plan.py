@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from conftest import ROOT
+from mc2.clip import architecture
 from mc2.errors import BadData, BadUsage
-from mc2.training import architecture, plan, presets
+from mc2.training import plan, presets
 
 # preset: (parameters, global batch, steps per pass, steps, seen pairs in whole batches, lr, betas, wd)
 H14, L14, B32 = (4e-4, 0.9, 0.95, 0.1), (4e-4, 0.9, 0.98, 0.2), (5e-4, 0.9, 0.98, 0.2)

@@ -20,10 +20,12 @@ require_train()
 import torch                                                        # noqa: E402
 from PIL import Image                                               # noqa: E402
 
-from mc2 import counting, pipeline, sampling                        # noqa: E402
+from mc2 import pipeline                        # noqa: E402
+from mc2.balance import counting, sampling
 from mc2.errors import BadData, BadLine, BadUsage, Mc2Error         # noqa: E402
 from mc2.metadata.release import Release                            # noqa: E402
-from mc2.training import division, images, samples                  # noqa: E402
+from mc2.clip import images                  # noqa: E402
+from mc2.training import division, samples
 from mc2.training.samples import Data, Loader                       # noqa: E402
 
 

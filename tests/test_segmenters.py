@@ -12,9 +12,8 @@ import pytest
 from conftest import DATA, ROOT
 from hypothesis import given, settings, strategies
 
-from mc2 import languages
 from mc2.errors import BadUsage
-from mc2.metadata import segmenters
+from mc2.metadata import languages, segmenters
 from mc2.metadata.segmenters import SEGMENTERS, parse_choices, splitter_for
 from mc2.metadata.words import END, Spaces, is_end
 

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, strategies
 
-from mc2 import counting
-from mc2.curate import shard_counts
+from mc2.balance import counting, shard_counts
 from mc2.errors import BadData
 
 

@@ -10,11 +10,12 @@ from conftest import pair
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mc2 import compiled, engines, matching
+from mc2 import engines
 from mc2.errors import BadData
-from mc2.matching import Matcher, Metadata, Normalizing, can_match, space_entry, space_text, why_never
-from mc2.metadata import release
+from mc2.metadata import compiled, release
+from mc2.metadata.matching import Matcher, Metadata, Normalizing
 from mc2.metadata.release import Release
+from mc2.metadata.spacing import SPACINGS, can_match, normalize, space_entry, space_text, why_never
 
 ENGINES = ["pyahocorasick", "native"] if engines.native() else ["pyahocorasick"]
 needs_native = pytest.mark.skipif(engines.native() is None, reason="the native core is not built")
@@ -142,7 +143,7 @@ strings = st.text(letters, max_size=8) | st.lists(pieces, max_size=6).map("".joi
 several = st.lists(strings.filter(bool), min_size=1, max_size=12)
 
 
-@pytest.mark.parametrize("spacing", matching.SPACINGS)
+@pytest.mark.parametrize("spacing", SPACINGS)
 @given(data=st.data())
 def test_each_engine_finds_what_the_rule_says(engine, spacing, data):
     entries = data.draw(several)
@@ -167,7 +168,7 @@ def test_every_short_entry_of_marks_and_spaces_in_every_short_text(engine, more)
     assert engine(entries + [more * n for n in range(2, 120)], texts) == expected
 
 
-@given(st.characters(exclude_characters=MARKS + "\t\n\r"), st.sampled_from(matching.SPACINGS))
+@given(st.characters(exclude_characters=MARKS + "\t\n\r"), st.sampled_from(SPACINGS))
 def test_every_character_is_open_as_listed(char, spacing):
     space = "" if may_stand_inside(char, spacing) else " "
     assert space_entry(char, spacing) == space + char + space
@@ -196,7 +197,7 @@ def test_why_no_text_holds_an_entry(entry, reason):
     assert why_never(entry, "wide") is None and can_match(entry, "wide")
 
 
-@pytest.mark.parametrize("spacing", matching.SPACINGS)
+@pytest.mark.parametrize("spacing", SPACINGS)
 @pytest.mark.parametrize("letters", ["a. ", "猫?\t", "a,!", "カ'`"])
 def test_can_match_is_exact(letters, spacing):
     """Every entry of up to 3 characters, in every text of up to 6, and in one with the widest gap that any needs."""
@@ -214,7 +215,7 @@ def a_text_around(form):
     return f"x{text}x"
 
 
-@given(strings.filter(bool), st.sampled_from(matching.SPACINGS))
+@given(strings.filter(bool), st.sampled_from(SPACINGS))
 def test_an_entry_can_match_exactly_if_there_is_a_text_that_holds_it(entry, spacing):
     form = space_entry(entry, spacing)
     assert can_match(entry, spacing) == (form in space_text(a_text_around(form)))
@@ -318,7 +319,7 @@ def test_engines_write_the_same_bytes_for_a_wide_and_normalised_release(toy):
     ("", ""), ("cat", "cat"), ("क\u093c", "क\u093c"), ("\u0958", "क\u093c"),
 ])
 def test_texts_are_normalised_to_nfc(text, normal):
-    assert matching.normalize(text) == normal
+    assert normalize(text) == normal
 
 
 @pytest.mark.parametrize("entry, text", [
@@ -337,13 +338,13 @@ def test_a_character_is_not_taken_for_its_base_character(engine):
 
 @given(entries=several, texts=st.lists(strings, max_size=5))
 def test_with_nfc_the_rule_holds_for_the_normal_forms(engine, entries, texts):
-    entries = list(map(matching.normalize, entries))
+    entries = list(map(normalize, entries))
     assert engine(entries, texts, nfc=True) == \
-        [[i for i, entry in enumerate(entries) if stands_in(entry, matching.normalize(text))] for text in texts]
+        [[i for i, entry in enumerate(entries) if stands_in(entry, normalize(text))] for text in texts]
 
 
 @given(strings)
 def test_spacing_a_normal_text_leaves_it_normal(text):
     """So an entry in NFC, set between spaces, stands in its text whatever NFC does to that."""
-    spaced = space_text(matching.normalize(text))
-    assert matching.normalize(spaced) == spaced
+    spaced = space_text(normalize(text))
+    assert normalize(spaced) == spaced

@@ -12,7 +12,7 @@ import torch.nn.functional as F                             # noqa: E402
 from torch.nn.parallel import DistributedDataParallel       # noqa: E402
 
 from mc2.training import step                               # noqa: E402
-from mc2.training.model import build                        # noqa: E402
+from mc2.clip.model import build                        # noqa: E402
 
 TINY = {"embed_dim": 8, "quick_gelu": True,
         "vision_cfg": {"image_size": 8, "patch_size": 4, "layers": 2, "width": 16, "head_width": 8},

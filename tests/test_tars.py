@@ -6,8 +6,8 @@ import tarfile
 
 import pytest
 
+from mc2 import tars
 from mc2.errors import BadUsage
-from mc2.training import tars
 
 
 def write(path, members, format=tarfile.GNU_FORMAT):

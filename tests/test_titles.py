@@ -12,9 +12,9 @@ from collections import Counter
 import pytest
 from hypothesis import HealthCheck, example, given, settings, strategies
 
-from mc2 import languages, manifests
+from mc2 import manifests
 from mc2.errors import BadData, BadUsage
-from mc2.metadata import pageviews, spill, titles, urls
+from mc2.metadata import languages, pageviews, spill, titles, urls
 
 CODES = languages.of_scheme("lid176").wiki_codes
 HOUR = "pageviews-20260101-{:02}0000.gz"

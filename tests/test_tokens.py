@@ -14,7 +14,7 @@ from open_clip.transformer import text_global_pool              # noqa: E402
 from tokenizers import decoders, models, normalizers, pre_tokenizers, processors, trainers      # noqa: E402
 
 from mc2.errors import BadData, BadUsage, Mc2Error              # noqa: E402
-from mc2.training import architecture, tokens                   # noqa: E402
+from mc2.clip import architecture, tokens                   # noqa: E402
 
 TEXTS = ["a red star", "une étoile rouge", "красная звезда", "红色的小星星", "赤い星", "نجمة حمراء", "ᎩᎦᎨᎢ ᏃᏈᏏ"] * 3
 ODD = ["", " ", "\x00", "a\x00b", "\ud83d", "\ud83d\ude00", "line\nbreak", "★" * 50, "red star " * 5000,

@@ -19,8 +19,9 @@ import torch
 from PIL import Image
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
+from mc2.clip import checkpoints, model
 from mc2.errors import BadData, BadUsage
-from mc2.training import checkpoints, job, launch, loop, metrics, model, presets
+from mc2.training import job, launch, loop, metrics, presets
 
 COLOURS = {"red": (200, 30, 30), "green": (30, 160, 60), "blue": (40, 60, 200), "black": (10, 10, 10)}
 RUN = """# a run of a test

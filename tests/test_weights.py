@@ -14,8 +14,8 @@ from safetensors.torch import save_file                     # noqa: E402
 
 from mc2 import __version__, cli                            # noqa: E402
 from mc2.errors import BadData, BadUsage                    # noqa: E402
-from mc2.training import architecture, checkpoints, weights  # noqa: E402
-from mc2.training.model import build                        # noqa: E402
+from mc2.clip import architecture, checkpoints, weights  # noqa: E402
+from mc2.clip.model import build                        # noqa: E402
 
 TINY = {"embed_dim": 8, "quick_gelu": True,
         "vision_cfg": {"image_size": 8, "patch_size": 4, "layers": 2, "width": 16, "head_width": 8},

@@ -5,7 +5,7 @@ that is made from all Wikipedias.
 """
 import sys
 
-from mc2 import languages
+from mc2.metadata import languages
 
 
 def main(path):

@@ -5,7 +5,7 @@ of English among the pairs that balancing keeps.
 """
 import sys
 
-from mc2 import counting
+from mc2.balance import counting
 
 
 def growth(matched):

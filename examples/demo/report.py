@@ -6,7 +6,7 @@ import sys
 
 import numpy as np
 
-from mc2 import counting, curation, thresholds
+from mc2.balance import algorithm, counting, thresholds
 from mc2.metadata.release import Release
 from mc2.tables import align
 
@@ -27,7 +27,7 @@ def main(out):
         table.append([lang, f"{before.pairs[lang]:,}", f"{before.matched[lang]:,}", f"{t:,}", f"{after.matched[lang]:,}",
                       f"{head.sum():,}", f"{old[head].sum():,} -> {new[head].sum():,}",
                       f"{tail.sum():,}", f"{old[tail].sum():,} -> {new[tail].sum():,}",
-                      f"{curation.t_to_p(t, old):.3f} -> {new[tail].sum() / max(new.sum(), 1):.3f}"])
+                      f"{algorithm.t_to_p(t, old):.3f} -> {new[tail].sum() / max(new.sum(), 1):.3f}"])
     print(*align(table), sep="\n")
 
     print("\nThe most and the least common entries, texts before -> after")

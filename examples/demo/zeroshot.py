@@ -20,10 +20,10 @@ import torch
 
 import words
 from draw import CLASSES
-from mc2 import models
+from mc2 import tars
+from mc2.clip import models
 from mc2.evaluation import results, zeroshot
 from mc2.tables import align
-from mc2.training import tars
 
 PROMPT = dict(size="large", place="left", background="white")
 

@@ -39,7 +39,7 @@ def checkpoint():
 def show(path, as_json):
     """Say what CHECKPOINT is: step, seen pairs, models, tokenizers, tallies."""
     _need_torch()
-    from mc2.training import checkpoints, weights
+    from mc2.clip import checkpoints, weights
     description = weights.describe(checkpoints.load(path))
     print(*([json.dumps(description, indent=2, ensure_ascii=False)] if as_json else weights.lines(description)),
           sep="\n")
@@ -62,7 +62,7 @@ def export(path, output, student, quiet):
     model = open_clip.create_model('mine', pretrained='mine.pt')"
     """
     _need_torch()
-    from mc2.training import checkpoints, weights
+    from mc2.clip import checkpoints, weights
     content = checkpoints.load(path)
     config, notes = weights.export(content, path, output, student)
     _say(quiet, "export", notes,
@@ -86,7 +86,7 @@ def import_(path, model, tokenizer, output, quiet):
     mc2 checkpoint import weights.pt --model ViT-B-32-quickgelu -o start.pt
     """
     _need_torch()
-    from mc2.training import weights
+    from mc2.clip import weights
     content, notes = weights.import_(path, model, tokenizer)
     weights.write(content, output)
     count = sum(weight.numel() for weight in content["models"][0]["state"].values())

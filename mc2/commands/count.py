@@ -20,7 +20,8 @@ def count(run, metadata, output):
     mc2 count matched/*.jsonl.zst -m metadata -o counts -j 0
     mc2 count part-*/counts -m metadata -o counts
     """
-    from mc2 import counting, manifests
+    from mc2 import manifests
+    from mc2.balance import counting
     from mc2.metadata.release import Release
     manifests.refuse_foreign_directory(output, counting.KIND)
     run.refuse_twice([output])

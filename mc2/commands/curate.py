@@ -56,7 +56,8 @@ def curate(inputs, metadata, output, engine, quiet, dry_run, force, **params):
     """
     import sys
 
-    from mc2.curate import job, slurm
+    from mc2.curate import job
+    from mc2.execution import slurm
     pool = _pool(inputs, params.pop("shard"))
     check_uids(params["uids"])
     job.refuse_foreign_directory(output)
@@ -115,12 +116,12 @@ def _engine(name, output, jobs, address, slurm_option, slurm_groups, print_only)
     _refuse_foreign_options(name, {"ray": {"--address": address},
                                    "slurm": {"--slurm-option": slurm_option, "--print": print_only}})
     if name == "ray":
-        from mc2.curate.ray import Ray
+        from mc2.execution.ray import Ray
         return Ray(address)
     if name == "slurm":
-        from mc2.curate.slurm import Slurm
+        from mc2.execution.slurm import Slurm
         return Slurm(os.path.join(output, ".work", "slurm"), slurm_option, slurm_groups, print_only)
-    from mc2.curate.local import Local
+    from mc2.execution.local import Local
     return Local(jobs)
 
 
@@ -133,16 +134,17 @@ def _refuse_foreign_options(engine, given):
 
 def _settings(metadata, t_en, p, t_all, min_t, seed, one_per_image, on_error, keep_matched, ids, uids, match_engine, scheme,
               languages, model, single, min_prob, no_evidence, lid_engine, **cleaning):
-    from mc2 import matching
     from mc2.commands.lid import identify, mapping_of
     from mc2.commands.thresholds import check_one_way
     from mc2.curate.job import Settings
-    from mc2.ids import IdList
+    from mc2.metadata.matching import Metadata
+    from mc2.stages.ids import IdList
+    from mc2.stages.match import Annotator
     check_one_way(t_en, p, t_all)
-    opened = matching.Metadata(metadata, match_engine)
+    opened = Metadata(metadata, match_engine)
     mapping = mapping_of(metadata, scheme, languages)
     stages = [identify(mapping, model, single, min_prob, no_evidence, lid_engine, cleaning),
-              matching.Annotator(opened)]
+              Annotator(opened)]
     return Settings(stages=stages, release=opened.release, ids=IdList(ids) if ids else None,
                     thresholds={"t_en": t_en, "p": p, "t_all": t_all, "min_t": min_t}, seed=seed,
                     one_per_image=one_per_image, uids=uids, skip_bad=on_error == "skip", keep_matched=keep_matched)

@@ -46,7 +46,7 @@ def identification(engine_option):
 
 def identify(mapping, model, single, min_prob, no_evidence, engine, cleaning):
     """The stage that these options ask for."""
-    from mc2 import lid as room
+    from mc2.stages import lid as room
     if single is not None:
         _refuse("--single identifies nothing", IDENTIFIES)
         return room.Single(single, mapping)
@@ -101,8 +101,8 @@ def lid(run, metadata, scheme, languages, model, single, min_prob, no_evidence, 
 
 def mapping_of(metadata, scheme, path):
     """The mapping in force: of the metadata release, if there is one; then the others can only confirm it."""
-    from mc2 import languages
     from mc2.errors import BadUsage
+    from mc2.metadata import languages
     from mc2.metadata.release import Release
     if scheme and path:
         raise click.UsageError("--scheme and --languages exclude each other.")
@@ -122,7 +122,7 @@ def mapping_of(metadata, scheme, path):
 def _report(metadata, scheme, languages, model, engine, output, quiet):
     """Write what the labels reach to the output, or the mapping of these labels where that is a .csv."""
     from mc2 import files, manifests
-    from mc2 import languages as room
+    from mc2.metadata import languages as room
     mapping = mapping_of(metadata, scheme, languages)
     model, labels = _labels(mapping, model, engine)
     if output.endswith(".csv"):
@@ -143,8 +143,8 @@ def _report(metadata, scheme, languages, model, engine, output, quiet):
 
 def _labels(mapping, model, engine):
     """(path, labels) of the model; of the default one where the mapping has all of its labels; else (None, None)."""
-    from mc2 import lid as room
     from mc2.errors import BadUsage
+    from mc2.stages import lid as room
     if model:
         return model, room.open_model(model, engine).labels
     try:

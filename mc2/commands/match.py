@@ -19,6 +19,7 @@ def match(run, metadata, engine, ids):
     mc2 match lid/*.jsonl.zst -m metadata -O matched -j 0
     mc2 match lid/*.jsonl.zst -m metadata -O matched --ids downloaded.txt
     """
-    from mc2 import matching
-    from mc2.ids import IdList
-    run(matching.Annotator(matching.Metadata(metadata, engine), IdList(ids) if ids else None))
+    from mc2.metadata.matching import Metadata
+    from mc2.stages.ids import IdList
+    from mc2.stages.match import Annotator
+    run(Annotator(Metadata(metadata, engine), IdList(ids) if ids else None))

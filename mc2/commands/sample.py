@@ -24,7 +24,7 @@ def sample(run, counts, thresholds, seed, one_per_image, uids):
     mc2 sample matched.jsonl -c counts -t thresholds.json --dry-run
     mc2 sample matched/*.parquet -c counts -t thresholds.json --uids subset.npy
     """
-    from mc2 import sampling
+    from mc2.balance import sampling
     check_uids(uids)
     if uids and run.output_dir is not None:
         raise click.UsageError("--uids and -O exclude each other: it is one file for all inputs. Use -o, or no output.")
@@ -45,7 +45,8 @@ def check_uids(path):
 
 def _expect(run, stage):
     """Print the exact expectation per language; draw nothing."""
-    from mc2 import sampling, tables
+    from mc2 import tables
+    from mc2.balance import sampling
     started = time.monotonic()
     found, tally = sampling.expectations(run, stage)
     rows = [["language", "pairs", "candidates" if stage.one_per_image else "matched", "expected pairs"]]

@@ -14,6 +14,6 @@ def status(out):
     mc2 status out
     watch -n 5 mc2 status out
     """
-    from mc2.curate import progress
+    from mc2.execution import progress
     for line in progress.describe(out):
         print(line)

@@ -43,8 +43,8 @@ def thresholds(counts, t_en, p, t_all, min_t, output, dry_run, quiet):
     mc2 thresholds counts --p 0.06 -o thresholds.json
     mc2 thresholds counts --t-en 20 -n                      # only look
     """
-    from mc2 import counting
-    from mc2 import thresholds as room
+    from mc2.balance import counting
+    from mc2.balance import thresholds as room
     check_one_way(t_en, p, t_all)
     started = time.monotonic()
     counted, fingerprint = counting.load(counts)

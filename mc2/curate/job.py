@@ -18,12 +18,12 @@ from dataclasses import dataclass
 import numpy as np
 import orjson
 
-from mc2 import counting, files, manifests, sampling, thresholds
-from mc2.curate import shard_counts
+from mc2 import files, manifests
+from mc2.balance import counting, sampling, shard_counts, thresholds
 from mc2.curate.phases import GROUP, Annotate, Layout, Reduce, Sample
-from mc2.curate.progress import Progress
-from mc2.curate.rounds import complete
 from mc2.errors import BadData, BadUsage, Mc2Error
+from mc2.execution.progress import Progress
+from mc2.execution.rounds import complete
 from mc2.pipeline import duration
 
 KIND = "curation"
@@ -38,7 +38,7 @@ class Settings:
     stages: list                        # lid and match, of mc2.pipeline.Stage
     release: object                     # metadata.release.Release
     thresholds: dict                    # t_en, p, t_all, min_t: arguments of thresholds.derive
-    ids: object = None                  # mc2.ids.IdList, or None for all pairs
+    ids: object = None                  # mc2.stages.ids.IdList, or None for all pairs
     seed: int = 0
     one_per_image: bool = False
     uids: str = None                    # where the uids of what is kept go, in DataComp's subset form
@@ -56,7 +56,7 @@ class Settings:
 class Job:
     """A curation of a pool in an output directory.
 
-    pool: paths of shards. engine: has run(phase, items, report); see mc2.curate.rounds.
+    pool: paths of shards. engine: has run(phase, items, report); see mc2.execution.rounds.
     """
 
     def __init__(self, pool, out, settings, engine, quiet=False):

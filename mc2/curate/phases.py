@@ -16,8 +16,8 @@ import time
 import numpy as np
 import orjson
 
-from mc2 import __version__, counting, files, manifests, pipeline, sampling
-from mc2.curate import shard_counts
+from mc2 import __version__, files, manifests, pipeline
+from mc2.balance import counting, sampling, shard_counts
 from mc2.errors import BadData
 
 GROUP = 16                      # files of counts merged into one by a task
@@ -83,7 +83,7 @@ class Annotate(Phase):
     name = "match"
 
     def __init__(self, layout, stages, counter, ids=None, skip_bad=False):
-        """stages: the pipeline.Stages that annotate. counter: counting.Counter. ids: mc2.ids.IdList, or None for all."""
+        """stages: the pipeline.Stages that annotate. counter: counting.Counter. ids: mc2.stages.ids.IdList, or None for all."""
         self.layout, self.stages, self.counter, self.ids, self.skip_bad = layout, stages, counter, ids, skip_bad
 
     def description(self, shard):

@@ -5,10 +5,9 @@ import time
 
 import numpy as np
 
-from mc2 import files, manifests
+from mc2 import files, manifests, tars
 from mc2.errors import BadData, BadLine, BadUsage
 from mc2.evaluation import retrieval, sources
-from mc2.training import tars
 
 KEPT = ("id", "lang", "text")       # of a text's line
 

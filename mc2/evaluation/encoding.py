@@ -170,7 +170,7 @@ class _Decoded(torch.utils.data.Dataset):
         return len(self.source)
 
     def __getitem__(self, index):
-        from mc2.training.images import Corrupt
+        from mc2.clip.images import Corrupt
         try:
             return index, self.transform(self.source.read(index))
         except (Corrupt, OSError):

@@ -12,10 +12,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mc2 import files
+from mc2 import files, tars
 from mc2.errors import BadData, BadLine, BadUsage
 from mc2.evaluation import sources
-from mc2.training import tars
 
 SCORES = 1 << 25        # scores that are held at a time: 128 MB (twice where texts repeat), three masks of 32 MB
 HEAD = re.compile(r"image\w*\s*,\s*\w+", re.IGNORECASE)    # image,caption

@@ -10,7 +10,7 @@ import tarfile
 
 from mc2 import files
 from mc2.errors import BadData
-from mc2.training.tars import IMAGES, Damaged
+from mc2.tars import IMAGES, Damaged
 
 EXTENSIONS = tuple(f".{extension}" for extension in (*IMAGES, "ppm", "pgm", "pbm"))
 COMPRESSED = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd", b"BZh": "bzip2", b"\xfd7zXZ": "xz"}

@@ -1,7 +1,8 @@
 """Say what any artefact of mc2 is, in a few lines that a person likes to read."""
 import os
 
-from mc2 import counting, manifests
+from mc2 import manifests
+from mc2.balance import counting
 from mc2.curate import job
 from mc2.errors import BadUsage
 from mc2.inspection import comparison, counts, pairs, releases, sources

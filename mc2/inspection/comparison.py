@@ -2,8 +2,9 @@
 from collections import Counter
 from typing import NamedTuple
 
-from mc2 import engines, files, matching, pipeline
+from mc2 import engines, files, pipeline
 from mc2.inspection.releases import LANGUAGES_SHOWN
+from mc2.metadata import matching, spacing
 from mc2.tables import align
 
 EXAMPLES = 5
@@ -114,7 +115,7 @@ def _difference(a, b, lang):
     only_b = _group((source, entry) for entry, source in in_b.items() if entry not in in_a and entry not in forms)
     moved = _group((f"{in_a[entry]} in A, {in_b[entry]} in B", entry) for entry in both if in_a[entry] != in_b[entry])
     alive_a, alive_b = (_group((in_a[entry], entry) for entry in both if a.spacing != b.spacing
-                               and matching.can_match(entry, here) and not matching.can_match(entry, there))
+                               and spacing.can_match(entry, here) and not spacing.can_match(entry, there))
                         for here, there in ((a.spacing, b.spacing), (b.spacing, a.spacing)))
     return _Difference(only_a, only_b, moved, alive_a, alive_b, other_form, len(both) - _number(moved),
                        not (same_bytes or only_a or only_b or moved or other_form))
@@ -122,8 +123,8 @@ def _difference(a, b, lang):
 
 def _other_forms(in_a, in_b):
     """{entry only in A: the entry only in B that is the same in NFC}"""
-    of_normal = {matching.normalize(entry): entry for entry in in_b if entry not in in_a}
-    normal = {entry: matching.normalize(entry) for entry in in_a if entry not in in_b}
+    of_normal = {spacing.normalize(entry): entry for entry in in_b if entry not in in_a}
+    normal = {entry: spacing.normalize(entry) for entry in in_a if entry not in in_b}
     return {entry: of_normal[form] for entry, form in normal.items() if form in of_normal}
 
 

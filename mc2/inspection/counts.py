@@ -3,7 +3,8 @@ import os
 
 import numpy as np
 
-from mc2 import counting, curation, manifests, thresholds
+from mc2 import manifests
+from mc2.balance import algorithm, counting, thresholds
 from mc2.inspection.releases import LANGUAGES_SHOWN, named_release
 from mc2.tables import align
 
@@ -25,7 +26,7 @@ def describe(path, metadata):
         rows.append([lang, f"{counts.pairs[lang]:,}", f"{counts.matched[lang]:,}", f"{matches:,}",
                      f"{np.count_nonzero(entry_counts):,} of {len(entry_counts):,}",
                      f"{entry_counts.max(initial=0):,}",
-                     *(f"{curation.t_to_p(t, entry_counts):.3f}" if matches else "-" for t in steps)])
+                     *(f"{algorithm.t_to_p(t, entry_counts):.3f}" if matches else "-" for t in steps)])
     yield from align(rows)
     if len(langs) > LANGUAGES_SHOWN:
         yield f"and {len(langs) - LANGUAGES_SHOWN:,} more languages with fewer pairs"

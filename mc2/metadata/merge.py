@@ -11,9 +11,10 @@ from dataclasses import asdict, dataclass
 from decimal import Decimal
 from typing import NamedTuple
 
-from mc2 import compiled, engines, files, manifests, matching, pipeline
+from mc2 import engines, files, manifests, pipeline
 from mc2.errors import BadData
-from mc2.metadata import quality, release, sources
+from mc2.metadata import compiled, quality, release, sources
+from mc2.metadata.spacing import normalize
 
 
 class Row(NamedTuple):
@@ -127,7 +128,7 @@ class LanguageWork:
 
     def __init__(self, found, caps, spacing, nfc, target):
         self.found, self.caps, self.spacing, self.target = found, caps, spacing, target
-        self.normalize = matching.normalize if nfc else None
+        self.normalize = normalize if nfc else None
 
     def bytes_of(self, lang, codes):
         """The size of a language's sources."""

@@ -19,8 +19,8 @@ import re
 import unicodedata
 from collections import Counter
 
-from mc2.languages import OTHER
-from mc2.matching import why_never
+from mc2.metadata.languages import OTHER
+from mc2.metadata.spacing import why_never
 
 EXAMPLES = 3                # of everything that is counted
 LONGEST_EXAMPLE = 80        # characters

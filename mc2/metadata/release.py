@@ -7,12 +7,13 @@
 import hashlib
 import os
 
-from mc2 import languages, manifests
+from mc2 import manifests
 from mc2.errors import BadData, BadUsage
+from mc2.metadata import languages
+from mc2.metadata.spacing import SPACINGS
 
 KIND = "metadata"
 MADE_BY = "build-metadata merge"
-SPACINGS = ("published", "wide")        # how entries and texts are spaced for matching: see matching.py
 
 
 class Release:

@@ -33,8 +33,8 @@ import re
 import unicodedata
 from importlib import metadata, util
 
-from mc2 import languages
 from mc2.errors import BadUsage
+from mc2.metadata import languages
 from mc2.metadata.words import END_CHARACTERS, UNICODE, Spaces, characters_that, replace_high_ends
 
 INSTALL_ICU = ("pip install 'mc2[segment]' (PyICU needs libicu-dev and a compiler, "

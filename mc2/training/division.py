@@ -9,9 +9,8 @@ from collections import Counter
 
 import orjson
 
-from mc2 import curation
+from mc2 import hashing, tars
 from mc2.errors import BadUsage
-from mc2.training import tars
 
 
 def shards(data):
@@ -62,7 +61,7 @@ class Division:
         if place["units"] is not None:
             return place["units"]
         seed = f"{self.seed}:{place['pass']}"
-        order = sorted(range(len(self.names)), key=lambda shard: curation.keyed_hash("shard", seed, self.names[shard]))
+        order = sorted(range(len(self.names)), key=lambda shard: hashing.keyed_hash("shard", seed, self.names[shard]))
         even = len(order) // self.n * self.n
         return [[shard, 0, 1, 1] for shard in order[stream:even:self.n]] + list(self._parts(order[even:], stream))
 

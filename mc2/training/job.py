@@ -5,9 +5,9 @@ import shutil
 
 import orjson
 
-from mc2 import __version__, files, manifests
+from mc2 import __version__, files, manifests, tars
 from mc2.errors import BadData, BadUsage
-from mc2.training import plan, tars
+from mc2.training import plan
 
 KIND = "training run"
 

@@ -15,8 +15,9 @@ import time
 import torch
 from tqdm import tqdm
 
+from mc2.clip import checkpoints, model, tokens
 from mc2.errors import Mc2Error
-from mc2.training import checkpoints, job, metrics, model, samples, step, tokens
+from mc2.training import job, metrics, samples, step
 from mc2.training.ranks import Ranks, device_of
 
 STOPPING = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT, signal.SIGHUP)
@@ -398,7 +399,7 @@ def _teacher(config, device):
     spec, precision = config["values"]["distill"]["teacher"], config["values"]["compute"]["precision"]
     if spec is None:
         return None
-    from mc2 import models
+    from mc2.clip import models
     teacher = models.load(spec, device=device, precision=precision)
     size = config["architecture"]["vision_cfg"]["image_size"]
     if teacher.image_size != size:

@@ -1,8 +1,8 @@
 """What a training run takes, computed from its preset: steps, pairs, memory, FLOPs, GPU hours. Nothing is started."""
 from fractions import Fraction
 
+from mc2.clip import architecture
 from mc2.errors import BadData, BadUsage
-from mc2.training import architecture
 
 H100_TFLOPS = 989           # dense bfloat16 of an H100 SXM, from its data sheet
 MFU = 0.45                  # model FLOPs utilisation: an assumption, to be replaced by a measured one

@@ -8,8 +8,8 @@ import math
 import os
 from importlib import resources
 
+from mc2.clip import architecture
 from mc2.errors import BadData, BadUsage
-from mc2.training import architecture
 
 REQUIRED = object()
 PATHS = "paths"

@@ -39,10 +39,12 @@ import numpy as np
 import orjson
 import torch
 
-from mc2 import counting, curation, files, manifests, pipeline, sampling
+from mc2 import files, manifests, pipeline, tars
+from mc2.balance import algorithm, counting, sampling
+from mc2.clip import images
 from mc2.errors import BadData, BadUsage, Mc2Error
 from mc2.records import Block
-from mc2.training import division, images, tars
+from mc2.training import division
 
 AHEAD = 2                       # batches that a process makes in advance
 COLUMNS = ("id", "text", "lang", "matched_entry_ids")
@@ -382,7 +384,7 @@ class _Stream(torch.utils.data.IterableDataset):
             if prob > 0 and chosen:
                 tally["not adjacent"] += 1
             elif prob > 0:
-                kept = prob >= 1 or curation.draw(seed, image_id, text) < prob
+                kept = prob >= 1 or algorithm.draw(seed, image_id, text) < prob
                 chosen.append((lang, text if kept else None, prob))
         for image_id, chosen in found.items():
             if image_id in table:

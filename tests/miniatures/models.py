@@ -37,7 +37,7 @@ def _network(architecture, seed):
 
 def write_run(folder, architecture=ARCHITECTURE, seed=0):
     """A run directory with one checkpoint; returns its path."""
-    from mc2.training import checkpoints
+    from mc2.clip import checkpoints
     (folder / "run").mkdir(parents=True)
     (folder / "run/tokenizer.json").write_text(tokenizer_json(), "utf-8")
     checkpoints.save(str(folder / "run"), {

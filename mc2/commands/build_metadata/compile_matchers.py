@@ -21,7 +21,8 @@ def compile_matchers(metadata, jobs, quiet):
     \b
     mc2 build-metadata compile metadata -j 0
     """
-    from mc2 import compiled, engines
+    from mc2 import engines
+    from mc2.metadata import compiled
     from mc2.metadata.release import Release
     engines.choose("match", "native")
     started = time.monotonic()

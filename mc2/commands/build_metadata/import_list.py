@@ -24,8 +24,8 @@ def import_list(file, lang, languages, output, quiet):
     \b
     mc2 build-metadata import metadata.json --lang en -o sources
     """
-    from mc2 import languages as mappings
     from mc2.metadata import sources
+    from mc2.metadata import languages as mappings
     known = [mappings.of_file(languages)] if languages else map(mappings.of_scheme, mappings.SCHEMES)
     if not any(lang in mapping.langs for mapping in known):
         raise click.UsageError(f"--lang {lang}: no metadata language of {languages or 'any scheme'}. It is the first "

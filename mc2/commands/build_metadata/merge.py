@@ -59,9 +59,9 @@ def merge(directory, output, scheme, languages, spacing, nfc, jobs, quiet, **cap
     mc2 build-metadata merge sources -o metadata
     mc2 build-metadata merge sources -o metadata --scheme openlid --spacing wide --nfc -j 0
     """
-    from mc2 import languages as mappings
-    from mc2.metadata import merge as room
     from mc2.metadata import sources
+    from mc2.metadata import languages as mappings
+    from mc2.metadata import merge as room
     if scheme and languages:
         raise click.UsageError("--scheme and --languages exclude each other.")
     if caps["min_pmi"] is not None and not math.isfinite(caps["min_pmi"]):

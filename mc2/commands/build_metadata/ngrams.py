@@ -37,8 +37,8 @@ def ngrams(dumps, wiki, output, min_count, is_text, segmenter, jobs, memory, qui
     mc2 build-metadata ngrams --wiki en enwiki-latest-pages-articles-multistream.xml.bz2 -o sources -j 0 --memory 8G
     mc2 build-metadata ngrams --wiki th --text *.txt -o sources --segmenter th=icu
     """
-    from mc2.metadata import ngrams as room
     from mc2.metadata import parts, segmenters, sources
+    from mc2.metadata import ngrams as room
     shared.check_wiki(wiki)
     choice = segmenters.parse_choices(segmenter).get(wiki)
     sources.refuse_foreign_directory(output)

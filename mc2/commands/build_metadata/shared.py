@@ -40,7 +40,7 @@ memory = click.option("--memory", type=Size(), default=_half_of_the_machine, met
 
 
 def check_wiki(code):
-    from mc2 import languages
+    from mc2.metadata import languages
     if code not in languages.of_scheme("lid176").wiki_codes:
         hint = code.replace("-", "_")
         also = f" Did you mean {hint}?" if hint in languages.of_scheme("lid176").wiki_codes else ""

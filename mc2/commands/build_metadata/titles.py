@@ -32,8 +32,7 @@ def titles(pageviews, output, wiki, on_error, jobs, memory, quiet):
     mc2 build-metadata titles pageviews-202506*.gz -o sources -j 0
     mc2 build-metadata titles pageviews-*.gz -o sources -j 16 --memory 64G --on-error skip
     """
-    from mc2 import languages
-    from mc2.metadata import sources
+    from mc2.metadata import languages, sources
     from mc2.metadata import titles as room
     for code in wiki:
         shared.check_wiki(code)

@@ -20,8 +20,8 @@ def unpack(archive, output, jobs, quiet):
     mc2 build-metadata unpack release.tar.zst -o metadata
     curl -s https://example.org/release.tar.zst | mc2 build-metadata unpack - -o metadata
     """
-    from mc2 import compiled, engines, files
-    from mc2.metadata import packing
+    from mc2 import engines, files
+    from mc2.metadata import compiled, packing
     if archive != "-" and not files.exists(archive):
         raise click.UsageError(f"{archive}: no such file.")
     started = time.monotonic()

@@ -28,7 +28,7 @@ def urls(wiki, date, days, missing_from, quiet):
     """
     import datetime
 
-    from mc2 import languages
+    from mc2.metadata import languages
     from mc2.metadata import urls as room
     if "all" in wiki:
         wiki = languages.of_scheme("lid176").wiki_codes

@@ -34,7 +34,7 @@ class Evaluation:
         extras.need("train", "torch", "open_clip", "tokenizers")
         import torch
 
-        from mc2 import models
+        from mc2.clip import models
         from mc2.evaluation import encoding
         if self.device == "cuda" and not torch.cuda.is_available():
             raise BadUsage("--device cuda: torch finds no GPU here.")

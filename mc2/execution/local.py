@@ -17,8 +17,8 @@ import threading
 from concurrent.futures.process import BrokenProcessPool
 
 from mc2 import pipeline
-from mc2.curate import worker
-from mc2.curate.rounds import WorkerKilled
+from mc2.execution import worker
+from mc2.execution.rounds import WorkerKilled
 
 
 class Local:

@@ -17,8 +17,8 @@ import numpy as np
 import orjson
 
 from mc2 import files, manifests, pipeline
-from mc2.curation import keyed_hash
 from mc2.errors import BadData, BadUsage
+from mc2.hashing import keyed_hash
 
 KIND = "counts"
 SAMPLE_SIZE = 4096          # texts per language

@@ -8,7 +8,8 @@ import time
 
 import numpy as np
 
-from mc2 import counting, curation, files, manifests, pipeline, thresholds
+from mc2 import files, hashing, manifests, pipeline
+from mc2.balance import algorithm, counting, thresholds
 from mc2.errors import BadData, BadUsage
 
 UID = re.compile("[0-9a-fA-F]{32}")
@@ -43,7 +44,7 @@ class Sampler(pipeline.Stage):
     def __call__(self, batch):
         q = self.keep_probs(batch)
         batch.tally["matched"] += int(np.count_nonzero(q))
-        batch.select([prob > 0 and (prob >= 1 or curation.draw(self.seed, pair_id, text) < prob)
+        batch.select([prob > 0 and (prob >= 1 or algorithm.draw(self.seed, pair_id, text) < prob)
                       for prob, pair_id, text in zip(q.tolist(), batch.column("id"), batch.texts)])
 
     def keep_probs(self, batch):
@@ -56,10 +57,10 @@ class Sampler(pipeline.Stage):
         for lang in set(batch.column("lang")):
             here = (langs == lang)[of_pair]
             matched_counts = self.entry_counts[lang][ids[here]]
-            matched_probs[here] = curation.entry_probs(matched_counts, self.t[lang])
+            matched_probs[here] = algorithm.entry_probs(matched_counts, self.t[lang])
             never_counted[here] = matched_counts == 0
         batch.tally["never counted"] += len(np.unique(of_pair[never_counted]))
-        q = curation.keep_probs(offsets, matched_probs)
+        q = algorithm.keep_probs(offsets, matched_probs)
         if self.one_per_image:
             q[~self._candidates(batch, np.diff(offsets) > 0)] = 0
         return q
@@ -71,7 +72,7 @@ class Sampler(pipeline.Stage):
         for _, lines in itertools.groupby(range(len(batch)), ids.__getitem__):
             lines = [index for index in lines if matched[index]]
             if lines:
-                choices = [curation.keyed_hash("choice", str(self.seed), ids[index], texts[index]) for index in lines]
+                choices = [hashing.keyed_hash("choice", str(self.seed), ids[index], texts[index]) for index in lines]
                 smallest = min(choices)
                 first = [index for index, choice in zip(lines, choices) if choice == smallest]
                 candidates[first[0] if len(first) == 1 else min(first, key=batch.line)] = True

@@ -9,7 +9,7 @@ import math
 import numpy as np
 import orjson
 
-from mc2 import curation
+from mc2.balance import algorithm
 from mc2.errors import BadData
 
 KEYS = ("t", "tail_share", "entries", "matched_entries", "matches", "pairs", "expected_pairs",
@@ -26,7 +26,7 @@ def derive(counts, fingerprint, t_en=None, p=None, t_all=None, min_t=None):
         raise BadData("no English pair matched anything, so --t-en gives no tail share for the other languages. "
                       "Give the tail share itself with --p (the paper's is about 0.06), or one threshold for every "
                       "language with --t-all.")
-    t, t_en, p = curation.t_per_language(counts.entry_counts, t_en=t_en, p=p, t_all=t_all, min_t=min_t)
+    t, t_en, p = algorithm.t_per_language(counts.entry_counts, t_en=t_en, p=p, t_all=t_all, min_t=min_t)
     return {"t_en": t_en, "p": p, "counts": fingerprint,
             "languages": {lang: _row(counts, lang, t_lang) for lang, t_lang in t.items()}}
 
@@ -35,7 +35,7 @@ def _row(counts, lang, t_lang):
     entry_counts = counts.entry_counts[lang]
     matches = int(entry_counts.sum())
     expected, error = expected_pairs(counts, lang, t_lang)
-    return {"t": t_lang, "tail_share": curation.t_to_p(t_lang, entry_counts) if matches else 1.0,
+    return {"t": t_lang, "tail_share": algorithm.t_to_p(t_lang, entry_counts) if matches else 1.0,
             "entries": len(entry_counts), "matched_entries": int(np.count_nonzero(entry_counts)),
             "matches": matches, "pairs": counts.pairs[lang],
             "expected_pairs": expected, "expected_pairs_error": error}
@@ -49,7 +49,7 @@ def expected_pairs(counts, lang, t_lang):
     sample, matched = counts.samples[lang], counts.matched[lang]
     if not len(sample):
         return 0.0, 0.0
-    q = curation.keep_probs(sample.offsets, curation.entry_probs(counts.entry_counts[lang], t_lang)[sample.ids])
+    q = algorithm.keep_probs(sample.offsets, algorithm.entry_probs(counts.entry_counts[lang], t_lang)[sample.ids])
     if len(sample) == matched:
         return float(q.sum()), 0.0
     return float(matched * q.mean()), float(matched * q.std(ddof=1) / math.sqrt(len(sample)))

@@ -12,9 +12,9 @@ import warnings
 import torch
 
 from mc2 import __version__, files
+from mc2.clip import architecture, checkpoints
+from mc2.clip import model as building
 from mc2.errors import BadData, BadUsage
-from mc2.training import architecture, checkpoints
-from mc2.training import model as building
 
 SAFETENSORS = ".safetensors"
 OPENAI = "openai"               # CLIP's own tokenizer

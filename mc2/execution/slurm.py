@@ -15,9 +15,9 @@ import time
 
 import mc2
 from mc2 import __version__, files, pipeline
-from mc2.curate import worker
-from mc2.curate.rounds import WorkerKilled
 from mc2.errors import BadUsage, Mc2Error
+from mc2.execution import worker
+from mc2.execution.rounds import WorkerKilled
 
 SCRIPT = """\
 #!/usr/bin/env bash
@@ -34,7 +34,7 @@ SCRIPT = """\
 set -euo pipefail
 cd {here}
 export PYTHONPATH={path}${{PYTHONPATH:+:$PYTHONPATH}}
-exec {python} -m mc2.curate.slurm {plan} "$SLURM_ARRAY_TASK_ID"
+exec {python} -m mc2.execution.slurm {plan} "$SLURM_ARRAY_TASK_ID"
 """
 
 

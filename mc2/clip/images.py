@@ -10,7 +10,7 @@ import warnings
 import numpy as np
 from PIL import Image
 
-from mc2.curation import keyed_hash
+from mc2.hashing import keyed_hash
 
 INTERPOLATION = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
 RATIO = (3 / 4, 4 / 3)              # width to height of a crop

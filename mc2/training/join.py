@@ -18,10 +18,9 @@ import numpy as np
 import orjson
 import zstandard
 
-from mc2 import files, manifests, pipeline
-from mc2.curation import keyed_hash
+from mc2 import files, manifests, pipeline, tars
 from mc2.errors import BadUsage
-from mc2.training import tars
+from mc2.hashing import keyed_hash
 
 PARTS = 1024
 BUFFER = 256 << 20              # bytes of lines that wait to be written, over all parts

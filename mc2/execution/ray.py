@@ -9,9 +9,9 @@ import pickle
 import socket
 
 from mc2 import __version__
-from mc2.curate import worker
-from mc2.curate.rounds import WorkerKilled
 from mc2.errors import BadUsage
+from mc2.execution import worker
+from mc2.execution.rounds import WorkerKilled
 
 AHEAD = 4                       # tasks per core that wait in the cluster
 RETRIES = 4

@@ -9,6 +9,7 @@ import contextlib
 import os
 
 from mc2 import engines, files
+from mc2.metadata.spacing import space_entry
 
 SUFFIX = ".matcher"
 
@@ -70,7 +71,6 @@ def key_of(release, lang):
 
 def compile_matcher(entries, key, path, spacing="published"):
     """Write the compiled matcher of these entries, whole. key: at most 64 bytes that tell what it was made from."""
-    from mc2.matching import space_entry
     directory, name = os.path.split(path)
     os.makedirs(directory, exist_ok=True)
     # Processes that need it at the same time each write their own; the bytes are the same.

@@ -9,8 +9,9 @@ import re
 
 import numpy as np
 
-from mc2 import engines, languages, manifests, pipeline
+from mc2 import engines, manifests, pipeline
 from mc2.errors import BadData, BadUsage
+from mc2.metadata import languages
 
 # ASCII only: in Chinese or Japanese a URL is followed by text without a space between.
 _URL = re.compile(r"(?:https?://|ftp://|www\.)[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=%]+", re.IGNORECASE)

@@ -6,9 +6,9 @@
 
 All arithmetic is float64.
 """
-import hashlib
-
 import numpy as np
+
+from mc2.hashing import keyed_hash
 
 
 def t_to_p(t, entry_counts):
@@ -63,12 +63,6 @@ def keep_probs(offsets, matched_probs):
     if matched.any():
         q[matched] = 1.0 - np.multiply.reduceat(1.0 - matched_probs, offsets[:-1][matched])
     return q
-
-
-def keyed_hash(*fields):
-    """BLAKE2b of the fields, as a 64-bit integer: each field in UTF-8, after its length in 8 bytes."""
-    message = b"".join([len(field).to_bytes(8, "little") + field for field in map(str.encode, fields)])
-    return int.from_bytes(hashlib.blake2b(message, digest_size=8).digest(), "big")
 
 
 def draw(seed, pair_id, text):

@@ -21,10 +21,10 @@ import torch
 from torch.nn import functional
 
 from mc2 import files, manifests
+from mc2.clip import architecture, checkpoints, images, tokens
+from mc2.clip import model as building
+from mc2.clip import weights as weights_room
 from mc2.errors import BadData, BadUsage, Mc2Error
-from mc2.training import architecture, checkpoints, images, tokens
-from mc2.training import model as building
-from mc2.training import weights as weights_room
 
 OPEN_CLIP = "open_clip:"
 PLAIN = {"size": 224, "mean": (0.48145466, 0.4578275, 0.40821073), "std": (0.26862954, 0.26130258, 0.27577711),
@@ -45,7 +45,7 @@ class Transform:
         self.size, self.interpolation, self.resize_mode = size, interpolation, resize_mode
 
     def __call__(self, image):
-        """Raises mc2.training.images.Corrupt."""
+        """Raises mc2.clip.images.Corrupt."""
         if isinstance(image, (bytes, bytearray, memoryview)):
             image = images.decode(bytes(image))
         if self.resize_mode == "squash":

@@ -1,0 +1,100 @@
+"""Find the metadata entries that occur in a text.
+
+The spaced form of an entry (mc2/metadata/spacing.py) must be a substring of the spaced form of the text,
+case-sensitive, overlaps included.
+
+    Metadata("metadata")["fr"].match(["un chat noir"])  ->  (offsets [0 2], ids [412 1077])
+"""
+import itertools
+
+import numpy as np
+
+from mc2 import engines
+from mc2.metadata import compiled
+from mc2.metadata.release import Release
+from mc2.metadata.spacing import PUBLISHED, normalize, space_entry, space_text
+
+
+class Matcher:
+    """The entries of one language, ready for matching with pyahocorasick.
+
+    Reading and building take a second or so for 100,000 entries.
+    """
+
+    def __init__(self, entries, spacing=PUBLISHED):
+        import ahocorasick
+        self.automaton = ahocorasick.Automaton(ahocorasick.STORE_INTS)
+        self.same_form = {}         # id -> the later ids with the same spaced form (possible in lists)
+        for entry_id, entry in enumerate(entries):
+            spaced = space_entry(entry, spacing)
+            first = self.automaton.get(spaced, None)
+            if first is None:
+                self.automaton.add_word(spaced, entry_id)
+            else:
+                self.same_form.setdefault(first, []).append(entry_id)
+        self.automaton.make_automaton()
+        self.is_empty = not len(self.automaton)
+
+    @classmethod
+    def load(cls, metadata_dir, lang, engine=None):
+        """The matcher of one language of a metadata release. engine: "native" (the default where it is built) or
+        "pyahocorasick"; both have `match`. Spacing and normalisation are those of the release."""
+        return cls.of(Release(metadata_dir), lang, engines.choose("match", engine))
+
+    @classmethod
+    def of(cls, release, lang, engine, verify=False):
+        """The matcher of one language of an open release. verify: read a compiled file through before it is used."""
+        matcher = compiled.open_matcher(release, lang, verify) if engine == "native" \
+            else cls(release.entries(lang), release.spacing)
+        return Normalizing(matcher) if release.nfc else matcher
+
+    def match(self, texts):
+        """(offsets int64 (n+1,), ids uint32): the entries in each of n texts, ascending and unique per text."""
+        lists = [self._match(text) for text in texts]
+        offsets = np.zeros(len(lists) + 1, np.int64)
+        np.cumsum([len(ids) for ids in lists], out=offsets[1:])
+        return offsets, np.fromiter(itertools.chain.from_iterable(lists), np.uint32, offsets[-1])
+
+    def _match(self, text):
+        if self.is_empty:               # pyahocorasick refuses to search for nothing
+            return []
+        found = {entry_id for _, entry_id in self.automaton.iter(space_text(text))}
+        if self.same_form:
+            for entry_id in found & self.same_form.keys():
+                found.update(self.same_form[entry_id])
+        return sorted(found)
+
+
+class Normalizing:
+    """A matcher of either engine, whose texts are normalised first: for entries that are in NFC."""
+
+    def __init__(self, matcher):
+        self.matcher = matcher
+
+    def match(self, texts):
+        return self.matcher.match([text if text.isascii() else normalize(text) for text in texts])
+
+
+class Metadata:
+    """The matchers of a metadata release, each opened when its language first comes."""
+
+    def __init__(self, path, engine=None):
+        self.release = Release(path)
+        self.engine = engines.choose("match", engine)
+        self.matchers = {}
+
+    @property
+    def langs(self):
+        return self.release.langs
+
+    @property
+    def fingerprint(self):
+        return self.release.fingerprint
+
+    def __getitem__(self, lang):
+        if lang not in self.matchers:
+            self.matchers[lang] = Matcher.of(self.release, lang, self.engine, verify=True)
+        return self.matchers[lang]
+
+    def __getstate__(self):             # to a worker go the paths; it opens what it needs
+        return {**self.__dict__, "matchers": {}}
