@@ -18,8 +18,11 @@ import orjson
 
 import corpus
 import timing
-from mc2 import files, hashing, parquet, pipeline, records
+from mc2 import files, hashing
 from mc2.balance import counting
+from mc2.pairs import parquet
+from mc2.pairs import batch as records
+from mc2.pairs.shards import open_write, read_blocks
 
 SUFFIXES = [".jsonl", ".jsonl.gz", ".jsonl.zst", ".parquet"]
 COUNTED = ("id", "text", *counting.Counter.requires)
@@ -45,7 +48,7 @@ def matched_pairs(n):
 def write(lines, path):
     """From lines of JSON to a file, through batches, as a stage does it."""
     block_lines = 5000
-    with pipeline.open_write(path) as out:
+    with open_write(path) as out:
         for start in range(0, len(lines), block_lines):
             block = records.Block("benchmark", start + 1, b"\n".join(lines[start:start + block_lines]))
             out.write(block.batch(as_table=files.is_parquet(path)).encoded())
@@ -53,14 +56,14 @@ def write(lines, path):
 
 def copy(path, output):
     """From a file to one of the same format, all columns."""
-    with pipeline.open_write(output) as out:
-        for block in pipeline.read_blocks([path]):
+    with open_write(output) as out:
+        for block in read_blocks([path]):
             out.write(block.batch(as_table=files.is_parquet(output)).encoded())
 
 
 def read(path, columns=None):
     """What count takes from the pairs; columns: those of Parquet that are read."""
-    for block in pipeline.read_blocks([path], columns=columns):
+    for block in read_blocks([path], columns=columns):
         batch = block.batch(("lang", "matched_entry_ids"))
         yield batch.column("id"), batch.texts, batch.column("lang"), batch.matched_ids()
 

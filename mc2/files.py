@@ -112,7 +112,7 @@ def names_in(directory):
 def refuse_unopenable(inputs, outputs):
     """Raise BadUsage at once where a library that these formats and URLs need is missing, or a URL is read-only."""
     if any(map(is_parquet, [*inputs, *outputs])):
-        from mc2 import parquet                                     # noqa: F401
+        from mc2.pairs import parquet                                     # noqa: F401
     for url in filter(is_remote, outputs):
         from mc2 import remote
         remote.refuse_unwritable(url)

@@ -174,20 +174,20 @@ def _check_places(ctx, output, output_dir, force):
 
 
 def reads_pairs(command=None, *, reduces=False):
-    """Give a command the options of reading pairs, as one argument `run` (see mc2.pipeline.Run).
+    """Give a command the options of reading pairs, as one argument `run` (see Run).
 
     A command that reduces has its own -o, and takes directories as inputs.
     """
     def decorate(function):
         @functools.wraps(function)
         def wrapper(*args, inputs, shard, jobs, dry_run, on_error, rejects, quiet, **rest):
-            from mc2 import pipeline
+            from mc2.execution.run import Run
             ctx = click.get_current_context()
             inputs = pair_inputs(ctx, inputs, shard, allow_directories=reduces)
             places = {} if reduces else {key: rest.pop(key) for key in ("output", "output_dir", "force")}
             if places:
                 _check_places(ctx, **places)
-            run = pipeline.Run(inputs, **places, jobs=jobs, dry_run=dry_run, rejects=rejects, quiet=quiet,
+            run = Run(inputs, **places, jobs=jobs, dry_run=dry_run, rejects=rejects, quiet=quiet,
                                skip_bad=on_error == "skip" or bool(rejects))
             return function(*args, run=run, **rest)
 

@@ -9,7 +9,7 @@ import pytest
 import zstandard
 
 from conftest import line_of
-from mc2 import pipeline
+from mc2.execution.run import Run
 from mc2.training import join
 
 
@@ -61,7 +61,7 @@ def test_any_order_of_pairs_joins_as_a_dict_would(sh, monkeypatch, jobs, buffer)
         write_tar(sh / f"{number}.tar", ids)
     sh.write("a.jsonl", *pairs[:150])
     sh.write("b.jsonl", *pairs[150:])
-    run = pipeline.Run([str(sh / "a.jsonl"), str(sh / "b.jsonl")], jobs=jobs, quiet=True)
+    run = Run([str(sh / "a.jsonl"), str(sh / "b.jsonl")], jobs=jobs, quiet=True)
     join.join(run, [str(sh / f"{number}.tar") for number in range(7)], str(sh / "out"))
     texts = collections.defaultdict(list)
     for each in pairs:

@@ -22,8 +22,10 @@ except ImportError:
         raise
     pytest.skip("pyarrow is not installed", allow_module_level=True)
 
-from mc2 import parquet, records
+from mc2.pairs import parquet
+
 from mc2.errors import BadData, BadLine
+from mc2.pairs import batch as records
 
 TEXTS = ["a red circle", "red", "a cat", "un chat noir", "chat", "", "nothing known", "a red cat, a circle"]
 LIST = pa.list_(pa.uint32())

@@ -8,8 +8,8 @@ import pytest
 import zstandard
 from conftest import line_of, pair
 
-from mc2 import pipeline
-from mc2.records import Block
+from mc2.pairs.batch import Block
+from mc2.pairs.shards import _whole_images
 
 TEXTS = ["a red circle", "red", "a cat", "un chat noir", "chat", "", "nothing known", "a red cat, a circle"]
 
@@ -262,7 +262,7 @@ def test_options_come_from_the_environment_too(toy):
 def block_ids(*datas):
     blocks = (Block("x", 1, data) for data in datas)
     return [[orjson.loads(line)["id"] if line.startswith(b"{") else line.decode() for line in block.data.splitlines()]
-            for block in pipeline._whole_images(blocks)]
+            for block in _whole_images(blocks)]
 
 
 def lines_of(ids):

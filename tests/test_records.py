@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mc2.errors import BadLine
-from mc2.records import Batch, Block
+from mc2.pairs.batch import Batch, Block
 
 
 def batch_of(*lines, requires=(), skip_bad=False):

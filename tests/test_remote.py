@@ -14,8 +14,10 @@ except ImportError:
         raise
     pytest.skip("fsspec is not installed", allow_module_level=True)
 
-from mc2 import files, manifests, pipeline, remote
+from mc2 import files, manifests, remote
 from mc2.errors import BadData, BadUsage, Mc2Error
+from mc2.execution.run import Run
+from mc2.execution.stage import Stage
 
 MEMORY = fsspec.filesystem("memory")
 LINE = line_of(pair(1, "a red circle", "en")) + b"\n"
@@ -27,7 +29,7 @@ def nothing_in_memory():
     MEMORY.pseudo_dirs[:] = [""]
 
 
-class Marked(pipeline.Stage):
+class Marked(Stage):
     """A stage that adds one key."""
 
     name = "marked"
@@ -131,7 +133,7 @@ def test_a_run_that_fails_uploads_nothing_and_leaves_nothing(toy):
 
 def test_a_store_shows_an_object_and_its_manifest_only_when_they_are_whole():
     MEMORY.pipe_file("/in/a.jsonl", LINE)
-    run = pipeline.Run(["memory://in/a.jsonl"], "memory://out/a.jsonl.gz", quiet=True)
+    run = Run(["memory://in/a.jsonl"], "memory://out/a.jsonl.gz", quiet=True)
     run(Marked())
     assert MEMORY.ls("/out", detail=False) == ["/out/a.jsonl.gz", "/out/a.jsonl.gz.manifest.json"]
     with files.open_read("memory://out/a.jsonl.gz") as stream:

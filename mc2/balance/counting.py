@@ -16,8 +16,9 @@ from typing import NamedTuple
 import numpy as np
 import orjson
 
-from mc2 import files, manifests, pipeline
+from mc2 import files, manifests
 from mc2.errors import BadData, BadUsage
+from mc2.execution.stage import Stage
 from mc2.hashing import keyed_hash
 
 KIND = "counts"
@@ -213,7 +214,7 @@ def _read_samples(path, samples):
             samples[lang] = Sample(np.array([item["hash"] for item in items], np.uint64), offsets, ids)
 
 
-class Counter(pipeline.Stage):
+class Counter(Stage):
     """Count the matches of every batch; the products are ({lang: Partial}, the batch's ends)."""
 
     name = "count"
@@ -302,7 +303,7 @@ def matched_ids(batch, n_entries, path):
 
 
 def count(run, release):
-    """(Counts, tally) of the inputs of a pipeline.Run: pairs, directories of counts, or both."""
+    """(Counts, tally) of the inputs of a Run: pairs, directories of counts, or both."""
     stage = Counter(release)
     counts = Counts(release.n_entries, release.fingerprint)
     directories = [path for path in run.inputs if os.path.isdir(path)]

@@ -8,15 +8,17 @@ import time
 
 import numpy as np
 
-from mc2 import files, hashing, manifests, pipeline
+from mc2 import files, hashing, manifests
 from mc2.balance import algorithm, counting, thresholds
 from mc2.errors import BadData, BadUsage
+from mc2.execution.stage import Stage, manifest_of
+from mc2.pairs.shards import open_write
 
 UID = re.compile("[0-9a-fA-F]{32}")
 UIDS = np.dtype("u8,u8")                    # DataComp's subset form: the first 16 digits of a uid, and the last
 
 
-class Sampler(pipeline.Stage):
+class Sampler(Stage):
     """Keep the balanced subset of matched pairs."""
 
     name = "sample"
@@ -126,11 +128,11 @@ def write_uids(path, found):
 
 
 def write_subset(run, stage, path):
-    """Sample the inputs of a pipeline.Run; write the uids of what is kept, and its pairs where the stage has them."""
+    """Sample the inputs of a Run; write the uids of what is kept, and its pairs where the stage has them."""
     run.refuse_twice([path, *([run.output] if stage.passes_on else [])], also=stage.paths.values())
     files.map_places(stage.check_input, run.inputs)
     started, tally, parts = time.monotonic(), collections.Counter(), []
-    with pipeline.open_write(run.output) if stage.passes_on else contextlib.nullcontext() as out:
+    with open_write(run.output) if stage.passes_on else contextlib.nullcontext() as out:
         for pairs, part in run.products(stage, tally):
             parts.append(part)
             if stage.passes_on:
@@ -138,7 +140,7 @@ def write_subset(run, stage, path):
     found = write_uids(path, np.frombuffer(b"".join(parts), UIDS))
     seconds = time.monotonic() - started
     tally["uids"] = len(found)
-    manifest = pipeline.manifest_of(stage, run.inputs, tally, seconds)
+    manifest = manifest_of(stage, run.inputs, tally, seconds)
     if stage.passes_on and files.is_kept(run.output):
         manifests.write_for_file(run.output, manifest)
     if files.is_kept(path):
@@ -164,7 +166,7 @@ class Expectation(Sampler):
 
 
 def expectations(run, stage):
-    """({lang: (pairs, candidates, expected pairs)}, tally) of all inputs of a pipeline.Run, exact."""
+    """({lang: (pairs, candidates, expected pairs)}, tally) of all inputs of a Run, exact."""
     files.map_places(stage.check_input, run.inputs)
     parts, tally = {}, collections.Counter()
     for product in run.products(stage, tally):

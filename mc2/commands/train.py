@@ -217,13 +217,13 @@ def _train(config, quiet, nproc, nnodes, node_rank, rdzv_endpoint, rdzv_backend,
 
 def receipt(done, output):
     """The last line of a run, on stderr."""
-    from mc2 import pipeline
+    from mc2.execution.receipt import duration
     usual = ("images", "not drawn")
     skipped = ", ".join(f"{number:,} {reason}" for reason, number in done["images"].items() if number and reason not in usual)
     loss = "" if done["loss"] is None else f", loss {done['loss'][0]:.4f}"
     print(f"train: {done['step']:,} of {done['steps']:,} steps, {done['seen_pairs']:,} pairs seen{loss}"
           + (f"; not trained on: {skipped}" if skipped else "")
-          + f" -> {output} ({pipeline.duration(done['seconds'])})", file=sys.stderr)
+          + f" -> {output} ({duration(done['seconds'])})", file=sys.stderr)
 
 
 def _slurm(config, gpus, slurm_time, slurm_cpus_per_gpu, nproc, device, **given):

@@ -23,8 +23,8 @@ from mc2.balance import counting, sampling, shard_counts, thresholds
 from mc2.curate.phases import GROUP, Annotate, Layout, Reduce, Sample
 from mc2.errors import BadData, BadUsage, Mc2Error
 from mc2.execution.progress import Progress
+from mc2.execution.receipt import duration
 from mc2.execution.rounds import complete
-from mc2.pipeline import duration
 
 KIND = "curation"
 OUTPUTS = ("matched", "curated", "quarantine", "counts")      # directories that are the job's alone
@@ -35,7 +35,7 @@ MARK = "job-of-mc2-curate"
 class Settings:
     """What the result depends on, beside the pool: the options of the five commands."""
 
-    stages: list                        # lid and match, of mc2.pipeline.Stage
+    stages: list                        # lid and match, of Stage
     release: object                     # metadata.release.Release
     thresholds: dict                    # t_en, p, t_all, min_t: arguments of thresholds.derive
     ids: object = None                  # mc2.stages.ids.IdList, or None for all pairs

@@ -16,9 +16,10 @@ import time
 import numpy as np
 import orjson
 
-from mc2 import __version__, files, manifests, pipeline
+from mc2 import __version__, files, manifests
 from mc2.balance import counting, sampling, shard_counts
 from mc2.errors import BadData
+from mc2.pairs.shards import open_write, read_blocks
 
 GROUP = 16                      # files of counts merged into one by a task
 
@@ -83,7 +84,7 @@ class Annotate(Phase):
     name = "match"
 
     def __init__(self, layout, stages, counter, ids=None, skip_bad=False):
-        """stages: the pipeline.Stages that annotate. counter: counting.Counter. ids: mc2.stages.ids.IdList, or None for all."""
+        """stages: the Stages that annotate. counter: counting.Counter. ids: mc2.stages.ids.IdList, or None for all."""
         self.layout, self.stages, self.counter, self.ids, self.skip_bad = layout, stages, counter, ids, skip_bad
 
     def description(self, shard):
@@ -127,8 +128,8 @@ class Annotate(Phase):
         started, description = time.monotonic(), self.description(shard)
         tally, counts = collections.Counter(), counting.Accumulator()
         output = self.layout.matched(shard)
-        with pipeline.open_write(output) as out, self._open_quarantine(shard) as quarantine:
-            for block in pipeline.read_blocks([shard]):
+        with open_write(output) as out, self._open_quarantine(shard) as quarantine:
+            for block in read_blocks([shard]):
                 batch = block.batch(skip_bad=self.skip_bad, as_table=files.is_parquet(output))
                 if self.ids:
                     self.ids.select(batch)
@@ -224,8 +225,8 @@ class Sample(Phase):
         matched, output = self.layout.matched(shard), self.layout.curated(shard)
         self._refuse_changed(shard)
         tally, kept, uids = collections.Counter(), collections.Counter(), []
-        with pipeline.open_write(output) as out:
-            for block in pipeline.read_blocks([matched], self.sampler.whole_images):
+        with open_write(output) as out:
+            for block in read_blocks([matched], self.sampler.whole_images):
                 batch = block.batch(self.sampler.requires, as_table=files.is_parquet(output))
                 out.write(self.sampler.product(batch))
                 batch.tally["out"] = len(batch)

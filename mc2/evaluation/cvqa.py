@@ -27,7 +27,7 @@ class ParquetImages:
     def read(self, index):
         file, group, row = self.places[index]
         if self._group != (file, group):
-            from mc2 import parquet
+            from mc2.pairs import parquet
             with parquet.open_read(self.paths[file]) as opened:
                 self._images = opened.read_row_group(group, columns=["image"], use_threads=False).column("image")
             self._group = (file, group)
@@ -93,7 +93,7 @@ def subset_name(text):
 
 def read(paths):
     """(rows without their images, source of the images). BadData says which row of which file is wrong."""
-    from mc2 import parquet
+    from mc2.pairs import parquet
     rows, places = [], []
     for file, path in enumerate(paths):
         with parquet.open_read(path) as opened:

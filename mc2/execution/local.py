@@ -16,8 +16,8 @@ import signal
 import threading
 from concurrent.futures.process import BrokenProcessPool
 
-from mc2 import pipeline
 from mc2.execution import worker
+from mc2.execution.processes import end_with_the_driver, end_worker, interrupts_blocked
 from mc2.execution.rounds import WorkerKilled
 
 
@@ -52,23 +52,23 @@ class Local:
         try:
             while waiting or under_way:
                 while waiting and len(under_way) < self.jobs:
-                    with pipeline.interrupts_blocked():         # a worker inherits it: Ctrl-C is for the driver alone
+                    with interrupts_blocked():         # a worker inherits it: Ctrl-C is for the driver alone
                         future = pool.submit(_do, waiting[0])
                         under_way[future] = waiting.popleft()
                         future.add_done_callback(ended.put)
                 future = ended.get()                            # holds no lock that Ctrl-C could leave locked
-                with pipeline.interrupts_blocked():
+                with interrupts_blocked():
                     pairs, error = future.result()
                 report(under_way.pop(future), error, pairs)
         except BrokenProcessPool:
             return list(waiting), list(under_way.values())
         except BaseException:                   # Ctrl-C, a full disk: what is under way is left half done
-            with pipeline.interrupts_blocked():
+            with interrupts_blocked():
                 for process in multiprocessing.active_children():
                     process.terminate()
             raise
         finally:
-            with pipeline.interrupts_blocked():                 # a second Ctrl-C
+            with interrupts_blocked():                 # a second Ctrl-C
                 pool.shutdown(wait=True, cancel_futures=True)
         return [], []
 
@@ -79,9 +79,9 @@ _phase = None
 def _begin(data):
     """In a worker: take the phase, and see to it that the worker ends when it should."""
     global _phase
-    signal.signal(signal.SIGTERM, pipeline.end_worker)
+    signal.signal(signal.SIGTERM, end_worker)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)        # the driver sees to it
-    threading.Thread(target=pipeline.end_with_the_driver, daemon=True).start()
+    threading.Thread(target=end_with_the_driver, daemon=True).start()
     _phase = pickle.loads(data)
 
 

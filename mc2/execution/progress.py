@@ -9,7 +9,7 @@ import time
 import orjson
 
 from mc2.errors import BadUsage
-from mc2.pipeline import duration
+from mc2.execution.receipt import duration
 
 EVERY = 0.5                     # seconds between two updates of the file
 

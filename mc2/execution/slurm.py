@@ -14,9 +14,10 @@ import sys
 import time
 
 import mc2
-from mc2 import __version__, files, pipeline
+from mc2 import __version__, files
 from mc2.errors import BadUsage, Mc2Error
 from mc2.execution import worker
+from mc2.execution.processes import end_worker
 from mc2.execution.rounds import WorkerKilled
 
 SCRIPT = """\
@@ -160,5 +161,5 @@ def do_group(plan, index):
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, pipeline.end_worker)
+    signal.signal(signal.SIGTERM, end_worker)
     sys.exit(1 if do_group(sys.argv[1], int(sys.argv[2])) else 0)

@@ -2,9 +2,10 @@
 from collections import Counter
 from typing import NamedTuple
 
-from mc2 import engines, files, pipeline
+from mc2 import engines, files
 from mc2.inspection.releases import LANGUAGES_SHOWN
 from mc2.metadata import matching, spacing
+from mc2.pairs.shards import read_blocks
 from mc2.tables import align
 
 EXAMPLES = 5
@@ -208,7 +209,7 @@ class _Text(NamedTuple):
 def _texts(path, lines):
     """({lang: texts}, number of pairs read)"""
     texts, read = {}, 0
-    for block in pipeline.read_blocks([path], columns=("id", "text", "lang")):
+    for block in read_blocks([path], columns=("id", "text", "lang")):
         for record in block.batch(("lang",)).records[:lines - read if lines else None]:
             read += 1
             texts.setdefault(record["lang"], []).append(record["text"])

@@ -2,16 +2,17 @@
 import os
 from collections import Counter
 
-from mc2 import manifests, pipeline
+from mc2 import manifests
 from mc2.errors import Mc2Error
 from mc2.inspection.releases import LANGUAGES_SHOWN, named_release
 from mc2.metadata import release
+from mc2.pairs.shards import read_blocks
 
 
 def describe(path, metadata, lines):
     manifest = (manifests.read(path) if path != "-" else None) or {}
     read, keys, langs, matches, shown = 0, Counter(), Counter(), 0, []
-    for block in pipeline.read_blocks([path]):
+    for block in read_blocks([path]):
         for record in block.batch().records[:lines - read if lines else None]:
             read += 1
             keys.update(record.keys())

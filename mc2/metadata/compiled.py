@@ -41,8 +41,8 @@ def open_matcher(release, lang, verify=False):
 def compile_release(release, jobs=1):
     """Compile the languages of a release beside it, in `jobs` processes (0 = all cores). Returns the number of those
     that were not there, whole and sound."""
-    from mc2 import pipeline
-    return sum(pipeline.map_in_order(_CompileWork(release), release.langs, jobs))
+    from mc2.execution.processes import map_in_order
+    return sum(map_in_order(_CompileWork(release), release.langs, jobs))
 
 
 class _CompileWork:

@@ -11,8 +11,9 @@ from dataclasses import asdict, dataclass
 from decimal import Decimal
 from typing import NamedTuple
 
-from mc2 import engines, files, manifests, pipeline
+from mc2 import engines, files, manifests
 from mc2.errors import BadData
+from mc2.execution.processes import map_in_order
 from mc2.metadata import compiled, quality, release, sources
 from mc2.metadata.spacing import normalize
 
@@ -65,7 +66,7 @@ def merge(directory, output, mapping, caps, spacing="published", nfc=False, jobs
     with files.open_directory(output) as target:
         work = LanguageWork(found, caps, spacing, nfc, target)
         largest_first = sorted(mapping.groups.items(), key=lambda group: -work.bytes_of(*group))
-        made = dict(progress(pipeline.map_in_order(work, largest_first, jobs)))
+        made = dict(progress(map_in_order(work, largest_first, jobs)))
         made = {lang: made[lang] for lang in mapping.groups}
         files.write_bytes(os.path.join(target, "languages.csv"), mapping.to_csv())
         inputs = [*found.values(), *([mapping_file] if mapping_file else [])]

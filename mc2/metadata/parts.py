@@ -12,7 +12,7 @@ import orjson
 
 from mc2 import __version__, files, manifests
 from mc2.errors import BadUsage
-from mc2.pipeline import map_in_order
+from mc2.execution.processes import map_in_order
 
 BASE = 64 << 20                 # bytes that a worker process takes before it counts anything
 LEAST = 32 << 20                # bytes for counting, below which spilling would be all that it does

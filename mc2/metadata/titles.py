@@ -29,8 +29,8 @@ from urllib.parse import unquote_to_bytes
 
 from mc2 import files, manifests
 from mc2.errors import BadData, BadUsage
+from mc2.execution.processes import map_in_order
 from mc2.metadata import pageviews, parts, sources, spill
-from mc2.pipeline import map_in_order
 
 MAX_BYTES = 255                 # of a title, in UTF-8
 LOOK = 1000                     # titles after which memory is looked at

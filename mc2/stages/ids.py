@@ -18,7 +18,7 @@ class IdList:
         self._ids = None
 
     def select(self, batch):
-        """Keep the pairs of a records.Batch whose id is listed."""
+        """Keep the pairs of a Batch whose id is listed."""
         if self._ids is None:
             self._ids = _read(self.path)
         listed = self.listed(batch.column("id"))

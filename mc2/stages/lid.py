@@ -9,8 +9,9 @@ import re
 
 import numpy as np
 
-from mc2 import engines, manifests, pipeline
+from mc2 import engines, manifests
 from mc2.errors import BadData, BadUsage
+from mc2.execution.stage import Stage
 from mc2.metadata import languages
 
 # ASCII only: in Chinese or Japanese a URL is followed by text without a space between.
@@ -112,7 +113,7 @@ def open_model(path, engine=None):
     return (Native if engines.choose("lid", engine) == "native" else FastText)(path)
 
 
-class Identifier(pipeline.Stage):
+class Identifier(Stage):
     """Add `lid`, `lid_prob` and `lang` to every pair."""
 
     name = "lid"
@@ -168,7 +169,7 @@ class Identifier(pipeline.Stage):
         return text + f", {tally['other']:,} to other"
 
 
-class Single(pipeline.Stage):
+class Single(Stage):
     """Give every pair the same language, without a look at its text: `lid` is empty, `lid_prob` 0."""
 
     name = "lid"

@@ -1,8 +1,8 @@
 """Match every alt-text against the metadata of its language."""
-from mc2 import pipeline
+from mc2.execution.stage import Stage
 
 
-class Annotator(pipeline.Stage):
+class Annotator(Stage):
     """Add `matched_entry_ids` to every pair."""
 
     name = "match"

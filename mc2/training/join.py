@@ -18,8 +18,10 @@ import numpy as np
 import orjson
 import zstandard
 
-from mc2 import files, manifests, pipeline, tars
+from mc2 import files, manifests, tars
 from mc2.errors import BadUsage
+from mc2.execution.processes import map_in_order
+from mc2.execution.stage import Stage, manifest_of
 from mc2.hashing import keyed_hash
 
 PARTS = 1024
@@ -29,7 +31,7 @@ SCRATCH = ".join"               # in the output directory, while it is at work
 _LINE = struct.Struct("<II")    # number of the tar, bytes of the line
 
 
-class Lines(pipeline.Stage):
+class Lines(Stage):
     """The products are (hashes of the ids, lines) of a batch."""
 
     name = "join"
@@ -58,7 +60,7 @@ def hashes_of(ids):
 
 
 def join(run, tar_paths, output_dir, force=False):
-    """Write the pairs of a pipeline.Run to OUTPUT_DIR/<stem of the tar>.jsonl.zst, and print the receipt."""
+    """Write the pairs of a Run to OUTPUT_DIR/<stem of the tar>.jsonl.zst, and print the receipt."""
     started, tally = time.monotonic(), Counter()
     outputs = _outputs(run, tar_paths, output_dir)
     stage = Lines(run.inputs, tar_paths, run.skip_bad)
@@ -99,7 +101,7 @@ def _common_lineage(inputs):
 def _is_finished(stage, path, output):
     if not stage.known or not files.exists(output):
         return False
-    manifest, expected = manifests.read(output) or {}, pipeline.manifest_of(stage, [path], {}, 0)
+    manifest, expected = manifests.read(output) or {}, manifest_of(stage, [path], {}, 0)
     return all(manifest.get(key) == expected[key] for key in ("mc2", "kind", "stage", "options", "inputs", "lineage"))
 
 
@@ -129,7 +131,7 @@ def _write(run, stage, tar_paths, outputs, todo, scratch, tally):
     for number, lines_of in parts.read():
         started = time.monotonic()
         its_tally = _write_one(outputs[number], ids.of(number), lines_of)
-        manifests.write_for_file(outputs[number], pipeline.manifest_of(
+        manifests.write_for_file(outputs[number], manifest_of(
             stage, [tar_paths[number]], its_tally, time.monotonic() - started))
         tally.update({what: times for what, times in its_tally.items() if what != "in"})
 
@@ -159,7 +161,7 @@ class _Ids:
     def __init__(self, run, tar_paths, scratch):
         self.path, self.places, hashes = os.path.join(scratch, "ids"), [], []
         with open(self.path, "wb") as stream:
-            for path, (ids, damage) in zip(tar_paths, pipeline.map_in_order(_ids_of, tar_paths, run.jobs)):
+            for path, (ids, damage) in zip(tar_paths, map_in_order(_ids_of, tar_paths, run.jobs)):
                 if damage and not run.quiet:
                     print(f"warning: {damage}", file=sys.stderr)
                 self.places.append(stream.tell())

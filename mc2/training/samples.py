@@ -39,11 +39,12 @@ import numpy as np
 import orjson
 import torch
 
-from mc2 import files, manifests, pipeline, tars
+from mc2 import files, manifests, tars
 from mc2.balance import algorithm, counting, sampling
 from mc2.clip import images
 from mc2.errors import BadData, BadUsage, Mc2Error
-from mc2.records import Block
+from mc2.pairs.batch import Block
+from mc2.pairs.shards import read_blocks
 from mc2.training import division
 
 AHEAD = 2                       # batches that a process makes in advance
@@ -365,12 +366,12 @@ class _Stream(torch.utils.data.IterableDataset):
         drawn."""
         table = {}
         if self.sampler is None:
-            for block in pipeline.read_blocks([path], columns=COLUMNS[:3]):
+            for block in read_blocks([path], columns=COLUMNS[:3]):
                 batch = block.batch()
                 for image_id, text, lang in zip(batch.column("id"), batch.texts, batch.column("lang")):
                     table.setdefault(image_id, []).append((lang or UNKNOWN, text, 1))
             return table
-        for block in pipeline.read_blocks([path], whole_images=True, columns=COLUMNS):
+        for block in read_blocks([path], whole_images=True, columns=COLUMNS):
             self._draw(block.batch(self.sampler.requires), seed, table, tally)
         return table
 

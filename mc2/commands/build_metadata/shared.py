@@ -61,6 +61,6 @@ def say_replaced(quiet, output, made):
 
 
 def receipt(quiet, name, summary, output, started):
-    from mc2.pipeline import duration
+    from mc2.execution.receipt import duration
     if not quiet:
         print(f"{name}: {summary} -> {output} ({duration(time.monotonic() - started)})", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""Pairs in Parquet: columns are named like the keys of a pair (see mc2.records), and a null is a key that is not there.
+"""Pairs in Parquet: columns are named like the keys of a pair (see mc2.pairs.batch), and a null is a key that is not there.
 
 Blocks and products are Arrow IPC streams: batches of rows that go between processes without being taken apart.
 A stage sees the same `Batch` as for JSON Lines. From Parquet to Parquet a column that no stage asks for stays as it
@@ -26,8 +26,9 @@ from typing import NamedTuple
 import numpy as np
 import orjson
 
-from mc2 import files, records
+from mc2 import files
 from mc2.errors import BadData, BadLine, BadUsage
+from mc2.pairs import batch as records
 
 try:
     import pyarrow as pa
@@ -171,7 +172,7 @@ def _is_string(type):
 # ---------------------------------------------------------------- a batch of rows
 
 class Batch(records.Batch):
-    """The pairs of a block of rows: what mc2.records.Batch is for lines.
+    """The pairs of a block of rows: what mc2.pairs.batch.Batch is for lines.
 
     table:   pyarrow Table, one row per pair
     numbers: list of int, their row numbers

@@ -16,7 +16,7 @@ the stage's keys last, numbers in the form they were written.
 
 JSON is as strict as orjson: no NaN, no lone surrogates, valid UTF-8, no byte order mark.
 
-Rows of Parquet whose columns have these names are pairs as well: mc2/parquet.py.
+Rows of Parquet whose columns have these names are pairs as well: mc2/pairs/parquet.py.
 """
 import json
 from collections import Counter
@@ -168,8 +168,8 @@ class Batch:
         return self.to_table() if self.as_table else self.to_bytes()
 
     def to_table(self):
-        """The pairs with the added keys, as what mc2.parquet writes."""
-        from mc2 import parquet
+        """The pairs with the added keys, as what mc2.pairs.parquet writes."""
+        from mc2.pairs import parquet
         return parquet.table_of(self)
 
     def to_bytes(self):
