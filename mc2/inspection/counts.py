@@ -52,7 +52,7 @@ def describe_curation(path):
     manifest = manifests.read(path)
     tally, languages = manifest["counts"], manifest["languages"]
     yield (f"curation of {len(manifest['inputs']):,} shards: {tally['in']:,} pairs, {tally['matched']:,} matched, "
-           f"{tally['out']:,} kept; metadata {manifest['lineage']['metadata'][:12]}, made by --engine {manifest['engine']}")
+           f"{tally['out']:,} kept; metadata {manifest['lineage']['metadata'][:12]}, made by --executor {manifest['executor']}")
     rows = [["language", "pairs", "matched", "t", "kept", "kept of matched"]]
     for lang, row in sorted(languages.items(), key=lambda item: -item[1]["pairs"])[:LANGUAGES_SHOWN]:
         share = f"{row['kept'] / row['matched_pairs']:.1%}" if row["matched_pairs"] else "-"

@@ -68,9 +68,9 @@ def _refuse_twice(paths):
     from mc2 import files
     seen = set()
     for path in paths:
-        if files.place(path) in seen and not files.is_special(path):
+        if files.identity(path) in seen and not files.is_special(path):
             raise click.UsageError(f"{path}: is named twice, and would be counted twice. Name it once.")
-        seen.add(files.place(path))
+        seen.add(files.identity(path))
 
 
 def _say_what_cannot_be_cut(inputs):
