@@ -25,7 +25,7 @@ def open_matcher(release, lang, verify=False):
     for path in places:
         if matcher := _open(path, key, verify):
             if _newer(os.path.join(release.path, f"{lang}.tsv"), path):
-                release.verified(lang)          # copied later, or edited, which is an error
+                release.read(f"{lang}.tsv")     # copied later; or edited, which raises
             return matcher
     entries = release.entries(lang)
     for path in places:
