@@ -1,4 +1,5 @@
 """Counting in bounded memory: whatever is spilled, the counts are those of a Counter."""
+import gzip
 import os
 import signal
 import subprocess
@@ -9,6 +10,8 @@ from collections import Counter
 import pytest
 from hypothesis import given, strategies
 
+from conftest import ROOT
+from mc2 import cli
 from mc2.errors import BadData, BadUsage, Mc2Error
 from mc2.metadata import parts, spill
 
@@ -168,6 +171,59 @@ def test_a_work_directory_has_one_owner_and_goes_when_all_is_well(tmp_path):
             (path / "part.json").touch()
             raise KeyError
     assert path.exists()
+
+
+def test_a_kill_among_deletions_leaves_no_part_that_passes_for_finished(tmp_path, monkeypatch):
+    work = tmp_path / "work"
+    work.mkdir()
+    for name in "0123456789abcdef.0000.run", "0123456789abcdef.json", "0123456789abcdef.0001.run":
+        (work / name).touch()
+    deleted = []
+    monkeypatch.setattr(parts.os, "unlink", lambda path: deleted.append(os.path.basename(path)))
+    parts.do_parts(Words(), [], work, 1)
+    assert deleted[0] == "0123456789abcdef.json" and len(deleted) == 3
+
+
+# ---------------------------------------------------------------- the two commands that count in parts
+
+KILLED = """
+import os, shutil, sys
+from mc2 import cli
+
+def end_before_the_renaming(*paths):
+    os._exit(9)
+
+def end_among_the_deletions(directory):
+    for folder, _, names in os.walk(directory):
+        for name in names:
+            if not name.endswith(".json"):
+                os.unlink(os.path.join(folder, name))
+    os._exit(9)
+
+{}
+cli.run(sys.argv[1:])
+"""
+
+
+@pytest.mark.parametrize("command, outputs", [
+    ("ngrams --text --wiki en text.txt --min-count 1", {"en.unigram.tsv": "red\t3\ncircle\t2\n",
+                                                        "en.bigram.tsv": "red circle\t0.736966\t2\n"}),
+    ("titles pageviews-20260101-000000.gz", {"en.title.tsv": "Red circle\t41\n"}),
+])
+@pytest.mark.parametrize("kill", ["os.rename = end_before_the_renaming", "shutil.rmtree = end_among_the_deletions"])
+def test_a_command_killed_while_it_cleans_up_can_be_run_again(tmp_path, monkeypatch, kill, command, outputs):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "text.txt").write_text("red circle\nred\nred circle\n")
+    (tmp_path / "pageviews-20260101-000000.gz").write_bytes(gzip.compress(b"en Red_circle 40 0\nen.m Red_circle 1 0\n"))
+    arguments = ["build-metadata", *command.split(), "-o", "sources", "-q"]
+    killed = subprocess.run([sys.executable, "-c", KILLED.format(kill), *arguments],
+                            env={**os.environ, "PYTHONPATH": str(ROOT)})
+    left = [path.name for path in (tmp_path / "sources").glob(".*")]
+    assert killed.returncode == 9 and len(left) == 1
+    for _ in range(2):
+        assert cli.run(arguments) == 0
+        assert {path.name: path.read_text() for path in (tmp_path / "sources").glob("*.tsv")} == outputs
+        assert not list((tmp_path / "sources").glob(".*"))
 
 
 def test_too_little_memory_is_refused():
