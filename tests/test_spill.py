@@ -1,6 +1,7 @@
 """Counting in bounded memory: whatever is spilled, the counts are those of a Counter."""
 import gzip
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -97,11 +98,21 @@ def test_many_sorted_files_are_reduced_to_few(tmp_path):
 def test_a_cut_off_file_of_sorted_rows_is_noticed(tmp_path):
     path, = spill.sort_in_chunks([("a", 1)], _by_count, 64, tmp_path, "chunk")
     whole = open(path, "rb").read()
-    for end in 0, 5, len(whole) - 1, whole.index(b".") + 1:
+    for end in 0, 5, whole.index(b"\n") + 1, len(whole) - 2:
         with open(path, "wb") as stream:
             stream.write(whole[:end])
         with pytest.raises(BadData, match="damaged. Delete"):
             list(spill.merge_sorted([path], _by_count))
+
+
+@pytest.mark.parametrize("planted", [pickle.dumps([("a", 1)]), b'{"a": 1}\n[]\n', b"[1]\n[]\n", b'[["a"]]\n[]\n'])
+def test_what_is_no_file_of_sorted_rows_is_refused(tmp_path, monkeypatch, planted):
+    path, = spill.sort_in_chunks([("a", 1)], _by_count, 64, tmp_path, "chunk")
+    with open(path, "wb") as stream:
+        stream.write(planted)
+    monkeypatch.setattr(pickle, "load", lambda stream: pytest.fail("a pickle runs code when it is read"))
+    with pytest.raises(BadData, match="damaged. Delete"):
+        list(spill.merge_sorted([path], _by_count))
 
 
 def _by_count(row):

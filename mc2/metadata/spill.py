@@ -17,7 +17,6 @@ import bisect
 import itertools
 import operator
 import os
-import pickle
 import struct
 import sys
 from collections import Counter
@@ -242,18 +241,25 @@ def reduce_sorted(paths, key, directory, name, fan_in=FAN_IN):
 
 
 def _write_rows(path, rows):
+    """Write rows as lines of JSON, each a list of at most SORTED_ROWS rows; the last line is an empty list, by which a
+    cut-off file is noticed."""
     rows = iter(rows)
     with files.open_write(path) as stream:
         while block := list(itertools.islice(rows, SORTED_ROWS)):
-            pickle.dump(block, stream, pickle.HIGHEST_PROTOCOL)
-        pickle.dump([], stream, pickle.HIGHEST_PROTOCOL)        # so that a cut-off file is noticed
+            stream.write(orjson.dumps(block, option=orjson.OPT_APPEND_NEWLINE))
+        stream.write(b"[]\n")
 
 
 def _read_chunk(path, key):
     """Yield (keys, rows) of every block."""
     with open(path, "rb") as stream:
-        try:
-            while rows := pickle.load(stream):
-                yield list(map(key, rows)), rows
-        except (EOFError, pickle.UnpicklingError) as error:
-            raise _damaged(path) from error
+        for line in stream:
+            try:
+                rows = [tuple(row) for row in orjson.loads(line)]
+                keys = list(map(key, rows))
+            except (ValueError, TypeError, LookupError) as error:
+                raise _damaged(path) from error
+            if not rows:
+                return
+            yield keys, rows
+    raise _damaged(path)
