@@ -150,6 +150,19 @@ def test_titles_go_to_a_file_per_wikipedia(sh):
     assert sorted(os.listdir(sh / "only")) == ["zh_min_nan.title.tsv", "zh_min_nan.title.tsv.manifest.json"]
 
 
+def test_a_source_of_an_earlier_run_does_not_stay_where_there_are_no_views_now(sh):
+    hour_file(sh.directory, 0, ["en A 1 0", "fr B 2 0", "de C 3 0"])
+    hour_file(sh.directory, 1, ["en D 4 0"])
+    sh.ok(f"mc2 build-metadata titles {HOUR.format(0)} -o sources -q")
+    sh.write("sources/it.title.tsv", "by hand\t5")
+    sh.ok("rm sources/de.title.tsv.manifest.json")
+    done = sh(f"mc2 build-metadata titles {HOUR.format(1)} -o sources --wiki en --wiki fr --wiki it --wiki de")
+    assert "deleted, of an earlier run and without views in this one: fr.title.tsv\n" in done.stderr
+    assert sorted(os.listdir(sh / "sources")) == ["de.title.tsv", "en.title.tsv", "en.title.tsv.manifest.json",
+                                                  "it.title.tsv"]
+    assert tsv(sh, "sources/en.title.tsv") == [["D", "4"]]
+
+
 LINES = strategies.tuples(
     strategies.sampled_from(["en", "en.m", "fr", "zh-min-nan", "nan.m", "en.d", ""]),
     strategies.sampled_from(["A", "B_c", "B%20c", "Ca%CC%81", "C%C3%A1", "X:Y", "%FF", "-", "", '"\\"q\\""', '"a b"',

@@ -89,6 +89,17 @@ def write(directory, code, kind, rows, inputs, options, counts=None, seconds=Non
     return n
 
 
+def remove(directory, code, kind):
+    """Delete a source that an earlier run of mc2 wrote. Returns whether there was one; a file without its manifest is
+    somebody else's, and stays."""
+    path = os.path.join(directory, name_of(code, kind))
+    if (manifests.read(path) or {}).get("kind") != "source":
+        return False
+    for each in path, manifests.beside(path):
+        os.unlink(each)
+    return True
+
+
 class _Survey(NamedTuple):
     distinct: int           # entries
     is_sorted: bool         # whether the best rows come first

@@ -272,7 +272,8 @@ class _Counted:
 
 @dataclass
 class Result:
-    """What `build` did. lines, views: Counters of "in" and what was left out; titles: {code: rows written}."""
+    """The outcome of `build`. lines, views: Counters of "in" and what was left out; titles: {code: rows written};
+    removed: codes without views whose source of an earlier run was deleted."""
 
     lines: Counter
     views: Counter
@@ -282,11 +283,13 @@ class Result:
     titles: dict
     parts: int
     parts_done_before: int
+    removed: list
 
 
 def build(paths, output, codes, options, *, jobs=1, memory=1 << 30, skip_damaged=False,
           progress=lambda results, total, unit: results, before_writing=lambda codes: None):
-    """Write {code}.title.tsv to a sources directory for every Wikipedia of `codes` that was viewed. Returns a Result.
+    """Write {code}.title.tsv to a sources directory for every Wikipedia of `codes` that was viewed, and delete what an
+    earlier run wrote for the others. Returns a Result.
 
     paths: pageview files; options: for the manifests. What is written does not depend on jobs, memory, the order of
     the paths, or how often the work was interrupted; it is kept in OUTPUT/.titles.work until all is done.
@@ -305,6 +308,7 @@ def build(paths, output, codes, options, *, jobs=1, memory=1 << 30, skip_damaged
         largest_first = [code for code, _ in sizes.most_common()]
         written = map_in_order(write, largest_first, min(jobs, max(1, len(sizes))))
         result.titles = dict(zip(largest_first, progress(written, len(sizes), " Wikipedias")))
+        result.removed = [code for code in sorted(set(codes) - sizes.keys()) if sources.remove(output, code, "title")]
     return result
 
 
@@ -348,7 +352,7 @@ def _groups(paths):
 
 
 def _sum_up(paths, counted):
-    result = Result(Counter(), Counter(), {}, {}, [], {}, 0, 0)
+    result = Result(Counter(), Counter(), {}, {}, [], {}, 0, 0, [])
     for part in counted:
         result.lines.update(part["lines"])
         result.views.update(part["views"])

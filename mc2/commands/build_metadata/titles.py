@@ -25,8 +25,9 @@ SHOWN = 8                       # names in a message, before it says how many mo
 def titles(pageviews, output, wiki, on_error, jobs, memory, quiet):
     """Article titles by pageviews, to SOURCES/{wiki}.title.tsv.
 
-    PAGEVIEWS are Wikimedia's hourly files; desktop and mobile views are added up. A run that was stopped is taken up
-    where it was by the same command.
+    PAGEVIEWS are Wikimedia's hourly files; desktop and mobile views are added up. A run that was stopped goes on where
+    it was when the same command is given again. A title source of an earlier run is replaced, or deleted where its
+    Wikipedia has no views in these files.
 
     \b
     mc2 build-metadata titles pageviews-202506*.gz -o sources -j 0
@@ -49,9 +50,12 @@ def titles(pageviews, output, wiki, on_error, jobs, memory, quiet):
 
 
 def _say_what_is_missing(result):
+    from mc2.metadata import sources
     missing = [f"{date}-{hour}" for date, row in result.coverage["dates"].items() for hour in row["missing"]]
     for what, names in [("skipped, damaged", list(result.damaged)), ("without a line", result.empty),
-                        ("no file of these hours", missing)]:
+                        ("no file of these hours", missing),
+                        ("deleted, of an earlier run and without views in this one",
+                         [sources.name_of(code, "title") for code in result.removed])]:
         if names:
             more = f" and {len(names) - SHOWN:,} more" if len(names) > SHOWN else ""
             print(f"{what}: {' '.join(names[:SHOWN])}{more}", file=sys.stderr)
