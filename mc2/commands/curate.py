@@ -134,7 +134,8 @@ def _refuse_foreign_options(engine, given):
 
 def _settings(metadata, t_en, p, t_all, min_t, seed, one_per_image, on_error, keep_matched, ids, uids, match_engine, scheme,
               languages, model, single, min_prob, no_evidence, lid_engine, **cleaning):
-    from mc2.commands.lid import identify, mapping_of
+    from mc2.commands.lid import identify
+    from mc2.metadata.release import mapping_of
     from mc2.commands.thresholds import check_one_way
     from mc2.curate.job import Settings
     from mc2.metadata.matching import Metadata

@@ -8,11 +8,10 @@ in force as languages.csv, and a file of that form can take their place.
 import csv
 import functools
 import io
-import textwrap
 from importlib import resources
 
 from mc2 import files
-from mc2.errors import BadData
+from mc2.errors import BadData, BadUsage
 
 SCHEMES = ("lid176", "nllb", "openlid", "glotlid")
 CUSTOM = "custom"               # the scheme of a mapping that was read from a file
@@ -62,7 +61,10 @@ class Languages:
 
 
 def of(scheme=None, path=None):
-    """The Languages of the file `path`; without one, those of a scheme (by default the first)."""
+    """The Languages of the file `path`; without one, those of a scheme (by default the first). Raises BadUsage where
+    both are named."""
+    if scheme and path:
+        raise BadUsage("--scheme and --languages exclude each other.")
     return of_file(path) if path else of_scheme(scheme or SCHEMES[0])
 
 
@@ -171,55 +173,8 @@ class _Check:
         self.lang_of_code[code] = lang, number
 
 
-# ---------------------------------------------------------------- what labels reach
-
 def with_labels(mapping, labels):
     """The mapping for a model with these labels: those that it lacks go to `other`. Its Wikipedias of `other` are
     left out, as they join it anyway, so that a person can give them to a label."""
     known = [(label, codes) for label, codes in mapping.rows if label != OTHER]
     return Languages([*known, *((label, [OTHER]) for label in sorted(set(labels) - mapping.lang_of.keys()))])
-
-
-def coverage(mapping, labels=None):
-    """Lines of text: which Wikipedias the labels of a mapping reach, and which are in `other`.
-
-    labels: those of a model. Then only they count, and where model and mapping differ is said.
-    """
-    present = mapping.lang_of.keys() if labels is None else mapping.lang_of.keys() & set(labels)
-    labels_of = {lang: [] for lang in mapping.langs}
-    for label in sorted(present):
-        labels_of[mapping.lang_of[label]].append(label)
-    reached = sorted(lang for lang, found in labels_of.items() if found and lang != OTHER)
-    silent = sorted(lang for lang, found in labels_of.items() if not found and lang != OTHER)
-    yield from _columns([("language", "Wikipedias", "labels"),
-                         *((lang, " ".join(mapping.groups[lang]), " ".join(labels_of[lang])) for lang in reached)])
-    unreached = [code for lang in silent for code in mapping.groups[lang]]
-    yield from _paragraph("labels that the mapping lacks, so that mc2 lid refuses the model",
-                          sorted(set(labels or ()) - present))
-    yield from _paragraph("labels that the model lacks", sorted(mapping.lang_of.keys() - present))
-    yield from _paragraph("labels that go to other", labels_of[OTHER])
-    yield from _paragraph("Wikipedias of languages that no label reaches", unreached)
-    yield from _paragraph("Wikipedias in other", mapping.groups[OTHER])
-    if mapping.unnamed:
-        yield f"  {len(mapping.unnamed):,} of them are there because no line of the mapping names them"
-    yield ""
-    total, others = len(mapping.wiki_codes), len(mapping.groups[OTHER])
-    speaking = sum(len(labels_of[lang]) for lang in reached)
-    text = (f"{total:,} Wikipedias: {total - others - len(unreached):,} reached by {speaking:,} labels in "
-            f"{len(reached):,} languages, {others:,} in other")
-    yield text + (f", {len(unreached):,} in languages that no label reaches" if unreached else "")
-
-
-def _columns(rows):
-    widths = [max(map(len, column)) for column in zip(*rows)]
-    for row in rows:
-        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip()
-
-
-def _paragraph(title, words):
-    if not words:
-        return
-    yield ""
-    yield f"{title}: {len(words):,}"
-    yield from textwrap.wrap(" ".join(words), 100, initial_indent="  ", subsequent_indent="  ",
-                             break_long_words=False, break_on_hyphens=False)

@@ -74,3 +74,19 @@ class Release:
 def fingerprint(manifest):
     """SHA-256 (hex) that identifies a release: of its files and options, and of nothing about how it was made."""
     return manifests.fingerprint({"sha256": manifest["sha256"], "options": manifest["options"]})
+
+
+def mapping_of(metadata=None, scheme=None, path=None):
+    """The languages.Languages in force: of the metadata release, if one is named, else of the scheme or of the file
+    `path`. With a release, scheme and path can only confirm its mapping; raises BadUsage where they do not."""
+    given = languages.of(scheme, path)
+    if not metadata:
+        return given
+    release = Release(metadata)
+    if scheme not in (None, release.manifest["scheme"]):
+        raise BadUsage(f"--scheme {scheme}: {metadata} was merged for {release.manifest['scheme']}. Leave one of "
+                       f"the two out, or merge the sources again with --scheme {scheme}.")
+    if path and (given.lang_of, given.groups) != (release.languages.lang_of, release.languages.groups):
+        raise BadUsage(f"--languages {path}: {metadata} was merged with another mapping. Leave one of the two out, "
+                       f"or merge the sources again with --languages {path}.")
+    return release.languages
