@@ -206,7 +206,7 @@ def test_coverage_names_every_wikipedia_and_label_and_ends_with_the_totals(schem
 
 def test_coverage_says_which_labels_it_speaks_of(sh):
     text = sh.ok("mc2 inspect languages --scheme openlid")
-    assert text.startswith("mapping openlid, labels of the mapping alone, for want of a --model\n")
+    assert text.startswith("mapping openlid, labels of the mapping alone, without a --model\n")
     line, = [line for line in text.splitlines() if line.startswith("zh ")]
     assert line.split() == ["zh", "zh", "zh_classical", "gan", "zho_Hans", "zho_Hant"]
     assert sh.ok("mc2 inspect languages").splitlines()[0] == f"mapping lid176, labels of {default_model()}"
@@ -279,7 +279,7 @@ def test_coverage_of_a_release_and_of_a_file(toy):
     assert toy.ok("mc2 inspect languages -m toy").splitlines()[-1] == toy.ok("mc2 inspect languages").splitlines()[-1]
     toy.write("my.csv", HEADER.strip(), "eng,en,en simple", "und,other,other")
     text = toy.ok("mc2 inspect languages --languages my.csv")
-    assert text.startswith("mapping my.csv, labels of the mapping alone, for want of a --model\n")
+    assert text.startswith("mapping my.csv, labels of the mapping alone, without a --model\n")
     assert "labels that go to other: 1\n  und\n" in text
     assert "  328 of them are there because no line of the mapping names them\n" in text
     assert text.endswith("330 Wikipedias: 2 reached by 1 labels in 1 languages, 328 in other\n")

@@ -23,7 +23,7 @@ def labels_of(mapping, model=None, engine=None):
 
 def describe(name, mapping, model=None, labels=None):
     """Yield lines on the mapping (metadata.languages.Languages) of this name, and on the labels of this model."""
-    of = f"labels of {files.name_of(model)}" if model else "labels of the mapping alone, for want of a --model"
+    of = f"labels of {files.name_of(model)}" if model else "labels of the mapping alone, without a --model"
     yield f"mapping {files.name_of(name)}, {of}"
     yield ""
     yield from coverage(mapping, labels)

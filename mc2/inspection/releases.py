@@ -59,7 +59,7 @@ def _overview(manifest):
         shown = ", ".join(f"{count:,} at least {start:,}" for start, count in sorted(histogram.items()))
         yield f"bigrams by how often they were seen: {shown}"
     if bare := [lang for lang in languages if lang not in sourced]:
-        yield f"numbers only, for want of sources: {' '.join(bare)}"
+        yield f"numbers only, as there are no sources: {' '.join(bare)}"
     if report := manifest.get("quality"):
         yield ""
         yield from _quality(report, languages, largest)

@@ -28,7 +28,7 @@ class Languages:
     scheme:   one of SCHEMES, or CUSTOM
     lang_of:  {LID label: metadata language}
     groups:   {metadata language: its Wikipedia codes, in mapping order}; `other` comes last
-    unnamed:  the codes of `other` that are there for want of a line that names them
+    unnamed:  the codes of `other` that are there because no line names them
     """
 
     def __init__(self, rows, scheme=CUSTOM, unnamed=()):
@@ -83,6 +83,12 @@ def of_scheme(scheme):
 def wikipedias():
     """The codes of all Wikipedias, sorted."""
     return sorted(of_scheme(SCHEMES[0]).wiki_codes)
+
+
+def suggestion(code):
+    """A sentence for a message, with the Wikipedia code that may be meant by an unknown one; empty if there is none."""
+    meant = code.replace("-", "_")
+    return f" Did you mean {meant}?" if meant in wikipedias() else ""
 
 
 # ---------------------------------------------------------------- a mapping of one's own
@@ -163,9 +169,7 @@ class _Check:
 
     def _claim(self, code, lang, number):
         if code not in wikipedias():
-            hint = code.replace("-", "_")
-            raise ValueError(f"{code!r} is no Wikipedia code of the {len(wikipedias())}."
-                             + (f" Did you mean {hint}?" if hint in wikipedias() else ""))
+            raise ValueError(f"{code!r} is no Wikipedia code of the {len(wikipedias())}.{suggestion(code)}")
         if code in self.lang_of_code:
             owner, line = self.lang_of_code[code]
             where = "twice here" if owner == lang else f"for {owner!r} in line {line} already"

@@ -220,7 +220,7 @@ def segmenters_of(wiki):
 def segmenter(wiki, name):
     """The segmenter of that name. Raises BadUsage when there is none, or it cannot do this Wikipedia."""
     if wiki not in languages.WITHOUT_SPACES:
-        if wiki in languages.of_scheme("lid176").wiki_codes:
+        if wiki in languages.wikipedias():
             raise BadUsage(f"{wiki} is written with spaces, so it needs no segmenter. "
                            f"Those that need one: {' '.join(sorted(languages.WITHOUT_SPACES))}.")
         raise BadUsage(f"There is no Wikipedia {wiki!r} that needs a segmenter. "

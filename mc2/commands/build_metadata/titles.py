@@ -34,13 +34,13 @@ def titles(pageviews, output, wiki, on_error, jobs, memory, quiet):
     mc2 build-metadata titles pageviews-*.gz -o sources -j 16 --memory 64G --on-error skip
     """
     from mc2.metadata import languages, sources
-    from mc2.metadata import titles as room
+    from mc2.metadata.titles import build
     for code in wiki:
         shared.check_wiki(code)
     sources.refuse_foreign_directory(output)
     started = time.monotonic()
-    result = room.build(
-        pageviews, output, wiki or languages.of_scheme("lid176").wiki_codes, {"wiki": list(wiki), "on_error": on_error},
+    result = build(
+        pageviews, output, wiki or languages.wikipedias(), {"wiki": list(wiki), "on_error": on_error},
         jobs=jobs or len(os.sched_getaffinity(0)), memory=memory, skip_damaged=on_error == "skip",
         progress=lambda results, total, unit: shared.progress(results, unit, quiet, total),
         before_writing=lambda codes: shared.say_replaced(quiet, output, [(code, "title") for code in codes]))
