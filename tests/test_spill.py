@@ -54,7 +54,7 @@ def test_a_tally_spills_and_loses_nothing(tmp_path):
     tally = spill.Tally(tmp_path, "words", memory=100_000)
     for number in range(200):
         tally.counts.update(f"w{number * k % 5003}" for k in range(100))
-        tally.make_room()
+        tally.spill_if_large()
     paths = tally.finish()
     assert len(paths) > 3 and sorted(os.listdir(tmp_path)) == [f"words.{k:04}.run" for k in range(len(paths))]
     expected = Counter(f"w{number * k % 5003}" for number in range(200) for k in range(100))

@@ -98,6 +98,7 @@ def languages(metadata, scheme, mapping_file, model, engine, output, quiet):
             {"out": len(written.rows)}))
     else:
         name = metadata or mapping_file or mapping.scheme
-        files.write_bytes(output, "".join(f"{line}\n" for line in report.describe(name, mapping, model, labels)).encode())
+        text = "".join(f"{line}\n" for line in report.describe(name, mapping, model, labels))
+        files.write_bytes(output, text.encode())
     if output != "-" and not quiet:
         click.echo(f"languages: {len(labels or mapping.lang_of):,} labels -> {output}", err=True)

@@ -1,9 +1,9 @@
-"""Which metadata language each label of a language identification (LID) model stands for.
+"""The mapping from the labels of a language identification (LID) model to metadata languages.
 
 A label maps to a group of Wikipedia codes; the first code of the group names the metadata language, whose
 metadata is made from all of them. Wikipedias that no label reaches make up the group `other`, so each of the
 330 is in exactly one group. The mappings of the four schemes are in mc2/data; a metadata release holds the one
-in force as languages.csv, and a file of that form can take their place.
+in force as languages.csv, and a file of that form can be used instead of them.
 """
 import csv
 import functools
@@ -17,7 +17,7 @@ SCHEMES = ("lid176", "nllb", "openlid", "glotlid")
 CUSTOM = "custom"               # the scheme of a mapping that was read from a file
 OTHER = "other"
 
-# Wikipedias whose words are not set apart by spaces
+# Wikipedias whose words have no spaces between them
 WITHOUT_SPACES = frozenset("bo dz ja ryu km lo my th zh zh_classical zh_yue".split())
 COLUMNS = ["lid_label", "lang", "wiki_codes"]
 
@@ -121,8 +121,8 @@ def _table(path):
     try:
         header = next(reader, [])
         if header != COLUMNS:
-            mark = " Remove the byte order mark at its start." if "".join(header).startswith("\ufeff") else ""
-            raise BadData(f"{name}:1: the columns must be {','.join(COLUMNS)}.{mark}")
+            advice = " Remove the byte order mark at its start." if "".join(header).startswith("\ufeff") else ""
+            raise BadData(f"{name}:1: the columns must be {','.join(COLUMNS)}.{advice}")
         for row in reader:
             if row and (len(row) != 3 or not all(cell.strip() for cell in row)):
                 raise BadData(f"{name}:{reader.line_num}: not a line of LID label, language and Wikipedia codes.")
@@ -133,8 +133,8 @@ def _table(path):
 
 
 class _Check:
-    """What the lines of a languages.csv have said so far. Called with one more, it gives (label, codes), or raises
-    ValueError where that contradicts an earlier line or itself."""
+    """Checks the lines of a languages.csv, one after another. Called with a line, it returns (label, codes), or raises
+    ValueError where the line contradicts an earlier one or itself."""
 
     def __init__(self):
         self.line_of_label = {}

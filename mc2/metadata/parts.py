@@ -19,13 +19,13 @@ LEAST = 32 << 20                # bytes for counting, below which spilling would
 
 
 class Work:
-    """What a worker does for one part. Subclasses hold options only, and are pickled to the workers."""
+    """The work on one part. Subclasses hold options only, since they are sent to the worker processes."""
 
     options = {}                # what the result of every part depends on
     memory = None               # bytes that the worker may count in
 
     def describe(self, part):
-        """What this part is, as JSON: its inputs (manifests.describe_file), and which part of them."""
+        """A JSON value that identifies the part: its inputs (manifests.describe_file), and which part of them."""
         raise NotImplementedError
 
     def count(self, part, directory, name):
@@ -108,9 +108,9 @@ def _result_path(directory, name):
 
 
 def _delete_others(directory, names):
-    """Delete what is of other parts, and of parts that were not finished."""
+    """Delete the files of other parts, and of parts that were not finished."""
     finished = {name for name in names if os.path.exists(_result_path(directory, name))}
     results_first = sorted(os.scandir(directory), key=lambda entry: not entry.name.endswith(".json"))
-    for entry in results_first:         # what is left when this run is killed here must not pass for a finished part
+    for entry in results_first:         # so that a run that is killed here leaves no result without its files
         if entry.name.split(".")[0] not in finished:
             shutil.rmtree(entry.path) if entry.is_dir(follow_symlinks=False) else os.unlink(entry.path)

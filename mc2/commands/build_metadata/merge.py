@@ -65,9 +65,10 @@ def merge(directory, output, scheme, languages, spacing, nfc, jobs, quiet, **cap
         raise click.UsageError(f"--min-pmi {caps['min_pmi']}: not a number that a PMI can reach.")
     started = time.monotonic()
     mapping = mappings.of(scheme, languages)
-    manifest = merging.merge(directory, output, mapping, merging.Caps(**caps), spacing, nfc, jobs, mapping_file=languages,
-                          progress=lambda made: shared.progress(made, " languages", quiet, len(mapping.langs)),
-                          seconds=lambda: time.monotonic() - started)
+    manifest = merging.merge(directory, output, mapping, merging.Caps(**caps), spacing, nfc, jobs,
+                             mapping_file=languages,
+                             progress=lambda made: shared.progress(made, " languages", quiet, len(mapping.langs)),
+                             seconds=lambda: time.monotonic() - started)
     if quiet:
         return
     bare = merging.without_sources(manifest)
@@ -89,8 +90,8 @@ def _say_what_is_odd(directory, mapping, mapping_file, manifest, bare):
     if manifest["replaced_by_lists"]:
         print(f"taken from a list, so not used: {' '.join(manifest['replaced_by_lists'])}", file=sys.stderr)
     if unfinished := sources.unfinished(directory):
-        print(f"of runs that were stopped, so their sources are missing or old: {' '.join(unfinished)}. Run them again, "
-              f"or delete these.", file=sys.stderr)
+        print(f"of runs that were stopped, so their sources are missing or old: {' '.join(unfinished)}. Run them "
+              f"again, or delete these.", file=sys.stderr)
     small = [lang for lang in bare if merging.has_sources(lang, manifest, sources.find(directory))]
     if small:
         print(f"numbers only, their sources being too small for the shares: {' '.join(small)}", file=sys.stderr)

@@ -77,7 +77,8 @@ def _say_what_cannot_be_cut(inputs):
     for part in inputs:
         if (part.start, part.stop) == (0, None) and os.path.getsize(part.path) > LARGE:
             print(f"{part.path}: can only be read from its beginning, so one process reads it, and a run that is "
-                  f"stopped begins it anew. The dumps called ...-multistream.xml.bz2 are read in parts.", file=sys.stderr)
+                  f"stopped begins it anew. The dumps called ...-multistream.xml.bz2 are read in parts.",
+                  file=sys.stderr)
 
 
 def _what_was_read(read):

@@ -15,7 +15,8 @@ from mc2.commands.build_metadata import shared
 @click.option("--days", type=click.IntRange(0), default=40, show_default=True, metavar="N",
               help="Days of hourly pageviews; 0 for none.")
 @click.option("--missing-from", type=click.Path(exists=True, file_okay=False), metavar="DIR",
-              help="Only the URLs of files that are not in DIR: to go on, and to see before a build whether all are there.")
+              help="Only the URLs of files that are not in DIR: to go on, and to see before a build whether all are "
+                   "there.")
 @options.quiet
 @options.verbose
 def urls(wiki, date, days, missing_from, quiet):
