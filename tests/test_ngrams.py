@@ -38,7 +38,7 @@ def bigram_rows(unigrams, bigrams, min_count=5, joint=" "):
 @pytest.mark.parametrize("line, expected", [
     ("Well-known in 1990, e.g. Ubuntu", ["Well", "known", "in", "1990", "e", "g", "Ubuntu"]),
     ("don't l’Aube «né» ¿qué? 3.5 €", ["don", "t", "l", "Aube", "né", "qué", "3", "5"]),
-    ("अन्तर्राष्ट्रीय हिन्दी। क्\u200dष", ["अन्तर्राष्ट्रीय", "हिन्दी", "क्\u200dष"]),      # marks, a ZWJ
+    ("अन्तर्राष्ट्रीय हिन्दी। क्\u200dष", ["अन्तर्राष्ट्रीय", "हिन्दी", "क्\u200dष"]),      # combining marks, a ZWJ
     ("می\u200cخواهم", ["می\u200cخواهم"]),      # a ZWNJ
     ("so\u00adft \u200eright b\u200d", ["so\u00adft", "\u200eright", "b\u200d"]),         # as texts have them
     ("a\u00a0b\u3000c\u2028d\x85e\x1cf\x1fg\th\ri", list("abcdefghi")),
@@ -265,7 +265,7 @@ def test_texts_may_be_compressed_and_begin_with_a_byte_order_mark(sh):
     assert manifests.read(str(sh / "sources/en.bigram.tsv"))["options"]["text"] is True
 
 
-def test_a_text_that_is_not_utf8_is_an_error_with_its_place(tmp_path):
+def test_a_text_that_is_not_utf8_is_an_error_that_names_the_byte(tmp_path):
     (tmp_path / "a.txt").write_bytes(b"abc\nd\xffe\n")
     for start in 0, 2:
         with pytest.raises(BadData, match="a.txt: byte 5 of the text is not UTF-8"):

@@ -5,7 +5,6 @@ import pickle
 import signal
 import subprocess
 import sys
-import time
 from collections import Counter
 
 import pytest
@@ -122,7 +121,7 @@ def _by_count(row):
 # ---------------------------------------------------------------- parts
 
 class Words(parts.Work):
-    """Counts the words of strings; a part called "slow" takes its time."""
+    """Counts the words of strings; a part called "deadly" kills the process where there is a file `kill`."""
 
     options = {"version": 1}
 
@@ -130,9 +129,10 @@ class Words(parts.Work):
         return part
 
     def count(self, part, directory, name):
-        if part.startswith("slow"):
+        if part.startswith("deadly"):
             open(os.path.join(directory, f"{name}.begun"), "w").close()
-            time.sleep(60 if os.path.exists(f"{directory}/../wait") else 0)
+            if os.path.exists(f"{directory}/../kill"):
+                os.kill(os.getpid(), signal.SIGKILL)
         if part.startswith("new"):
             open(f"{directory}/../{part}", "x").close()     # fails when it is done twice
         return dict(Counter(part.split()))
@@ -150,19 +150,15 @@ def test_parts_that_are_finished_are_not_done_again(tmp_path):
 
 
 def test_a_killed_run_goes_on_where_it_stopped(tmp_path):
-    (tmp_path / "wait").touch()
+    (tmp_path / "kill").touch()
     work = tmp_path / "work"
     work.mkdir()
     code = (f"import sys; sys.path.insert(0, {os.path.dirname(__file__)!r}); from test_spill import Words, parts\n"
-            f"if __name__ == '__main__': parts.do_parts(Words(), ['new a', 'slow b'], {str(work)!r}, 1)")
-    process = subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path)
-    while not any(name.endswith(".begun") for name in os.listdir(work)):
-        assert process.poll() is None
-        time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    (tmp_path / "wait").unlink()
-    assert parts.do_parts(Words(), ["new a", "slow b"], work, 1) == ([{"new": 1, "a": 1}, {"slow": 1, "b": 1}], 1)
+            f"parts.do_parts(Words(), ['new a', 'deadly b'], {str(work)!r}, 1)")
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == -signal.SIGKILL
+    assert any(name.endswith(".begun") for name in os.listdir(work))
+    (tmp_path / "kill").unlink()
+    assert parts.do_parts(Words(), ["new a", "deadly b"], work, 1) == ([{"new": 1, "a": 1}, {"deadly": 1, "b": 1}], 1)
 
 
 def test_a_work_directory_has_one_owner_and_goes_when_all_is_well(tmp_path):
