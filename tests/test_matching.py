@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mc2.metadata.matching import Matcher, Metadata
-
+from mc2.metadata.matching import Matcher, Metadata, matcher_of
+from mc2.metadata.release import Release
 from mc2.metadata.spacing import can_match, space_entry, space_text
 
 
@@ -163,4 +163,4 @@ def test_metadata_opens_languages_when_they_come(toy):
 
 
 def test_a_matcher_loads_one_language(toy):
-    assert Matcher.load(toy / "toy", "fr").match(["un chat"])[1].tolist() == [0, 1]
+    assert matcher_of(Release(toy / "toy"), "fr").match(["un chat"])[1].tolist() == [0, 1]

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from mc2 import engines
 from mc2.errors import BadData
 from mc2.metadata import compiled, release
-from mc2.metadata.matching import Matcher, Metadata, Normalizing
+from mc2.metadata.matching import Matcher, Metadata, Normalizing, matcher_of
 from mc2.metadata.release import Release
 from mc2.metadata.spacing import SPACINGS, can_match, normalize, space_entry, space_text, why_never
 
@@ -273,7 +273,7 @@ def test_matchers_take_spacing_and_normalisation_from_the_release(toy, name):
         change_options(toy / "toy", **options)
         for text, row in texts.items():
             assert ids(toy, text, row[0], name) == row[expected]
-            assert Matcher.load(toy / "toy", row[0], name).match([text])[1].tolist() == row[expected]
+            assert matcher_of(Release(toy / "toy"), row[0], name).match([text])[1].tolist() == row[expected]
 
 
 @needs_native

@@ -2,7 +2,7 @@
 from collections import Counter
 from typing import NamedTuple
 
-from mc2 import engines, files
+from mc2 import files
 from mc2.inspection.releases import LANGUAGES_SHOWN
 from mc2.metadata import matching, spacing
 from mc2.pairs.shards import read_blocks
@@ -231,7 +231,7 @@ def _found(a, b, lang, texts):
 
 def _matches(opened, lang, texts):
     """For each text the list of entries that it matches, each once."""
-    matcher = matching.Matcher.of(opened, lang, engines.choose("match"), verify=True)
+    matcher = matching.matcher_of(opened, lang, verify=True)
     offsets, ids = matcher.match(texts)
     entries = opened.entries(lang)
     ids, offsets = ids.tolist(), offsets.tolist()

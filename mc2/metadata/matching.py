@@ -38,20 +38,6 @@ class Matcher:
         self.automaton.make_automaton()
         self.is_empty = not len(self.automaton)
 
-    @classmethod
-    def load(cls, metadata_dir, lang, engine=None):
-        """The matcher of one language of the metadata release in a directory. engine: "native" (the default where it
-        is built) or "pyahocorasick". Texts are spaced and normalised as the release says."""
-        return cls.of(Release(metadata_dir), lang, engines.choose("match", engine))
-
-    @classmethod
-    def of(cls, release, lang, engine, verify=False):
-        """The matcher of one language of an open release, by any engine: what it returns has `match`. verify: check a
-        compiled matcher for damage before it is used."""
-        matcher = compiled.open_matcher(release, lang, verify) if engine == "native" \
-            else cls(release.entries(lang), release.spacing)
-        return Normalizing(matcher) if release.nfc else matcher
-
     def match(self, texts):
         """(offsets int64 (n+1,), ids uint32): the entries in each of n texts, ascending and unique per text."""
         lists = [self._match(text) for text in texts]
@@ -79,6 +65,20 @@ class Normalizing:
         return self.matcher.match([text if text.isascii() else normalize(text) for text in texts])
 
 
+def matcher_of(release, lang, engine=None, verify=False):
+    """The matcher of one language of an open Release: an object with `match`, which spaces and normalises texts as the
+    release says.
+
+    engine: "native" (the default where it is built) or "pyahocorasick". verify: check a compiled matcher for damage
+    before it is used.
+    """
+    if engines.choose("match", engine) == "native":
+        matcher = compiled.open_matcher(release, lang, verify)
+    else:
+        matcher = Matcher(release.entries(lang), release.spacing)
+    return Normalizing(matcher) if release.nfc else matcher
+
+
 class Metadata:
     """The matchers of a metadata release: metadata[lang]. Each is opened when it is first asked for."""
 
@@ -97,7 +97,7 @@ class Metadata:
 
     def __getitem__(self, lang):
         if lang not in self.matchers:
-            self.matchers[lang] = Matcher.of(self.release, lang, self.engine, verify=True)
+            self.matchers[lang] = matcher_of(self.release, lang, self.engine, verify=True)
         return self.matchers[lang]
 
     def __getstate__(self):             # a worker process gets no matchers, and opens those that it needs
