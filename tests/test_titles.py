@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, example, given, settings, strategies
 
 from conftest import ROOT
 from mc2 import manifests
-from mc2.errors import BadData, BadUsage
+from mc2.errors import BadData
 from mc2.metadata import languages, pageviews, spill, titles, urls
 
 CODES = languages.of_scheme("lid176").wiki_codes
