@@ -103,9 +103,9 @@ def read_kind(path, kind, made_by):
 def refuse_foreign_directory(path, kind):
     """Raise BadUsage when the output directory `path` holds something that is not an artefact of this kind."""
     if files.is_remote(path):
-        raise BadUsage(f"{path}: {kind} are made on local disks only. Make them there, then copy the directory.")
+        raise BadUsage(f"{path}: {kind} output is made on local disks only. Make it there, then copy the directory.")
     if os.path.exists(path) and not os.path.isdir(path):
-        raise BadUsage(f"{path}: is a file, and {kind} are a directory. Name another output.")
+        raise BadUsage(f"{path}: is a file, and {kind} output is a directory. Name another output.")
     if os.path.isdir(path) and os.listdir(path) and (read(path) or {}).get("kind") != kind:
         raise BadUsage(f"{path}: this directory is not empty and holds no {kind}. Name another output.")
 

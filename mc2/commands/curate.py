@@ -108,10 +108,11 @@ def _pool(ctx, inputs, shard):
 
 def _settings(metadata, t_en, p, t_all, min_t, seed, one_per_image, on_error, keep_matched, ids, uids, dropped, match_engine,
               scheme, languages, model, single, min_prob, no_evidence, lid_engine, **cleaning):
-    from mc2.commands.lid import identify, mapping_of
+    from mc2.commands.lid import identify
     from mc2.commands.thresholds import check_one_way
     from mc2.curate.job import Settings
     from mc2.metadata.matching import Metadata
+    from mc2.metadata.release import mapping_of
     from mc2.stages.ids import IdList
     from mc2.stages.match import Annotator
     check_one_way(t_en, p, t_all)

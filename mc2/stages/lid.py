@@ -145,7 +145,8 @@ class Identifier(Stage):
             raise BadData(f"{self.model_path}: {len(unmapped)} of its {len(self.model.labels)} labels are not in the "
                           f"mapping: {first}. Choose the --scheme of this model, one of "
                           f"{', '.join(languages.SCHEMES)}, or give all of its labels a language with --languages "
-                          f"FILE.csv; --coverage -o FILE.csv, with the same options, writes one to begin with.")
+                          f"FILE.csv; 'mc2 inspect languages -o FILE.csv', with the same options, writes one to "
+                          "begin with.")
 
     def __getstate__(self):
         return {**self.__dict__, "model": None}
