@@ -38,6 +38,11 @@ class Matcher:
         self.automaton.make_automaton()
         self.is_empty = not len(self.automaton)
 
+    @staticmethod
+    def load(metadata_dir, lang, engine=None):
+        """The matcher of one language of a metadata release, whichever the engine; see matcher_of."""
+        return matcher_of(Release(metadata_dir), lang, engine)
+
     def match(self, texts):
         """(offsets int64 (n+1,), ids uint32): the entries in each of n texts, ascending and unique per text."""
         lists = [self._match(text) for text in texts]
