@@ -216,48 +216,16 @@ def _read_samples(path, samples):
 
 
 class Counter(Stage):
-    """Count the matches of the pairs. It adds nothing to them: as a stage of a shard it keeps the shard's counts in a
-    file of its own (see shard_counts.py)."""
+    """Count the matches of the pairs of every batch. It adds nothing to them."""
 
     name = "count"
     requires = ("lang", "matched_entry_ids")
     observes = True
 
-    def __init__(self, release, path_of=None):
-        """path_of: function from a shard to the file of its counts, as a stage of shards."""
+    def __init__(self, release):
         self.n_entries = release.n_entries
-        self.path_of = path_of
         self.lineage = {"metadata": release.fingerprint}
         self.paths = {"metadata": release.path}
-        self.sums = None
-
-    def __call__(self, batch):
-        self.sums.add(self.product(batch))
-
-    def begin(self, shard):
-        self.sums = Accumulator()
-
-    def finish(self, shard, description, tally):
-        from mc2.balance import shard_counts
-        tally["adjacent duplicates"] += self.sums.duplicates
-        shard_counts.write(self.path_of(shard), self.lineage["metadata"],
-                           {description["input"]["name"]: manifests.fingerprint(description)}, tally, self.sums.partials())
-        return {}
-
-    def is_done(self, shard, description):
-        """Whether the counts of the shard are there, made as described."""
-        return self.shards_of(shard) == {description["input"]["name"]: manifests.fingerprint(description)}
-
-    def shards_of(self, shard):
-        """{name: fingerprint of the description} of what was counted for a shard; {} where there is nothing."""
-        from mc2.balance import shard_counts
-        try:
-            return shard_counts.ShardCounts(self.path_of(shard)).shards
-        except (FileNotFoundError, BadData):
-            return {}
-
-    def __getstate__(self):
-        return {**self.__dict__, "sums": None}
 
     def product(self, batch):
         """({lang: Partial} of a batch, the keys of its ends), for an Accumulator."""

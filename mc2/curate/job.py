@@ -64,7 +64,7 @@ class Job:
         self.settings, self.executor, self.progress = settings, executor, progress
         self.layout = Layout(out)
         self.warnings, self.changed = [], []
-        self.counter = counting.Counter(settings.release, self.layout.shard_counts)
+        self.counter = shard_counts.ShardCounter(settings.release, self.layout.shard_counts)
         self.keep = [DROPPED] if settings.dropped else []
         self.match = ShardTask([*settings.stages, self.counter], self.layout.matched, name="match",
                                skip_bad=settings.skip_bad, keep=self.keep)

@@ -86,8 +86,12 @@ class Stages:
 
     @property
     def options(self):
-        """{name of a stage: its options}, of those that change pairs"""
-        return {stage.name: stage.options for stage in self.stages if not stage.observes}
+        """{name of a stage: its options}, of those that change pairs; a list of options where a name is there twice"""
+        options = {}
+        for stage in self.stages:
+            if not stage.observes:
+                options.setdefault(stage.name, []).append(stage.options)
+        return {name: its[0] if len(its) == 1 else its for name, its in options.items()}
 
     @property
     def lineage(self):
