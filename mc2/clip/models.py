@@ -21,7 +21,7 @@ import torch
 from torch.nn import functional
 
 from mc2 import files, manifests
-from mc2.clip import architecture, checkpoints, images, tokens
+from mc2.clip import architecture, checkpoints, images, tokenizers
 from mc2.clip import model as building
 from mc2.clip import weights as weights_room
 from mc2.errors import BadData, BadUsage, Mc2Error
@@ -158,8 +158,8 @@ def _load_checkpoint(path, student, spec, device, precision, tokenizer, cache):
 def _kept_tokenizer(path, held, is_first):
     """The definition that the run keeps, run/tokenizer.json or run/tokenizer-NAME.json, or one beside the checkpoint;
     None where there is none."""
-    if held["tokenizer"] == tokens.CLIP_BPE:
-        return tokens.CLIP_BPE
+    if held["tokenizer"] == tokenizers.CLIP_BPE:
+        return tokenizers.CLIP_BPE
     folder = os.path.dirname(path)
     name = "tokenizer.json" if is_first else f"tokenizer-{held['name']}.json"
     run = [os.path.dirname(folder)] if os.path.basename(folder) == "checkpoints" else []
@@ -173,11 +173,11 @@ def _tokenizer_of_checkpoint(given, held, kept, spec):
         raise BadUsage(f"{spec}: its tokenizer ({place}) is not kept beside it. Put the run's tokenizer.json there, or "
                        "give it with --tokenizer FILE.")
     name = given or kept or place
-    tokenizer = tokens.load(name, text_cfg)
-    if name == place == tokens.CLIP_BPE:
+    tokenizer = tokenizers.load(name, text_cfg)
+    if name == place == tokenizers.CLIP_BPE:
         return tokenizer, []
     trained = {held["tokenizer_fingerprint"]} if held.get("tokenizer_fingerprint") \
-        else _fingerprints(tokens.load(kept, text_cfg)) if given and kept else None
+        else _fingerprints(tokenizers.load(kept, text_cfg)) if given and kept else None
     if trained and tokenizer.fingerprint not in trained and not _fingerprints(tokenizer) & trained:
         hint = "Leave --tokenizer out." if given and kept else "Give that one with --tokenizer FILE."
         raise BadData(f"{name}: is another tokenizer than {spec} was trained with ({place}): its ids would mean other "
@@ -472,24 +472,24 @@ def _open_clip_tokenizer(name, config, given, spec):
     if given is None and (text_cfg.get("tokenizer_kwargs") or text_cfg.get("hf_model_name")
                           or "siglip" in name.lower()):
         return _OpenClipTokenizer(name, own or name), []
-    own = own or _clip_bpe_by_size(config) or given or tokens.CLIP_BPE
+    own = own or _clip_bpe_by_size(config) or given or tokenizers.CLIP_BPE
     return _tokenizer(given or own, config, spec, own)
 
 
 def _clip_bpe_by_size(config):
-    return tokens.CLIP_BPE if config["text_cfg"].get("vocab_size", tokens.VOCAB_SIZE) == tokens.VOCAB_SIZE else None
+    return tokenizers.CLIP_BPE if config["text_cfg"].get("vocab_size", tokenizers.VOCAB_SIZE) == tokenizers.VOCAB_SIZE else None
 
 
 def _tokenizer(name, config, spec, own):
     """(the tokenizer of that name or file, notes). own: the model's. BadData where it cannot be the model's."""
     text_cfg = _text_cfg(config, own)
-    tokenizer = tokens.load(name, text_cfg)
+    tokenizer = tokenizers.load(name, text_cfg)
     if name == own:
         return tokenizer, []
-    at_hand = own if own == tokens.CLIP_BPE else _from_hubs_cache(own)
+    at_hand = own if own == tokenizers.CLIP_BPE else _from_hubs_cache(own)
     if at_hand is None:
         return tokenizer, [_not_compared(name, own)]
-    if not _fingerprints(tokens.load(at_hand, text_cfg)) & _fingerprints(tokenizer):
+    if not _fingerprints(tokenizers.load(at_hand, text_cfg)) & _fingerprints(tokenizer):
         raise BadData(f"{name}: is another tokenizer than {spec} was trained with ({own}): its ids would mean other "
                       "words. Leave --tokenizer out.")
     return tokenizer, []
@@ -497,9 +497,9 @@ def _tokenizer(name, config, spec, own):
 
 def _text_cfg(config, own):
     """A model's text_cfg, with the pad_id that open_clip leaves out where its causal mask hides it."""
-    text_cfg = {"context_length": tokens.CONTEXT_LENGTH, "vocab_size": tokens.VOCAB_SIZE, **config["text_cfg"]}
-    if "pad_id" not in text_cfg and own in tokens.KNOWN:
-        text_cfg["pad_id"] = tokens.KNOWN[own][1].pad
+    text_cfg = {"context_length": tokenizers.CONTEXT_LENGTH, "vocab_size": tokenizers.VOCAB_SIZE, **config["text_cfg"]}
+    if "pad_id" not in text_cfg and own in tokenizers.KNOWN:
+        text_cfg["pad_id"] = tokenizers.KNOWN[own][1].pad
     return text_cfg
 
 

@@ -15,7 +15,7 @@ import time
 import torch
 from tqdm import tqdm
 
-from mc2.clip import checkpoints, model, tokens
+from mc2.clip import checkpoints, model, tokenizers
 from mc2.errors import Mc2Error
 from mc2.training import job, metrics, samples, step
 from mc2.training.ranks import Ranks, device_of
@@ -74,7 +74,7 @@ class Student:
         compute, schedule = config["values"]["compute"], config["values"]["schedule"]
         self.name, self.architecture, self.lr = name, architecture, optimizer["lr"]
         self.tokenizer_place = tokenizer
-        self.tokenizer = tokens.load(tokenizer, architecture["text_cfg"])
+        self.tokenizer = tokenizers.load(tokenizer, architecture["text_cfg"])
         self.model = model.build(
             architecture, init_logit_scale=config["values"]["model"]["init_logit_scale"], precision=compute["precision"],
             grad_checkpointing=compute["grad_checkpointing"], device=ranks.device, seed=schedule["seed"])
@@ -330,7 +330,7 @@ def gradient_conflict(config, checkpoint, *, batches, device="auto"):
     net = model.build(held["architecture"], device=device)
     net.load_state_dict(held["state"])
     normalize = model.Normalizer(values["data"]["image_mean"], values["data"]["image_std"], device)
-    tokenizer = tokens.load(values["model"]["tokenizer"], held["architecture"]["text_cfg"])
+    tokenizer = tokenizers.load(values["model"]["tokenizer"], held["architecture"]["text_cfg"])
     loader = samples.Loader(data_of({**config, "architecture": held["architecture"]}), {"student": tokenizer},
                             values["schedule"]["global_batch"] // values["compute"]["accum_freq"],
                             workers=values["compute"]["workers"])
