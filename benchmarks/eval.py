@@ -27,7 +27,7 @@ import torch
 from PIL import Image
 
 import timing
-from mc2.clip import models
+from mc2.clip.load import load_model
 from mc2.evaluation import encoding, retrieval, sources, tasks
 
 MODEL, LANGS, WIDTH = "open_clip:ViT-B-32", 10, 32
@@ -129,7 +129,7 @@ def calls_on(model, paths, cache):
 
 def compare_languages(directory, number, repeats):
     paths, cache = write_images(directory, number), os.path.join(directory, "cache")
-    calls = calls_on(models.load(MODEL), paths, cache)
+    calls = calls_on(load_model(MODEL), paths, cache)
     expected = calls[OURS]()
     for name, call in calls.items():
         for lang, found in call().items():
@@ -146,7 +146,7 @@ def compare_languages(directory, number, repeats):
 
 def languages_once(name, directory, number):
     paths = [os.path.join(directory, f"{index:06}.jpg") for index in range(int(number))]
-    calls_on(models.load(MODEL), paths, os.path.join(directory, "cache"))[name]()
+    calls_on(load_model(MODEL), paths, os.path.join(directory, "cache"))[name]()
     print(peak_mb(), 0, 0)
 
 

@@ -14,7 +14,7 @@ from training_tools import require_train
 require_train()
 
 from conftest import ROOT                                               # noqa: E402
-from mc2.clip import models                                                  # noqa: E402
+from mc2.clip.load import load_model                                # noqa: E402
 from mc2.cli import run                                                 # noqa: E402
 from mc2.errors import BadData                                          # noqa: E402
 from mc2.evaluation import encoding, results, sources, suites, tasks    # noqa: E402
@@ -29,7 +29,7 @@ def run_directory(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def model(run_directory):
-    return models.load(str(run_directory))
+    return load_model(str(run_directory))
 
 
 @pytest.fixture
@@ -62,9 +62,9 @@ def test_images_are_encoded_once(model, pictures, tmp_path):
 def test_other_features_are_not_taken_from_the_cache(model, pictures, tmp_path, change):
     encoder(model, cache=str(tmp_path / "cache")).images(folder(pictures))
     if change == "weights":
-        model = models.load(str(tiny.write_run(tmp_path / "other", seed=1)))
+        model = load_model(str(tiny.write_run(tmp_path / "other", seed=1)))
     elif change == "precision":
-        model = models.load(model.name, precision="amp_bf16")
+        model = load_model(model.name, precision="amp_bf16")
     elif change == "image":
         images.write(pictures / "3.jpg", 33)
     else:

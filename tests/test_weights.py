@@ -13,9 +13,11 @@ import torch                                                # noqa: E402
 from safetensors.torch import save_file                     # noqa: E402
 
 from mc2 import __version__, cli                            # noqa: E402
-from mc2.errors import BadData, BadUsage                    # noqa: E402
-from mc2.clip import architecture, checkpoints, weights  # noqa: E402
-from mc2.clip.model import build                        # noqa: E402
+from mc2.errors import BadData                              # noqa: E402
+from mc2.clip import architecture, checkpoints, exchange    # noqa: E402
+from mc2.clip.weights import expected_shapes                # noqa: E402
+from mc2.clip.model import build                            # noqa: E402
+from mc2.training import run_directory                      # noqa: E402
 
 TINY = {"embed_dim": 8, "quick_gelu": True,
         "vision_cfg": {"image_size": 8, "patch_size": 4, "layers": 2, "width": 16, "head_width": 8},
@@ -31,7 +33,7 @@ def student(name, seed=0, config=TINY, tokenizer="facebook/xlm-v-base"):
 @pytest.fixture
 def run(tmp_path):
     """A run of two students at step 7."""
-    checkpoints.save(str(tmp_path / "run"), {
+    run_directory.save(str(tmp_path / "run"), {
         "step": 7, "seen_pairs": 1792, "config": {}, "models": [student("first"), student("second", 1)],
         "data": [{"shard": 3}, {"shard": 4}], "tallies": {"images": {"corrupt image": 5}}}, keep=1)
     return str(tmp_path / "run")
@@ -71,7 +73,7 @@ def here(tmp_path, capsys, monkeypatch):
 
 
 def state_of(path, **options):
-    return weights.import_(str(path), **options)[0]["models"][0]["state"]
+    return exchange.import_(str(path), **options)[0]["models"][0]["state"]
 
 
 def assert_same(one, other):
@@ -132,7 +134,7 @@ def test_buffers_and_a_sigmoid_bias_are_left_out_and_named(tmp_path, tiny):
     state = build(TINY, seed=3).state_dict()
     more = {"attn_mask": torch.zeros(5, 5), "logit_bias": torch.tensor(-10.0), "vocab_size": torch.tensor(20)}
     torch.save({**state, **more, "logit_scale": state["logit_scale"].reshape(1)}, tmp_path / "file.pt")
-    content, notes = weights.import_(str(tmp_path / "file.pt"), tiny)
+    content, notes = exchange.import_(str(tmp_path / "file.pt"), tiny)
     assert_same(content["models"][0]["state"], state)
     assert notes == ["left out attn_mask, logit_bias, vocab_size: no weights of this architecture"]
 
@@ -159,7 +161,7 @@ def test_names_and_shapes_are_those_of_open_clips_models(name, theirs):
         pytest.skip(f"this open_clip has no {theirs}")
     with torch.device("meta"):
         network = open_clip.model.CLIP(**config)
-    assert weights.expected_shapes(architecture.load(name)) == \
+    assert expected_shapes(architecture.load(name)) == \
         {key: tuple(value.shape) for key, value in network.state_dict().items()}
 
 
@@ -274,5 +276,5 @@ def test_a_tokenizer_that_open_clip_cannot_know_is_pointed_out():
     plain = {**TINY, "text_cfg": {**TINY["text_cfg"]}}
     del plain["text_cfg"]["hf_tokenizer_name"]
     held = student("only", config=plain, tokenizer="run/tokenizer.json")
-    assert list(weights._export_notes({"models": [held]}, held, None)) == [
+    assert list(exchange._export_notes({"models": [held]}, held, None)) == [
         "open_clip.get_tokenizer would give CLIP's own tokenizer; this model was trained with run/tokenizer.json"]

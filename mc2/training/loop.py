@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from mc2.clip import checkpoints, model, tokenizers
 from mc2.errors import Mc2Error
-from mc2.training import job, metrics, samples, step
+from mc2.training import job, metrics, run_directory, samples, step
 from mc2.training.ranks import Ranks, device_of
 
 STOPPING = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT, signal.SIGHUP)
@@ -134,8 +134,8 @@ class Trainer:
         path = checkpoints.find(directory) if resume == "latest" else resume
         if path is not None:
             states = self._resume(path)
-            if ranks.is_first and resume != "latest" and checkpoints.is_of(path, directory):
-                later = checkpoints.remove_after(directory, self.step)
+            if ranks.is_first and resume != "latest" and run_directory.holds(directory, path):
+                later = run_directory.remove_after(directory, self.step)
                 self.notes += [f"the checkpoints of later steps are removed: {', '.join(map(str, later))}"] if later else []
         self.loader = self._loader(states)
         self.position = self.loader.state()
@@ -309,7 +309,7 @@ class Trainer:
             self._stop_here(f"a weight is no number after step {self.step:,}")
         parts = self.ranks.gather(({"loader": self.position, "samples": self.digest.hex()}, self.tally))
         if self.ranks.is_first:
-            checkpoints.save(self.directory, {
+            run_directory.save(self.directory, {
                 "step": self.step, "seen_pairs": self.step * self.global_batch, "config": self.values,
                 "models": [student.state() for student in self.students], "data": [state for state, _ in parts],
                 "tallies": total_of(self.before, [tally for _, tally in parts])}, self.values["run"]["keep_checkpoints"])
@@ -399,8 +399,8 @@ def _teacher(config, device):
     spec, precision = config["values"]["distill"]["teacher"], config["values"]["compute"]["precision"]
     if spec is None:
         return None
-    from mc2.clip import models
-    teacher = models.load(spec, device=device, precision=precision)
+    from mc2.clip.load import load_model
+    teacher = load_model(spec, device=device, precision=precision)
     size = config["architecture"]["vision_cfg"]["image_size"]
     if teacher.image_size != size:
         raise job.BadData(f"{spec}: this teacher sees images of {teacher.image_size} pixels, the student of {size}. Take a "

@@ -34,14 +34,14 @@ class Evaluation:
         extras.need("train", "torch", "open_clip", "tokenizers")
         import torch
 
-        from mc2.clip import models
+        from mc2.clip.load import load_model
         from mc2.evaluation import encoding
         if self.device == "cuda" and not torch.cuda.is_available():
             raise BadUsage("--device cuda: torch finds no GPU here.")
         from mc2.training import ranks
         here = ranks.Ranks(self.device)
         try:
-            model = models.load(self.model, here.device, self.precision, self.tokenizer, self.cache)
+            model = load_model(self.model, here.device, self.precision, self.tokenizer, self.cache)
             if here.is_first:
                 for note in model.notes:
                     print(f"eval: {note}", file=sys.stderr)
