@@ -1,7 +1,10 @@
 """Checkpoints to open_clip and back: every weight, its name and its shape; and what is refused."""
+import errno
+import io
 import json
 import os
 import pickle
+import signal
 
 import pytest
 from training_tools import require_train
@@ -14,7 +17,7 @@ from safetensors.torch import save_file                     # noqa: E402
 
 from mc2 import __version__, cli                            # noqa: E402
 from mc2.errors import BadData                              # noqa: E402
-from mc2.clip import architecture, checkpoints, exchange    # noqa: E402
+from mc2.clip import architecture, checkpoints, exchange, torch_files       # noqa: E402
 from mc2.clip.weights import expected_shapes                # noqa: E402
 from mc2.clip.model import build                            # noqa: E402
 from mc2.training import run_directory                      # noqa: E402
@@ -239,6 +242,67 @@ def test_what_cannot_be_carried_out_is_refused_with_the_way_out(here, run, tiny)
         status, _, stderr = here(f"mc2 checkpoint {command}")
         assert status == 2 and message in stderr, stderr
         assert not (here / "a.pt").exists()
+
+
+# ---------------------------------------------------------------- ended in the middle of writing
+
+class Disturbed:
+    """A stream that counts its writes and calls `disturb` within the one of that number."""
+
+    def __init__(self, stream, number=None, disturb=None):
+        self.stream, self.number, self.disturb, self.writes = stream, number, disturb, 0
+
+    def write(self, data):
+        if self.writes == self.number:
+            self.disturb()
+        self.writes += 1
+        return self.stream.write(data)
+
+    def flush(self):
+        self.stream.flush()
+
+
+@pytest.fixture
+def disturbed(monkeypatch):
+    """disturbed(number, disturb): in the next run, torch.save is disturbed within its write of that number."""
+    save = torch.save
+    return lambda number, disturb: monkeypatch.setattr(
+        torch, "save", lambda content, stream: save(content, Disturbed(stream, number, disturb)))
+
+
+@pytest.fixture
+def handlers():
+    """The handlers of signals, which mc2 sets for its process, are those of before again after the test."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.parametrize("command", ["export {run} -o {out}/mine.pt", "import start.pt --model {tiny} -o {out}/mine.pt"])
+@pytest.mark.parametrize("number, status", [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_a_signal_at_any_write_ends_it_with_its_status_and_leaves_nothing(here, run, tiny, disturbed, handlers, number,
+                                                                         status, command):
+    torch.save(build(TINY).state_dict(), here / "start.pt")
+    counted = Disturbed(io.BytesIO())
+    torch_files.save(build(TINY).state_dict(), counted)
+    arguments = command.format(run=run, tiny=tiny, out=here / "out").split()
+    for at in [*range(0, counted.writes, 7), counted.writes - 1]:
+        disturbed(at, lambda: os.kill(os.getpid(), number))
+        with pytest.raises(SystemExit) as end:
+            cli.main(["checkpoint", *arguments])
+        assert end.value.code == status, at
+        assert os.listdir(here / "out") == [], at
+
+
+@pytest.mark.parametrize("at", [0, 1, 50])
+def test_a_full_disk_is_said_as_such(here, run, disturbed, at):
+    def full():
+        raise OSError(errno.ENOSPC, "No space left on device", "mine.pt")
+    disturbed(at, full)
+    status, _, stderr = here(f"mc2 checkpoint export {run} -o mine.pt")
+    assert (status, stderr) == (1, "mc2 checkpoint export: mine.pt: No space left on device.\n")
+    assert not [name for name in os.listdir(here.directory) if "mine" in name]
 
 
 # ---------------------------------------------------------------- show
