@@ -16,9 +16,9 @@ import torch
 from tqdm import tqdm
 
 from mc2.clip import checkpoints, model, tokenizers
+from mc2.clip.distributed import Ranks, device_of
 from mc2.errors import Mc2Error
 from mc2.training import job, metrics, run_directory, samples, step
-from mc2.training.ranks import Ranks, device_of
 
 STOPPING = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT, signal.SIGHUP)
 BY_LANG = ("seen", "drawn", "kept", "expected")

@@ -32,23 +32,19 @@ class Evaluation:
         if self.model is None:
             raise BadUsage("names no model. Give --model.")
         extras.need("train", "torch", "open_clip", "tokenizers")
-        import torch
-
+        from mc2.clip.distributed import Ranks
         from mc2.clip.load import load_model
-        from mc2.evaluation import encoding
-        if self.device == "cuda" and not torch.cuda.is_available():
-            raise BadUsage("--device cuda: torch finds no GPU here.")
-        from mc2.training import ranks
-        here = ranks.Ranks(self.device)
+        from mc2.evaluation.encoding import Encoder
+        ranks = Ranks(self.device)
         try:
-            model = load_model(self.model, here.device, self.precision, self.tokenizer, self.cache)
-            if here.is_first:
+            model = load_model(self.model, ranks.device, self.precision, self.tokenizer, self.cache)
+            if ranks.is_first:
                 for note in model.notes:
                     print(f"eval: {note}", file=sys.stderr)
-            yield encoding.Encoder(model, cache=self.cache, batch_size=self.batch_size, workers=self.workers,
-                                   on_error=self.on_error, quiet=self.quiet)
+            yield Encoder(model, cache=self.cache, batch_size=self.batch_size, workers=self.workers,
+                          on_error=self.on_error, quiet=self.quiet)
         finally:
-            here.close()
+            ranks.close()
 
     def score(self, name, protocol=None, arguments=None):
         """Run a task and show its scores. protocol: {choice: value}; arguments: what its own command takes."""
