@@ -28,7 +28,7 @@ from PIL import Image
 
 import timing
 from mc2.clip.load import load_model
-from mc2.evaluation import encoding, retrieval, sources, tasks
+from mc2.evaluation import encoding, readers, retrieval, sources, tasks
 
 MODEL, LANGS, WIDTH = "open_clip:ViT-B-32", 10, 32
 PLAIN, OURS, CACHED, THEIRS = "a plain loop", "mc2", "mc2, images from the cache", "clip_benchmark"
@@ -55,7 +55,7 @@ def captions(number):
 def ours(model, paths, cache=None):
     """{language: (R@1 of text to image, of image to text)}"""
     bench = tasks.Bench("xtd-10", encoding.Encoder(model, cache=cache, quiet=True), ".")
-    its = ((lang, retrieval.Captions(texts, range(len(paths)))) for lang, texts in captions(len(paths)).items())
+    its = ((lang, readers.Captions(texts, range(len(paths)))) for lang, texts in captions(len(paths)).items())
     found = list(retrieval.by_language(bench, sources.Files("", paths), its))
     values = {(record["lang"], record["metric"]): record["value"] for record in found}
     return {lang: (values[lang, "t2i_r1"], values[lang, "i2t_r1"]) for lang in captions(1)}

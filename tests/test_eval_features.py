@@ -14,8 +14,8 @@ from training_tools import require_train
 require_train()
 
 from conftest import ROOT                                               # noqa: E402
-from mc2.clip.load import load_model                                # noqa: E402
 from mc2.cli import run                                                 # noqa: E402
+from mc2.clip.load import load_model                                    # noqa: E402
 from mc2.errors import BadData                                          # noqa: E402
 from mc2.evaluation import encoding, results, sources, suites, tasks    # noqa: E402
 from miniatures import images, world                                    # noqa: E402
@@ -293,14 +293,14 @@ def test_the_list_needs_no_torch():
         assert f"\n{name}\n" in "\n" + done.stdout and task.source in done.stdout
 
 
-def test_every_task_has_a_room_and_help():
+def test_every_task_has_a_function_and_help():
     from mc2.commands.eval import eval as group
     for name, task in tasks.TASKS.items():
         command = group.get_command(None, name)
         assert command.name == name and command.help and all(getattr(option, "help", None) or option.param_type_name ==
                                                              "argument" for option in command.params)
         if not task.own_command:
-            assert callable(tasks.room(task))
+            assert callable(tasks.function_of(task))
 
 
 @pytest.mark.parametrize("arguments, message", [

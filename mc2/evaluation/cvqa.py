@@ -15,17 +15,17 @@ SHARD = re.compile(r"(?P<stem>.*)-(?P<number>\d+)-of-(?P<total>\d+)\.parquet")
 
 
 class ParquetImages:
-    """Images in the column `image` of Parquet files, a struct with `bytes`. places: (file, row group, row) of each."""
+    """Images in the column `image` of Parquet files, a struct with `bytes`. cells: (file, row group, row) of each."""
 
-    def __init__(self, paths, names, places):
-        self.paths, self.names, self.places = list(paths), list(names), list(places)
+    def __init__(self, paths, names, cells):
+        self.paths, self.names, self.cells = list(paths), list(names), list(cells)
         self._group, self._images = None, None
 
     def __len__(self):
-        return len(self.places)
+        return len(self.cells)
 
     def read(self, index):
-        file, group, row = self.places[index]
+        file, group, row = self.cells[index]
         if self._group != (file, group):
             from mc2.pairs import parquet
             with parquet.open_read(self.paths[file]) as opened:
@@ -76,9 +76,9 @@ def _refuse_incomplete(paths):
 def answers(bench, features, rows, prefix):
     """int64 (n,): the option chosen for each row; the first of equal ones."""
     texts = [f"{row[f'{prefix}Question']} {option}" for row in rows for option in row[f"{prefix}Options"]]
-    encoded, place = retrieval.encoded(bench, texts)
-    place = place.reshape(len(rows), OPTIONS)
-    scores = np.stack([(features * encoded[place[:, number]]).sum(axis=1) for number in range(OPTIONS)], axis=1)
+    encoded, text_rows = retrieval.encoded(bench, texts)
+    text_rows = text_rows.reshape(len(rows), OPTIONS)
+    scores = np.stack([(features * encoded[text_rows[:, number]]).sum(axis=1) for number in range(OPTIONS)], axis=1)
     return scores.argmax(axis=1)
 
 
@@ -94,7 +94,7 @@ def subset_name(text):
 def read(paths):
     """(rows without their images, source of the images). BadData says which row of which file is wrong."""
     from mc2.pairs import parquet
-    rows, places = [], []
+    rows, cells = [], []
     for file, path in enumerate(paths):
         with parquet.open_read(path) as opened:
             lacking = [name for name in COLUMNS if name not in opened.schema_arrow.names]
@@ -107,10 +107,10 @@ def read(paths):
                     number += 1
                     _check(path, number, values)
                     rows.append(values)
-                    places.append((file, group, row))
+                    cells.append((file, group, row))
     if not rows:
         raise BadData(f"{paths[0]}: has no rows.")
-    return rows, ParquetImages(paths, [str(row["ID"]) for row in rows], places)
+    return rows, ParquetImages(paths, [str(row["ID"]) for row in rows], cells)
 
 
 def _check(path, number, row):

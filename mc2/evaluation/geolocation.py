@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mc2.errors import BadData, BadUsage
-from mc2.evaluation import places, retrieval, sources, tasks
+from mc2.evaluation import readers, sources, tasks
 
 BIAS = 100.0                # a constant feature, so large that it is hardly regularised
 LEAST_STD = 1e-5            # added to the shots' standard deviation
@@ -38,14 +38,14 @@ def geo_localisation(bench):
     shots = _numbers(bench.protocol["shots"])
     if not bench.protocol["l2"] > 0:
         raise BadUsage(f"--l2 {bench.protocol['l2']}: give a number above 0.")
-    found = {name: place for name, part in PARTS.items() if (place := _place(bench, part))}
+    found = {name: folder for name, part in PARTS.items() if (folder := _folder(bench, part))}
     for name in _chosen(bench, found):
         yield from _scores(bench, name, found[name], shots)
 
 
 def _chosen(bench, found):
     choice = bench.protocol["datasets"]
-    names = retrieval.listed(choice) if choice else list(found)
+    names = tasks.listed(choice) if choice else list(found)
     for name in names or PARTS:
         if name not in PARTS:
             raise BadUsage(f"--datasets {choice}: {name} is none of {', '.join(PARTS)}.")
@@ -64,8 +64,8 @@ def _scores(bench, name, folder, shots):
     source, labels, is_train = read(folder, column)
     features, kept = bench.images(source)
     labels, is_train = np.array(labels)[kept], None if is_train is None else is_train[kept]
-    seeds = range(retrieval.whole_number(bench, "seeds", 1))
-    number = retrieval.whole_number(bench, "train_images", 1) or PARTS[name].train
+    seeds = range(bench.whole_number("seeds", 1))
+    number = bench.whole_number("train_images", 1) or PARTS[name].train
     splits = [_split(len(labels), number, seed, folder) if is_train is None
               else (np.flatnonzero(is_train), np.flatnonzero(~is_train)) for seed in seeds]
     short = _short(labels, splits, max(shots))
@@ -147,7 +147,7 @@ def _numbers(text):
 
 # ---------------------------------------------------------------- data
 
-def _place(bench, part):
+def _folder(bench, part):
     """The folder that holds a data set: that of its own task, or --data itself."""
     for folder in filter(None, (bench.root and tasks.folder_of(part.folder, bench.root), bench.data)):
         for depth in range(len(part.file)):
@@ -160,7 +160,7 @@ def _dollar_street(folder, column):
     """The release's own train and test images."""
     rows, sizes = [], []
     for split in ("train", "test"):
-        found = places.table(os.path.join(folder, f"images_v2_imagenet_{split}.csv"), ("imageRelPath", column))
+        found = readers.csv_rows(os.path.join(folder, f"images_v2_imagenet_{split}.csv"), ("imageRelPath", column))
         rows += found
         sizes.append(len(found))
     is_train = np.arange(len(rows)) < sizes[0]
@@ -168,14 +168,14 @@ def _dollar_street(folder, column):
 
 
 def _geode(folder, column):
-    rows = places.table(os.path.join(folder, "index.csv"), ("file_path", column))
+    rows = readers.csv_rows(os.path.join(folder, "index.csv"), ("file_path", column))
     source = sources.Files(os.path.join(folder, "images"), [row["file_path"] for row in rows])
     return source, [row[column] for row in rows], None
 
 
 def _xm3600(folder, column):
     path = os.path.join(folder, "captions.jsonl")
-    lines = list(retrieval.json_lines(path))
+    lines = list(readers.json_lines(path))
     lacking = next((number for number, line in lines if not isinstance(line.get(column), str)
                     or not isinstance(line.get("image/key"), str)), None)
     if lacking is not None:

@@ -1,10 +1,10 @@
-"""Zero-shot classification of anybody's images."""
+"""Zero-shot classification of people's own images."""
 import os
 
 import numpy as np
 
 from mc2.errors import BadData
-from mc2.evaluation import sources, zeroshot
+from mc2.evaluation import readers, sources, zeroshot
 
 
 def zeroshot_own(bench):
@@ -26,7 +26,7 @@ def zeroshot_own(bench):
 
 def _names(folders, path, images):
     """[names of the class] for each folder."""
-    lines = zeroshot.numbered(path, blank=False)
+    lines = readers.numbered_lines(path, blank=False)
     tabbed = [(number, line) for number, line in lines if "\t" in line]
     if not tabbed:
         if len(lines) != len(folders):

@@ -3,13 +3,13 @@
 labels.json, templates.json and dataset_catalog.json are those of that repository. A label may be a list of synonyms.
 Each data set has one number; the task's is their plain mean.
 """
-import json
 import os
 
 import numpy as np
 
 from mc2.errors import BadData, BadUsage
-from mc2.evaluation import retrieval, sources, zeroshot
+from mc2.evaluation import readers, sources, zeroshot
+from mc2.evaluation.tasks import listed
 
 NAMES = ["Food101", "CIFAR10", "CIFAR100", "CUB200", "SUN397", "StanfordCars", "FGVCAircraft", "DescribableTextures",
          "OxfordPets", "Caltech101", "Flowers102", "MNIST", "FacialEmotionRecognition2013", "STL10", "EuroSAT",
@@ -22,8 +22,8 @@ IN_MEMORY = {"CIFAR10": {"train": False}, "CIFAR100": {"train": False}, "STL10":
 
 
 def slip26(bench):
-    labels, prompts, catalog = (_json(bench.path(name)) for name in ("labels.json", "templates.json",
-                                                                      "dataset_catalog.json"))
+    labels, prompts, catalog = (readers.json_object(bench.path(name), "data set")
+                                for name in ("labels.json", "templates.json", "dataset_catalog.json"))
     names = chosen(bench.protocol["datasets"], NAMES)
     for file, content in (("labels.json", labels), ("templates.json", prompts), ("dataset_catalog.json", catalog)):
         lacking = [name for name in names if name not in content]
@@ -62,7 +62,7 @@ def chosen(names, known):
     """The data sets of a comma-separated list, all where it is None. BadUsage for others."""
     if names is None:
         return list(known)
-    found = retrieval.listed(names)
+    found = listed(names)
     other = next((name for name in found if name not in known), None)
     if other or not found:
         raise BadUsage(f"--datasets {names}: {other or 'nothing'} is none of them. They are {', '.join(known)}.")
@@ -144,14 +144,3 @@ def _in_memory(name, root):
         raise BadUsage(f"{root}: {name} cannot be read from there ({error}).") from None
     images, targets = zip(*(held[number] for number in range(len(held))))
     return sources.Held([f"{name} {number}" for number in range(len(held))], images), np.array(targets, np.int64)
-
-
-def _json(path):
-    try:
-        with open(path, encoding="utf-8") as stream:
-            content = json.load(stream)
-    except ValueError as error:
-        raise BadData(f"{path}: is not JSON ({error}).") from None
-    if not isinstance(content, dict):
-        raise BadData(f"{path}: is no JSON object with a key per data set.")
-    return content

@@ -1,7 +1,7 @@
 """The tasks of `mc2 eval`: what each reads, where that comes from, and the choices of its protocol. Plain data, without
-torch; a task's room is imported when it runs.
+torch; the module that carries a task out is imported when it runs.
 
-A room has a function that takes a Bench and yields what Bench.result returns.
+Such a module has a function that takes a Bench and yields results of Bench.result.
 """
 import importlib
 import os
@@ -22,7 +22,7 @@ class Choice(NamedTuple):
 
 
 class Task(NamedTuple):
-    room: str                   # module of mc2.evaluation, and its function: "imagenet" or "retrieval:xm3600"
+    function: str               # module of mc2.evaluation, and its function: "imagenet" or "retrieval:xm3600"
     title: str
     files: str                  # what --data holds
     source: str                 # where that comes from
@@ -158,7 +158,7 @@ TASKS = {
 
 
 class Bench:
-    """What a task gets: the model's features, its data and protocol.
+    """A task's model, data and protocol.
 
     data: directory; protocol: {choice: value}; encoder: mc2.evaluation.encoding.Encoder; root: the directory that holds
     other benchmarks beside this one, or None.
@@ -181,6 +181,13 @@ class Bench:
         """Features of texts, float32 (n, d)."""
         return self.encoder.texts(texts)
 
+    def whole_number(self, choice, least):
+        """A whole number of the protocol, or None. BadUsage below `least`."""
+        found = self.protocol[choice]
+        if found is not None and found < least:
+            raise BadUsage(f"--{choice.replace('_', '-')} {found}: give {least} or more.")
+        return found
+
     def path(self, *parts, optional=False):
         """The path of a file or folder of the benchmark. BadUsage where it is missing, or None if it is optional."""
         path = os.path.join(self.data, *parts)
@@ -201,13 +208,18 @@ class Bench:
     def results(self):
         """Run the task: yield its results as complete records."""
         from mc2 import __version__
-        for result in room(self.task)(self):
+        for result in function_of(self.task)(self):
             yield {**result, "model": self.encoder.model.description, "mc2": __version__}
 
 
-def room(task):
+def listed(text):
+    """The names of a comma-separated list, each once."""
+    return list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+
+
+def function_of(task):
     """The function that carries out a task."""
-    module, _, function = task.room.partition(":")
+    module, _, function = task.function.partition(":")
     return getattr(importlib.import_module(f"mc2.evaluation.{module}"), function or module)
 
 
@@ -217,7 +229,7 @@ def folder_of(name, root):
     return folder if os.path.isdir(folder) else None
 
 
-def place_in(name, root):
+def folder_or_root(name, root):
     """The folder that a task of a suite reads: its own below --data; else --data where that has an input; or None."""
     beside = any(os.path.exists(os.path.join(root, found)) for found in TASKS[name].inputs)
     return folder_of(name, root) or (root if beside else None)

@@ -18,14 +18,14 @@ def run(suite, evaluation, beside):
     suites.refuse_unknown(suite, beside)
     evaluation.refuse_outputs()
     names = suites.tasks_of(suite, tasks.TASKS)
-    present = {name: place for name in names if (place := tasks.place_in(name, evaluation.data))}
+    present = {name: folder for name in names if (folder := tasks.folder_or_root(name, evaluation.data))}
     if not present:
         raise BadUsage(f"{evaluation.data}: holds none of {', '.join(names)}. A suite reads a folder of that name for "
                        "each.")
     records, failed = [], {}
     with evaluation.encoder() as encoder:
-        for name, place in present.items():
-            error = _scored(name, place, evaluation, encoder, records)
+        for name, folder in present.items():
+            error = _scored(name, folder, evaluation, encoder, records)
             if error:
                 failed[name] = error
         if encoder.rank == 0:
@@ -39,12 +39,12 @@ def run(suite, evaluation, beside):
         raise error
 
 
-def _scored(name, place, evaluation, encoder, records):
+def _scored(name, folder, evaluation, encoder, records):
     """Append the scores of a task to `records` and write these; returns the error that ended it, or None."""
     from mc2.evaluation import tasks
     started, before, failure = time.monotonic(), len(records), None
     try:
-        for record in tasks.Bench(name, encoder, place, root=evaluation.data).results():
+        for record in tasks.Bench(name, encoder, folder, root=evaluation.data).results():
             records.append(record)
     except Exception as error:
         failure = error
