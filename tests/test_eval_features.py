@@ -171,7 +171,7 @@ def test_a_tar_with_a_damaged_header_is_refused(tar):
     with open(tar, "r+b") as stream:
         stream.seek(third)
         stream.write(b"garbage")
-    with pytest.raises(BadData, match=f"byte {third:,}: is no header"):
+    with pytest.raises(BadData, match=f"byte {third:,}: a header whose checksum is wrong"):
         sources.tar_samples([str(tar)])
 
 

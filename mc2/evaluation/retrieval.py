@@ -75,19 +75,6 @@ def _before(scores, queries, columns):
     return before
 
 
-def _ranks():
-    import torch.distributed as dist
-    return (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
-
-
-def _of_all_ranks(found):
-    import torch
-    import torch.distributed as dist
-    if dist.is_initialized():
-        dist.all_reduce(torch.from_numpy(found))
-    return found
-
-
 # ---------------------------------------------------------------- results by language
 
 def encoded(bench, texts):

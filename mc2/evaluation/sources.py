@@ -6,11 +6,9 @@ another content would change. It goes to the workers of a DataLoader, so it is p
 import hashlib
 import os
 import sys
-import tarfile
 
 from mc2 import files, tars
 from mc2.errors import BadData
-from mc2.tars import Damaged
 
 EXTENSIONS = tuple(f".{extension}" for extension in (*tars.IMAGES, "ppm", "pgm", "pbm"))
 COMPRESSED = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd", b"BZh": "bzip2", b"\xfd7zXZ": "xz"}
@@ -87,48 +85,19 @@ def tar_samples(paths):
     """[(key, {extension: (index of the tar, offset, size)})] of webdataset tars, in order. BadData names a damaged tar."""
     found = []
     for number, path in enumerate(paths):
-        last = None
-        for member in _members(path):
-            folder, name = os.path.split(member.name)
-            key, dot, extension = name.partition(".")
-            if not member.isreg() or not key or not dot:
-                continue
-            key, extension = os.path.join(folder, key), extension.lower()
-            if key != last or extension in found[-1][1]:
-                found.append((key, {}))
-                last = key
-            found[-1][1][extension] = (number, member.offset_data, member.size)
+        _refuse_compressed(path)
+        found += [(key, {extension: (number, *members.position(extension)) for extension in members})
+                  for key, members in tars.samples(path)]
     return found
 
 
-def _members(path):
-    """Yield the members of a tar. BadData where it is compressed, cut off or damaged."""
+def _refuse_compressed(path):
     with open(path, "rb") as stream:
         start = stream.read(6)
-        packed = next((name for magic, name in COMPRESSED.items() if start.startswith(magic)), None)
-        if packed:
-            raise BadData(f"{files.name_of(path)}: is compressed ({packed}); images are read from within a plain tar. "
-                          "Decompress it.")
-        stream.seek(0)
-        try:
-            with tarfile.open(fileobj=stream, mode="r:") as tar:
-                for member in tar:
-                    if member.issparse():
-                        raise Damaged(path, "damaged", f"{member.name} is a sparse file, which is not read")
-                    yield member
-                _check_end(path, stream, tar.offset)
-        except (tarfile.TarError, EOFError) as error:
-            raise BadData(f"{files.name_of(path)}: this tar is damaged or cut off ({error}). Fetch it again.") from None
-
-
-def _check_end(path, stream, offset):
-    """tarfile takes whatever is no header for the end; here it must be the end mark, a block of zeros."""
-    stream.seek(offset)
-    block = stream.read(tarfile.BLOCKSIZE)
-    if len(block) < tarfile.BLOCKSIZE:
-        raise Damaged(path, "cut off", "it has no end mark")
-    if block.strip(b"\0"):
-        raise Damaged(path, "damaged", f"byte {offset:,}: is no header")
+    packed = next((name for magic, name in COMPRESSED.items() if start.startswith(magic)), None)
+    if packed:
+        raise BadData(f"{files.name_of(path)}: is compressed ({packed}); images are read from within a plain tar. "
+                      "Decompress it.")
 
 
 def images_below(folder, left_out=None):
