@@ -2,9 +2,9 @@
 
     00000.jpg 00000.json 00000.txt 00001.jpg ...  ->  ("00000", {"jpg": ..., "json": ..., "txt": ...}), ...
 
-ustar, GNU long names and pax headers. The body of a member of a local file is read when it is asked for, so that passing
-over a sample costs a seek; URLs are read from start to end. No library does this: of a damaged tar all whole samples are
-given.
+ustar, GNU long names and pax headers. In a local file the body of a member is read when it is asked for, so that
+passing over a sample costs a seek; URLs are read from start to end. Of a damaged tar all whole samples are given, which
+no library does.
 """
 import glob
 import io

@@ -279,14 +279,14 @@ def handlers():
         signal.signal(number, handler)
 
 
-@pytest.mark.parametrize("command", ["export {run} -o {out}/mine.pt", "import start.pt --model {tiny} -o {out}/mine.pt"])
+@pytest.mark.parametrize("command", ["export {run}", "import start.pt --model {tiny}"])
 @pytest.mark.parametrize("number, status", [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_a_signal_at_any_write_ends_it_with_its_status_and_leaves_nothing(here, run, tiny, disturbed, handlers, number,
                                                                          status, command):
     torch.save(build(TINY).state_dict(), here / "start.pt")
     counted = Disturbed(io.BytesIO())
     torch_files.save(build(TINY).state_dict(), counted)
-    arguments = command.format(run=run, tiny=tiny, out=here / "out").split()
+    arguments = [*command.format(run=run, tiny=tiny).split(), "-o", str(here / "out/mine.pt")]
     for at in [*range(0, counted.writes, 7), counted.writes - 1]:
         disturbed(at, lambda: os.kill(os.getpid(), number))
         with pytest.raises(SystemExit) as end:

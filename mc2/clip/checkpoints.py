@@ -44,8 +44,8 @@ def load(path):
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, KeyError, IndexError, OSError) as error:
         reason = str(error).split("\n")[0][:200]
-        raise BadData(f"{path}: cannot be read as a checkpoint ({reason}). Where it was cut off, remove it: the one before "
-                      "it is used then.") from None
+        raise BadData(f"{path}: cannot be read as a checkpoint ({reason}). Where it was cut off, remove it: the one "
+                      "before it is used then.") from None
     if not is_checkpoint(content):
         raise BadData(f"{path}: is no checkpoint of mc2 train. 'mc2 checkpoint import' makes one of weights from "
                       "elsewhere.")
@@ -79,7 +79,7 @@ def steps_in(run):
 
 
 def find(run):
-    """The path of the newest checkpoint of a run, or None. A kill between a checkpoint and its link does not hide it."""
+    """The path of a run's newest checkpoint, or None. A kill between a checkpoint and its link does not hide it."""
     steps = steps_in(run)
     return path_of(run, steps[-1]) if steps else None
 

@@ -80,7 +80,7 @@ def own_share(total):
 
 
 def rows_of_all(own):
-    """float32 (n, d) on every rank: the rows of all ranks in order; None where no rank has any. own: (m, d), or None."""
+    """float32 (n, d) on every rank: the rows of all ranks in order; None where no rank has any. own: (m, d) or None."""
     _, world = rank_and_world()
     if world == 1:
         return own

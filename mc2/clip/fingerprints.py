@@ -25,8 +25,8 @@ def of_network(network):
 
 
 def of_file(path, cache=None):
-    """The SHA-256, in hexadecimal, of a file; kept in the directory `cache` under the file's path, size, inode and times
-    of change."""
+    """The SHA-256, in hexadecimal, of a file; kept in the directory `cache` under the file's path, size, inode and
+    times of change."""
     path = os.path.realpath(path)
     status = os.stat(path)
     if cache is None:

@@ -1,4 +1,4 @@
-"""Files of torch.save and of safetensors. They are read with weights_only=True: a pickle that would run code is refused."""
+"""Files of torch.save and of safetensors. A pickle that would run code when read is refused (weights_only=True)."""
 import pickle
 import warnings
 

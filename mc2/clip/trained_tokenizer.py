@@ -11,8 +11,8 @@ from mc2.errors import BadData, BadUsage
 def of_checkpoint(given, held, path, is_first, name):
     """(Tokenizer, notes) of a model in a checkpoint. BadData where it is not the one that it was trained with.
 
-    given: a name or file, or None; held: the checkpoint's entry of the model; path: of the checkpoint; is_first: whether
-    it is the checkpoint's first model; name: the model's, for messages.
+    given: a name or file, or None; held: the checkpoint's entry of the model; path: of the checkpoint; is_first:
+    whether it is the checkpoint's first model; name: the model's, for messages.
     """
     said, text_cfg = held["tokenizer"], _text_cfg(held["architecture"], held["tokenizer"])
     kept = _kept_beside(path, held, is_first)
@@ -96,8 +96,8 @@ def _fingerprints(tokenizer):
 
 
 def _another(given, name, own, hint):
-    return BadData(f"{given}: is another tokenizer than {name} was trained with ({own}): its ids would mean other words. "
-                   f"{hint}")
+    return BadData(f"{given}: is another tokenizer than {name} was trained with ({own}): its ids would mean other "
+                   f"words. {hint}")
 
 
 def _not_compared(given, own):

@@ -6,8 +6,8 @@ from mc2.clip.model import build
 from mc2.errors import BadData, BadUsage
 
 PREFIXES = ("module.", "_orig_mod.")            # of DistributedDataParallel and torch.compile
-# Tensors of some files that are no weights of a CLIP: the causal mask and sizes, which follow from the architecture, and
-# the bias of a sigmoid loss, which moves all logits alike and so no softmax.
+# Tensors of some files that are no weights of a CLIP: the causal mask and sizes, which follow from the architecture;
+# the bias of a sigmoid loss, which is added to all logits and so changes no softmax.
 NO_WEIGHTS = {"attn_mask", "input_resolution", "context_length", "vocab_size", "logit_bias"}
 
 

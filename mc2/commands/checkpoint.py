@@ -37,7 +37,7 @@ def checkpoint():
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @options.verbose
 def show(path, as_json):
-    """Say what CHECKPOINT is: step, seen pairs, models, tokenizers, tallies."""
+    """Show the step of CHECKPOINT, its seen pairs, models, tokenizers and tallies."""
     _need_torch()
     from mc2.clip import checkpoints
     description = checkpoints.describe(checkpoints.load(path))

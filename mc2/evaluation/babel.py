@@ -15,6 +15,7 @@ ENGLISH = "EN"
 
 
 def babel_imagenet(bench):
+    """Yield the top-1 of each language, then the mean over the languages."""
     labels = _labels(bench)
     prompts = _prompts(bench)
     langs = _langs(bench, labels)
@@ -94,7 +95,7 @@ def _templates(bench, prompts, lang):
 
 
 def _langs(bench, labels):
-    """The languages: those of --langs, else all of the file (English is no part of it) with enough classes."""
+    """[language]: those of --langs, else all of the file (which has no English) with enough classes."""
     if bench.protocol["langs"] is None:
         least = max(1, bench.protocol["min_classes"])
         found = [lang for lang in labels if lang != ENGLISH and len(labels[lang][0]) >= least]

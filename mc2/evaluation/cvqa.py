@@ -41,7 +41,10 @@ class ParquetImages:
 
 
 def cvqa(bench):
-    """The text of an option is the question, a space, the option; the option with the greatest cosine is the answer."""
+    """Yield the accuracy in English and in the local language, of all and of each subset.
+
+    The text of an option is the question, a space, the option; the answer is the option with the greatest cosine.
+    """
     paths = sorted(glob.glob(os.path.join(glob.escape(bench.data), "**", "*.parquet"), recursive=True))
     if not paths:
         raise BadUsage(f"{bench.data}: holds no Parquet files. cvqa reads {bench.task.files}; it comes from "
@@ -56,12 +59,12 @@ def cvqa(bench):
         correct = answers(bench, features, rows, prefix) == labels
         yield bench.result("accuracy", correct.mean(), len(correct), lang=lang, subsets=len(set(subsets)))
         for subset in sorted(set(subsets)):
-            its = correct[subsets == subset]
-            yield bench.result("accuracy", its.mean(), len(its), lang=lang, of=subset)
+            of_subset = correct[subsets == subset]
+            yield bench.result("accuracy", of_subset.mean(), len(of_subset), lang=lang, of=subset)
 
 
 def _refuse_incomplete(paths):
-    """BadUsage where a file of NAME-00000-of-00002.parquet, NAME-00001-of-00002.parquet is missing."""
+    """Raise BadUsage where a file of NAME-00000-of-00002.parquet, NAME-00001-of-00002.parquet is missing."""
     there = {}
     for path in paths:
         if match := SHARD.fullmatch(path):
@@ -83,7 +86,7 @@ def answers(bench, features, rows, prefix):
 
 
 def subset_name(text):
-    """('Japanese', 'Japan') -> Japanese, Japan"""
+    """`Japanese, Japan` of the text "('Japanese', 'Japan')"."""
     try:
         found = ast.literal_eval(text)
     except (ValueError, SyntaxError):

@@ -53,6 +53,7 @@ OTHER_REGION = 5        # of FMoW's Asia, Europe, Africa, Americas, Oceania, Oth
 
 
 def datacomp(bench):
+    """Yield all metrics of each data set, the main one first, then the mean of the main ones."""
     names = slip26.chosen(bench.protocol["datasets"], PARTS)
     found = {name: folder for name in names if (folder := _folder(bench, PARTS[name]))}
     if not found or bench.protocol["datasets"] and len(found) < len(names):
@@ -149,7 +150,7 @@ def labelled_images(folder, group=None):
 
 
 def tars_of(folder):
-    """test/0.tar, 1.tar ... as many as test/nshards.txt says. BadData where one is missing."""
+    """[path] of test/0.tar, test/1.tar ...: as many as test/nshards.txt says. BadData where one is missing."""
     number = readers.lines(os.path.join(folder, "test", "nshards.txt"), 1)[0].strip()
     if not number.isdigit():
         raise BadData(f"{os.path.join(folder, 'test', 'nshards.txt')}: is {number!r}, not a number of tars.")
@@ -219,7 +220,8 @@ def _captioned_images(folder):
 
 
 def _winogavil(bench, folder):
-    """A cue and 5 to 12 images; as many are chosen as are right. The mean Jaccard index by number of candidates."""
+    """({metric: mean Jaccard index}, number of games), by number of candidates. A game is a cue and 5 to 12 images, of
+    which as many are chosen as are right."""
     rows = readers.csv_rows(_only(folder, ".csv"), ("cue", "candidates", "associations"))
     games = [(row["cue"], _list(row["candidates"], folder), set(_list(row["associations"], folder))) for row in rows]
     below = {os.path.splitext(os.path.basename(name))[0]: name for name in sources.images_below(folder)}

@@ -9,7 +9,7 @@ from mc2 import files, manifests, tars
 from mc2.errors import BadData, BadLine, BadUsage
 from mc2.evaluation import readers, sources
 
-KEPT = ("id", "lang", "text")       # of a text's line
+KEPT = ("id", "lang", "text")       # keys of a text that are written beside its features
 
 
 def write(encoder, path, images, texts, started):

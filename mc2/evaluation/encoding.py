@@ -15,7 +15,7 @@ from mc2.clip import distributed
 from mc2.clip.images import Corrupt
 from mc2.errors import BadData, Mc2Error
 
-NAMED = 3               # broken images that a message names
+NAMED = 3               # a message names so many broken images
 
 
 class Encoder:
@@ -26,8 +26,8 @@ class Encoder:
     """
 
     def __init__(self, model, *, cache=None, batch_size=64, workers=0, on_error="stop", quiet=False):
-        """cache: a directory or None. workers: processes that decode images. on_error: `stop` at an image that cannot be
-        decoded, or `skip` it and count it."""
+        """cache: a directory or None. workers: processes that decode images. on_error: `stop` at an image that cannot
+        be decoded, or `skip` it and count it."""
         self.model, self.cache, self.batch_size, self.workers = model, cache, batch_size, workers
         self.skips, self.quiet = on_error == "skip", quiet
         self.rank, self.world = distributed.rank_and_world()

@@ -16,8 +16,8 @@ LEAST_STD = 1e-5            # added to the shots' standard deviation
 
 
 class Part(NamedTuple):
-    """A data set. folder: the task that reads it too; file: what it is known by; columns: of the labels; train: images
-    from which shots are drawn, unless the release divides them itself."""
+    """A data set. folder: of the task that reads it too; file: the path by which it is found; columns: of the labels;
+    train: number of images from which shots are drawn, unless the release divides them itself."""
 
     folder: str
     file: tuple
@@ -34,7 +34,7 @@ PARTS = {
 
 
 def geo_localisation(bench):
-    """Accuracy for each number of shots, mean and standard deviation over the seeds, of each data set."""
+    """Yield the accuracy for each number of shots, mean and standard deviation over the seeds, of each data set."""
     shots = _numbers(bench.protocol["shots"])
     if not bench.protocol["l2"] > 0:
         raise BadUsage(f"--l2 {bench.protocol['l2']}: give a number above 0.")
@@ -129,7 +129,7 @@ def _split(number, train, seed, folder):
 
 
 def _short(labels, splits, most):
-    """{class: the fewest images it has among those for shots, of any seed}, for classes with fewer than `most`."""
+    """{class: number of its images for shots, the fewest of any seed}, for classes with fewer than `most`."""
     counts = [Counter(labels[train].tolist()) for train, _ in splits]
     least = {label: min(count[label] for count in counts) for label in sorted(set(labels.tolist()))}
     return {label: number for label, number in least.items() if number < most}
@@ -157,7 +157,7 @@ def _folder(bench, part):
 
 
 def _dollar_street(folder, column):
-    """The release's own train and test images."""
+    """(source, labels, bool (n,): which images are of the release's train part)"""
     rows, sizes = [], []
     for split in ("train", "test"):
         found = readers.csv_rows(os.path.join(folder, f"images_v2_imagenet_{split}.csv"), ("imageRelPath", column))
@@ -168,12 +168,14 @@ def _dollar_street(folder, column):
 
 
 def _geode(folder, column):
+    """(source, labels, None)"""
     rows = readers.csv_rows(os.path.join(folder, "index.csv"), ("file_path", column))
     source = sources.Files(os.path.join(folder, "images"), [row["file_path"] for row in rows])
     return source, [row[column] for row in rows], None
 
 
 def _xm3600(folder, column):
+    """(source, labels, None)"""
     path = os.path.join(folder, "captions.jsonl")
     lines = list(readers.json_lines(path))
     lacking = next((number for number, line in lines if not isinstance(line.get(column), str)

@@ -10,7 +10,7 @@ T = 2                       # of exp(-t * squared distance)
 
 
 def alignment(bench):
-    """The mean squared distance between the image and the text of a pair."""
+    """Yield the mean squared distance between the image and the text of a pair."""
     source, texts, owners = _pairs(bench)
     images, kept = bench.images(source)
     row_of = np.full(len(source), -1)
@@ -22,7 +22,7 @@ def alignment(bench):
 
 
 def uniformity(bench):
-    """The log of the mean potential of two distinct images of the pairs."""
+    """Yield the log of the mean potential of two distinct images of the pairs."""
     source, _, _ = _pairs(bench)
     images, _ = bench.images(source)
     if len(images) < 2:
@@ -58,5 +58,5 @@ def _pairs(bench):
     """(source, texts, image of each text) of pairs.jsonl, in order."""
     path = bench.path("pairs.jsonl")
     source, captions = readers.pairs(path, [bench.path("images")], bench.whole_number("pairs", 0))
-    texts = [text for its in captions.values() for text in its.texts]
-    return source, texts, np.array([owner for its in captions.values() for owner in its.owners], np.int64)
+    texts = [text for texts, _ in captions.values() for text in texts]
+    return source, texts, np.array([owner for _, owners in captions.values() for owner in owners], np.int64)

@@ -8,8 +8,12 @@ from mc2.evaluation import readers, sources, zeroshot
 
 
 def zeroshot_own(bench):
-    """A folder of images per class; classes: a file with a name per line, in the order of the sorted folders, or
-    FOLDER<tab>NAME in any order; several names of a class are divided by `|`. Without one the folders are the names."""
+    """Yield top-1, top-5 and the mean per class.
+
+    images: a folder with a folder of images per class; classes: a file with a name per line, in the order of the sorted
+    folders, or FOLDER<tab>NAME in any order; several names of a class are divided by `|`. Without it the folders
+    are the names.
+    """
     folder, classes = bench.arguments["images"], bench.arguments["classes"]
     folders, source, labels = sources.folder_per_class(folder)
     if not labels:

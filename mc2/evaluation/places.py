@@ -11,7 +11,7 @@ from mc2.evaluation import imagenet, readers, sources, zeroshot
 
 
 def dollar_street(bench):
-    """ImageNet's class names; an image counts if any of its classes is found. Top-1 and top-5."""
+    """Yield top-1 and top-5 with ImageNet's class names; an image counts if any of its classes is found."""
     folder = os.path.dirname(_first(bench, "images_v2_imagenet_test.csv", "dataset_dollarstreet"))
     rows = [row for name in ("images_v2_imagenet_train.csv", "images_v2_imagenet_test.csv")
             for row in readers.csv_rows(os.path.join(folder, name), ("imageRelPath", "imagenet_sysnet_id"))]
@@ -24,7 +24,7 @@ def dollar_street(bench):
 
 
 def geode(bench):
-    """The objects of index.csv, in the order in which they first occur. Top-1."""
+    """Yield top-1; the classes are the objects of index.csv, in the order in which they first occur."""
     index = _first(bench, "index.csv", "geode")
     rows = readers.csv_rows(index, ("object", "file_path"))
     names = list(dict.fromkeys(row["object"] for row in rows))
@@ -37,7 +37,7 @@ def geode(bench):
 
 
 def gldv2(bench):
-    """Test images that show a landmark; the texts are the landmarks' bare names. Top-1.
+    """Yield top-1 of the test images that show a landmark; the texts are the landmarks' bare names.
 
     The landmark of an image is the most frequent one among the index images that the solution gives for it (the first
     of those that are equally frequent); landmarks of one name count as the first of them.
@@ -45,11 +45,11 @@ def gldv2(bench):
     solution = [row for row in readers.csv_rows(bench.path("retrieval_solution_v2.1.csv"), ("id", "images", "Usage"))
                 if row["Usage"] in ("Private", "Public")]
     wanted = {image for row in solution for image in row["images"].split()}
-    landmark = {row["id"]: row["landmark_id"] for row in
-                readers.csv_rows(bench.path("index_image_to_landmark.csv"), ("id", "landmark_id")) if row["id"] in wanted}
+    index = readers.csv_rows(bench.path("index_image_to_landmark.csv"), ("id", "landmark_id"))
+    landmark = {row["id"]: row["landmark_id"] for row in index if row["id"] in wanted}
     used = set(landmark.values())
-    name = {row["landmark_id"]: landmark_name(row["category"]) for row in
-            readers.csv_rows(bench.path("index_label_to_category.csv"), ("landmark_id", "category")) if row["landmark_id"] in used}
+    categories = readers.csv_rows(bench.path("index_label_to_category.csv"), ("landmark_id", "category"))
+    name = {row["landmark_id"]: landmark_name(row["category"]) for row in categories if row["landmark_id"] in used}
     names, number_of = list(name.values()), {}
     for number, text in enumerate(names):
         number_of.setdefault(text, number)
@@ -62,7 +62,7 @@ def gldv2(bench):
 
 
 def landmark_name(category):
-    """The name at the end of a page of Wikimedia Commons: .../wiki/Category:Eiffel_Tower."""
+    """The name at the end of a page's URL on Wikimedia Commons: .../wiki/Category:Eiffel_Tower."""
     return category[category.rfind(":") + 1:].replace("_", " ").rstrip('"')
 
 
@@ -74,7 +74,7 @@ def best_ranks(features, weights, labels):
 
 
 def _first(bench, name, folder):
-    """A file right in --data or in the folder that the archive makes."""
+    """The path of a file in the folder that the archive makes, or else in --data itself."""
     return bench.path(folder, name, optional=True) or bench.path(name)
 
 

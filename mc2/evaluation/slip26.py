@@ -22,6 +22,7 @@ IN_MEMORY = {"CIFAR10": {"train": False}, "CIFAR100": {"train": False}, "STL10":
 
 
 def slip26(bench):
+    """Yield the metric of each data set, then the mean over them."""
     labels, prompts, catalog = (readers.json_object(bench.path(name), "data set")
                                 for name in ("labels.json", "templates.json", "dataset_catalog.json"))
     names = chosen(bench.protocol["datasets"], NAMES)
@@ -47,6 +48,7 @@ def slip26(bench):
 
 
 def measured(metric, features, targets, weights):
+    """The value of a data set's metric."""
     if metric == "roc_auc":
         scores = np.concatenate([part[:, 1] - part[:, 0] for _, part in zeroshot.scored(features, weights)])
         return zeroshot.roc_auc(scores, targets)
@@ -70,7 +72,7 @@ def chosen(names, known):
 
 
 def share(present, known):
-    """What a mean over some of the data sets must say of itself."""
+    """{key: value} that the record of a mean adds: how many data sets it is over, and which, unless it is over all."""
     return {"datasets": len(present)} if len(present) == len(known) else \
         {"datasets": len(present), "of_datasets": len(known), "present": list(present)}
 
@@ -79,13 +81,13 @@ def _root(bench, entry):
     """A catalogue's path as it is, or below --data: the whole of it, or what follows its first folder (data/)."""
     path = os.path.normpath(entry["path"])
     last = os.path.basename(path)
-    places = [os.path.join(bench.data, path), os.path.join(bench.data, last)] if not os.path.isabs(path) else \
+    tried = [os.path.join(bench.data, path), os.path.join(bench.data, last)] if not os.path.isabs(path) else \
         [path, os.path.join(bench.data, last)]
     if not os.path.isabs(path) and os.sep in path:
-        places.insert(1, os.path.join(bench.data, path.split(os.sep, 1)[1]))
+        tried.insert(1, os.path.join(bench.data, path.split(os.sep, 1)[1]))
     if entry["type"] == "imagefolder" and bench.root and "imagenet" in path:
-        places += [os.path.join(bench.data, "imagenet"), os.path.join(bench.root, "imagenet")]
-    return next((place for place in places if os.path.isdir(place)), places[0])
+        tried += [os.path.join(bench.data, "imagenet"), os.path.join(bench.root, "imagenet")]
+    return next((folder for folder in tried if os.path.isdir(folder)), tried[0])
 
 
 def _dataset(bench, name, entry, classes):
@@ -127,7 +129,7 @@ def _file_list(bench, name, stem):
     if len(paths) != len(labels):
         raise BadData(f"{stem}_images.npy: names {len(paths):,} images, {stem}_labels.npy {len(labels):,} labels.")
     folders = ["", bench.data, os.path.dirname(stem)]
-    folder = next((place for place in folders if os.path.isfile(os.path.join(place, str(paths[0])))), bench.data)
+    folder = next((parent for parent in folders if os.path.isfile(os.path.join(parent, str(paths[0])))), bench.data)
     if labels.dtype.kind in "US":
         order = sorted(f"count_{number}" for number in range(3, 11))
         if not set(labels.tolist()) <= set(order):

@@ -82,7 +82,8 @@ def bytes_of(paths, member):
 
 
 def tar_samples(paths):
-    """[(key, {extension: (index of the tar, offset, size)})] of webdataset tars, in order. BadData names a damaged tar."""
+    """[(key, {extension: (index of the tar, offset, size)})] of webdataset tars, in order. BadData names a damaged
+    tar."""
     found = []
     for number, path in enumerate(paths):
         _refuse_compressed(path)
@@ -115,15 +116,16 @@ def images_below(folder, left_out=None):
             seen.add(real)
         folders.sort()
         for name in names:
-            (found if name.lower().endswith(EXTENSIONS) else left_out).append(os.path.normpath(os.path.join(inside, name)))
+            chosen = found if name.lower().endswith(EXTENSIONS) else left_out
+            chosen.append(os.path.normpath(os.path.join(inside, name)))
     return sorted(found)
 
 
 # ---------------------------------------------------------------- images by name
 
 def in_folder(folder, names):
-    """The Files of images by name below a folder: as a path, else as the end of a path (train/1.jpg is never val/1.jpg),
-    with or without its suffix. BadData for a name of several files and for a file of several names."""
+    """The Files of images below a folder by name: as a path, else as the end of a path (train/1.jpg is never
+    val/1.jpg), with or without its suffix. BadData for a name of several files and for a file of several names."""
     found = [name if os.path.isfile(os.path.join(folder, name)) else None for name in names]
     if None in found:
         below = _by_ending(folder, {name.count("/") + 1 for name, path in zip(names, found) if path is None})
@@ -156,8 +158,8 @@ def _refuse_shared(names, images):
 
 
 def in_tars(paths, names):
-    """The TarMembers of images by name: the key of their sample, the last part of it, or the id in its json. BadData for
-    a name of several samples or of none, and for an image of several names."""
+    """The TarMembers of images by name: the key of their sample, the last part of it, or the id in its json. BadData
+    for a name of several samples or of none, and for an image of several names."""
     wanted, found = set(names), {}
     for key, members in tar_samples(paths):
         image = tars.image(members)

@@ -20,7 +20,7 @@ def classifier(bench, classes, templates):
     empty = next((number for number, names in enumerate(classes) if not names), None)
     if empty is not None:
         raise BadData(f"class {empty} has no name.")
-    distinct = {}           # classes of one name, such as ImageNet's two missiles, have one embedding and so tie
+    distinct = {}           # ImageNet's two missiles have one name, so one embedding and equal scores
     rows = [distinct.setdefault(tuple(names), len(distinct)) for names in classes]
     means = []
     for group in _groups(distinct, len(templates)):
@@ -32,11 +32,12 @@ def classifier(bench, classes, templates):
 
 
 def filled(template, name):
-    """A template with the name in its {}. Nothing else of it is special: class names and prompts hold braces and %."""
+    """A template with the name in its {}. No other braces and no % have a meaning: names and prompts may hold them."""
     return template.replace("{}", name)
 
 
 def normalized(rows):
+    """float32 (n, d): rows of length 1."""
     rows = np.asarray(rows, np.float32)
     return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
@@ -77,7 +78,7 @@ def scored(features, weights):
 
 
 def _groups(classes, templates):
-    """Classes in groups whose texts fit into memory together."""
+    """Yield classes in groups whose texts fit into memory together."""
     group, size = [], 0
     for names in classes:
         if group and size + len(names) * templates > TEXTS:
@@ -91,12 +92,12 @@ def _groups(classes, templates):
 # ---------------------------------------------------------------- metrics
 
 def top(found, k):
-    """Share of images whose class is among the first k. found: as `ranks` gives it."""
+    """The share of images whose class is among the first k. found: as `ranks` gives it."""
     return float((np.asarray(found) < k).mean())
 
 
 def mean_per_class(correct, labels):
-    """Mean over the classes that occur of the share of their images that is correct."""
+    """The mean over the classes that occur of the share of their images that is correct."""
     correct, labels = np.asarray(correct, np.float64), np.asarray(labels)
     counts = np.bincount(labels)
     right = np.bincount(labels, weights=correct)
@@ -104,7 +105,7 @@ def mean_per_class(correct, labels):
 
 
 def f1_macro(predicted, labels):
-    """Mean F1 over the classes that occur among the labels (scikit-learn's f1_score with labels=unique(labels), as
+    """The mean F1 over the classes that occur among the labels (scikit-learn's f1_score with labels=unique(labels), as
     WILDS calls it)."""
     predicted, labels = np.asarray(predicted), np.asarray(labels)
     classes = np.unique(labels)
@@ -114,7 +115,7 @@ def f1_macro(predicted, labels):
 
 
 def roc_auc(scores, labels):
-    """Area under the ROC curve: the chance that a positive (label 1) scores above a negative, ties counting half."""
+    """The area under the ROC curve: the chance that a positive (label 1) scores above a negative; ties count half."""
     scores, labels = np.asarray(scores, np.float64), np.asarray(labels)
     _, rows, counts = np.unique(scores, return_inverse=True, return_counts=True)
     middle = np.cumsum(counts) - (counts - 1) / 2           # mean rank, from 1, of equal scores
@@ -135,7 +136,7 @@ def worst_group(correct, groups, skip=()):
 
 
 def jaccard(predicted, right):
-    """Size of the intersection of two sets over that of their union; 1 where both are empty."""
+    """The size of the intersection of two sets over that of their union; 1 where both are empty."""
     predicted, right = set(predicted), set(right)
     return len(predicted & right) / len(predicted | right) if predicted | right else 1.0
 

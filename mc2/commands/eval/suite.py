@@ -11,7 +11,7 @@ from mc2.errors import BadUsage, Mc2Error
 
 def run(suite, evaluation, beside):
     """Run the tasks of a suite that --data holds, then print their scores, and the paper's row beside ours. A task that
-    fails stops no other; what is scored is written after each. Mc2Error at the end names those that failed."""
+    fails stops no other; scores are written after each. Mc2Error at the end names those that failed."""
     from mc2.evaluation import suites, tasks
     if evaluation.model is None or evaluation.data is None:
         raise click.UsageError("--suite needs --model and --data.")
@@ -50,8 +50,9 @@ def _scored(name, folder, evaluation, encoder, records):
         failure = error
         if click.get_current_context().meta.get("mc2.verbose"):
             traceback.print_exc()
-        said = error if isinstance(error, Mc2Error) else f"unexpected {type(error).__name__}: {error} (-v shows where)"
-        print(f"eval: {name}: {said}", file=sys.stderr)
+        message = error if isinstance(error, Mc2Error) else \
+            f"unexpected {type(error).__name__}: {error} (-v shows where)"
+        print(f"eval: {name}: {message}", file=sys.stderr)
     if encoder.rank == 0:
         evaluation.write(records)
         if not failure:
