@@ -1,4 +1,4 @@
-"""What all tasks of mc2 eval share: encoding once, broken images, ranks, records, plots, suites, the commands."""
+"""All tasks of mc2 eval: encoding once, broken images, ranks, records, plots, suites, the commands."""
 import json
 import os
 import shutil

@@ -149,14 +149,14 @@ def test_an_image_that_is_left_out_takes_its_captions_along(tmp_path, score, mod
 ONE = {"a": ["a cat", "two dogs", "", "a red car", "the sea"], "b": ["paka", "mbwa wawili", "mti", "gari", "bahari"]}
 
 
-@pytest.mark.parametrize("task, names, files, places", [
+@pytest.mark.parametrize("task, names, files, folders", [
     ("flickr30k-200", "filenames.txt", {"eng_Latn.txt": "a", "swh_Latn.txt": "b"}, ("images",)),
     ("xtd-200", "test_image_names.txt", {"eng_Latn.txt": "a", "swh_Latn.txt": "b"}, ("images",)),
     ("xtd-10", "XTD10/test_image_names.txt", {"XTD10/test_1kcaptions_es.txt": "a", "STAIR/test_1kcaptions_jp.txt": "b"},
      ("images/train2014", "images/val2014")),
 ])
-def test_one_caption_per_image(task, names, files, places, tmp_path, score):
-    paths = captioned.write_one_caption(tmp_path, names, {name: ONE[which] for name, which in files.items()}, places)
+def test_one_caption_per_image(task, names, files, folders, tmp_path, score):
+    paths = captioned.write_one_caption(tmp_path, names, {name: ONE[which] for name, which in files.items()}, folders)
     langs = {name.rpartition("/")[2].removesuffix(".txt").removeprefix("test_1kcaptions_"): ONE[which]
              for name, which in files.items()}
     found = score(task, "--data", tmp_path, "--langs", ",".join(langs))

@@ -1,4 +1,4 @@
-"""Models for evaluation: what a name loads, that features are open_clip's, and what is refused."""
+"""Models by name: features are those of open_clip, and weights or tokenizers that do not belong to them are refused."""
 import hashlib
 import json
 import os

@@ -1,4 +1,4 @@
-"""Tokenizers: what stands where in a row, whatever the text says; oracles are open_clip's tokenizer and its pooling."""
+"""Tokenizers: the ids of a row, whatever the text; compared with open_clip's tokenizer and its pooling."""
 import json
 import pickle
 

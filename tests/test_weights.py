@@ -1,4 +1,4 @@
-"""Checkpoints to open_clip and back: every weight, its name and its shape; and what is refused."""
+"""Checkpoints to open_clip and back: every weight, its name and its shape; refusals; interrupted writing."""
 import errno
 import io
 import json
