@@ -36,7 +36,8 @@ def write_one_caption(folder, names_file, captions, folders=("images",)):
     for name, lines in {names_file: names, **captions}.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text("\n".join(lines) + "\n", "utf-8")
-    return [images.write(folder / folders[image % len(folders)] / name, 4100 + image) for image, name in enumerate(names)]
+    return [images.write(folder / folders[image % len(folders)] / name, 4100 + image)
+            for image, name in enumerate(names)]
 
 
 def write_karpathy(path, captions, filepath=None, folder="images"):
