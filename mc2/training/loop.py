@@ -15,10 +15,10 @@ import time
 import torch
 from tqdm import tqdm
 
-from mc2.clip import checkpoints, model, tokens
+from mc2.clip import checkpoints, model, tokenizers
+from mc2.clip.distributed import Ranks, device_of
 from mc2.errors import Mc2Error
-from mc2.training import job, metrics, samples, step
-from mc2.training.ranks import Ranks, device_of
+from mc2.training import job, metrics, run_directory, samples, step
 
 STOPPING = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT, signal.SIGHUP)
 BY_LANG = ("seen", "drawn", "kept", "expected")
@@ -74,7 +74,7 @@ class Student:
         compute, schedule = config["values"]["compute"], config["values"]["schedule"]
         self.name, self.architecture, self.lr = name, architecture, optimizer["lr"]
         self.tokenizer_place = tokenizer
-        self.tokenizer = tokens.load(tokenizer, architecture["text_cfg"])
+        self.tokenizer = tokenizers.load(tokenizer, architecture["text_cfg"])
         self.model = model.build(
             architecture, init_logit_scale=config["values"]["model"]["init_logit_scale"], precision=compute["precision"],
             grad_checkpointing=compute["grad_checkpointing"], device=ranks.device, seed=schedule["seed"])
@@ -134,8 +134,8 @@ class Trainer:
         path = checkpoints.find(directory) if resume == "latest" else resume
         if path is not None:
             states = self._resume(path)
-            if ranks.is_first and resume != "latest" and checkpoints.is_of(path, directory):
-                later = checkpoints.remove_after(directory, self.step)
+            if ranks.is_first and resume != "latest" and run_directory.holds(directory, path):
+                later = run_directory.remove_after(directory, self.step)
                 self.notes += [f"the checkpoints of later steps are removed: {', '.join(map(str, later))}"] if later else []
         self.loader = self._loader(states)
         self.position = self.loader.state()
@@ -309,7 +309,7 @@ class Trainer:
             self._stop_here(f"a weight is no number after step {self.step:,}")
         parts = self.ranks.gather(({"loader": self.position, "samples": self.digest.hex()}, self.tally))
         if self.ranks.is_first:
-            checkpoints.save(self.directory, {
+            run_directory.save(self.directory, {
                 "step": self.step, "seen_pairs": self.step * self.global_batch, "config": self.values,
                 "models": [student.state() for student in self.students], "data": [state for state, _ in parts],
                 "tallies": total_of(self.before, [tally for _, tally in parts])}, self.values["run"]["keep_checkpoints"])
@@ -330,7 +330,7 @@ def gradient_conflict(config, checkpoint, *, batches, device="auto"):
     net = model.build(held["architecture"], device=device)
     net.load_state_dict(held["state"])
     normalize = model.Normalizer(values["data"]["image_mean"], values["data"]["image_std"], device)
-    tokenizer = tokens.load(values["model"]["tokenizer"], held["architecture"]["text_cfg"])
+    tokenizer = tokenizers.load(values["model"]["tokenizer"], held["architecture"]["text_cfg"])
     loader = samples.Loader(data_of({**config, "architecture": held["architecture"]}), {"student": tokenizer},
                             values["schedule"]["global_batch"] // values["compute"]["accum_freq"],
                             workers=values["compute"]["workers"])
@@ -399,8 +399,8 @@ def _teacher(config, device):
     spec, precision = config["values"]["distill"]["teacher"], config["values"]["compute"]["precision"]
     if spec is None:
         return None
-    from mc2.clip import models
-    teacher = models.load(spec, device=device, precision=precision)
+    from mc2.clip.load import load_model
+    teacher = load_model(spec, device=device, precision=precision)
     size = config["architecture"]["vision_cfg"]["image_size"]
     if teacher.image_size != size:
         raise job.BadData(f"{spec}: this teacher sees images of {teacher.image_size} pixels, the student of {size}. Take a "
