@@ -1,61 +1,14 @@
-"""What the tests share: running mc2 for real, and a toy release."""
-import os
+"""What the tests share: a shell, a toy release, one way of drawing random examples."""
 import shutil
-import subprocess
-import sys
-from pathlib import Path
 
-import orjson
 import pytest
+from hypothesis import settings
+from shell import ROOT, Shell, line_of  # noqa: F401
 
-ROOT = Path(__file__).parents[1]
 DATA = ROOT.parent / "shared" / "data"          # real data; tests that use it skip where it is absent
 
-
-class Shell:
-    """Runs commands in a directory of its own, with `mc2` on the PATH."""
-
-    def __init__(self, directory):
-        self.directory = directory
-        shims = directory / ".bin"
-        shims.mkdir()
-        (shims / "mc2").write_text(f'#!/bin/sh\nexec "{sys.executable}" "{ROOT}/bin/mc2" "$@"\n')
-        (shims / "mc2").chmod(0o755)
-        self.environment = {key: value for key, value in os.environ.items() if not key.startswith("MC2_")}
-        self.environment.update(PATH=f"{shims}:{os.environ['PATH']}", PYTHONDONTWRITEBYTECODE="1")
-
-    def __call__(self, command, stdin=b"", **environment):
-        """Run a bash command line; returns the finished process, with stdout and stderr as text."""
-        done = subprocess.run(["bash", "-c", f"set -o pipefail; {command}"], cwd=self.directory, input=stdin,
-                              env={**self.environment, **environment}, capture_output=True, timeout=120)
-        done.stdout, done.stderr = done.stdout.decode(), done.stderr.decode()
-        done.status = done.returncode
-        return done
-
-    def ok(self, command, stdin=b"", **environment):
-        """Run a command line that must succeed, and return its stdout."""
-        done = self(command, stdin, **environment)
-        assert done.status == 0, done.stderr
-        return done.stdout
-
-    def write(self, name, *records):
-        """Write a file of JSON Lines; a str or bytes stands for a line as it is."""
-        path = self.directory / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(b"".join(line_of(record) + b"\n" for record in records))
-        return path
-
-    def read(self, name):
-        return [orjson.loads(line) for line in (self.directory / name).read_bytes().splitlines()]
-
-    def __truediv__(self, name):
-        return self.directory / name
-
-
-def line_of(record):
-    if isinstance(record, bytes):
-        return record
-    return record.encode() if isinstance(record, str) else orjson.dumps(record)
+settings.register_profile("mc2", deadline=None)         # how long an example takes depends on what else the machine does
+settings.load_profile("mc2")
 
 
 @pytest.fixture
