@@ -1,9 +1,10 @@
 """What the tests share: a shell, a toy release, one way of drawing random examples."""
+import os
 import shutil
 
 import pytest
 from hypothesis import settings
-from shell import ROOT, Shell, line_of  # noqa: F401
+from shell import ROOT, Shell, line_of, until  # noqa: F401
 
 DATA = ROOT.parent / "shared" / "data"          # real data; tests that use it skip where it is absent
 
@@ -24,14 +25,49 @@ def toy_template(tmp_path_factory):
     sh.ok("mc2 build-metadata import en.json --lang en -o sources -q")
     sh.ok("mc2 build-metadata import fr.json --lang fr -o sources -q")
     sh.ok("mc2 build-metadata merge sources -o toy -q")
-    return sh.directory
+    before = sh.files()
+    yield sh.directory
+    assert sh.files() == before, "a test wrote into the template of all others"
+
+
+def filled(sh, template):
+    """The Shell, once its directory holds what is in a template. The languages that have nothing but the numbers are
+    links to the template's, as a hundred tests want them: replace them, do not write into them."""
+    def link_or_copy(source, target):
+        stem, suffix = os.path.splitext(os.path.basename(source))
+        (os.link if suffix in (".tsv", ".matcher") and stem not in ("en", "fr") else shutil.copy2)(source, target)
+
+    shutil.copytree(template, sh.directory, dirs_exist_ok=True, ignore=shutil.ignore_patterns(".bin"),
+                    copy_function=link_or_copy)
+    return sh
 
 
 @pytest.fixture
 def toy(sh, toy_template):
     """A Shell whose directory holds the release `toy`: lists of English and French, the numbers for all others."""
-    shutil.copytree(toy_template, sh.directory, dirs_exist_ok=True, ignore=shutil.ignore_patterns(".bin"))
-    return sh
+    return filled(sh, toy_template)
+
+
+@pytest.fixture(scope="session")
+def artefacts_template(toy_template, tmp_path_factory):
+    sh = filled(Shell(tmp_path_factory.mktemp("artefacts")), toy_template)
+    sh.write("m.jsonl", pair(1, "a red circle", "en", [0, 1, 2, 4]))
+    sh.write("other-en.json", '["blue", "red"]')
+    sh.ok("mc2 count m.jsonl -m toy -o counts -q && mc2 thresholds counts --p 0.5 -o t.json -q")
+    sh.ok("mc2 build-metadata import other-en.json --lang en -o sources -q")
+    sh.ok("mc2 build-metadata merge sources -o other -q")
+    sh.ok("mc2 match m.jsonl -m other -o other.jsonl -q && mc2 count other.jsonl -m other -o other-counts -q")
+    sh.ok("mc2 thresholds other-counts --p 0.5 -o other.json -q")
+    before = sh.files()
+    yield sh.directory
+    assert sh.files() == before, "a test wrote into the template of others"
+
+
+@pytest.fixture
+def artefacts(sh, artefacts_template):
+    """A Shell with the release `toy`, the matched pair m.jsonl, its `counts` and t.json; beside them the release
+    `other`, with other.jsonl, other-counts and other.json."""
+    return filled(sh, artefacts_template)
 
 
 def pair(number, text, lang=None, ids=None, **more):

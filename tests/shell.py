@@ -10,10 +10,12 @@ import multiprocessing.resource_tracker
 import os
 import re
 import signal
+import stat
 import subprocess
 import sys
 import tempfile
 import threading
+import time
 import types
 import warnings
 from pathlib import Path
@@ -57,9 +59,9 @@ class Shell:
             return self._in_bash(command, stdin, environment)
         return _finished(*run_here(steps, self.directory, stdin, environment))
 
-    def process(self, command, stdin=b"", **environment):
+    def process(self, command, stdin=b"", stdout=subprocess.PIPE, **environment):
         """Run a command line in bash, so that mc2 is a process of its own."""
-        return self._in_bash(command, stdin, {**self.environment, **environment})
+        return self._in_bash(command, stdin, {**self.environment, **environment}, stdout)
 
     def ok(self, command, stdin=b"", **environment):
         """Run a command line that must succeed, and return its stdout."""
@@ -67,10 +69,33 @@ class Shell:
         assert done.status == 0, done.stderr
         return done.stdout
 
-    def _in_bash(self, command, stdin, environment):
+    def fails(self, command, status, *messages, stdin=b"", leaves=()):
+        """Run a command line that must end with this status and one line on stderr that holds the messages; the files
+        must be those of before, and these. Returns what ran."""
+        before = self.files()
+        done = self(command, stdin)
+        assert (done.status, done.stderr.count("\n")) == (status, 1), done.stderr
+        assert done.stderr.startswith("mc2"), done.stderr
+        for message in messages:
+            assert message in done.stderr
+        after = self.files()
+        assert after == before | {name: after.get(name) for name in leaves}
+        return done
+
+    def files(self):
+        """{name: what changes when the file is replaced or written to; None for a directory}"""
+        found = {}
+        for folder, folders, names in os.walk(self.directory):
+            for path in (os.path.join(folder, name) for name in folders + names):
+                its = os.lstat(path)
+                found[os.path.relpath(path, self.directory)] = \
+                    None if stat.S_ISDIR(its.st_mode) else (its.st_ino, its.st_mtime_ns)
+        return found
+
+    def _in_bash(self, command, stdin, environment, stdout=subprocess.PIPE):
         done = subprocess.run(["bash", "-c", f"set -o pipefail; {command}"], cwd=self.directory, input=stdin,
-                              env=environment, capture_output=True, timeout=TIMEOUT)
-        return _finished(done.returncode, done.stdout, done.stderr)
+                              env=environment, stdout=stdout, stderr=subprocess.PIPE, timeout=TIMEOUT)
+        return _finished(done.returncode, done.stdout or b"", done.stderr)
 
     def write(self, name, *records):
         """Write a file of JSON Lines; a str or bytes stands for a line as it is."""
@@ -84,6 +109,14 @@ class Shell:
 
     def __truediv__(self, name):
         return self.directory / name
+
+
+def until(condition, meanwhile=lambda: True):
+    """Wait for a condition, for a minute at most, as long as `meanwhile` holds."""
+    end = time.monotonic() + 60
+    while not condition():
+        assert meanwhile() and time.monotonic() < end
+        time.sleep(0.01)
 
 
 def line_of(record):
