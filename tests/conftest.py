@@ -11,6 +11,8 @@ DATA = ROOT.parent / "shared" / "data"          # real data; tests that use it s
 settings.register_profile("mc2", deadline=None)         # how long an example takes depends on what else the machine does
 settings.load_profile("mc2")
 
+os.fsync = os.fstat         # only a machine that loses its power would show the difference, and it takes half of the time
+
 
 @pytest.fixture
 def sh(tmp_path):
