@@ -1,6 +1,7 @@
 """What the tests share: a shell, a toy release, one way of drawing random examples."""
 import os
 import shutil
+import sys
 
 import pytest
 from hypothesis import settings
@@ -48,6 +49,26 @@ def filled(sh, template):
 def toy(sh, toy_template):
     """A Shell whose directory holds the release `toy`: lists of English and French, the numbers for all others."""
     return filled(sh, toy_template)
+
+
+@pytest.fixture(scope="session")
+def examples_template(tmp_path_factory):
+    """A Shell in a copy of the examples, with a fifth of the demo's pictures, and its metadata."""
+    sh = Shell(tmp_path_factory.mktemp("examples"))
+    shutil.copytree(ROOT / "examples", sh / "examples", ignore=shutil.ignore_patterns("out"))
+    (sh / ".bin/python").write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
+    (sh / ".bin/python").chmod(0o755)
+    sh.ok("cd examples/demo && python draw.py -o out --pictures 300 && make -j2 out/pool out/metadata")
+    return sh
+
+
+@pytest.fixture(scope="module")
+def examples(examples_template, tmp_path_factory):
+    """A copy of that for the tests of a module; make sees no difference."""
+    sh = Shell(tmp_path_factory.mktemp("examples"))
+    shutil.copytree(examples_template.directory, sh.directory, dirs_exist_ok=True)
+    sh.environment["PYTHONPATH"] = str(ROOT)
+    return sh
 
 
 @pytest.fixture(scope="session")
