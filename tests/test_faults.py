@@ -314,10 +314,10 @@ def test_of_two_runs_that_write_one_output_the_second_refuses(sh):
 def on_a_terminal(sh, command, *streams):
     """(status, what the terminal shows) of a command with these streams on a terminal."""
     ours, theirs = pty.openpty()
-    place = dict.fromkeys(["stdin", "stdout", "stderr"], subprocess.DEVNULL)
+    nowhere = dict.fromkeys(["stdin", "stdout", "stderr"], subprocess.DEVNULL)
     process = subprocess.Popen(f"exec {command}", shell=True, cwd=sh.directory, start_new_session=True,
                                env={**sh.environment, "TTY": os.ttyname(theirs)},
-                               **{**place, **dict.fromkeys(streams, theirs)})
+                               **{**nowhere, **dict.fromkeys(streams, theirs)})
     process.wait(timeout=60)
     os.close(theirs)
     shown = b""

@@ -114,8 +114,8 @@ def test_tabs_and_line_breaks_in_entries_never_match(path):
 
 def test_entries_that_begin_or_end_inside_a_word_wherever_they_stand(path):
     entries = ["(b", "b)", "a (b", "b) a", "'", "l'", "-a", "a'-", "(b)", "x, (b", "猫 a"] + ["word", "two words"] * 9
-    places = ["{}", "a {}", "{} a", "aa{}bb", ", {} .", ",{}.", "\t{}\n", "longer text {} and so on", "{0}{0}"]
-    assert_same(path, entries, [place.format(entry) for place in places for entry in entries])
+    contexts = ["{}", "a {}", "{} a", "aa{}bb", ", {} .", ",{}.", "\t{}\n", "longer text {} and so on", "{0}{0}"]
+    assert_same(path, entries, [context.format(entry) for context in contexts for entry in entries])
 
 
 def test_entries_of_one_form_all_match(path):

@@ -476,7 +476,7 @@ def test_a_cut_off_or_damaged_file_is_an_error_that_names_it(matched):
         assert not (matched / "out.jsonl").exists()
 
 
-def test_pipes_are_no_place_for_parquet(matched):
+def test_parquet_is_not_read_from_pipes(matched):
     done = matched("mc2 lid", (matched / "pool.parquet").read_bytes())
     assert done.status == 3
     assert "<stdin>:1: not JSON but Parquet. Name a file that ends in .parquet" in done.stderr
