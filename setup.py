@@ -90,7 +90,7 @@ setup(
         "plot": PLOT,
         "test": ["pytest", "hypothesis"],
     },
-    entry_points={"console_scripts": ["mc2 = mc2.cli:main"]},
+    entry_points={"console_scripts": ["mc2 = mc2.__main__:main"]},
     classifiers=[
         "License :: OSI Approved :: Apache Software License",
         "Operating System :: POSIX",

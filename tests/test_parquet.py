@@ -26,7 +26,7 @@ except ImportError:
 from mc2.pairs import parquet
 
 from mc2.errors import BadData, BadLine
-from mc2.pairs import batch as records
+from mc2.pairs import arrow, jsonl
 
 TEXTS = ["a red circle", "red", "a cat", "un chat noir", "chat", "", "nothing known", "a red cat, a circle"]
 LIST = pa.list_(pa.uint32())
@@ -136,7 +136,7 @@ def test_shards_keep_their_suffix_and_are_finished_like_any_other(matched):
     matched.write("list.txt", *(f"in/{name}" for name in ("a.parquet", "b.parquet", "c.jsonl")))
     matched.ok("mkdir in; cp pool.parquet in/a.parquet; cp pool.parquet in/b.parquet; cp pool.jsonl in/c.jsonl;"
                "mc2 match @list.txt -m toy -O out -j 2 -q")
-    assert sorted(os.listdir(matched / "out"))[::2] == ["a.parquet", "b.parquet", "c.jsonl"]
+    assert sorted(path.name for path in (matched / "out").glob("[!.]*"))[::2] == ["a.parquet", "b.parquet", "c.jsonl"]
     assert rows_of(matched / "out/a.parquet") == rows_of(matched / "out/b.parquet") == matched.read("out/c.jsonl")
     assert matched.ok("mc2 match in/* -m toy -O out -n").count("finished\t") == 3
     os.utime(matched / "in/b.parquet", (1, 1))
@@ -166,10 +166,10 @@ def test_nothing_is_a_valid_stream_too(toy):
 
 def table_of(*lines, add=None):
     """Lines of JSON, as the table that is written."""
-    batch = records.Block("p.jsonl", 1, b"\n".join(map(line_of, lines))).batch(as_table=True)
+    batch = jsonl.Block("p.jsonl", 1, b"\n".join(map(line_of, lines))).batch()
     for key, values in (add or {}).items():
         batch.add(key, values)
-    return batch.encoded()
+    return arrow.encode(batch)
 
 
 def written(*tables):
@@ -237,7 +237,7 @@ def test_a_key_of_two_types_is_an_error_that_names_the_line():
         lines = [pair(1, "t", n=first), pair(2, "t"), pair(3, "t", n=None), pair(4, "t", n=second)]
         with pytest.raises(BadLine, match='^p.jsonl:4: "n" does not fit its column'):
             table_of(*lines)
-        later = records.Block("p.jsonl", 3, b"\n".join(map(line_of, lines[2:]))).batch(as_table=True).encoded()
+        later = arrow.encode(jsonl.Block("p.jsonl", 3, b"\n".join(map(line_of, lines[2:]))).batch())
         with pytest.raises(BadLine, match='^p.jsonl:4: "n" is .*, but .* before. A Parquet column has one type'):
             written(table_of(*lines[:2]), later)
 
@@ -282,8 +282,8 @@ def test_what_json_holds_comes_back_from_parquet_or_is_refused(more):
         file = written(*(table_of(line) for line in lines))
     except BadData:
         return                                  # two types in one key, or an object without keys
-    block = parquet.Block("x.parquet", 1, parquet.encode(file.read()))
-    found = [orjson.loads(line) for line in block.batch().to_bytes().splitlines()]
+    block = arrow.Block("x.parquet", 1, arrow.to_ipc(file.read()))
+    found = [orjson.loads(line) for line in jsonl.encode(block.batch()).splitlines()]
     assert [without_nulls(record) for record in found] == [without_nulls(line) for line in lines]
     assert [list(record)[:2] for record in found] == [["id", "text"]] * len(lines)
 
@@ -292,13 +292,13 @@ def test_what_json_holds_comes_back_from_parquet_or_is_refused(more):
 
 def batch_of(columns, requires=(), skip_bad=False):
     table = columns if isinstance(columns, pa.Table) else pa.table(columns)
-    return parquet.Block("p.parquet", 11, parquet.encode(table)).batch(requires, skip_bad)
+    return arrow.Block("p.parquet", 11, arrow.to_ipc(table)).batch(requires, skip_bad)
 
 
 def json_of(type, *values):
     """The values of a column `x`, as JSON Lines have them."""
     n = len(values)
-    lines = batch_of({"id": ["a"] * n, "text": ["t"] * n, "x": pa.array(values, type)}).to_bytes().splitlines()
+    lines = jsonl.encode(batch_of({"id": ["a"] * n, "text": ["t"] * n, "x": pa.array(values, type)})).splitlines()
     return [orjson.loads(line).get("x") for line in lines]
 
 
@@ -395,12 +395,12 @@ def test_matched_ids_are_rows_of_unequal_length(type):
 
 def test_an_added_key_is_seen_by_the_next_stage_of_the_batch():
     for batch in batch_of({"id": ["a", "b"], "text": ["t", "u"]}), \
-            records.Block("p", 1, b'{"id":"a","text":"t"}\n{"id":"b","text":"u"}').batch():
+            jsonl.Block("p", 1, b'{"id":"a","text":"t"}\n{"id":"b","text":"u"}').batch():
         batch.add("lang", ["en", "fr"])
         batch.add("matched_entry_ids", [[1], [2, 3]])
         batch.select([False, True])
         assert (batch.by_lang(), batch.matched_ids()[1].tolist()) == ({"fr": [0]}, [2, 3])
-        assert orjson.loads(batch.to_bytes()) == {"id": "b", "text": "u", "lang": "fr", "matched_entry_ids": [2, 3]}
+        assert orjson.loads(jsonl.encode(batch)) == {"id": "b", "text": "u", "lang": "fr", "matched_entry_ids": [2, 3]}
 
 
 # ---------------------------------------------------------------- only what is needed
@@ -444,14 +444,14 @@ def test_uids_are_a_sorted_subset_file_of_datacomp(matched):
     manifest = json.loads((matched / "u.npy.manifest.json").read_bytes())
     assert (manifest["kind"], manifest["counts"]["uids"]) == ("uids", len(kept))
     done = matched(f"{command} --uids again.npy -o s.parquet")
-    assert f"{len(kept)} uids -> s.parquet, again.npy" in done.stderr
+    assert f"{len(kept)} uids, 72 not drawn -> s.parquet, again.npy" in done.stderr
     assert (matched / "again.npy").read_bytes() == (matched / "u.npy").read_bytes()
     assert {row["id"] for row in rows_of(matched / "s.parquet")} == kept
 
 
 def test_ids_that_are_no_uids_and_other_misuse_end_with_2(matched):
     command = "mc2 sample m.jsonl -c counts -t t.json"
-    for more, message in [("--uids u.npy", "--uids has nothing to say about this pool"), ("--uids u.txt", ".npy"),
+    for more, message in [("--uids u.npy", "--uids works for DataComp ids only"), ("--uids u.txt", ".npy"),
                           ("--uids u.npy -O out", "exclude each other"), ("--uids m.jsonl", ".npy")]:
         done = matched(f"{command} {more}")
         assert (done.status, message in done.stderr, done.stderr.count("\n")) == (2, True, 1), done.stderr

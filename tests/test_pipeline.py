@@ -10,8 +10,7 @@ import pytest
 import zstandard
 from conftest import ROOT, line_of, pair
 
-from mc2.pairs.batch import Block
-from mc2.pairs.shards import _whole_images
+from mc2.pairs.jsonl import Block, whole_images
 
 TEXTS = ["a red circle", "red", "a cat", "un chat noir", "chat", "", "nothing known", "a red cat, a circle"]
 
@@ -49,7 +48,7 @@ def test_shards_keep_their_names_and_formats(sh):
     (sh / "b.jsonl.gz").write_bytes(gzip.compress(line))
     (sh / "c.jsonl.zst").write_bytes(zstandard.compress(line))
     sh.ok("mc2 lid *.jsonl* -O out -j 2")
-    assert sorted(os.listdir(sh / "out")) == [f"{name}{more}" for name in ("a.jsonl", "b.jsonl.gz", "c.jsonl.zst")
+    assert sorted(path.name for path in (sh / "out").glob("[!.]*")) == [f"{name}{more}" for name in ("a.jsonl", "b.jsonl.gz", "c.jsonl.zst")
                                               for more in ("", ".manifest.json")]
     results = {decompressed(sh / "out" / name) for name in ("a.jsonl", "b.jsonl.gz", "c.jsonl.zst")}
     assert [json.loads(result) for result in results] == [{**a, "lid": "en", "lid_prob": 0.197, "lang": "en"}]
@@ -114,7 +113,7 @@ def test_shards_before_a_bad_one_stay(sh):
     sh.write("b.jsonl", "{")
     for jobs in 1, 2:
         assert sh(f"mc2 lid a.jsonl b.jsonl -O out -f -j {jobs}").status == 3
-        assert sorted(os.listdir(sh / "out")) == ["a.jsonl", "a.jsonl.manifest.json"]
+        assert sorted(path.name for path in (sh / "out").glob("[!.]*")) == ["a.jsonl", "a.jsonl.manifest.json"]
 
 
 def test_parts_of_a_job_array_make_up_the_whole(sh):
@@ -124,7 +123,7 @@ def test_parts_of_a_job_array_make_up_the_whole(sh):
     assert sorted("".join(parts).splitlines()) == sorted(sh.ok("mc2 lid [abc].jsonl -q").splitlines())
     for i in range(5):
         sh.ok(f"mc2 lid [abc].jsonl --shard {i}/5 -O out -q")
-    assert sorted(os.listdir(sh / "out"))[::2] == ["a.jsonl", "b.jsonl", "c.jsonl"]
+    assert sorted(path.name for path in (sh / "out").glob("[!.]*"))[::2] == ["a.jsonl", "b.jsonl", "c.jsonl"]
     assert sh.ok("mc2 lid a.jsonl --shard 1/2 -o none.jsonl -q; cat none.jsonl") == ""
 
 
@@ -287,7 +286,7 @@ def test_options_come_from_the_environment_too(toy):
 def block_ids(*datas):
     blocks = (Block("x", 1, data) for data in datas)
     return [[orjson.loads(line)["id"] if line.startswith(b"{") else line.decode() for line in block.data.splitlines()]
-            for block in _whole_images(blocks)]
+            for block in whole_images(blocks)]
 
 
 def lines_of(ids):

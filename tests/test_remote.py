@@ -97,7 +97,7 @@ def test_what_cannot_be_opened_or_written_ends_with_2_before_any_work(toy):
             ("lid nowhere://x/a.jsonl", "nowhere://x/a.jsonl: Protocol not known"),
             ("lid a.jsonl -o nowhere://x/a.jsonl", "nowhere://x/a.jsonl: Protocol not known"),
             ("lid a.jsonl -o http://127.0.0.1:9/a.jsonl", "a.jsonl: cannot be written. Name another output."),
-            (f"count a.jsonl -m toy -o {here}/counts", "are made on local disks only"),
+            (f"count a.jsonl -m toy -o {here}/counts", "is made on local disks only"),
             (f"lid {here}/a.jsonl -o {here}/a.jsonl", "is an input too"),
             (f"lid {here}/a.jsonl {here}/a.jsonl -O out", "two inputs are called a.jsonl")]:
         done = toy(f"mc2 {command}")

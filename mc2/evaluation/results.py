@@ -4,6 +4,7 @@ import os
 
 from mc2 import extras, files
 from mc2.errors import BadUsage
+from mc2.tables import align
 
 KEYS = ("task", "lang", "metric", "value", "n", "protocol", "model", "mc2")
 
@@ -16,22 +17,13 @@ def table(records, tasks):
     """Lines of a table: task, language, metric, value, n. Shares are shown as percentages."""
     rows = [(record["task"], record["lang"] or "", record["metric"], shown(record, tasks), f"{record['n']:,}")
             for record in records]
-    return aligned([("task", "lang", "metric", "score", "n"), *rows], right=(3, 4))
+    return align([("task", "lang", "metric", "score", "n"), *rows], right=(3, 4))
 
 
 def shown(record, tasks):
     """A record's value as people read it."""
     task = tasks.get(record["task"].partition("/")[0])
     return f"{100 * record['value']:.2f}" if task is None or task.percent else f"{record['value']:.4f}"
-
-
-def aligned(rows, right=()):
-    """Lines of columns, with two spaces between; the columns `right` are aligned to the right."""
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    for row in rows:
-        cells = (f"{cell:>{width}}" if column in right else f"{cell:<{width}}"
-                 for column, (cell, width) in enumerate(zip(row, widths)))
-        yield "  ".join(cells).rstrip()
 
 
 def plot(records, path, tasks):

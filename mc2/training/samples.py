@@ -43,7 +43,7 @@ from mc2 import files, manifests, tars
 from mc2.balance import algorithm, counting, sampling
 from mc2.clip import images
 from mc2.errors import BadData, BadUsage, Mc2Error
-from mc2.pairs.batch import Block
+from mc2.pairs.jsonl import Block
 from mc2.pairs.shards import read_blocks
 from mc2.training import division
 
@@ -209,7 +209,7 @@ def count_warnings(data):
     if data.curation != "online":
         return []
     stage = sampling.Sampler(data.counts, data.thresholds)
-    files.map_places(stage.check_input, data.pairs or [])
+    files.map_paths(stage.check_input, data.pairs or [])
     counted = sum(counting.load(data.counts, samples=False, check=False)[0].pairs.values())
     found = [(manifests.read(path) or {}).get("counts", {}).get("out") for path in data.pairs or []]
     if not found or None in found or sum(found) == counted:

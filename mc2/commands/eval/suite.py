@@ -64,6 +64,7 @@ def _scored(name, place, evaluation, encoder, records):
 
 def _show(suite, evaluation, beside, records):
     from mc2.evaluation import results, suites
+    from mc2.tables import align
     beside = beside or next(iter(suites.rows_of(suite)), None)
     rows = suites.compared(suite, records, beside)
     if records:
@@ -71,7 +72,7 @@ def _show(suite, evaluation, beside, records):
     if evaluation.as_json:
         print(*(json.dumps(line) for line in suites.lines(suite, records, beside)), sep="\n", flush=True)
     else:
-        lines = results.aligned(list(suites.shown(rows, beside)), right=(1, 2, 3))
+        lines = align(list(suites.shown(rows, beside)), right=(1, 2, 3))
         print(f"\n{suite}, %", *lines, sep="\n", flush=True)
     if records and evaluation.plot:
         results.plot_beside(rows, evaluation.plot, suite, beside)
