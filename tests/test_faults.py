@@ -162,7 +162,9 @@ def test_a_full_disk_keeps_the_previous_output_and_its_manifest(sh):
     for jobs in 1, 2:
         sh.fails(f"ulimit -f 100; mc2 lid big.jsonl -j {jobs} -o out.jsonl", 1, "out.jsonl: File too large.")
     assert previous(sh) == before
-    sh.fails("ulimit -f 100; mc2 lid big.jsonl -O dir", 1, "dir/big.jsonl: File too large.", leaves=["dir"])
+    done = sh("ulimit -f 100; mc2 lid big.jsonl -O dir")
+    assert (done.status, done.stderr) == (1, f"mc2 lid: {sh / 'dir/big.jsonl'}: File too large.\n")
+    assert os.listdir(sh / "dir") == [".work"]
 
 
 def test_a_release_on_a_full_disk_appears_whole_or_not_at_all(toy):
@@ -351,8 +353,14 @@ def test_progress_is_shown_on_a_terminal_only_and_q_silences_it(sh):
     assert sh("mc2 lid big.jsonl -o out.jsonl").stderr.count("\n") == 1
 
 
-def test_v_shows_where_an_unexpected_error_arose_also_in_a_worker(sh):
-    pool(sh, n=4000)
+def test_v_shows_where_an_error_arose_also_in_a_worker(sh):
     for jobs in 1, 2:
-        done = sh(f"ulimit -f 100; mc2 lid big.jsonl -v -j {jobs} -O dir")
-        assert done.status == 1 and "Traceback" in done.stderr and "in write" in done.stderr
+        done = sh(f"mc2 lid -v -j {jobs}", b"{")
+        assert done.status == 3 and "Traceback" in done.stderr and "mc2/pairs/" in done.stderr
+
+
+def test_the_log_of_a_shard_says_where_an_error_arose(sh):
+    pool(sh, n=4000)
+    assert sh("ulimit -f 100; mc2 lid big.jsonl -j 2 -O dir").status == 1
+    log = (sh / "dir/.work/logs/big.jsonl.log").read_text()
+    assert "Traceback" in log and "in write" in log and "File too large" in log

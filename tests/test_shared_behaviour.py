@@ -196,6 +196,8 @@ def test_an_output_that_is_an_input_or_another_output_is_refused(made, command):
     if command.writes_a_file:
         made.fails(command("a.jsonl", output="-O ."), 2, "is an input too")
         made.fails(command("a.jsonl", "--rejects out.jsonl"), 2, "is another output too")
+        made.fails(command("a.jsonl", "--dropped a.jsonl"), 2, "is an input too")
+        made.fails(command("a.jsonl", "--dropped r.jsonl --rejects r.jsonl"), 2, "is another output too")
 
 
 @each
