@@ -36,11 +36,20 @@ class Reader:
         return self.output == "-o out.jsonl"
 
 
+ALL_PAIRS = """\
+from mc2.execution.stage import Stage
+
+class All(Stage):
+    def __call__(self, batch):
+        pass
+"""
+
 READERS = [
     Reader("lid", ""),
     Reader("match", "-m toy"),
     Reader("count", "-m toy", "-o out"),
     Reader("sample", "-c counts -t t.json"),
+    Reader("filter", "--with all_pairs:All"),
     Reader("join", "--tars 0.tar", "-O out"),
 ]
 each = pytest.mark.parametrize("command", READERS, ids=lambda reader: reader.name)
@@ -57,6 +66,7 @@ def sh(tmp_path, artefacts_template):
     with tarfile.open(sh / "0.tar", "w") as tar:
         tar.addfile(tarfile.TarInfo(f"{PAIR['id']}.jpg"), io.BytesIO())
     sh.write("a.jsonl", PAIR)
+    (sh / "all_pairs.py").write_text(ALL_PAIRS)
     return sh
 
 
