@@ -263,7 +263,7 @@ def test_the_scalar_path_gives_the_same(tmp_path):
     script = """if True:
         import random, sys
         from mc2 import _native
-        from mc2.metadata import matching
+        from mc2.metadata.spacing import space_entry
         rng = random.Random(5)
         letters = "ab ,.;:?!`'\\t\\n\\r\\xa0\\u3000\\x00猫カแ(—é😀\\ud800"
         make = lambda size: "".join(rng.choices(letters, k=size))

@@ -1,5 +1,5 @@
 // Files in memory of exactly their size, instead of mapped: behind a mapped file lies the rest of its last page,
-// where a read past the end of the file would go unnoticed. Include it before the sources that map files.
+// where a read past the end of the file would go unnoticed. The fuzz targets are compiled with `-include` of this file.
 #pragma once
 
 #include <sys/mman.h>

@@ -1,9 +1,8 @@
 // Damaged compiled matchers: refused, or used without reading outside of them, without end or without measure.
-#include "exact_mmap.hpp"
-
-#include "../matcher.cpp"
+#include <cstring>
 
 #include "dictionary.hpp"
+#include "match/format.hpp"
 
 namespace {
 

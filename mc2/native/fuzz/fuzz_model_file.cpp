@@ -1,11 +1,16 @@
 // Damaged fastText models, and texts that are any bytes: refused, or used without reading outside of them, without
 // end or without measure; and whatever the answer is, it is one of the model's labels, and the same a second time.
-#include "exact_mmap.hpp"
+#include <cstring>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <vector>
 
-#include "../fasttext_model.cpp"
-
-#include "../fasttext_predict.hpp"
 #include "input.hpp"
+#include "lid/model.hpp"
+#include "lid/predictor.hpp"
+#include "lid/reader.hpp"
 
 namespace {
 

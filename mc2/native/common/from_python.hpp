@@ -1,0 +1,56 @@
+// What Python hands over, as C++ reads it: texts in UTF-8, buffers, paths.
+//
+// CPython makes the UTF-8 of a string. There are two ways to ask it. PyUnicode_AsUTF8AndSize keeps a copy inside
+// the string for as long as the string lives, unless it is ASCII: for the entries of a language, of which there
+// are millions, or the texts of a batch that waits for the next stage, that is once more the memory of the text.
+// PyUnicode_AsUTF8String uses such a copy where another caller has left one, and leaves none itself; its bytes are
+// copied into one array for all texts and freed at once. So only that array remains, for the length of a call.
+// Of ASCII the string itself holds the UTF-8, and is copied without a detour.
+#pragma once
+
+#include <pybind11/pybind11.h>
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace mc2 {
+
+// UTF-8 of many texts, one after the other: text i is bytes [offsets[i], offsets[i + 1]).
+struct Texts {
+    std::vector<uint8_t> bytes;
+    std::vector<int64_t> offsets{0};
+
+    size_t size() const { return offsets.size() - 1; }
+    std::string_view operator[](size_t i) const {
+        return {reinterpret_cast<const char*>(bytes.data()) + offsets[i], static_cast<size_t>(offsets[i + 1] - offsets[i])};
+    }
+};
+
+// A lone surrogate has no UTF-8: Python raises UnicodeEncodeError. With `as_three_bytes` it gets the three bytes
+// that Python's "surrogatepass" gives it.
+enum class LoneSurrogates { refused, as_three_bytes };
+
+// The texts of a list of str, or also of bytes. `padding` zeros follow the last text.
+Texts read_texts(const pybind11::list& texts, LoneSurrogates surrogates, bool may_be_bytes = false, size_t padding = 0);
+
+// A view of a Python object's bytes, released at the end.
+class BytesView {
+public:
+    explicit BytesView(const pybind11::object& object);
+    ~BytesView() { PyBuffer_Release(&view_); }
+    BytesView(const BytesView&) = delete;
+    BytesView& operator=(const BytesView&) = delete;
+
+    const uint8_t* data() const { return static_cast<const uint8_t*>(view_.buf); }
+    size_t size() const { return static_cast<size_t>(view_.len); }
+
+private:
+    Py_buffer view_;
+};
+
+// The bytes of a path (str, bytes or os.PathLike), as the operating system wants them.
+std::string bytes_of_path(const pybind11::object& path);
+
+}  // namespace mc2
