@@ -56,7 +56,7 @@ py::tuple match(const Matcher& matcher, const py::list& texts, const py::object&
     Results results;
     {
         py::gil_scoped_release unlocked;
-        matcher.match(read.bytes.data(), read.offsets.data(), read.size(), results, count);
+        matcher.match(read.bytes.get(), read.offsets.data(), read.size(), results, count);
     }
     return arrays_of(std::move(results));
 }

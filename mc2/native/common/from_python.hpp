@@ -1,16 +1,17 @@
 // What Python hands over, as C++ reads it: texts in UTF-8, buffers, paths.
 //
-// CPython makes the UTF-8 of a string. There are two ways to ask it. PyUnicode_AsUTF8AndSize keeps a copy inside
-// the string for as long as the string lives, unless it is ASCII: for the entries of a language, of which there
-// are millions, or the texts of a batch that waits for the next stage, that is once more the memory of the text.
-// PyUnicode_AsUTF8String uses such a copy where another caller has left one, and leaves none itself; its bytes are
-// copied into one array for all texts and freed at once. So only that array remains, for the length of a call.
-// Of ASCII the string itself holds the UTF-8, and is copied without a detour.
+// CPython makes the UTF-8 of a string, and can be asked for it in two ways. PyUnicode_AsUTF8AndSize leaves a copy in
+// the string for as long as the string lives: for a batch that waits for the next stage, or for the millions of
+// entries of a language, that is the memory of the texts once more. PyUnicode_AsEncodedString uses such a copy where
+// one is there, and leaves none: its bytes are copied into one array for all texts, and freed at once. So it is
+// the one used here. The string itself holds the UTF-8 of ASCII, which is copied directly.
 #pragma once
 
 #include <pybind11/pybind11.h>
 
+#include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -19,17 +20,17 @@ namespace mc2 {
 
 // UTF-8 of many texts, one after the other: text i is bytes [offsets[i], offsets[i + 1]).
 struct Texts {
-    std::vector<uint8_t> bytes;
+    std::unique_ptr<uint8_t[]> bytes;
     std::vector<int64_t> offsets{0};
 
     size_t size() const { return offsets.size() - 1; }
     std::string_view operator[](size_t i) const {
-        return {reinterpret_cast<const char*>(bytes.data()) + offsets[i], static_cast<size_t>(offsets[i + 1] - offsets[i])};
+        return {reinterpret_cast<const char*>(bytes.get()) + offsets[i],
+                static_cast<size_t>(offsets[i + 1] - offsets[i])};
     }
 };
 
-// A lone surrogate has no UTF-8: Python raises UnicodeEncodeError. With `as_three_bytes` it gets the three bytes
-// that Python's "surrogatepass" gives it.
+// A lone surrogate has no UTF-8: UnicodeEncodeError, or the three bytes of Python's "surrogatepass".
 enum class LoneSurrogates { refused, as_three_bytes };
 
 // The texts of a list of str, or also of bytes. `padding` zeros follow the last text.
