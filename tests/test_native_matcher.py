@@ -332,7 +332,7 @@ def test_damaged_files_never_crash_or_hang(tmp_path):
     script = """if True:
         import random, sys
         from mc2 import _native
-        from mc2.metadata import matching
+        from mc2.metadata.spacing import space_entry
         rng = random.Random(7)
         words = ["".join(rng.choices("abc", k=rng.randint(1, 9))) for _ in range(60)]
         latin = words + [" ".join(rng.choices(words, k=3)) for _ in range(100)] + ["(a)", "b'", "a 猫"] + words[:5]
