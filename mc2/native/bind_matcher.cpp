@@ -75,7 +75,7 @@ std::vector<int64_t> checked_offsets(const py::array& given, size_t size) {
     return offsets;
 }
 
-// The data is used where it is; only texts so near its end that blocks would reach over it are copied.
+// The data is not copied, except texts so near its end that whole blocks of them would reach past it.
 py::tuple match_buffer(const Matcher& matcher, const py::buffer& data, const py::array& given,
                        const py::object& counts) {
     uint64_t* count = counts_of(counts, matcher.n_entries());

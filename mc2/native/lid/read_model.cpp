@@ -100,7 +100,7 @@ int64_t read_bucket_rows(Reader& reader, Model& model, int32_t buckets, int64_t 
 
     const uint8_t* pairs = reader.items(kept_buckets, 2 * sizeof(int32_t));
     if (kept_buckets == 0) return words;
-    // The bitmap takes an eighth of a byte per bucket, which the file does not pay for.
+    // The bitmap takes an eighth of a byte per bucket, but is not in the file: a small file must not ask for much.
     reader.require(buckets > 0 && buckets <= (1 << 27), "that number of buckets");
     std::vector<std::pair<int32_t, int32_t>> rows_by_bucket(static_cast<size_t>(kept_buckets));
     int64_t rows = words;

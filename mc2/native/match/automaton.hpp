@@ -48,8 +48,8 @@ struct Found {
     uint32_t record;
 };
 
-// The automaton for reading, over nodes that belong to another. Whatever their bytes are, nothing outside them is
-// read, and every search ends.
+// The automaton for reading, over nodes in the mapped file. Whatever their bytes are, nothing outside them is read,
+// and every search ends.
 class Automaton {
 public:
     Automaton() = default;
@@ -67,7 +67,8 @@ public:
         const size_t n_lanes = std::min(LANES, n_texts);
         for (size_t i = 0; i < n_lanes; i++) lanes[i] = lane_of(texts, ends, i);
 
-        // A byte costs at most two steps on average: a failure link goes up, and each step down was for one byte.
+        // At most two steps per byte on average: a byte makes the prefix longer by one, and each failure link followed
+        // makes it shorter again.
         size_t steps_left = n_texts == 0 ? 0 : 2 * ends[n_texts - 1];
         size_t n_found = found.size(), next_text = n_lanes;
         Lane* end = lanes.data() + n_lanes;
@@ -76,7 +77,7 @@ public:
             if (found.size() < n_found + LANES) found.resize(2 * found.size() + 64 * LANES);
             Found* out = found.data();
             for (Lane* lane = lanes.data(); lane < end; lane++) {
-                const bool consumed = step(*lane);          // the byte is done with
+                const bool consumed = step(*lane);          // false: the same byte again
                 const uint32_t record = nodes_[lane->state].record;
                 out[n_found] = {lane->text, record};
                 n_found += consumed & (record != 0);        // without a branch, which no processor could predict

@@ -17,7 +17,7 @@
 
 namespace mc2 {
 
-// The filter for reading. Its contexts belong to another.
+// The filter for reading, with its contexts in the mapped file.
 class Filter {
 public:
     static constexpr size_t SIZE = 2 * (1 << 16) / 8;   // bytes: contexts before wanted bytes, and after
@@ -29,7 +29,7 @@ public:
     const ByteSet& wanted() const { return wanted_; }
 
     bool passes(const Byte* bytes, const Block* blocks, size_t from, size_t to) const {
-        if (from == to) return true;        // the spaced form of an empty text is two spaces, and so may be an entry's
+        if (from == to) return true;        // an empty text becomes two spaces, which may be the form of an entry
         return any_wanted(blocks, from, to, [&](size_t position) {
             const Byte* p = bytes + position;
             if (position < from + 2 || position + 2 >= to || alone_.has(*p)) return true;    // no full context

@@ -1,5 +1,8 @@
-// Texts go through the stages of the search in groups: small enough for the data of a group to stay in the nearest
-// cache, large enough for memory that one stage asked for to have arrived by the next stage.
+// The search, in stages: cut the texts into words, find the slot of each word, compare, follow sequences of words, run
+// the automaton, put the results together.
+//
+// Texts go through the stages in groups: small enough for the data of a group to stay in the nearest cache, large
+// enough for memory that one stage asked for to have arrived by the next stage.
 #include "match/matcher.hpp"
 
 #include <algorithm>
@@ -22,7 +25,8 @@ Matcher::Matcher(const std::string& path) : file_(path) {
 
     has_words_ = n_words > 0;
     has_automaton_ = n_nodes > 0;
-    if (n_spellings != n_words || n_contexts != Filter::SIZE || std::max({n_words, n_edges, n_nodes, n_records_}) > NONE ||
+    if (n_spellings != n_words || n_contexts != Filter::SIZE ||
+        std::max({n_words, n_edges, n_nodes, n_records_}) > NONE ||
         (has_words_ && (n_word_pilots == 0 || n_edge_pilots == 0 || n_edges == 0)) ||
         n_word_pilots > NONE || n_edge_pilots > NONE || n_entries() > MOST_ENTRIES)
         throw Damaged("its sections do not fit together");
@@ -278,8 +282,7 @@ void Matcher::run_automaton(size_t n, Scratch& scratch) const {
         }
         queue[i] = {text, record.id};
     }
-    for (size_t text = 0, sum = 0; text < n; text++) {      // id_ends holds where the ids of each text begin, until
-                                                            // the last loop has moved it to where they end
+    for (size_t text = 0, sum = 0; text < n; text++) {      // where the ids begin; the last loop moves it to their end
         sum += scratch.id_ends[text];
         scratch.id_ends[text] = sum - scratch.id_ends[text];
     }
@@ -304,7 +307,8 @@ void Matcher::finish(size_t n, Scratch& scratch, Results& results, uint64_t* cou
         }
         if (has_automaton_) add(scratch.ids, scratch.id_ends);
         sort_and_drop_repetitions(run);
-        if (!run.empty() && std::max(run.front(), run.back()) >= n_entries()) throw Damaged("an entry that there is not");
+        if (!run.empty() && std::max(run.front(), run.back()) >= n_entries())
+            throw Damaged("an entry that there is not");
         if (counts != nullptr)
             for (uint32_t id : run) counts[id]++;
         results.ids.insert(results.ids.end(), run.begin(), run.end());

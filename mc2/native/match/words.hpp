@@ -74,7 +74,7 @@ static_assert(sizeof(WordSlot) == 16 && sizeof(EdgeSlot) == 16, "these are the l
 
 inline uint64_t edge_key(uint32_t parent, uint32_t word) { return uint64_t{parent} << 32 | word; }
 
-// The tables for reading, in memory that belongs to another. Whatever their bytes are, nothing outside is read.
+// The tables for reading, in the mapped file. Whatever their bytes are, nothing outside them is read.
 struct WordTables {
     PerfectHash word_hash, edge_hash;
     const WordSlot* words = nullptr;
@@ -178,7 +178,7 @@ private:
         known.reserve(forms.size());
         uint32_t n_nodes = 0;
         for (size_t i = 0; i < forms.size(); i++) {
-            uint32_t* node = nullptr;                           // the edge's number of the node reached so far
+            uint32_t* node = nullptr;                           // `node` of the edge followed last
             uint32_t parent = NONE;
             Result* result = nullptr;
             for_each_word(forms[i], [&](std::string_view spelled) {
