@@ -177,6 +177,7 @@ def run_here(steps, directory, stdin, environment):
 
 def _mc2(arguments):
     """The exit status of mc2 with these arguments."""
+    from mc2 import signals
     from mc2.cli import main
     sys.argv = [f"{ROOT}/bin/mc2", *arguments]
     gc.freeze()
@@ -186,6 +187,7 @@ def _mc2(arguments):
             main()
         except SystemExit as end:
             status = end.code
+        signals.uninstall()
         if status:
             gc.collect()                        # what a process leaves to its end: only what this run made
     gc.unfreeze()
