@@ -10,7 +10,7 @@ from mc2.errors import Mc2Error
 
 # Each is mc2/commands/NAME.py, or a package there, with a click command of that name (`-` as `_`).
 COMMANDS = ["build-metadata", "lid", "match", "count", "thresholds", "sample", "curate", "status", "inspect", "join",
-            "train", "checkpoint", "eval"]
+            "plan", "train", "conflict", "checkpoint", "eval"]
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "MC2", "max_content_width": 100}
 

@@ -21,7 +21,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
 from mc2.clip import checkpoints, model
 from mc2.errors import BadData, BadUsage
-from mc2.training import job, launch, loop, metrics, presets
+from mc2.training import job, launch, metrics, presets
 
 COLOURS = {"red": (200, 30, 30), "green": (30, 160, 60), "blue": (40, 60, 200), "black": (10, 10, 10)}
 RUN = """# a run of a test
@@ -303,8 +303,8 @@ tokenizer = "openai"
 
 def test_the_conflict_of_english_and_the_others_is_measured_at_a_checkpoint(template, undisturbed):
     pytest.importorskip("matplotlib")
-    template.ok("mc2 train run.toml --device cpu --gradient-conflict undisturbed/checkpoints/latest --batches 2 "
-                "-o conflict.json --plot conflict.png -q", OMP_NUM_THREADS="1")
+    template.ok("mc2 conflict run.toml undisturbed/checkpoints/latest --device cpu --batches 2 -o conflict.json "
+                "--plot conflict.png -q", OMP_NUM_THREADS="1")
     found = json.loads((template / "conflict.json").read_bytes())
     assert found["step"] == 12 and found["batches"] == 2
     assert all(-1 <= row["cosine"]["mean"] <= 1 for row in found["groups"] if row["cosine"]["mean"] is not None)
@@ -389,10 +389,9 @@ def test_bad_pairs_late_in_a_pass_leave_a_checkpoint_of_what_was_trained(templat
 
 
 @pytest.mark.parametrize("arguments, message", [
-    ("--batches 3", "--batches goes with --gradient-conflict."),
-    ("--gpus 3", "--gpus goes with --plan or --slurm."),
+    ("--gpus 3", "--gpus goes with --slurm."),
     ("--node-rank 0", "--node-rank goes with --nnodes."),
-    ("--plan --slurm", "--plan and --slurm exclude each other."),
+    ("--slurm --nnodes 2", "--nnodes is for machines that start 'mc2 train' themselves"),
     ("--slurm -f", "leave -f and --resume out"),
 ])
 def test_an_option_that_would_do_nothing_is_refused(template, arguments, message):
@@ -447,16 +446,17 @@ def test_vectors_and_the_logit_scale_do_not_decay():
 
 
 def test_the_slurm_script_is_bash_and_runs_the_same_command(template):
-    script = template.ok("mc2 train run.toml --slurm --gpus 8 --nproc 4 -o run --set compute.workers=6")
+    script = template.ok("mc2 train run.toml --slurm --gpus 8 --nproc=4 -o run --set compute.workers=6 --grad-checkpointing",
+                         MC2_TRAIN_WARMUP="3")
     assert "#SBATCH --nodes=2" in script and "#SBATCH --signal=USR1@300" in script
-    assert "mc2 train run.toml -o run --set compute.workers=6 --nproc 4" in script
+    assert "mc2 train run.toml --warmup 3 --grad-checkpointing -o run --set compute.workers=6 --nproc 4\n" in script
     template.ok("bash -n", stdin=script.encode())
 
 
 def test_the_totals_of_a_run_are_those_of_all_ranks_and_of_before():
-    total = loop.total_of({"seen": {"en": 5}}, [{("seen", "en"): 1, ("drawn", "en"): 4}, {("kept", "en"): 2}])
+    total = metrics.total_of({"seen": {"en": 5}}, [{("seen", "en"): 1, ("drawn", "en"): 4}, {("kept", "en"): 2}])
     assert total == {"seen": {"en": 6}, "drawn": {"en": 4}, "kept": {"en": 2}}
-    total = loop.total_of(total, [{("expected", "en"): 2.2, "corrupt image": 1, ("cut off tar", "a.tar"): 1}])
-    assert loop.told(total) == {
+    total = metrics.total_of(total, [{("expected", "en"): 2.2, "corrupt image": 1, ("cut off tar", "a.tar"): 1}])
+    assert metrics.told(total) == {
         "languages": {"en": {"seen": 6, "drawn": 4, "kept_share": 0.5, "expected_share": 0.55}},
         "images": {"corrupt image": 1, "cut off tar a.tar": 1}}

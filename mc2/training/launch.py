@@ -239,7 +239,7 @@ set -uo pipefail
 
 # One task per node; each starts its processes. The nodes find each other through SLURM's variables.
 export PYTHONPATH={shlex.quote(_python_path())}
-srun --kill-on-bad-exit=1 --cpus-per-task={per_node * cpus} {shlex.join(command)} --nproc {per_node}
+srun --kill-on-bad-exit=1 --cpus-per-task={per_node * cpus} {shlex.join(command)}
 status=$?
 
 if [ $status -eq 138 ] || [ $status -eq 143 ]; then       # a checkpoint is written: on with it later

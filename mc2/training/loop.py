@@ -18,10 +18,9 @@ from tqdm import tqdm
 from mc2.clip import checkpoints, model, tokens
 from mc2.errors import Mc2Error
 from mc2.training import job, metrics, samples, step
-from mc2.training.ranks import Ranks, device_of
+from mc2.training.ranks import Ranks
 
 STOPPING = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT, signal.SIGHUP)
-BY_LANG = ("seen", "drawn", "kept", "expected")
 LONGEST_UNLOGGED = 1000         # losses that wait on the device to be looked at
 
 
@@ -141,7 +140,7 @@ class Trainer:
         self.position = self.loader.state()
         self.notes += self.loader.notes
         if ranks.is_first and values["data"]["curation"] == "online":
-            self.notes += samples.count_warnings(data_of(config))
+            self.notes += samples.count_warnings(samples.data_of(config))
         if ranks.is_first and not quiet:
             for note in self.notes:
                 print(f"train: {note}", file=sys.stderr, flush=True)
@@ -171,7 +170,7 @@ class Trainer:
 
     def _loader(self, states):
         return samples.Loader(
-            data_of(self.config), {student.name: student.tokenizer for student in self.students},
+            samples.data_of(self.config), {student.name: student.tokenizer for student in self.students},
             self.global_batch // self.ranks.world, rank=self.ranks.rank, world=self.ranks.world,
             workers=self.values["compute"]["workers"], states=states, pin_memory=self.ranks.device.type == "cuda")
 
@@ -214,7 +213,7 @@ class Trainer:
         return {"step": self.step, "steps": self.steps, "seen_pairs": self.step * self.global_batch,
                 "trained_pairs": (self.step - self.first) * self.global_batch, "loss": self.last_loss,
                 "seconds": time.monotonic() - self.started, "notes": self.notes, "first": self.ranks.is_first,
-                "images": told(total_of(self.before, [self.tally]))["images"]}
+                "images": metrics.told(metrics.total_of(self.before, [self.tally]))["images"]}
 
     def _shown(self):
         return self.ranks.is_first and not self.quiet
@@ -298,7 +297,7 @@ class Trainer:
         line |= {"pairs_per_second": round((self.step - at) * self.global_batch / seconds, 1),
                  "data_wait": round(max(part["waited"] for part in parts) / seconds, 4), "seconds": round(now - self.started, 3)}
         if saves:
-            line |= told(total_of(self.before, [part["tally"] for part in parts]))
+            line |= metrics.told(metrics.total_of(self.before, [part["tally"] for part in parts]))
         self.log.write(line)
 
     def _save(self):
@@ -312,7 +311,7 @@ class Trainer:
             checkpoints.save(self.directory, {
                 "step": self.step, "seen_pairs": self.step * self.global_batch, "config": self.values,
                 "models": [student.state() for student in self.students], "data": [state for state, _ in parts],
-                "tallies": total_of(self.before, [tally for _, tally in parts])}, self.values["run"]["keep_checkpoints"])
+                "tallies": metrics.total_of(self.before, [tally for _, tally in parts])}, self.values["run"]["keep_checkpoints"])
         self.ranks.most(0)          # nobody goes on, or ends, before it is written
 
     def close(self):
@@ -321,65 +320,9 @@ class Trainer:
             self.log.close()
 
 
-def gradient_conflict(config, checkpoint, *, batches, device="auto"):
-    """mc2.training.conflict.measure of a checkpoint on so many batches of the run `config`, with its `step`."""
-    from mc2.training import conflict
-    content = checkpoints.load(checkpoint)
-    held, values = content["models"][0], config["values"]
-    device = device_of(device)
-    net = model.build(held["architecture"], device=device)
-    net.load_state_dict(held["state"])
-    normalize = model.Normalizer(values["data"]["image_mean"], values["data"]["image_std"], device)
-    tokenizer = tokens.load(values["model"]["tokenizer"], held["architecture"]["text_cfg"])
-    loader = samples.Loader(data_of({**config, "architecture": held["architecture"]}), {"student": tokenizer},
-                            values["schedule"]["global_batch"] // values["compute"]["accum_freq"],
-                            workers=values["compute"]["workers"])
-    try:
-        return {"checkpoint": checkpoint, "step": content["step"], **conflict.measure(
-            net, ((normalize(batch.images), batch.tokens["student"].to(device), batch.langs) for batch in loader), batches)}
-    finally:
-        loader.close()
-
-
-def data_of(config):
-    """What a run trains on, for its loader."""
-    data, inputs = config["values"]["data"], config["inputs"]
-    return samples.Data(
-        tars=inputs["tars"], pairs=inputs["pairs"], curation=data["curation"], counts=data["counts"],
-        thresholds=data["thresholds"], seed=config["values"]["schedule"]["seed"],
-        image_size=config["architecture"]["vision_cfg"]["image_size"], aug_scale=tuple(data["aug_scale"]),
-        interpolation=data["image_interpolation"], jpeg_scaling=data["jpeg_scaling"],
-        shuffle_texts=data["shuffle_texts"], open_tars=data["open_tars"])
-
-
 def tokenizer_path(directory, student="student"):
     """Where a run keeps a student's tokenizer."""
     return os.path.join(directory, "tokenizer.json" if student == "student" else f"tokenizer-{student}.json")
-
-
-def total_of(before, tallies):
-    """Tallies of all ranks, and of the run before a resume, as {what: {of what: number}}, for a checkpoint."""
-    total = {what: dict(row) for what, row in before.items()}
-    for tally in tallies:
-        for key, number in tally.items():
-            what, of_what = key if isinstance(key, tuple) and key[0] in BY_LANG \
-                else ("images", " ".join(key) if isinstance(key, tuple) else key)
-            row = total.setdefault(what, {})
-            row[of_what] = row.get(of_what, 0) + number
-    return total
-
-
-def told(total):
-    """{"languages": {lang: {"seen", "drawn", "kept_share", "expected_share"}}, "images": {what happened: number}} of the
-    run so far. kept_share is that of the pairs that were drawn for, expected_share what Algorithm 1 says of these."""
-    seen, drawn, kept, expected = (total.get(what, {}) for what in BY_LANG)
-    languages = {}
-    for lang in sorted({*seen, *drawn}):
-        languages[lang] = {"seen": seen.get(lang, 0)}
-        if drawn.get(lang):
-            languages[lang] |= {"drawn": drawn[lang], "kept_share": round(kept.get(lang, 0) / drawn[lang], 6),
-                                "expected_share": round(expected.get(lang, 0) / drawn[lang], 6)}
-    return {"languages": languages, "images": dict(sorted(total.get("images", {}).items()))}
 
 
 def _students(config, ranks):

@@ -1,10 +1,13 @@
-"""What a run tells of itself: log.jsonl, TensorBoard and Weights & Biases where they are installed."""
+"""What a run reports: log.jsonl, TensorBoard and Weights & Biases where they are installed, and its receipt."""
 import os
 
 import orjson
 
 from mc2 import files
 from mc2.errors import BadUsage
+from mc2.execution.receipt import duration
+
+BY_LANG = ("seen", "drawn", "kept", "expected")
 
 
 class Log:
@@ -43,6 +46,40 @@ def cut_off(path, step):
                 break
             kept.append(line if line.endswith(b"\n") else line + b"\n")
     files.write_bytes(path, b"".join(kept))
+
+
+def total_of(before, tallies):
+    """Tallies of all ranks, and of the run before a resume, as {what: {of what: number}}, for a checkpoint."""
+    total = {what: dict(row) for what, row in before.items()}
+    for tally in tallies:
+        for key, number in tally.items():
+            what, of_what = key if isinstance(key, tuple) and key[0] in BY_LANG \
+                else ("images", " ".join(key) if isinstance(key, tuple) else key)
+            row = total.setdefault(what, {})
+            row[of_what] = row.get(of_what, 0) + number
+    return total
+
+
+def told(total):
+    """{"languages": {lang: {"seen", "drawn", "kept_share", "expected_share"}}, "images": {what happened: number}} of the
+    run so far. kept_share is that of the pairs that were drawn for, expected_share what Algorithm 1 says of these."""
+    seen, drawn, kept, expected = (total.get(what, {}) for what in BY_LANG)
+    languages = {}
+    for lang in sorted({*seen, *drawn}):
+        languages[lang] = {"seen": seen.get(lang, 0)}
+        if drawn.get(lang):
+            languages[lang] |= {"drawn": drawn[lang], "kept_share": round(kept.get(lang, 0) / drawn[lang], 6),
+                                "expected_share": round(expected.get(lang, 0) / drawn[lang], 6)}
+    return {"languages": languages, "images": dict(sorted(total.get("images", {}).items()))}
+
+
+def receipt(done, output):
+    """The last line of a run, for stderr."""
+    usual = ("images", "not drawn")
+    skipped = ", ".join(f"{number:,} {reason}" for reason, number in done["images"].items() if number and reason not in usual)
+    loss = "" if done["loss"] is None else f", loss {done['loss'][0]:.4f}"
+    return f"train: {done['step']:,} of {done['steps']:,} steps, {done['seen_pairs']:,} pairs seen{loss}" \
+        + (f"; not trained on: {skipped}" if skipped else "") + f" -> {output} ({duration(done['seconds'])})"
 
 
 def _numbers(line):

@@ -201,6 +201,17 @@ class Loader:
                 for stream in range(self._streams)], 0
 
 
+def data_of(config):
+    """The Data of a run's configuration."""
+    data, inputs = config["values"]["data"], config["inputs"]
+    return Data(
+        tars=inputs["tars"], pairs=inputs["pairs"], curation=data["curation"], counts=data["counts"],
+        thresholds=data["thresholds"], seed=config["values"]["schedule"]["seed"],
+        image_size=config["architecture"]["vision_cfg"]["image_size"], aug_scale=tuple(data["aug_scale"]),
+        interpolation=data["image_interpolation"], jpeg_scaling=data["jpeg_scaling"],
+        shuffle_texts=data["shuffle_texts"], open_tars=data["open_tars"])
+
+
 def count_warnings(data):
     """What to know before training with online curation: lines about counts that are not those of these pairs.
 

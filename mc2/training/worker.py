@@ -26,8 +26,7 @@ def main():
     launch.end_with_parent()
     for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT):
         signal.signal(number, signal.SIG_IGN)       # until the loop attends to them
-    from mc2.commands import train
-    from mc2.training import loop
+    from mc2.training import loop, metrics
     launch.end_with_parent()
     try:
         with _first_alone(options.run):
@@ -44,7 +43,7 @@ def main():
         _say(1, f"{getattr(error, 'filename', None) or type(error).__name__}: {getattr(error, 'strerror', None) or error}.")
         sys.exit(1)                 # torchrun ends the others, which wait for this one
     if done["first"] and not options.quiet:
-        train.receipt(done, options.run)
+        print(metrics.receipt(done, options.run), file=sys.stderr)
 
 
 def _first_alone(run):
