@@ -21,7 +21,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
 from mc2.clip import checkpoints, model
 from mc2.errors import BadData, BadUsage
-from mc2.training import job, launch, metrics, presets
+from mc2.training import job, launch, presets
 
 COLOURS = {"red": (200, 30, 30), "green": (30, 160, 60), "blue": (40, 60, 200), "black": (10, 10, 10)}
 RUN = """# a run of a test
@@ -407,16 +407,6 @@ def test_a_signal_ends_a_launch_that_waits_for_its_other_machine(template):
     assert process.wait(timeout=60) == 143
 
 
-def test_the_log_is_cut_after_the_checkpoints_step_and_at_a_torn_line(tmp_path):
-    path = tmp_path / "log.jsonl"
-    path.write_bytes(b'{"step":1}\n{"step":2}\n{"step":3}\n')
-    metrics.cut_off(path, 2)
-    assert path.read_bytes() == b'{"step":1}\n{"step":2}\n'
-    path.write_bytes(b'{"step":1}\n{"ste')
-    metrics.cut_off(path, 2)
-    assert path.read_bytes() == b'{"step":1}\n'
-
-
 def test_the_learning_rate_rises_then_falls_as_a_cosine():
     rates = [model.lr_at(step, lr=1.0, warmup=2, steps=6) for step in range(6)]
     np.testing.assert_allclose(rates, [0.5, 1.0, 1.0, (1 + 2**-0.5) / 2, 0.5, (1 - 2**-0.5) / 2])
@@ -451,12 +441,3 @@ def test_the_slurm_script_is_bash_and_runs_the_same_command(template):
     assert "#SBATCH --nodes=2" in script and "#SBATCH --signal=USR1@300" in script
     assert "mc2 train run.toml --warmup 3 --grad-checkpointing -o run --set compute.workers=6 --nproc 4\n" in script
     template.ok("bash -n", stdin=script.encode())
-
-
-def test_the_totals_of_a_run_are_those_of_all_ranks_and_of_before():
-    total = metrics.total_of({"seen": {"en": 5}}, [{("seen", "en"): 1, ("drawn", "en"): 4}, {("kept", "en"): 2}])
-    assert total == {"seen": {"en": 6}, "drawn": {"en": 4}, "kept": {"en": 2}}
-    total = metrics.total_of(total, [{("expected", "en"): 2.2, "corrupt image": 1, ("cut off tar", "a.tar"): 1}])
-    assert metrics.told(total) == {
-        "languages": {"en": {"seen": 6, "drawn": 4, "kept_share": 0.5, "expected_share": 0.55}},
-        "images": {"corrupt image": 1, "cut off tar a.tar": 1}}

@@ -30,8 +30,9 @@ def save(run, content, keep):
     link = os.path.join(directory, ".latest.tmp")
     with contextlib.suppress(FileNotFoundError):
         os.unlink(link)
-    os.symlink(name, link)
-    os.replace(link, os.path.join(directory, "latest"))
+    with files.discarded_on_error(link):
+        os.symlink(name, link)
+        os.replace(link, os.path.join(directory, "latest"))
     for old in [step for step in steps_in(run) if step < content["step"]][:1 - keep or None]:
         os.unlink(os.path.join(directory, f"step-{old:08d}.pt"))
     for other in os.listdir(directory):                 # what a killed run was writing

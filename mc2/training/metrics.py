@@ -1,4 +1,5 @@
 """What a run reports: log.jsonl, TensorBoard and Weights & Biases where they are installed, and its receipt."""
+import hashlib
 import os
 
 import orjson
@@ -71,6 +72,28 @@ def told(total):
             languages[lang] |= {"drawn": drawn[lang], "kept_share": round(kept.get(lang, 0) / drawn[lang], 6),
                                 "expected_share": round(expected.get(lang, 0) / drawn[lang], 6)}
     return {"languages": languages, "images": dict(sorted(total.get("images", {}).items()))}
+
+
+def line_of(step, of_ranks, *, global_batch, loss, means, logit_scale, lr, other_losses, steps, seconds, seconds_of_run,
+            before):
+    """The line of log.jsonl after a step, as plain data.
+
+    of_ranks: of every rank {"samples": digest of its pairs so far, "ids": ids of its batch or None, "waited": seconds that it
+    waited for data, "tally": what happened since the run was started, or None where no checkpoint is written}.
+    means: {part of the loss: its mean over the ranks}. other_losses: {further student: its loss}. steps, seconds: since the
+    last line. before: total_of the run before it was started.
+    """
+    seconds = max(seconds, 1e-9)
+    line = {"step": step, "loss": loss, "logit_scale": logit_scale, "lr": lr, "seen_pairs": step * global_batch,
+            "samples": hashlib.sha256("".join(rank["samples"] for rank in of_ranks).encode()).hexdigest()[:16], **means,
+            **{f"loss_{name}": value for name, value in other_losses.items()}}
+    if of_ranks[0]["ids"] is not None:
+        line["ids"] = [pair_id for rank in of_ranks for pair_id in rank["ids"]]
+    line |= {"pairs_per_second": round(steps * global_batch / seconds, 1),
+             "data_wait": round(max(rank["waited"] for rank in of_ranks) / seconds, 4), "seconds": round(seconds_of_run, 3)}
+    if of_ranks[0]["tally"] is not None:
+        line |= told(total_of(before, [rank["tally"] for rank in of_ranks]))
+    return line
 
 
 def receipt(done, output):

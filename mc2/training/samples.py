@@ -20,12 +20,11 @@ import torch
 from mc2 import files, manifests
 from mc2.balance import counting, sampling
 from mc2.errors import BadUsage, Mc2Error
-from mc2.training import division
+from mc2.training import division, signals
 from mc2.training.division import Cursor
 from mc2.training.stream import Stream
 
 AHEAD = 2                       # batches that a process makes in advance
-SIGNALS = {signal.SIGINT, signal.SIGTERM, signal.SIGUSR1}       # the trainer decides what to do about these
 
 
 @dataclass
@@ -109,16 +108,16 @@ class Loader:
         return batch
 
     def _start(self):
-        before, on_end = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS), signal.getsignal(signal.SIGCHLD)
-        try:
-            with _without_advice():
-                self._iterator = iter(self._loader)
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)              # the processes ignore them by then
-            if signal.getsignal(signal.SIGCHLD) is not on_end:              # it would raise wherever the trainer is
-                signal.signal(signal.SIGCHLD, on_end or signal.SIG_DFL)
-        if self.workers:                # those that do not end when they are asked to, and all when Python exits
-            weakref.finalize(self._iterator, _kill, self._iterator._workers)
+        on_end = signal.getsignal(signal.SIGCHLD)
+        with signals.held():            # else processes that were started would be left without their iterator
+            try:
+                with _without_advice():
+                    self._iterator = iter(self._loader)
+            finally:
+                if signal.getsignal(signal.SIGCHLD) is not on_end:          # it would raise wherever the trainer is
+                    signal.signal(signal.SIGCHLD, on_end or signal.SIG_DFL)
+            if self.workers:            # those that do not end when they are asked to, and all when Python exits
+                weakref.finalize(self._iterator, _kill, self._iterator._workers)
 
     def state(self):
         """Where to go on after the batches that were given out: plain data."""
@@ -204,9 +203,8 @@ def _kill(processes):
 
 def _begin(number):
     """In a new process: leave signals to the trainer, end with it, and take one core."""
-    for each in SIGNALS:
+    for each in signals.STOPPING:
         signal.signal(each, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     torch.set_num_threads(1)
     threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
