@@ -112,6 +112,7 @@ def _torchrun(output, layout, resume, device, quiet):
         command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", str(layout.nproc),
                    *(layout.flags if layout.nnodes > 1 else ["--standalone"]),
                    *(["--nnodes", str(layout.nnodes)] if layout.nnodes > 1 else []),
+                   "--log-dir", reports,                    # which torchrun would leave behind elsewhere
                    "-m", "mc2.training.worker", output, "--resume", resume, "--device", device,
                    *(["--quiet"] if quiet else [])]
         threads = max(1, len(os.sched_getaffinity(0)) // layout.nproc)
