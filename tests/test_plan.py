@@ -382,9 +382,9 @@ def test_a_wrong_preset_is_refused_with_file_key_and_what_is_allowed(edited, old
 
 
 @pytest.mark.parametrize("change, message", [
-    ({"embed_dim": None}, "no embed_dim."),
-    ({"embed_dim": 0}, "embed_dim is 0; it must be more than 0."),
-    ({"embed_dim": "3"}, "embed_dim is '3', not a whole number."),
+    ({"embed_dim": None}, "no embed_dim: a whole number from 1."),
+    ({"embed_dim": 0}, "embed_dim is 0, not a whole number from 1."),
+    ({"embed_dim": "3"}, 'embed_dim is "3", not a whole number from 1.'),
     ({"quick_gelu": 1}, "quick_gelu is 1, not true or false."),
     ({"text_cfg": []}, "text_cfg is [], not an object."),
     ({"custom_text": True}, "unknown key custom_text."),

@@ -4,68 +4,13 @@ Keys with a default may be left out; a section of such keys too. Paths are relat
 (lines of an @list.txt to the working directory, as everywhere).
 """
 import copy
-import math
 import os
 from importlib import resources
 
+from mc2 import settings
 from mc2.clip import architecture
 from mc2.errors import BadData, BadUsage
-
-REQUIRED = object()
-PATHS = "paths"
-
-
-class Key:
-    """What a key of a preset may hold.
-
-    kind:     int, float, bool, str, PATHS (a text or a list of texts), or a tuple (float, n): a list of n numbers
-    allowed:  values, or a pair (least, most) of numbers; None: any
-    default:  where the key may be missing
-    """
-
-    def __init__(self, kind, allowed=None, default=REQUIRED):
-        self.kind, self.allowed, self.default = kind, allowed, default
-
-    def __str__(self):
-        if isinstance(self.kind, tuple):
-            return f"a list of {self.kind[1]} numbers{self._span()}"
-        name = {int: "a whole number", float: "a number", bool: "true or false", str: "a text",
-                PATHS: "a text or a list of texts"}[self.kind]
-        return " or ".join(f'"{value}"' for value in self.allowed) if self.kind is str and self.allowed \
-            else name + self._span()
-
-    def _span(self):
-        if not self.allowed or self.kind in (str, PATHS):
-            return ""
-        least, most = self.allowed
-        return f" from {least:g}" if most is None else f" from {least:g} to {most:g}"
-
-    def fits(self, value):
-        if isinstance(self.kind, tuple):
-            number = Key(self.kind[0], self.allowed)
-            return isinstance(value, list) and len(value) == self.kind[1] and all(map(number.fits, value))
-        if self.kind == PATHS:
-            return isinstance(value, str) or isinstance(value, list) and bool(value) \
-                and all(isinstance(item, str) for item in value)
-        if isinstance(value, bool) != (self.kind is bool):
-            return False
-        if not isinstance(value, (int, float) if self.kind is float else self.kind):
-            return False
-        if self.kind is float and not math.isfinite(value):
-            return False
-        if self.allowed is None:
-            return True
-        if self.kind is str:
-            return value in self.allowed
-        least, most = self.allowed
-        return value >= least and (most is None or value <= most)
-
-    def taken(self, value):
-        """A value that fits, as the code takes it: 0 of a number is 0.0."""
-        if self.kind is float and value is not None:
-            return float(value)
-        return [float(number) for number in value] if isinstance(self.kind, tuple) and value is not None else value
-
+from mc2.settings import PATHS, REQUIRED, Key
 
 COUNT = (1, None)
 KEYS = {        # names follow open_clip's options where they mean the same
@@ -130,7 +75,7 @@ KEYS = {        # names follow open_clip's options where they mean the same
         "weight": Key(float, (0, None), default=1.0),
     },
 }
-PLACES = {"data": ("train_data", "pairs", "counts", "thresholds"), "run": ("output",)}
+LOCATED = {"data": ("train_data", "pairs", "counts", "thresholds"), "run": ("output",)}
 STUDENT = {         # [[students]]: further students of the same teacher, each with a model and an optimizer of its own
     "name": Key(str),
     "model": Key(str),
@@ -224,7 +169,7 @@ def _parse(text, source):
 def _located(values, folder):
     """The values with paths that are relative to the folder of their file."""
     values = copy.deepcopy(values)
-    for section, keys in PLACES.items():
+    for section, keys in LOCATED.items():
         content = values.get(section)
         for key in keys if isinstance(content, dict) and folder else ():
             if isinstance(content.get(key), str):
@@ -271,29 +216,14 @@ def _check(values, source):
             raise BadData(f"{source}: unknown {kind}. Sections: {', '.join(f'[{name}]' for name in KEYS)}.")
         if not isinstance(content, dict):
             raise BadData(f"{source}: {section} is {content!r}, not a section. Write [{section}].")
-    return {section: _check_section(values.get(section), keys, source, section) for section, keys in KEYS.items()}
+    for section, keys in KEYS.items():
+        if section not in values and any(rule.default is REQUIRED for rule in keys.values()):
+            raise BadData(f"{source}: no section [{section}]. It holds {', '.join(keys)}.")
+    return {section: _check_section(values.get(section, {}), keys, source, section) for section, keys in KEYS.items()}
 
 
 def _check_section(content, keys, source, section):
-    if content is None and any(rule.default is REQUIRED for rule in keys.values()):
-        raise BadData(f"{source}: no section [{section}]. It holds {', '.join(keys)}.")
-    content = content or {}
-    for key in content:
-        if key not in keys:
-            raise BadData(f"{source}: unknown key {section}.{key}. Allowed in [{section}]: {', '.join(keys)}.")
-    checked = {}
-    for key, rule in keys.items():
-        if key not in content and rule.default is REQUIRED:
-            raise BadData(f"{source}: no {section}.{key}: {rule}.")
-        value = content.get(key, rule.default)
-        if key in content and not rule.fits(value):
-            raise BadData(f"{source}: {section}.{key} is {_shown(value)}, not {rule}.")
-        checked[key] = rule.taken(value)
-    return checked
-
-
-def _shown(value):
-    return f'"{value}"' if isinstance(value, str) else str(value).lower() if isinstance(value, bool) else str(value)
+    return settings.check(content, keys, source, f"{section}.", f"Allowed in [{section}]: {', '.join(keys)}.")
 
 
 def _architecture(name, source, model_folder):
