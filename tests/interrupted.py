@@ -1,8 +1,9 @@
-"""Runs mc2 in forks of a process that has torch loaded, each with signals at a chosen moment: see test_train_signals.py.
+"""Runs mc2 in forks of a process that has torch loaded, each with signals at a chosen moment: see
+test_train_signals.py.
 
-Reads requests as JSON lines: {"arguments", "stderr", "at", "call", "after", "signals", "to_group"}. For each it prints the
-process id, then the exit status. Before the call number `call` of `at` (module:function), or after it, the process sends the
-signals to itself, or to its group.
+Reads requests as JSON lines: {"arguments", "stderr", "at", "call", "after", "signals", "to_group"}. For each it
+prints the process id, then the exit status. Before the call number `call` of `at` (module:function), or after it, the
+process sends the signals to itself, or to its group.
 """
 import importlib
 import json

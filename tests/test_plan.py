@@ -366,7 +366,7 @@ def test_a_model_of_ones_own_lies_beside_its_preset(edited, tmp_path):
     ("grad_checkpointing = false", "grad_checkpointing = 0", "compute.grad_checkpointing is 0, not true or false."),
     ('precision = "fp32"', 'precision = "fp8"', 'compute.precision is "fp8", not "fp32" or "amp_bf16" or "bf16".'),
     ("aug_scale = [0.9, 1.0]", "aug_scale = [0.9]", "data.aug_scale is [0.9], not a list of 2 numbers from 0 to 1."),
-    ('name = "tiny"', 'name = "ViT-Z-1"', 'model.name is "ViT-Z-1", which is no model. Allowed: a .json file beside '
+    ('name = "tiny"', 'name = "ViT-Z-1"', 'model.name is "ViT-Z-1", which is not a model. Allowed: a .json file beside '
      "the preset, or ViT-B-16-mt5-quickgelu,"),
     ('name = "tiny"', 'name = "none.json"', 'model.name is "none.json", but there is no '),
     ("global_batch = 256", "global_batch = 20_000", "schedule.global_batch (20,000) is more than the pairs of a pass "

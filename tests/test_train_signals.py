@@ -1,4 +1,5 @@
-"""mc2 train interrupted at chosen moments: the right status, no temporary, no process left, and the same run in the end."""
+"""mc2 train interrupted at chosen moments: the right status, no temporary, no process left, and the same run in the
+end."""
 import itertools
 import json
 import os
@@ -62,7 +63,7 @@ class Forks:
         messages = (self.directory / f"{name}.stderr").read_text()
         wait_until(lambda: not processes_of(pid), lambda: f"{messages}\n{processes_of(pid)}")
         assert [path for path in (self.directory / name).rglob("*") if path.name.startswith(".")] == []
-        assert [path for path in self.temporary.iterdir() if not path.name.startswith("torchinductor")] == []   # a cache
+        assert [path for path in self.temporary.iterdir() if not path.name.startswith("torchinductor")] == []   # cache
         return status, messages
 
 
@@ -72,7 +73,8 @@ def processes_of(pid):
     for entry in Path("/proc").iterdir():
         try:
             fields = (entry / "stat").read_text().rsplit(")", 1)[1].split()
-            if fields[0] != "Z" and (int(fields[3]) == pid or f"MC2_TEST_RUN={pid}\0" in (entry / "environ").read_text()):
+            is_ours = int(fields[3]) == pid or f"MC2_TEST_RUN={pid}\0" in (entry / "environ").read_text()
+            if fields[0] != "Z" and is_ours:
                 found.append((entry.name, (entry / "cmdline").read_text().replace("\0", " ")))
         except (OSError, IndexError):
             continue
@@ -100,8 +102,10 @@ def undisturbed(template):                                                      
     return log_of(template / "undisturbed")
 
 
-@pytest.mark.parametrize("moment, interrupt", [*zip(MOMENTS, itertools.cycle(INTERRUPTS)), *itertools.product(["in a step"], INTERRUPTS)])
-def test_an_interrupted_run_ends_cleanly_and_goes_on_as_if_undisturbed(template, forks, undisturbed, moment, interrupt):  # noqa: F811
+@pytest.mark.parametrize("moment, interrupt", [*zip(MOMENTS, itertools.cycle(INTERRUPTS)),
+                                               *(("in a step", interrupt) for interrupt in INTERRUPTS)])
+def test_an_interrupted_run_ends_cleanly_and_goes_on_undisturbed(template, forks, undisturbed,      # noqa: F811
+                                                                 moment, interrupt):
     at, call, after = MOMENTS[moment]
     number, to_group = INTERRUPTS[interrupt]
     name, pid = forks.start("--workers 2", at, call, after, [number], to_group)
@@ -121,21 +125,20 @@ def test_a_second_ctrl_c_ends_a_run_at_once(template, forks, undisturbed, moment
     assert log_of(template / name) == undisturbed
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_while_torch_is_imported_is_not_lost(template, number):                # noqa: F811
-    script = f"""
-import os, sys
+def test_ctrl_c_while_torch_is_imported_is_not_lost(template):                          # noqa: F811
+    script = """
+import os, signal, sys
 class Sender:
     def find_spec(self, name, path, target=None):
         if name == "torch._C":
-            os.kill(os.getpid(), {int(number)})
+            os.kill(os.getpid(), signal.SIGINT)
 sys.meta_path.insert(0, Sender())
 from mc2 import cli
-cli.main("train run.toml --device cpu -o importing-{int(number)}".split())
+cli.main("train run.toml --device cpu -o importing".split())
 """
     done = subprocess.run([sys.executable, "-c", script], cwd=template.directory, capture_output=True, text=True,
                           env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"})
-    assert done.returncode == 128 + number, done.stderr
+    assert done.returncode == 130, done.stderr
     assert "before its first step, and the same command goes on" in done.stderr
 
 
@@ -151,7 +154,7 @@ def test_a_launch_of_two_processes_that_is_interrupted_leaves_nothing(forks, aft
 def test_two_processes_that_train_end_with_the_signal_too(template, forks, interrupts, status):     # noqa: F811
     name, pid = forks.start("--nproc 2 --set schedule.epochs=500")
     log = template / name / "log.jsonl"
-    wait_until(lambda: log.exists() and log.read_bytes().count(b"\n") > 2, lambda: (template / f"{name}.stderr").read_text())
+    wait_until(lambda: log.exists() and log.read_bytes().count(b"\n") > 2, (template / f"{name}.stderr").read_text)
     for number, to_group in map(INTERRUPTS.get, interrupts):
         os.killpg(pid, number) if to_group else os.kill(pid, number)
     ended, messages = forks.end(name, pid)

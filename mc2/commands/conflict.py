@@ -21,8 +21,8 @@ from mc2.commands import preset_options
 def conflict(preset, growth, checkpoint, output, batches, plot, device, quiet):
     """Compare the gradients of the English and the other pairs' loss at a checkpoint, as JSON.
 
-    The cosine of the two is given for each group of parameters, on pairs of the run CONFIG: where it is below 0, a step for
-    English is a step against the other languages. CONFIG is as for mc2 train. Needs mc2[train].
+    The cosine of the two is given for each group of parameters, on pairs of the run CONFIG: where it is below 0, a
+    step for English is a step against the other languages. CONFIG is as for mc2 train. Needs mc2[train].
 
     \b
     mc2 conflict run.toml run/checkpoints/latest

@@ -24,7 +24,8 @@ from mc2.commands import preset_options
 def plan(preset, list_presets, as_json, quiet, **given):
     """Print what a training run takes: steps, seen pairs, memory, FLOPs and GPU hours, computed.
 
-    CONFIG is a preset's name or a TOML file of that form, as for mc2 train. Nothing is started, and torch is not needed.
+    CONFIG is a preset's name or a TOML file of that form, as for mc2 train. Nothing is started, and torch is not
+    needed.
 
     \b
     mc2 plan --list

@@ -6,7 +6,8 @@ import click
 from mc2 import options
 from mc2.commands import preset_options
 
-MOVED = {"--plan": "mc2 plan NAME", "--list": "mc2 plan --list", "--gradient-conflict": "mc2 conflict CONFIG CHECKPOINT"}
+MOVED = {"--plan": "mc2 plan NAME", "--list": "mc2 plan --list",
+         "--gradient-conflict": "mc2 conflict CONFIG CHECKPOINT"}
 LAUNCH = ("nnodes", "node_rank", "rdzv_endpoint", "rdzv_backend", "rdzv_id")
 SLURM = ("gpus", "slurm_time", "slurm_cpus_per_gpu")
 
@@ -43,8 +44,8 @@ class Train(click.Command):
 def train(preset, growth, slurm, quiet, **given):
     """Train CLIP on curated or matched pairs: the run CONFIG, a preset's name or a TOML file of that form.
 
-    A preset holds one run of the paper's Tables 1 to 3 ('mc2 plan --list' names them); options change its keys. A run that
-    was stopped goes on when the command is given again. Needs mc2[train].
+    A preset holds one run of the paper's Tables 1 to 3 ('mc2 plan --list' names them); options change its keys. A run
+    that was stopped goes on when the command is given again. Needs mc2[train].
 
     \b
     mc2 train run.toml --nproc 2
@@ -52,7 +53,8 @@ def train(preset, growth, slurm, quiet, **given):
     mc2 train h14-worldwide ... --slurm --gpus 384 > train.sbatch && sbatch train.sbatch
     """
     if slurm:
-        _refuse(LAUNCH, "is for machines that start 'mc2 train' themselves; in the script of --slurm they find each other.")
+        _refuse(LAUNCH, "is for machines that start 'mc2 train' themselves; in the script of --slurm they find each "
+                        "other.")
         print(_script(preset, growth, **given), end="")
         return
     _refuse(SLURM, "goes with --slurm.")
@@ -91,8 +93,9 @@ def _script(preset, growth, gpus, slurm_time, slurm_cpus_per_gpu, nproc, device,
     """The sbatch script of a run."""
     from mc2.training import job, launch
     if force or resume != "latest":
-        raise click.UsageError("the script of --slurm puts itself back into the queue and goes on from the newest checkpoint "
-                               "then: leave -f and --resume out, and give them to a first 'mc2 train' where they are needed.")
+        raise click.UsageError("the script of --slurm puts itself back into the queue and goes on from the newest "
+                               "checkpoint then: leave -f and --resume out, and give them to a first 'mc2 train' where "
+                               "they are needed.")
     gpus = gpus or preset.values["compute"]["gpus"]
     per_node = nproc or min(gpus, 8)
     if gpus % per_node:

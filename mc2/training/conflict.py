@@ -1,4 +1,4 @@
-"""Do English and the other languages pull a model apart? The cosine between the gradients of their losses.
+"""Gradient conflict: the cosine between the gradients of the English loss and of the other languages' loss.
 
 Of one checkpoint and one batch: the English loss is the mean cross-entropy of the rows of the English pairs, both ways,
 each against all columns of the batch; the other loss is that of the other pairs. The loss that is trained is their mean
@@ -32,7 +32,7 @@ GROUPS = [      # of what is in no block, norms with their part: group, beginnin
 
 
 def measure(net, batches, n_batches, *, english=ENGLISH):
-    """The cosine for each group of parameters over so many batches, as a dict that JSON can hold.
+    """The cosine for each group of parameters over so many batches, as a dict of plain data.
 
     net: an open_clip CLIP whose forward gives a dict; batches: yields (images (n, 3, S, S) normalised, tokens
         (n, context), langs: n texts), the tensors where the model is; english: the language on the one side.
@@ -97,7 +97,8 @@ def group_of(name):
     for group, starts in GROUPS:
         if name.startswith(starts):
             return group
-    raise BadUsage(f"{name}: no parameter of a CLIP of plain vision and text transformers, which alone are measured.")
+    raise BadUsage(f"{name}: not a parameter of a CLIP of plain vision and text transformers. Other models cannot "
+                   "be measured.")
 
 
 def _sorted(groups):
@@ -137,7 +138,7 @@ def _dot(x, y):
 
 
 def _summary(products):
-    """Of one group over the batches."""
+    """The statistics of one group over the batches."""
     defined = [(ab, aa, bb) for ab, aa, bb in products if aa > 0 and bb > 0]
     return {"cosine": _spread([max(-1.0, min(1.0, ab / math.sqrt(aa * bb))) for ab, aa, bb in defined]),
             "norm_ratio": _spread([math.sqrt(aa / bb) for _, aa, bb in defined]),

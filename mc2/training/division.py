@@ -1,8 +1,8 @@
 """Which tars a process reads, and in which order: the same for a seed and a pass, whatever happened before.
 
-A pass takes all tars in the order of a hash of (seed, pass, name). They are divided among streams, one for each loading
-process of all ranks. A stream has a few readers, as many as it holds tars open; each reads its part of the stream's tars one
-after another, and the stream takes a pair from each reader in rotation.
+A pass takes all tars in the order of a hash of (seed, pass, name). They are divided among streams, one for each
+loading process of all ranks. A stream has a few readers, as many as it holds tars open; each reads its part of the
+stream's tars one after another, and the stream takes a pair from each reader in rotation.
 """
 import copy
 import hashlib
@@ -16,7 +16,7 @@ from mc2.errors import BadUsage
 
 
 def shards(data):
-    """([(name, tar, file of its pairs or None)], notes). Raises BadUsage where these do not go together."""
+    """([(name, tar, file of its pairs or None)], notes). Raises BadUsage where a tar has no pairs, or not its own."""
     if not data.tars:
         raise BadUsage("no tars to train on. Name them.")
     names = [tars.stem(path) for path in data.tars]
@@ -41,8 +41,8 @@ def shards(data):
 
 @dataclass
 class ReaderCursor:
-    """Where a reader is: units it has finished; of the unit under way, the sample of the last pair and how many pairs of
-    this sample were given out."""
+    """Where a reader is: units it has finished; of the unit under way, the sample of the last pair and how many pairs
+    of this sample were given out."""
 
     finished: int = 0
     sample: int = 0
@@ -59,8 +59,8 @@ class ReaderCursor:
 class Cursor:
     """Where a stream is within its data.
 
-    units: those of this pass where they are not the usual ones of the stream. next_reader: the reader that gives the next
-    pair.
+    units: those of this pass where they are not the usual ones of the stream. next_reader: the reader that gives the
+    next pair.
     """
 
     pass_number: int
@@ -100,8 +100,8 @@ class Cursor:
 class Division:
     """How the tars of a pass are divided among n streams (processes of all ranks).
 
-    A stream has units [shard, low, high, of]: the samples of a shard that fall into parts low..high-1 of `of` (see is_in).
-    As many shards as go evenly are dealt out whole; of the rest every stream has the same part.
+    A stream has units [shard, low, high, of]: the samples of a shard that fall into parts low..high-1 of `of` (see
+    is_in). As many shards as go evenly are dealt out whole; of the rest every stream has the same part.
     """
 
     def __init__(self, data, names, n):

@@ -19,11 +19,11 @@ from mc2.training.signals import STOPPING, Noted, Stopped
 REPORTS = "MC2_TRAIN_REPORTS"           # an environment variable: the directory of the workers' reports
 LISTENS, ENDED, FAILED_ELSEWHERE = "listens-", "ended", "failed-elsewhere"      # their names
 DRIVER = "MC2_TRAIN_DRIVER"             # an environment variable: process id of `mc2 train`
-BUSY = "{}: another run is training here. Wait for it to end, or name another output."
+BUSY = "{}: another run is training in this directory. Wait for it to end, or name another output."
 
 
 class Layout:
-    """How many processes there are, and where.
+    """How many processes there are, and on which machines.
 
     nproc: processes on this machine; None: one per GPU, or one. nnodes: machines. rendezvous: torchrun's flags for more
     than one machine. In a SLURM step of several tasks, one per node, all of this comes from SLURM's variables.
@@ -50,7 +50,7 @@ class Layout:
 
 
 def gpus():
-    """GPUs of this machine, without torch: what CUDA_VISIBLE_DEVICES or nvidia-smi says."""
+    """The number of GPUs of this machine, by CUDA_VISIBLE_DEVICES or nvidia-smi, without torch."""
     if "CUDA_VISIBLE_DEVICES" in os.environ:
         return len([name for name in os.environ["CUDA_VISIBLE_DEVICES"].split(",") if name.strip() and name != "-1"])
     try:
@@ -65,7 +65,8 @@ def start(config, layout, *, resume="latest", force=False, device="auto", quiet=
     output = config["values"]["run"]["output"]
     manifests.refuse_foreign_directory(output, job.KIND)
     if force and resume != "latest" and os.path.realpath(resume).startswith(os.path.realpath(output) + os.sep):
-        raise BadUsage(f"-f removes the checkpoints of {output}, {resume} among them. Leave -f out, or name another output.")
+        raise BadUsage(f"-f removes the checkpoints of {output}, {resume} among them. Leave -f out, or name another "
+                       "output.")
     if layout.nnodes > 1:
         if _leads(layout):
             with files.locked(output, BUSY.format(output)):         # not where a run of one machine is at work
@@ -80,7 +81,8 @@ def start(config, layout, *, resume="latest", force=False, device="auto", quiet=
             _torchrun(output, layout, resume, device, quiet)
             return None
         with Noted(announce=True, ends_at_second=True) as signals:
-            from mc2.training import loop
+            from mc2.training import loop           # takes seconds
+            signals.stop_before_training()
             return loop.run(output, signals, resume=resume, device=device, quiet=quiet)
 
 
@@ -123,8 +125,8 @@ def _torchrun(output, layout, resume, device, quiet):
 
 
 def _attend(command, environment, signals, is_training):
-    """The status of torchrun. Signals go to its workers once all of them listen (is_training()); torchrun would end them, as
-    signals do before that: then there is nothing to save."""
+    """The status of torchrun. Signals go to its workers once all of them listen (is_training()); torchrun would end
+    them, as signals do before that: then there is nothing to save."""
     before, forwarded = _children(os.getpid()), 0
     with _adopting():
         # a session of its own: Ctrl-C in a terminal reaches the workers through this process alone
@@ -162,8 +164,8 @@ def _adopting():
 
 
 def _end_all(child, before, patience=1.0):
-    """Kill torchrun where it still runs, and whatever it leaves: processes that are children of this one and not of `before`.
-    After an end of its own they get some seconds."""
+    """Kill torchrun where it still runs, and whatever it leaves: processes that are children of this one and not of
+    `before`. After an end of its own they get some seconds."""
     ended = child.poll() is not None
     if not ended:
         child.kill()
@@ -200,7 +202,7 @@ def _send(number, processes):
 
 
 def _python_path():
-    """Where the workers find this mc2, installed or not."""
+    """A PYTHONPATH by which the workers find this mc2, installed or not."""
     return os.pathsep.join([os.path.dirname(os.path.dirname(mc2.__file__)),
                             *filter(None, [os.environ.get("PYTHONPATH")])])
 
@@ -216,7 +218,7 @@ def _children(parent):
 
 
 class WorkerError(Mc2Error):
-    """What a worker process ended with."""
+    """The error that a worker process ended with."""
 
     def __init__(self, message, status):
         super().__init__(message)

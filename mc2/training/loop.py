@@ -1,9 +1,9 @@
 """The training loop: Meta CLIP 2, section 3.4, on one process or on all that torchrun started.
 
-A step: the loader's batch to the device and normalised there; forward and backward (mc2/training/step.py); AdamW with the
-learning rate of the step; logit_scale clamped to [0, ln 100]. Every `save_steps` steps, at the end, and when SIGTERM, SIGUSR1,
-SIGHUP or Ctrl-C asks the run to stop, a checkpoint holds all that the next step depends on, so a run that goes on is the run
-that was not disturbed.
+A step: the loader's batch to the device and normalised there; forward and backward (mc2/training/step.py); AdamW with
+the learning rate of the step; logit_scale clamped to [0, ln 100]. Every `save_steps` steps, at the end, and when
+SIGTERM, SIGUSR1, SIGHUP or Ctrl-C asks the run to stop, a checkpoint holds all that the next step depends on, so a
+run that goes on is the run that was not disturbed.
 """
 import collections
 import hashlib
@@ -30,8 +30,8 @@ class ElsewhereError(Mc2Error):
 def run(directory, signals, *, resume="latest", device="auto", quiet=False):
     """Train as the directory's config.json says, from its newest checkpoint (or `resume`, a checkpoint) on.
 
-    signals: signals.Noted, which the run looks at after every step. Returns what happened, for the receipt: {"step", "steps",
-    "seen_pairs", "loss", "seconds", "notes"}.
+    signals: signals.Noted, which the run looks at after every step. Returns what happened, for the receipt: {"step",
+    "steps", "seen_pairs", "loss", "seconds", "notes"}.
     """
     ranks = Ranks(device)
     try:
@@ -63,8 +63,8 @@ def _agreed(ranks, function):
 class State:
     """Where a run goes on.
 
-    step: steps done. samples: digest of this rank's pairs so far. tallies: what happened so far, on all ranks. loaders: states
-    of the loaders of all ranks, or None.
+    step: steps done. samples: digest of this rank's pairs so far. tallies: what happened so far, on all ranks.
+    loaders: states of the loaders of all ranks, or None.
     """
 
     step: int = 0
@@ -109,7 +109,8 @@ class Trainer:
             torch.bfloat16 if values["compute"]["precision"] == "bf16" else torch.float32)
         self.autocast = model.autocast(values["compute"]["precision"], ranks.device)
         state = self._resume(resume)
-        self.step, self.digest, self.before, self.tally = state.step, state.samples, state.tallies, collections.Counter()
+        self.step, self.digest, self.before = state.step, state.samples, state.tallies
+        self.tally = collections.Counter()
         self.loader = samples.Loader(
             samples.data_of(config), {student.name: student.tokenizer for student in self.students},
             self.global_batch // ranks.world, rank=ranks.rank, world=ranks.world,
@@ -151,17 +152,10 @@ class Trainer:
         is_shown = self.ranks.is_first and not self.quiet
         self.progress = tqdm(total=self.steps, initial=self.step, unit="step", disable=None if is_shown else True)
         batches = iter(self.loader)
+        self._stop_if_asked(signals, saved)             # before the processes of the loader start
         while self.step < self.steps:
             batch, error = self._next(batches)
-            failed, number = self.ranks.most(error is not None, signals.first)
-            if failed or number:
-                if self.step > saved:
-                    self._save()
-                if failed:
-                    raise error or ElsewhereError("another process of this run has failed.")
-                when = f"after step {self.step:,} of {self.steps:,}; the checkpoint is written" if self.step \
-                    else "before its first step"
-                raise Stopped(number, f"{when}, and the same command goes on")
+            self._stop_if_asked(signals, saved, error)
             self._train_on(batch)
             if self._saves():
                 self._write_log(batch)
@@ -176,6 +170,20 @@ class Trainer:
                 "trained_pairs": (self.step - self.first) * self.global_batch, "loss": self.last_loss,
                 "seconds": time.monotonic() - self.started, "notes": self.notes, "first": self.ranks.is_first,
                 "images": metrics.told(metrics.total_of(self.before, [self.tally]))["images"]}
+
+    def _stop_if_asked(self, signals, saved, error=None):
+        """Write a checkpoint and raise, where a signal or an error came on any rank. saved: step of the newest
+        checkpoint."""
+        failed, number = self.ranks.most(error is not None, signals.first)
+        if not failed and not number:
+            return
+        if self.step > saved:
+            self._save()
+        if failed:
+            raise error or ElsewhereError("another process of this run has failed.")
+        when = f"after step {self.step:,} of {self.steps:,}; the checkpoint is written" if self.step \
+            else "before its first step"
+        raise Stopped(number, f"{when}, and the same command goes on")
 
     def _saves(self):
         """Whether a checkpoint is due after this step."""
@@ -217,7 +225,8 @@ class Trainer:
         return image_features, text_features, self.values["distill"]["teacher_logit_scale"]
 
     def _check_losses(self):
-        """The losses since the last look, mean over the ranks, (steps, students); an error where one is not a number."""
+        """The losses since the last look, mean over the ranks, (steps, students); an error where one is not a
+        number."""
         losses = self.ranks.mean(torch.stack(self.losses)).cpu()
         self.losses = []
         bad = ~torch.isfinite(losses).all(1)

@@ -50,7 +50,8 @@ def cut_off(path, step):
 
 
 def total_of(before, tallies):
-    """Tallies of all ranks, and of the run before a resume, as {what: {of what: number}}, for a checkpoint."""
+    """{event: {language or reason: number}}: the sum of the tallies of all ranks and of the run before it was
+    resumed."""
     total = {what: dict(row) for what, row in before.items()}
     for tally in tallies:
         for key, number in tally.items():
@@ -62,7 +63,7 @@ def total_of(before, tallies):
 
 
 def told(total):
-    """{"languages": {lang: {"seen", "drawn", "kept_share", "expected_share"}}, "images": {what happened: number}} of the
+    """{"languages": {lang: {"seen", "drawn", "kept_share", "expected_share"}}, "images": {event: number}} of the
     run so far. kept_share is that of the pairs that were drawn for, expected_share what Algorithm 1 says of these."""
     seen, drawn, kept, expected = (total.get(what, {}) for what in BY_LANG)
     languages = {}
@@ -78,10 +79,13 @@ def line_of(step, of_ranks, *, global_batch, loss, means, logit_scale, lr, other
             before):
     """The line of log.jsonl after a step, as plain data.
 
-    of_ranks: of every rank {"samples": digest of its pairs so far, "ids": ids of its batch or None, "waited": seconds that it
-    waited for data, "tally": what happened since the run was started, or None where no checkpoint is written}.
-    means: {part of the loss: its mean over the ranks}. other_losses: {further student: its loss}. steps, seconds: since the
-    last line. before: total_of the run before it was started.
+    of_ranks:      of every rank {"samples": digest of its pairs so far, "ids": ids of its batch or None, "waited":
+                   seconds that it waited for data, "tally": what happened since the run was started, or None where no
+                   checkpoint is written}
+    means:         {part of the loss: its mean over the ranks}
+    other_losses:  {further student: its loss}
+    steps, seconds: since the last line
+    before:        total_of the run before it was started
     """
     seconds = max(seconds, 1e-9)
     line = {"step": step, "loss": loss, "logit_scale": logit_scale, "lr": lr, "seen_pairs": step * global_batch,
@@ -90,7 +94,8 @@ def line_of(step, of_ranks, *, global_batch, loss, means, logit_scale, lr, other
     if of_ranks[0]["ids"] is not None:
         line["ids"] = [pair_id for rank in of_ranks for pair_id in rank["ids"]]
     line |= {"pairs_per_second": round(steps * global_batch / seconds, 1),
-             "data_wait": round(max(rank["waited"] for rank in of_ranks) / seconds, 4), "seconds": round(seconds_of_run, 3)}
+             "data_wait": round(max(rank["waited"] for rank in of_ranks) / seconds, 4),
+             "seconds": round(seconds_of_run, 3)}
     if of_ranks[0]["tally"] is not None:
         line |= told(total_of(before, [rank["tally"] for rank in of_ranks]))
     return line
@@ -99,7 +104,8 @@ def line_of(step, of_ranks, *, global_batch, loss, means, logit_scale, lr, other
 def receipt(done, output):
     """The last line of a run, for stderr."""
     usual = ("images", "not drawn")
-    skipped = ", ".join(f"{number:,} {reason}" for reason, number in done["images"].items() if number and reason not in usual)
+    skipped = ", ".join(f"{number:,} {reason}" for reason, number in done["images"].items()
+                        if number and reason not in usual)
     loss = "" if done["loss"] is None else f", loss {done['loss'][0]:.4f}"
     return f"train: {done['step']:,} of {done['steps']:,} steps, {done['seen_pairs']:,} pairs seen{loss}" \
         + (f"; not trained on: {skipped}" if skipped else "") + f" -> {output} ({duration(done['seconds'])})"

@@ -1,4 +1,4 @@
-"""Presets: one TOML file per training run, complete in itself. Those of the paper are mc2/data/presets/*.toml.
+"""Presets: one complete TOML file per training run. Those of the paper are mc2/data/presets/*.toml.
 
 Keys with a default may be left out; a section of such keys too. Paths are relative to the file
 (lines of an @list.txt to the working directory, as everywhere).
@@ -31,7 +31,7 @@ KEYS = {        # names follow open_clip's options where they mean the same
         "pairs": Key(PATHS, default=None),          # their pairs, a file per tar; absent: the tars hold the texts
         "counts": Key(str, default=None),           # for online curation
         "thresholds": Key(str, default=None),
-        "open_tars": Key(int, COUNT, default=4),    # tars that a worker reads in turns
+        "open_tars": Key(int, COUNT, default=4),    # tars that a worker reads in rotation
         "jpeg_scaling": Key(bool, default=False),   # decode large JPEGs at a reduced scale: faster, other pixels
         "shuffle_texts": Key(bool, default=False),  # a control: every image gets the text of another one
     },
@@ -86,12 +86,12 @@ STUDENT = {         # [[students]]: further students of the same teacher, each w
 
 
 class Preset:
-    """A run as its file says. `name`: of the preset or the file; `title`: the file's first comment line;
+    """A run as in its file. `name`: of the preset or the file; `title`: the file's first comment line;
     `values[section][key]`; `architecture`: the model's configuration; `students`: [(values, architecture)] of further
     students."""
 
     def __init__(self, name, source, text, folder=None, changes=()):
-        """folder: of a file, for the paths in it. changes: [(section, key, value)] that win over the text's; paths
+        """folder: of a file, for the paths in it. changes: [(section, key, value)] that replace the text's; paths
         among them are taken as they are."""
         self.name, self.source = name, source
         self.title = title(text)
@@ -105,7 +105,7 @@ class Preset:
 
 
 def names():
-    """Names of the package's presets, sorted."""
+    """[name] of the package's presets, sorted."""
     return sorted(entry.name[:-len(".toml")] for entry in _folder().iterdir() if entry.name.endswith(".toml"))
 
 
@@ -200,8 +200,8 @@ def _check_students(students, source, folder):
     seen = {"student"}
     for student in checked:
         if student["name"] in seen or not student["name"].isidentifier():
-            raise BadData(f"{source}: students.name is \"{student['name']}\"; it must be a word of its own (the model of "
-                          "[model] is \"student\").")
+            raise BadData(f"{source}: students.name is \"{student['name']}\"; it must be one word that no other student has (the model "
+                          "of [model] is \"student\").")
         seen.add(student["name"])
         if folder and student["tokenizer"].endswith(".json"):
             student["tokenizer"] = _beside(folder, student["tokenizer"])
@@ -239,5 +239,5 @@ def _architecture(name, source, model_folder):
     try:
         return architecture.load(name)
     except KeyError:
-        raise BadData(f"{source}: model.name is \"{name}\", which is no model. Allowed: a .json file beside the "
+        raise BadData(f"{source}: model.name is \"{name}\", which is not a model. Allowed: a .json file beside the "
                       f"preset, or {', '.join(architecture.names())}.") from None

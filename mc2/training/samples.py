@@ -2,8 +2,9 @@
 
 A pass goes once through all tars. Its order of tars, the text of each image, the draw that keeps it and its crop are
 hashes of (seed, pass, name or id), so they do not depend on the number of processes, and where a run is within its
-data is a few numbers for each process (mc2/training/division.py). Curation "online" is that of the paper: every pass draws the balanced subset
-anew, as `mc2 sample --one-per-image --seed S:P` does; "offline" takes all pairs as they are.
+data is a few numbers for each process (mc2/training/division.py). Curation "online" is that of the paper: every pass
+draws the balanced subset anew, as `mc2 sample --one-per-image --seed S:P` does; "offline" takes all pairs as they
+are.
 """
 import contextlib
 import copy
@@ -29,7 +30,7 @@ AHEAD = 2                       # batches that a process makes in advance
 
 @dataclass
 class Data:
-    """What is trained on.
+    """The tars and pairs of a run, and how they are read.
 
     tars:          paths and URLs
     pairs:         files of pairs named like the tars (00012.tar, 00012.jsonl.zst), or None: the tars hold the texts
@@ -60,7 +61,7 @@ class Loader:
     data: Data. tokenizers: {name: function from texts to int64 (n, context)}. batch_size: pairs of this rank in a
     step. states: those of all ranks at a checkpoint, from which to go on; exactly so with the same number of ranks
     and processes, else with the tars that were not finished, which `notes` says. Raises BadUsage where tars and pairs
-    do not go together; an error in a process is raised in this one.
+    do not fit together; an error in a process is raised in this one.
     """
 
     def __init__(self, data, tokenizers, batch_size, *, rank=0, world=1, workers=2, states=None, pin_memory=False):
@@ -168,7 +169,7 @@ def data_of(config):
 
 
 def count_warnings(data):
-    """What to know before training with online curation: lines about counts that are not those of these pairs.
+    """[warning] for online curation with counts that are not those of these pairs.
 
     Raises BadData for pairs of other metadata than the counts.
     """

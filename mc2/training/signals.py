@@ -1,5 +1,6 @@
-"""Signals that ask a run to stop. They raise nothing, wherever the run is: they are noted, and the run looks at them where it
-can stop. An exception in the middle of an import, a finaliser or the start of a process would be lost, or leave half of it.
+"""Signals that ask a run to stop. They raise nothing, wherever the run is: they are noted, and the run looks at them
+where it can stop. An exception in the middle of an import, a finaliser or the start of a process would be lost, or
+leave half of it.
 """
 import contextlib
 import os
@@ -32,6 +33,11 @@ class Noted:
     def first(self):
         return self.received[0] if self.received else 0
 
+    def stop_before_training(self):
+        """Raise Stopped where a signal came, before the first step."""
+        if self.first:
+            raise Stopped(self.first, "before its first step, and the same command goes on")
+
     @property
     def is_urgent(self):
         """Whether Ctrl-C came twice."""
@@ -52,7 +58,7 @@ class Noted:
         if self.announce and len(self.received) == 1:
             again = " (Ctrl-C again: at once)" if number == signal.SIGINT else ""
             with contextlib.suppress(OSError):          # not print: this may come while something is printed
-                os.write(2, f"train: {signal.Signals(number).name}: stopping after this step, with a checkpoint{again}\n"
+                os.write(2, f"train: {signal.Signals(number).name}: stopping, with a checkpoint{again}\n"
                          .encode())
 
     def __exit__(self, *_):

@@ -60,7 +60,8 @@ class Batch:
 
 
 class Stream(torch.utils.data.IterableDataset):
-    """Yields (Batch, number of the stream within its rank, state of its cursor after it); an error comes last, as an item.
+    """Yields (Batch, number of the stream within its rank, state of its cursor after it); an error comes last, as an
+    item.
 
     data: samples.Data. shards: as from division.shards. states: of the cursors of the rank's streams.
     """
@@ -166,8 +167,8 @@ class Stream(torch.utils.data.IterableDataset):
             self.tally[what, files.name_of(path)] += 1
 
     def _pairs_of(self, image_id, is_new, record, members, table, seed, is_first):
-        """[(lang, text, probability)] of an image that are to be trained on; counts why there are none, when the image comes
-        up first."""
+        """[(lang, text, probability)] of an image that are to be trained on; counts why there are none, when the
+        image comes up first."""
         tally = self.tally if is_first else Counter()
         tally["images"] += 1
         if not is_new:
@@ -205,8 +206,8 @@ class Stream(torch.utils.data.IterableDataset):
             yield pixels, image_id, text, lang
 
     def table(self, path, seed, tally):
-        """{id: [(lang, text, probability)]} of a file of pairs; online at most one of an image, with None for a text not
-        drawn."""
+        """{id: [(lang, text, probability)]} of a file of pairs; online at most one of an image, with None for a text
+        not drawn."""
         table = {}
         if self.sampler is None:
             for block in read_blocks([path], columns=COLUMNS[:3]):

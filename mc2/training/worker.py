@@ -1,7 +1,7 @@
 """One process of a run, as torchrun starts it: python -m mc2.training.worker RUN.
 
-It reports to `mc2 train` by files in the directory $MC2_TRAIN_REPORTS: that it attends to signals, and what ended the run
-(status, then the message). It then ends with 0, so that torchrun adds no message of its own.
+It reports to `mc2 train` by files in the directory $MC2_TRAIN_REPORTS: that it attends to signals, and what ended the
+run (status, then the message). It then ends with 0, so that torchrun adds no message of its own.
 """
 import argparse
 import contextlib
