@@ -42,7 +42,7 @@ def test_the_totals_of_a_run_are_those_of_all_ranks_and_of_before():
     total = metrics.total_of({"seen": {"en": 5}}, [{("seen", "en"): 1, ("drawn", "en"): 4}, {("kept", "en"): 2}])
     assert total == {"seen": {"en": 6}, "drawn": {"en": 4}, "kept": {"en": 2}}
     total = metrics.total_of(total, [{("expected", "en"): 2.2, "corrupt image": 1, ("cut off tar", "a.tar"): 1}])
-    assert metrics.told(total) == {
+    assert metrics.summary(total) == {
         "languages": {"en": {"seen": 6, "drawn": 4, "kept_share": 0.5, "expected_share": 0.55}},
         "images": {"corrupt image": 1, "cut off tar a.tar": 1}}
 

@@ -169,7 +169,7 @@ class Trainer:
         return {"step": self.step, "steps": self.steps, "seen_pairs": self.step * self.global_batch,
                 "trained_pairs": (self.step - self.first) * self.global_batch, "loss": self.last_loss,
                 "seconds": time.monotonic() - self.started, "notes": self.notes, "first": self.ranks.is_first,
-                "images": metrics.told(metrics.total_of(self.before, [self.tally]))["images"]}
+                "images": metrics.summary(metrics.total_of(self.before, [self.tally]))["images"]}
 
     def _stop_if_asked(self, signals, saved, error=None):
         """Write a checkpoint and raise, where a signal or an error came on any rank. saved: step of the newest

@@ -62,7 +62,7 @@ def total_of(before, tallies):
     return total
 
 
-def told(total):
+def summary(total):
     """{"languages": {lang: {"seen", "drawn", "kept_share", "expected_share"}}, "images": {event: number}} of the
     run so far. kept_share is that of the pairs that were drawn for, expected_share what Algorithm 1 says of these."""
     seen, drawn, kept, expected = (total.get(what, {}) for what in BY_LANG)
@@ -97,7 +97,7 @@ def line_of(step, of_ranks, *, global_batch, loss, means, logit_scale, lr, other
              "data_wait": round(max(rank["waited"] for rank in of_ranks) / seconds, 4),
              "seconds": round(seconds_of_run, 3)}
     if of_ranks[0]["tally"] is not None:
-        line |= told(total_of(before, [rank["tally"] for rank in of_ranks]))
+        line |= summary(total_of(before, [rank["tally"] for rank in of_ranks]))
     return line
 
 
