@@ -120,13 +120,13 @@ def _torchrun(output, layout, resume, device, quiet):
         threads = max(1, len(os.sched_getaffinity(0)) // layout.nproc)
         environment = {"OMP_NUM_THREADS": str(threads), **os.environ, "PYTHONPATH": _python_path(),
                        REPORTS: reports, DRIVER: str(os.getpid())}
-        status = _attend(command, environment, signals, lambda: _listening(reports) == layout.nproc)
+        status = _attend(command, environment, signals, layout, reports)
         _raise_what_they_said(reports, status, signals)
 
 
-def _attend(command, environment, signals, is_training):
-    """The status of torchrun. Signals go to its workers once all of them listen (is_training()); torchrun would end
-    them, as signals do before that: then there is nothing to save."""
+def _attend(command, environment, signals, layout, reports):
+    """The status of torchrun. Signals go to its workers once all of them listen; torchrun would end them. Before that
+    there is nothing to save, and torchrun is killed, unless workers of other machines are waiting for these."""
     before, forwarded = _children(os.getpid()), 0
     with _adopting():
         # a session of its own: Ctrl-C in a terminal reaches the workers through this process alone
@@ -137,11 +137,13 @@ def _attend(command, environment, signals, is_training):
                     return child.wait(timeout=0.1)
                 if signals.is_urgent:
                     raise KeyboardInterrupt
-                if signals.received and not is_training():
-                    return -signal.SIGKILL
-                for number in signals.received[forwarded:]:
-                    _send(number, _children(child.pid))
-                    forwarded += 1
+                if len(signals.received) > forwarded:
+                    workers = _children(child.pid)
+                    if _listening(reports) == layout.nproc:
+                        _send(signals.received[forwarded], workers)
+                        forwarded += 1
+                    elif layout.nnodes == 1 or not workers:
+                        return -signal.SIGKILL
         finally:
             _end_all(child, before)
 
