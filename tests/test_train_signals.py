@@ -49,11 +49,11 @@ class Forks:
             stdout=subprocess.PIPE, env={**os.environ, "OMP_NUM_THREADS": "1", "TMPDIR": str(self.temporary),
                                          "PYTHONPATH": str(ROOT)})
 
-    def start(self, arguments, at=None, call=1, after=False, signals=(), to_group=False):
-        """Start mc2 with arguments; sends it signals at a moment. Returns (name of its run, process id)."""
+    def start(self, arguments, at=None, call=1, after=False, signals=(), to_group=False, command="train run.toml"):
+        """Start mc2; sends it signals at a moment. Returns (name of its output, process id)."""
         name = f"interrupted-{next(self.numbers)}"
         when = {"at": at, "call": call, "after": after, "signals": signals, "to_group": to_group} if at else {}
-        print(json.dumps({"arguments": ["train", "run.toml", "--device", "cpu", "-o", name, *arguments.split()],
+        print(json.dumps({"arguments": f"{command} --device cpu -o {name} {arguments}".split(),
                           "stderr": f"{name}.stderr", **when}), file=self.server.stdin, flush=True)
         return name, int(self.server.stdout.readline())
 
@@ -123,6 +123,14 @@ def test_a_second_ctrl_c_ends_a_run_at_once(template, forks, undisturbed, moment
     assert status == 130 and messages.endswith("mc2 train: interrupted.\n"), messages
     train_here(template, name, TWO_WORKERS)
     assert log_of(template / name) == undisturbed
+
+
+def test_an_interrupted_conflict_leaves_nothing(template, forks, undisturbed):           # noqa: F811
+    name, pid = forks.start("--workers 2 --batches 2", *MOMENTS["between the loading processes"], [signal.SIGINT], True,
+                            command="conflict run.toml undisturbed")
+    status, messages = forks.end(name, pid)
+    assert status == 130 and messages == "mc2 conflict: interrupted.\n"
+    assert not (template / name).exists()
 
 
 def test_ctrl_c_while_torch_is_imported_is_not_lost(template):                          # noqa: F811
