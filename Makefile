@@ -34,11 +34,14 @@ aarch64:
 	    $(MAKE) --no-print-directory build/aarch64/compiled; echo "aarch64: compiled, not run"; \
 	else echo "aarch64: skipped, there is no $(AARCH64_CXX) (Debian: apt-get install g++-aarch64-linux-gnu)"; fi
 
-build/aarch64/compiled: build/sanitize/venv/.test $(wildcard mc2/native/*.cpp mc2/native/*.hpp)
+NATIVE_SOURCES = $(filter-out mc2/native/fuzz/%, $(wildcard mc2/native/*.cpp mc2/native/*/*.cpp))
+NATIVE_HEADERS = $(wildcard mc2/native/*/*.hpp)
+
+build/aarch64/compiled: build/sanitize/venv/.test $(NATIVE_SOURCES) $(NATIVE_HEADERS)
 	mkdir -p $(@D)
-	for source in mc2/native/*.cpp; do \
+	for source in $(NATIVE_SOURCES); do \
 	    $(AARCH64_CXX) -std=c++17 -O3 -ffp-contract=off -fvisibility=hidden -fPIC -Wall -Wextra -Werror \
-	        $$(build/sanitize/venv/bin/python -m pybind11 --includes | sed 's/-I/-isystem /g') \
+	        $$(build/sanitize/venv/bin/python -m pybind11 --includes | sed 's/-I/-isystem /g') -Imc2/native \
 	        -c $$source -o $(@D)/$$(basename $$source .cpp).o; \
 	done
 	touch $@

@@ -37,9 +37,12 @@ def native_core():
     except ImportError:
         print(f"warning: {WITHOUT}: pybind11 is missing", file=sys.stderr)
         return []
-    sources = sorted(str(path.relative_to(here)) for path in (here / "mc2/native").glob("*.cpp"))
-    headers = sorted(str(path.relative_to(here)) for path in (here / "mc2/native").glob("*.hpp"))
-    return [Extension("mc2._native", sources, depends=headers, language="c++", include_dirs=[pybind11.get_include()],
+    def files(suffix):
+        paths = (here / "mc2/native").rglob(f"*{suffix}")
+        return sorted(str(path.relative_to(here)) for path in paths if path.parent.name != "fuzz")
+
+    return [Extension("mc2._native", files(".cpp"), depends=files(".hpp"), language="c++",
+                      include_dirs=[pybind11.get_include(), "mc2/native"],
                       # no fused multiply-add: probabilities are those of fastText to the last bit
                       extra_compile_args=["-std=c++17", "-O3", "-g0", "-ffp-contract=off", "-fvisibility=hidden",
                                           *SANITIZE],
@@ -90,7 +93,7 @@ setup(
         "plot": PLOT,
         "test": ["pytest", "hypothesis"],
     },
-    entry_points={"console_scripts": ["mc2 = mc2.cli:main"]},
+    entry_points={"console_scripts": ["mc2 = mc2.__main__:main"]},
     classifiers=[
         "License :: OSI Approved :: Apache Software License",
         "Operating System :: POSIX",

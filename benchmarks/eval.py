@@ -27,8 +27,8 @@ import torch
 from PIL import Image
 
 import timing
-from mc2.clip import models
-from mc2.evaluation import encoding, retrieval, sources, tasks
+from mc2.clip.load import load_model
+from mc2.evaluation import encoding, readers, retrieval, sources, tasks
 
 MODEL, LANGS, WIDTH = "open_clip:ViT-B-32", 10, 32
 PLAIN, OURS, CACHED, THEIRS = "a plain loop", "mc2", "mc2, images from the cache", "clip_benchmark"
@@ -55,7 +55,7 @@ def captions(number):
 def ours(model, paths, cache=None):
     """{language: (R@1 of text to image, of image to text)}"""
     bench = tasks.Bench("xtd-10", encoding.Encoder(model, cache=cache, quiet=True), ".")
-    its = ((lang, retrieval.Captions(texts, range(len(paths)))) for lang, texts in captions(len(paths)).items())
+    its = ((lang, readers.Captions(texts, range(len(paths)))) for lang, texts in captions(len(paths)).items())
     found = list(retrieval.by_language(bench, sources.Files("", paths), its))
     values = {(record["lang"], record["metric"]): record["value"] for record in found}
     return {lang: (values[lang, "t2i_r1"], values[lang, "i2t_r1"]) for lang in captions(1)}
@@ -129,7 +129,7 @@ def calls_on(model, paths, cache):
 
 def compare_languages(directory, number, repeats):
     paths, cache = write_images(directory, number), os.path.join(directory, "cache")
-    calls = calls_on(models.load(MODEL), paths, cache)
+    calls = calls_on(load_model(MODEL), paths, cache)
     expected = calls[OURS]()
     for name, call in calls.items():
         for lang, found in call().items():
@@ -146,7 +146,7 @@ def compare_languages(directory, number, repeats):
 
 def languages_once(name, directory, number):
     paths = [os.path.join(directory, f"{index:06}.jpg") for index in range(int(number))]
-    calls_on(models.load(MODEL), paths, os.path.join(directory, "cache"))[name]()
+    calls_on(load_model(MODEL), paths, os.path.join(directory, "cache"))[name]()
     print(peak_mb(), 0, 0)
 
 

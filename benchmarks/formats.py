@@ -20,9 +20,8 @@ import corpus
 import timing
 from mc2 import files, hashing
 from mc2.balance import counting
-from mc2.pairs import parquet
-from mc2.pairs import batch as records
-from mc2.pairs.shards import open_write, read_blocks
+from mc2.pairs import arrow, jsonl, parquet
+from mc2.pairs.shards import encoder_of, open_write, read_blocks
 
 SUFFIXES = [".jsonl", ".jsonl.gz", ".jsonl.zst", ".parquet"]
 COUNTED = ("id", "text", *counting.Counter.requires)
@@ -50,15 +49,15 @@ def write(lines, path):
     block_lines = 5000
     with open_write(path) as out:
         for start in range(0, len(lines), block_lines):
-            block = records.Block("benchmark", start + 1, b"\n".join(lines[start:start + block_lines]))
-            out.write(block.batch(as_table=files.is_parquet(path)).encoded())
+            block = jsonl.Block("benchmark", start + 1, b"\n".join(lines[start:start + block_lines]))
+            out.write(encoder_of(path)(block.batch()))
 
 
 def copy(path, output):
     """From a file to one of the same format, all columns."""
     with open_write(output) as out:
         for block in read_blocks([path]):
-            out.write(block.batch(as_table=files.is_parquet(output)).encoded())
+            out.write(encoder_of(output)(block.batch()))
 
 
 def read(path, columns=None):
@@ -71,7 +70,7 @@ def read(path, columns=None):
 def read_columns(path, columns):
     """Whole columns of Parquet, not as Python objects."""
     for block in parquet.read_blocks(path, columns):
-        parquet.decode(block.data)
+        arrow.from_ipc(block.data)
 
 
 def digest(path):

@@ -27,7 +27,7 @@ from torchvision import transforms
 import corpus
 import timing
 from mc2 import tars
-from mc2.clip import images, tokens
+from mc2.clip import images, tokenizers
 from mc2.training import samples
 
 try:
@@ -167,7 +167,7 @@ def main():
     repeats, n = (3, 32) if quick else (7, 128)
     torch.set_num_threads(1)
     print(timing.machine(repeats))
-    tokenizer = tokens.load("openai", {"context_length": 77, "vocab_size": 49_408})
+    tokenizer = tokenizers.load("openai", {"context_length": 77, "vocab_size": 49_408})
     with tempfile.TemporaryDirectory() as directory:
         timing.refuse_little_space(directory, 0.3)
         for side in SIDES:

@@ -160,7 +160,7 @@ def show_loading(path, repeats):
     release = Release(path)
 
     def load(engine):
-        return timing.wall_seconds(lambda: matching.Matcher.of(release, "en", engine).match(["a red circle"]))[0]
+        return timing.wall_seconds(lambda: matching.matcher_of(release, "en", engine).match(["a red circle"]))[0]
 
     portable = load("pyahocorasick")
     median = statistics.median(load("native") for _ in range(5 * repeats))

@@ -1,5 +1,18 @@
-"""`python -m mc2` is `mc2`."""
-from mc2.cli import main
+"""The command `mc2`, also as `python -m mc2`."""
+import sys
+
+from mc2 import signals
+
+
+def main():
+    """Run mc2 and exit. Signals are handled before anything else is imported."""
+    signals.install()
+    try:
+        from mc2 import cli
+        cli.main()
+    except KeyboardInterrupt:           # before the command began
+        sys.exit(130)
+
 
 if __name__ == "__main__":
     main()

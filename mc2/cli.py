@@ -1,16 +1,15 @@
 """The command `mc2`: finds the subcommand, runs it, and turns what went wrong into one line and an exit status."""
 import os
-import signal
 import sys
 
 import click
 
-from mc2 import __version__, options
+from mc2 import __version__, files, options, signals
 from mc2.errors import Mc2Error
 
 # Each is mc2/commands/NAME.py, or a package there, with a click command of that name (`-` as `_`).
-COMMANDS = ["build-metadata", "lid", "match", "count", "thresholds", "sample", "curate", "status", "inspect", "join",
-            "plan", "train", "conflict", "checkpoint", "eval"]
+COMMANDS = ["build-metadata", "lid", "match", "count", "thresholds", "sample", "filter", "curate", "status", "inspect",
+            "join", "plan", "train", "conflict", "checkpoint", "eval"]
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "MC2", "max_content_width": 100}
 
@@ -44,13 +43,14 @@ def cli():
 
 
 def main(args=None):
-    """Run mc2 and exit: 0 ok, 1 unexpected, 2 usage, 3 bad data, 130 Ctrl-C, 141 closed pipe, 143 SIGTERM."""
+    """Run mc2 and exit: 0 ok, 1 unexpected, 2 usage, 3 bad data, 130 Ctrl-C, 129 SIGHUP, 141 closed pipe,
+    143 SIGTERM."""
     _open_missing_streams()
     sys.stdout.reconfigure(errors="backslashreplace")       # for terminals that are not UTF-8
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) != signal.SIG_IGN:      # nohup
-            signal.signal(number, _terminate)               # so that temporary files and workers go
+    signals.install()                                       # so that temporary files and workers go
     status = run(sys.argv[1:] if args is None else args)
+    signals.ignore()
+    files.discard_unfinished()                              # where a second signal came while the first was carried out
     try:
         sys.stdout.flush()
     except OSError:                                         # again: run has said it
@@ -69,6 +69,8 @@ def run(args):
             meta = ctx.meta
             cli.invoke(ctx)
         sys.stdout.flush()
+        signals.raise_lost()
+        signals.ignore()
         return 0
     except click.exceptions.Exit as error:
         return error.exit_code
@@ -87,7 +89,7 @@ def run(args):
         return 130
     except BrokenPipeError:
         return 141
-    except SystemExit as end:                       # _terminate
+    except SystemExit as end:                       # SIGTERM, SIGHUP
         _say(meta, "terminated.")
         return end.code
     except Exception as error:
@@ -113,10 +115,6 @@ def _explain(error, verbose):
         return "out of memory."
     hint = "" if verbose else " (-v shows where)"
     return f"unexpected {type(error).__name__}: {error}{hint}"
-
-
-def _terminate(signal_number, frame):
-    sys.exit(128 + signal_number)
 
 
 def _open_missing_streams():

@@ -11,11 +11,12 @@ import gzip
 import io
 import os
 import re
+import secrets
 import shutil
 import stat
 import sys
-import time
 import tempfile
+import time
 import zlib
 
 import zstandard
@@ -27,11 +28,7 @@ STDIN = "<stdin>"
 STDOUT = "<stdout>"
 LONGEST_WINDOW = 1 << 31        # bytes: what `zstd --long=31` needs
 
-class Busy(Mc2Error):
-    """Another run is writing this output."""
-
-
-_unfinished = set()             # temporary files and directories that this process is writing
+_unfinished = {}                # temporary file or directory that this process is writing -> its descriptor, or None
 
 
 def name_of(path):
@@ -44,7 +41,7 @@ def printable(text):
     return text.encode("utf-8", "backslashreplace").decode()
 
 
-# ---------------------------------------------------------------- places: paths and URLs
+# ---------------------------------------------------------------- paths and URLs
 
 def is_remote(path):
     return re.match("[A-Za-z][A-Za-z0-9+.-]+://", os.fspath(path)) is not None
@@ -67,8 +64,8 @@ def base_name(path):
     return os.path.basename(_without_query(path))
 
 
-def place(path):
-    """One name for all names of a file."""
+def identity(path):
+    """One name for all names of a file: what two paths or URLs of one file have in common."""
     return path if is_remote(path) else os.path.realpath(path)
 
 
@@ -109,13 +106,14 @@ def names_in(directory):
     return os.listdir(directory) if os.path.isdir(directory) else []
 
 
-def refuse_unopenable(inputs, outputs):
-    """Raise BadUsage at once where a library that these formats and URLs need is missing, or a URL is read-only."""
-    if any(map(is_parquet, [*inputs, *outputs])):
-        from mc2.pairs import parquet                                     # noqa: F401
-    for url in filter(is_remote, outputs):
+def remove(path):
+    """Remove a file, if it is there."""
+    if is_remote(path):
         from mc2 import remote
-        remote.refuse_unwritable(url)
+        remote.remove(path)
+        return
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)
 
 
 def make_directory(path):
@@ -123,7 +121,7 @@ def make_directory(path):
         os.makedirs(path, exist_ok=True)
 
 
-def map_places(function, paths):
+def map_paths(function, paths):
     """[function(path)]; for URLs at the same time."""
     if any(map(is_remote, paths)):
         from mc2 import remote
@@ -298,10 +296,8 @@ def open_write(path, parquet=False, suffix=None):
         path = os.path.realpath(path)           # a link stays a link; its target is replaced
         os.makedirs(os.path.dirname(path), exist_ok=True)
         temporary = temporary_name(path)
-        with contextlib.ExitStack() as stack:
-            stack.enter_context(discarded_on_error(temporary))      # first: a signal may come once the file is there
-            descriptor = _claim(temporary, path, os.O_RDWR | os.O_CREAT)
-            raw = stack.enter_context(io.BufferedWriter(_Output(path, descriptor), BLOCK))
+        with _claimed(temporary, path, os.O_RDWR | os.O_CREAT) as descriptor, \
+                io.BufferedWriter(_Output(path, descriptor, closefd=False), BLOCK) as raw:
             os.truncate(descriptor, 0)
             with _compressed(raw, path) as stream:
                 yield stream
@@ -318,8 +314,9 @@ def _open_upload(url):
     """A stream to a local temporary file that goes to the URL when the block ends without an exception."""
     from mc2 import remote
     remote.refuse_unwritable(url)
-    descriptor, temporary = tempfile.mkstemp(".tmp", ".mc2-")
-    with io.BufferedWriter(_Output(temporary, descriptor), BLOCK) as raw, discarded_on_error(temporary):
+    temporary = os.path.join(tempfile.gettempdir(), f".mc2-{os.getpid()}-{secrets.token_hex(8)}.tmp")
+    with discarded_on_error(temporary), \
+            io.BufferedWriter(_Output(temporary, os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)), BLOCK) as raw:
         with _compressed(raw, url) as stream:
             yield stream
         raw.flush()
@@ -364,25 +361,39 @@ def refuse_unwritable(path, parquet):
 
 
 @contextlib.contextmanager
-def discarded_on_error(temporary):
-    _unfinished.add(temporary)
+def discarded_on_error(temporary, descriptor=None):
+    """Delete a temporary file or directory when the block ends with an error. It is entered before the file is made,
+    so that a signal in between leaves nothing; what a second signal leaves, discard_unfinished() finds.
+
+    descriptor: of the file, where this process holds its lock already
+    """
+    _unfinished[temporary] = descriptor
     try:
         yield
-    except Busy:
-        raise                               # it is another run's
     except BaseException:
         _discard(temporary)
         raise
-    finally:
-        _unfinished.discard(temporary)
+    _unfinished.pop(temporary, None)
 
 
 def _discard(temporary):
-    if os.path.isdir(temporary):
-        shutil.rmtree(temporary, ignore_errors=True)
-    else:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
+    """Delete a temporary file or directory, unless another process is writing it."""
+    descriptor = _unfinished.get(temporary)
+    with contextlib.suppress(OSError):
+        own = os.open(temporary, os.O_RDONLY) if descriptor is None else descriptor
+        try:
+            fcntl.flock(own, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            is_ours = os.path.samestat(os.fstat(own), os.stat(temporary))
+        except BlockingIOError:
+            is_ours = False
+        except OSError:                         # a file system without locks
+            is_ours = os.path.exists(temporary)
+        finally:
+            if descriptor is None:
+                os.close(own)
+        if is_ours:
+            shutil.rmtree(temporary, ignore_errors=True) if os.path.isdir(temporary) else os.unlink(temporary)
+    _unfinished.pop(temporary, None)
 
 
 def discard_unfinished():
@@ -420,27 +431,45 @@ def _compressed(raw, path):
     return contextlib.nullcontext(raw)
 
 
+@contextlib.contextmanager
+def _claimed(temporary, path, flags, make=None):
+    """Make, open and lock a temporary file or directory, which is deleted when the block ends with an error; yields its
+    descriptor. It is locked until it is renamed or deleted; the lock of a killed process goes with it."""
+    descriptor = None
+    try:
+        with discarded_on_error(temporary):
+            if make:
+                make(temporary, exist_ok=True)
+            descriptor = _claim(temporary, path, flags)
+            yield descriptor
+    finally:
+        if descriptor is not None:
+            os.close(descriptor)
+
+
 def _claim(temporary, path, flags):
-    """Open and lock a temporary file or directory. The lock goes when its process ends, however it ends."""
     while True:
-        descriptor = os.open(temporary, flags, 0o666)
+        descriptor = _unfinished[temporary] = os.open(temporary, flags, 0o666)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
+            _unfinished[temporary] = None
             os.close(descriptor)
-            raise Busy(f"{path}: another run is writing this output. Wait for it to end.") from None
+            raise Mc2Error(f"{path}: another run is writing this output. Wait for it to end.") from None
         except OSError:
             return descriptor                   # a file system without locks
         with contextlib.suppress(FileNotFoundError):
             if os.path.samestat(os.fstat(descriptor), os.stat(temporary)):
                 return descriptor
-        os.close(descriptor)                    # its owner renamed it meanwhile: this is no longer a temporary
+        _unfinished[temporary] = None           # its owner renamed it meanwhile: this is no longer a temporary
+        os.close(descriptor)
 
 
 @contextlib.contextmanager
 def locked(directory, busy):
-    """Hold the lock of a directory, which is made if need be. The lock is on the directory itself, so no lock file
-    remains, and that of a killed process goes with it. Raises Mc2Error with the message `busy` when it is held."""
+    """Hold the lock of a directory, which is made if need be; yields its descriptor. The lock is on the directory itself,
+    so no lock file remains, and that of a killed process goes with it. Raises Mc2Error with the message `busy` when it
+    is held."""
     os.makedirs(directory, exist_ok=True)
     descriptor = os.open(directory, os.O_RDONLY)
     try:
@@ -454,7 +483,7 @@ def locked(directory, busy):
                 time.sleep(patience)
             except OSError:
                 break                           # a file system without locks
-        yield
+        yield descriptor
     finally:
         os.close(descriptor)
 
@@ -467,18 +496,13 @@ def open_directory(path):
     path = os.path.realpath(path)
     os.makedirs(os.path.dirname(path), exist_ok=True)
     temporary = temporary_name(path)
-    os.makedirs(temporary, exist_ok=True)
-    lock = _claim(temporary, path, os.O_RDONLY)
-    try:
-        with discarded_on_error(temporary), _named(path):
-            _empty(temporary)
-            yield temporary
-            for name in os.listdir(temporary):
-                _sync(os.path.join(temporary, name))
-            os.fsync(lock)
-            _replace_directory(temporary, path)
-    finally:
-        os.close(lock)
+    with _claimed(temporary, path, os.O_RDONLY, os.makedirs) as descriptor, _named(path):
+        _empty(temporary)
+        yield temporary
+        for name in os.listdir(temporary):
+            _sync(os.path.join(temporary, name))
+        os.fsync(descriptor)
+        _replace_directory(temporary, path)
 
 
 def _sync(path):

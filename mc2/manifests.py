@@ -44,7 +44,7 @@ def describe_file(path):
 
 def beside(path):
     """Where the manifest of this output is."""
-    return os.path.join(path, "manifest.json") if os.path.isdir(path) else files.manifest_name(files.place(path))
+    return os.path.join(path, "manifest.json") if os.path.isdir(path) else files.manifest_name(files.identity(path))
 
 
 def write(path, manifest):
@@ -57,18 +57,33 @@ def write_for_file(path, manifest):
     write(path, {**manifest, "output": {"bytes": files.size(path)}})
 
 
-def read(path):
-    """The manifest of an output, or None where mc2 wrote none or it is of an earlier file of that name."""
+def read(path, strict=False):
+    """The manifest of an output, or None where mc2 wrote none, it is damaged, or it is of an earlier file of that name.
+
+    strict: raise BadData where it is damaged.
+    """
     try:
         with files.open_raw(beside(path)) as stream:
-            manifest = orjson.loads(stream.read())
+            data = stream.read()
+        manifest = orjson.loads(data)
         if not isinstance(manifest, dict) or "mc2" not in manifest:
             return None
         if "output" in manifest and manifest["output"].get("bytes") != files.size(path):
             return None
-    except (OSError, orjson.JSONDecodeError):
+    except OSError:
+        return None
+    except (ValueError, AttributeError):
+        if strict:
+            raise BadData(f"{beside(path)}: this manifest is damaged, so it is not known what {files.name_of(path)} was "
+                          f"made with. Make the file again, or delete the manifest.") from None
         return None
     return manifest
+
+
+def is_of(path, description):
+    """The manifest of an output that was made as described, else None. description: all that the output depends on"""
+    manifest = read(path)
+    return manifest if manifest is not None and manifest.get("description") == description else None
 
 
 def read_kind(path, kind, made_by):
@@ -88,9 +103,9 @@ def read_kind(path, kind, made_by):
 def refuse_foreign_directory(path, kind):
     """Raise BadUsage when the output directory `path` holds something that is not an artefact of this kind."""
     if files.is_remote(path):
-        raise BadUsage(f"{path}: {kind} are made on local disks only. Make them there, then copy the directory.")
+        raise BadUsage(f"{path}: {kind} output is made on local disks only. Make it there, then copy the directory.")
     if os.path.exists(path) and not os.path.isdir(path):
-        raise BadUsage(f"{path}: is a file, and {kind} are a directory. Name another output.")
+        raise BadUsage(f"{path}: is a file, and {kind} output is a directory. Name another output.")
     if os.path.isdir(path) and os.listdir(path) and (read(path) or {}).get("kind") != kind:
         raise BadUsage(f"{path}: this directory is not empty and holds no {kind}. Name another output.")
 

@@ -1,4 +1,5 @@
 """Options that several commands share, each declared once."""
+import contextlib
 import functools
 import importlib
 import os
@@ -71,7 +72,7 @@ def _inputs(ctx, param, values):
         else:
             paths.append(value)
     paths = _expanded(paths)
-    there = files.map_places(lambda path: path == "-" or files.exists(path), paths)
+    there = files.map_paths(lambda path: path == "-" or files.exists(path), paths)
     for path, is_there in zip(paths, there):
         if not is_there:
             raise click.BadParameter(f"{files.name_of(path)}: no such file.")
@@ -125,7 +126,7 @@ def pair_inputs(ctx, inputs, shard, allow_directories=False):
             click.echo(ctx.get_help(), err=True)
             ctx.exit(2)
         inputs = ["-"]
-    for path, is_directory in zip(inputs, files.map_places(files.is_directory, inputs)):
+    for path, is_directory in zip(inputs, files.map_paths(files.is_directory, inputs)):
         if is_directory and (files.is_remote(path) or not allow_directories):
             raise BadUsage(f"{path}: is a directory. Name the files in it, e.g. {_shards_in(path)}.")
         if files.has_suffix(path, ".manifest.json"):
@@ -151,6 +152,7 @@ dry_run = click.option("-n", "--dry-run", is_flag=True, help="Say what would be 
 on_error = click.option("--on-error", type=click.Choice(["stop", "skip"]), default="stop", show_default=True,
                         help="At a line that is not a pair: stop, or skip and count it.")
 rejects = click.option("--rejects", metavar="FILE", help="Keep the skipped lines in FILE (implies --on-error skip).")
+dropped = click.option("--dropped", metavar="FILE", help="Keep the pairs that are dropped in FILE, each with the reason.")
 quiet = click.option("-q", "--quiet", is_flag=True, help="No progress and no receipt on stderr.")
 verbose = click.option("-v", "--verbose", is_flag=True, expose_value=False, callback=_verbose,
                        help="Show where an unexpected error arose.")
@@ -168,13 +170,72 @@ thresholds = click.option("-t", "--thresholds", required=True, envvar="MC2_THRES
                           help="Thresholds (or $MC2_THRESHOLDS).")
 
 
-def _check_places(ctx, output, output_dir, force):
+
+def _check_outputs(ctx, output_dir):
     if output_dir is not None and ctx.get_parameter_source("output") is not click.core.ParameterSource.DEFAULT:
         raise click.UsageError("-o and -O exclude each other.")
 
 
+# ---------------------------------------------------------------- executors
+
+EXECUTOR_OPTIONS = ("executor", "address", "slurm_option", "slurm_groups", "print_only")
+
+
+def executor_options(function):
+    """Give a command the options of where its shards are done, as `executor_of` wants them."""
+    for option in reversed([
+            click.option("--executor", type=click.Choice(["local", "ray", "slurm"]), default="local", show_default=True,
+                         help="Where shards are done. The result is the same."),
+            click.option("--address", metavar="HOST:PORT", help="Head of the cluster of --executor ray, or `auto`. "
+                                                                "Default: Ray on this machine alone."),
+            click.option("--slurm-option", multiple=True, metavar="--X=Y",
+                         help="Line for sbatch, e.g. --partition=cpu; may be given several times."),
+            click.option("--slurm-groups", default=800, show_default=True, metavar="N", type=click.IntRange(1),
+                         help="Most tasks of an array job."),
+            click.option("--print", "print_only", is_flag=True,
+                         help="Of --executor slurm: print the script that comes next, and submit nothing.")]):
+        function = option(function)
+    return function
+
+
+def executor_of(jobs, executor, address, slurm_option, slurm_groups, print_only):
+    """A function (work directory, command, part) -> executor. Raises UsageError for options of another executor."""
+    for owner, given in {"ray": {"--address": address},
+                         "slurm": {"--slurm-option": slurm_option, "--print": print_only}}.items():
+        for option, value in given.items():
+            if value and owner != executor:
+                raise click.UsageError(f"{option} is for --executor {owner}.")
+
+    def make(work, command, part=None):
+        if executor == "ray":
+            from mc2.execution.ray import Ray
+            return Ray(address)
+        if executor == "slurm":
+            from mc2.execution.slurm import Slurm
+            if work is None:
+                raise BadUsage("--executor slurm keeps its scripts in the output directory, which must be on a file "
+                               "system that all nodes see. Name a directory, not a URL.")
+            name = "slurm" if part is None else f"slurm.{part[0]}-{part[1]}"
+            return Slurm(os.path.join(work, name), slurm_option, slurm_groups, print_only, command)
+        from mc2.execution.local import Local
+        return Local(jobs)
+
+    return make
+
+
+@contextlib.contextmanager
+def printing_scripts():
+    """Print the script of SLURM that ends the block, where one was asked for."""
+    from mc2.execution.slurm import Printed
+    try:
+        yield
+    except Printed as printed:
+        with open(printed.args[0], encoding="utf-8") as stream:
+            click.echo(stream.read(), nl=False)
+
+
 def reads_pairs(command=None, *, reduces=False):
-    """Give a command the options of reading pairs, as one argument `run` (see Run).
+    """Give a command the options of reading pairs, as one argument `run` (see mc2.execution.run.Run).
 
     A command that reduces has its own -o, and takes directories as inputs.
     """
@@ -184,15 +245,30 @@ def reads_pairs(command=None, *, reduces=False):
             from mc2.execution.run import Run
             ctx = click.get_current_context()
             inputs = pair_inputs(ctx, inputs, shard, allow_directories=reduces)
-            places = {} if reduces else {key: rest.pop(key) for key in ("output", "output_dir", "force")}
-            if places:
-                _check_places(ctx, **places)
-            run = Run(inputs, **places, jobs=jobs, dry_run=dry_run, rejects=rejects, quiet=quiet,
-                               skip_bad=on_error == "skip" or bool(rejects))
-            return function(*args, run=run, **rest)
+            outputs = {}
+            if not reduces:
+                outputs = {key: rest.pop(key) for key in ("output", "output_dir", "force", "dropped")}
+                _check_outputs(ctx, outputs["output_dir"])
+                outputs["executor"] = executor_of(jobs, **_executor_options(ctx, rest, outputs["output_dir"]))
+                outputs["part"] = shard
+            run = Run(inputs, **outputs, jobs=jobs, dry_run=dry_run, rejects=rejects, quiet=quiet,
+                      skip_bad=on_error == "skip" or bool(rejects))
+            with printing_scripts() if outputs else contextlib.nullcontext():
+                return function(*args, run=run, **rest)
 
         own = [] if reduces else [output, output_dir, force]
-        for option in reversed([inputs, *own, jobs, shard, dry_run, on_error, rejects, quiet, verbose]):
+        after = [] if reduces else [dropped, executor_options]
+        for option in reversed([inputs, *own, jobs, shard, dry_run, on_error, rejects, *after, quiet, verbose]):
             wrapper = option(wrapper)
         return wrapper
     return decorate(command) if command else decorate
+
+
+def _executor_options(ctx, given, output_dir):
+    """Take the options of the executor out of those given. Raises UsageError for one without -O."""
+    taken = {name: given.pop(name) for name in EXECUTOR_OPTIONS}
+    for name in EXECUTOR_OPTIONS if output_dir is None else ():
+        if ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
+            spelled = next(param.opts[0] for param in ctx.command.params if param.name == name)
+            raise click.UsageError(f"{spelled} goes with -O: executors do whole shards.")
+    return taken

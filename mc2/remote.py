@@ -139,7 +139,7 @@ def upload(local, url, manifest):
     """Put a local file where the URL says, whole; the manifest of what was there goes before."""
     with _named(url):
         system, path = _locate(url)
-        _remove(manifest)
+        remove(manifest)
         if url.split(":")[0] in WHOLE_UPLOADS:
             system.put_file(local, path)
             return
@@ -149,7 +149,7 @@ def upload(local, url, manifest):
         try:
             system.put_file(local, temporary)
             if url.split(":")[0] not in ("file", "local"):      # others may refuse to rename over a file
-                _remove(url)
+                remove(url)
             system.mv(temporary, path)
         except BaseException:
             with contextlib.suppress(Exception):
@@ -157,7 +157,8 @@ def upload(local, url, manifest):
             raise
 
 
-def _remove(url):
+def remove(url):
+    """Remove a file, if it is there."""
     system, path = _locate(url)
     with contextlib.suppress(FileNotFoundError):
         system.rm_file(path)

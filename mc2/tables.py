@@ -2,16 +2,20 @@
 import unicodedata
 
 
-def align(rows):
-    """Rows of cells as lines: the first column flush left, the others flush right."""
+def align(rows, right=None):
+    """Rows of cells (str) as a list of lines, with two spaces between columns.
+
+    right: the numbers of the columns that are flush right; by default all but the first.
+    """
     widths = [max(map(_width, column)) for column in zip(*rows)]
-    return ["  ".join([_pad(row[0], widths[0]), *(" " * (width - _width(cell)) + cell
-                                                  for cell, width in zip(row[1:], widths[1:]))]).rstrip()
-            for row in rows]
+    right = range(1, len(widths)) if right is None else right
+    return ["  ".join(_padded(cell, width, number in right)
+                      for number, (cell, width) in enumerate(zip(row, widths))).rstrip() for row in rows]
 
 
-def _pad(cell, width):
-    return cell + " " * (width - _width(cell))
+def _padded(cell, width, is_right):
+    spaces = " " * (width - _width(cell))
+    return spaces + cell if is_right else cell + spaces
 
 
 def _width(cell):

@@ -2,8 +2,9 @@
 
     00000.jpg 00000.json 00000.txt 00001.jpg ...  ->  ("00000", {"jpg": ..., "json": ..., "txt": ...}), ...
 
-ustar, GNU long names and pax headers. Of local files a body is read when it is asked for, so that to pass over a
-sample costs a seek; URLs are read in one go. Nothing of a library for this: a damaged tar gives what is whole of it.
+ustar, GNU long names and pax headers. In a local file the body of a member is read when it is asked for, so that
+passing over a sample costs a seek; URLs are read from start to end. Of a damaged tar all whole samples are given, which
+no library does.
 """
 import glob
 import io
@@ -26,7 +27,7 @@ _WITHOUT_BODY = b"123456"                                   # links, devices, di
 
 
 class Damaged(BadData):
-    """A tar ends too early or has a block that is none of a tar; its whole samples came before."""
+    """A tar ends too early or holds a block of another format; its whole samples came before."""
 
     def __init__(self, path, what, why):
         """what: "cut off" or "damaged"."""
@@ -40,47 +41,51 @@ class Damaged(BadData):
 
 
 class Members(Mapping):
-    """{extension in lower case: bytes} of one sample; to be used while its tar is open."""
+    """{extension in lower case: bytes} of one sample; the bytes can be read while its tar is open."""
 
     def __init__(self, read):
-        self._read, self._places = read, {}
+        self._read, self._bodies = read, {}
 
-    def add(self, extension, place):
-        """place: (offset, size), or the bytes themselves."""
-        self._places[extension] = place
+    def add(self, extension, body):
+        """body: (offset, size), or the bytes themselves."""
+        self._bodies[extension] = body
+
+    def position(self, extension):
+        """(offset, size) in a local tar."""
+        return self._bodies[extension]
 
     def __getitem__(self, extension):
-        place = self._places[extension]
-        return place if isinstance(place, bytes) else self._read(*place)
+        body = self._bodies[extension]
+        return body if isinstance(body, bytes) else self._read(*body)
 
     def __iter__(self):
-        return iter(self._places)
+        return iter(self._bodies)
 
     def __len__(self):
-        return len(self._places)
+        return len(self._bodies)
 
 
 def samples(path):
     """Yield (key, Members) for the samples of a tar, in order.
 
-    A key that comes again later, or that has an extension twice, is another sample. Directories, links and names
+    A key that comes again later, or an extension that comes twice, begins another sample. Directories, links and names
     without a dot are passed over. Raises Damaged after the last sample that is certainly whole; OSError where the tar
     cannot be read.
     """
     key, members = None, None
     with files.open_raw(path) as raw:
         tar = _Tar(path, raw)
-        for name, place in tar.members():
+        for name, body in tar.members():
             found = KEY.fullmatch(name)
             if not found:
                 continue
-            its_key, extension = found[1], found[2].lower()
-            if its_key != key or extension in members:
+            next_key, extension = found[1], found[2].lower()
+            if next_key != key or extension in members:
                 if members:
                     yield key, members
-                key, members = its_key, Members(tar.read)
-            if place is not None:
-                members.add(extension, place)
+                key, members = next_key, Members(tar.read)
+            if body is not None:
+                members.add(extension, body)
         if not tar.ended:
             raise Damaged(path, "cut off", "it has no end mark")
         if members:
@@ -88,7 +93,7 @@ def samples(path):
 
 
 def image(members):
-    """Extension of a sample's image, or None."""
+    """The extension of a sample's image, or None."""
     return next((extension for extension in IMAGES if extension in members), None)
 
 
@@ -103,23 +108,23 @@ def record(members):
     return found if isinstance(found, dict) else {}
 
 
-def image_id(key, its_record):
-    """The id of an image: `id` of its json, else `uid`, else the key."""
+def image_id(key, found):
+    """The id of an image: `id` of its record, else `uid`, else the key. found: as `record` gives it."""
     for name in ("id", "uid"):
-        found = its_record.get(name)
-        if isinstance(found, (str, int)) and not isinstance(found, bool):
-            return str(found)
+        value = found.get(name)
+        if isinstance(value, (str, int)) and not isinstance(value, bool):
+            return str(value)
     return key
 
 
 def stem(path):
-    """What a tar and its pairs have in common: the base name without its suffix."""
+    """The base name without its suffix, which a tar and its pairs have in common."""
     name = files.base_name(path)
     return re.sub(r"\.(tar|parquet|jsonl(\.(zst|gz|bz2))?)$", "", name)
 
 
 def expand(patterns):
-    """The tars that paths, patterns (`*` as in a shell, also in URLs) and lists (@list.txt) stand for.
+    """[path or URL] of the tars that paths, patterns (`*` as in a shell, also in URLs) and lists (@list.txt) stand for.
 
     Raises BadUsage where there is none.
     """
@@ -153,7 +158,7 @@ class _Tar:
 
     def __init__(self, path, raw):
         self.path = path
-        self.at_once = files.is_remote(path) or not raw.seekable()      # to go back would cost a request
+        self.at_once = files.is_remote(path) or not raw.seekable()      # a seek would cost a request
         self.size = None
         if raw.seekable():
             self.size = raw.seek(0, os.SEEK_END)
@@ -163,20 +168,20 @@ class _Tar:
         self.ended = False              # whether the end mark came
 
     def members(self):
-        """Yield (name, place) of the regular files; place is None for one that is cut off."""
+        """Yield (name, body) of the regular files; body: bytes or (offset, size), None for one that is cut off."""
         always, pax, long_name = {}, {}, None
         while (header := self._header()) is not None:
             kind, size = header[156:157], _number(header[124:136])
             if size is None:
                 raise self._damaged("a member without a size")
             if kind in (_LONG_NAME, _LONG_LINK, _PAX, _PAX_GLOBAL):
-                body = self._body(size, read=True)
+                extra = self._body(size, read=True)
                 if kind == _LONG_NAME:
-                    long_name = body.split(b"\0", 1)[0]
+                    long_name = extra.split(b"\0", 1)[0]
                 elif kind == _PAX:
-                    pax = self._pax(body)
+                    pax = self._pax(extra)
                 elif kind == _PAX_GLOBAL:
-                    always.update(self._pax(body))
+                    always.update(self._pax(extra))
                 continue
             known = {**always, **pax}
             name = known.get(b"path") or long_name or _name(header)
@@ -191,12 +196,12 @@ class _Tar:
                 size = int(known[b"size"])
             name = name.decode("utf-8", "surrogateescape")
             try:
-                place = self._body(size, read=self.at_once)
+                body = self._body(size, read=self.at_once)
             except Damaged:
                 yield name, None            # so that the sample before is known to be whole
                 raise
             if kind in _REGULAR and not name.endswith("/"):
-                yield name, place
+                yield name, body
 
     def read(self, offset, size):
         self.stream.seek(offset)
@@ -223,7 +228,7 @@ class _Tar:
         return header
 
     def _body(self, size, read):
-        """The bytes of the body that begins here, or its (offset, size); what follows is the next header."""
+        """The bytes of the body at self.offset, or its (offset, size). Moves self.offset to the next header."""
         offset, padding = self.offset, -size % BLOCK
         if self.size is not None and offset + size > self.size:
             raise self._cut_off()
@@ -241,7 +246,7 @@ class _Tar:
         while body:
             length, space, _ = body.partition(b" ")
             if not space or not length.isdigit() or not len(length) + 2 < int(length) <= len(body):
-                raise self._damaged("a pax header that is none")
+                raise self._damaged("a pax header that cannot be read")
             key, _, value = body[len(length) + 1:int(length) - 1].partition(b"=")
             found[key] = value
             body = body[int(length):]

@@ -1,61 +1,18 @@
-"""What the tests share: running mc2 for real, and a toy release."""
+"""What the tests share: a shell, a toy release, one way of drawing random examples."""
 import os
 import shutil
-import subprocess
 import sys
-from pathlib import Path
 
-import orjson
 import pytest
+from hypothesis import settings
+from shell import ROOT, Shell, line_of, until  # noqa: F401
 
-ROOT = Path(__file__).parents[1]
 DATA = ROOT.parent / "shared" / "data"          # real data; tests that use it skip where it is absent
 
+settings.register_profile("mc2", deadline=None)         # how long an example takes depends on what else the machine does
+settings.load_profile("mc2")
 
-class Shell:
-    """Runs commands in a directory of its own, with `mc2` on the PATH."""
-
-    def __init__(self, directory):
-        self.directory = directory
-        shims = directory / ".bin"
-        shims.mkdir()
-        (shims / "mc2").write_text(f'#!/bin/sh\nexec "{sys.executable}" "{ROOT}/bin/mc2" "$@"\n')
-        (shims / "mc2").chmod(0o755)
-        self.environment = {key: value for key, value in os.environ.items() if not key.startswith("MC2_")}
-        self.environment.update(PATH=f"{shims}:{os.environ['PATH']}", PYTHONDONTWRITEBYTECODE="1")
-
-    def __call__(self, command, stdin=b"", **environment):
-        """Run a bash command line; returns the finished process, with stdout and stderr as text."""
-        done = subprocess.run(["bash", "-c", f"set -o pipefail; {command}"], cwd=self.directory, input=stdin,
-                              env={**self.environment, **environment}, capture_output=True, timeout=120)
-        done.stdout, done.stderr = done.stdout.decode(), done.stderr.decode()
-        done.status = done.returncode
-        return done
-
-    def ok(self, command, stdin=b"", **environment):
-        """Run a command line that must succeed, and return its stdout."""
-        done = self(command, stdin, **environment)
-        assert done.status == 0, done.stderr
-        return done.stdout
-
-    def write(self, name, *records):
-        """Write a file of JSON Lines; a str or bytes stands for a line as it is."""
-        path = self.directory / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(b"".join(line_of(record) + b"\n" for record in records))
-        return path
-
-    def read(self, name):
-        return [orjson.loads(line) for line in (self.directory / name).read_bytes().splitlines()]
-
-    def __truediv__(self, name):
-        return self.directory / name
-
-
-def line_of(record):
-    if isinstance(record, bytes):
-        return record
-    return record.encode() if isinstance(record, str) else orjson.dumps(record)
+os.fsync = os.fstat         # only a machine that loses its power would show the difference, and it takes half of the time
 
 
 @pytest.fixture
@@ -71,14 +28,69 @@ def toy_template(tmp_path_factory):
     sh.ok("mc2 build-metadata import en.json --lang en -o sources -q")
     sh.ok("mc2 build-metadata import fr.json --lang fr -o sources -q")
     sh.ok("mc2 build-metadata merge sources -o toy -q")
-    return sh.directory
+    before = sh.files()
+    yield sh.directory
+    assert sh.files() == before, "a test wrote into the template of all others"
+
+
+def filled(sh, template):
+    """The Shell, once its directory holds what is in a template. The languages that have nothing but the numbers are
+    links to the template's, as a hundred tests want them: replace them, do not write into them."""
+    def link_or_copy(source, target):
+        stem, suffix = os.path.splitext(os.path.basename(source))
+        (os.link if suffix in (".tsv", ".matcher") and stem not in ("en", "fr") else shutil.copy2)(source, target)
+
+    shutil.copytree(template, sh.directory, dirs_exist_ok=True, ignore=shutil.ignore_patterns(".bin"),
+                    copy_function=link_or_copy)
+    return sh
 
 
 @pytest.fixture
 def toy(sh, toy_template):
     """A Shell whose directory holds the release `toy`: lists of English and French, the numbers for all others."""
-    shutil.copytree(toy_template, sh.directory, dirs_exist_ok=True, ignore=shutil.ignore_patterns(".bin"))
+    return filled(sh, toy_template)
+
+
+@pytest.fixture(scope="session")
+def examples_template(tmp_path_factory):
+    """A Shell in a copy of the examples, with a fifth of the demo's pictures, and its metadata."""
+    sh = Shell(tmp_path_factory.mktemp("examples"))
+    shutil.copytree(ROOT / "examples", sh / "examples", ignore=shutil.ignore_patterns("out"))
+    (sh / ".bin/python").write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
+    (sh / ".bin/python").chmod(0o755)
+    sh.ok("cd examples/demo && python draw.py -o out --pictures 300 && make -j2 out/pool out/metadata")
     return sh
+
+
+@pytest.fixture(scope="module")
+def examples(examples_template, tmp_path_factory):
+    """A copy of that for the tests of a module; make sees no difference."""
+    sh = Shell(tmp_path_factory.mktemp("examples"))
+    shutil.copytree(examples_template.directory, sh.directory, dirs_exist_ok=True)
+    sh.environment["PYTHONPATH"] = str(ROOT)
+    return sh
+
+
+@pytest.fixture(scope="session")
+def artefacts_template(toy_template, tmp_path_factory):
+    sh = filled(Shell(tmp_path_factory.mktemp("artefacts")), toy_template)
+    sh.write("m.jsonl", pair(1, "a red circle", "en", [0, 1, 2, 4]))
+    sh.write("other-en.json", '["blue", "red"]')
+    sh.ok("mc2 count m.jsonl -m toy -o counts -q && mc2 thresholds counts --p 0.5 -o t.json -q")
+    sh.ok("mc2 build-metadata import other-en.json --lang en -o sources -q")
+    sh.ok("mc2 build-metadata merge sources -o other -q")
+    sh.ok("mc2 match m.jsonl -m other -o other.jsonl -q && mc2 count other.jsonl -m other -o other-counts -q")
+    sh.ok("mc2 thresholds other-counts --p 0.5 -o other.json -q")
+    before = sh.files()
+    yield sh.directory
+    assert sh.files() == before, "a test wrote into the template of others"
+
+
+@pytest.fixture
+def artefacts(sh, artefacts_template):
+    """A Shell with the release `toy`, the matched pair m.jsonl, its `counts` and t.json; beside them the release
+    `other`, with other.jsonl, other-counts and other.json."""
+    return filled(sh, artefacts_template)
 
 
 def pair(number, text, lang=None, ids=None, **more):

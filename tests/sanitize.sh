@@ -56,12 +56,14 @@ compile_targets() {
         compiler="clang++ -fsanitize=fuzzer"
     else
         echo "sanitize: no clang with libFuzzer here; fuzz targets with random inputs"
-        compiler="g++ -Wno-subobject-linkage mc2/native/fuzz/driver.cpp"
+        compiler="g++ mc2/native/fuzz/driver.cpp"
     fi
-    compiler+=" -std=c++17 -O1 -g -Wall -Wextra -ffp-contract=off $SANITIZE"
+    compiler+=" -std=c++17 -O1 -g -Wall -Wextra -ffp-contract=off -Imc2/native $SANITIZE"
+    compiler+=" -include mc2/native/fuzz/exact_mmap.hpp mc2/native/common/files.cpp"
     printf '%s\n' $TARGETS | xargs -P "$(nproc)" -I{} sh -ec "
-        case {} in model_file) more=mc2/native/fasttext_predict.cpp ;; *) more= ;; esac
-        $compiler mc2/native/fuzz/fuzz_{}.cpp \$more -o '$work/fuzz_{}'" || stop "a fuzz target does not compile"
+        case {} in model_file) part=lid ;; *) part=match ;; esac
+        $compiler mc2/native/fuzz/fuzz_{}.cpp mc2/native/\$part/*.cpp -o '$work/fuzz_{}'" ||
+        stop "a fuzz target does not compile"
 }
 
 fuzz() {

@@ -8,7 +8,7 @@ import numpy as np
 import orjson
 import pytest
 
-from conftest import pair
+from conftest import Shell, filled, pair
 from mc2 import manifests
 from mc2.balance import counting
 from mc2.metadata.release import Release
@@ -105,13 +105,19 @@ def test_an_id_outside_the_metadata_stops(toy):
 
 # ---------------------------------------------------------------- thresholds and sample
 
+@pytest.fixture(scope="module")
+def counted_template(toy_template, tmp_path_factory):
+    sh = filled(Shell(tmp_path_factory.mktemp("counted")), toy_template)
+    sh.write("matched.jsonl", *many_pairs(3000))
+    sh.ok("mc2 count matched.jsonl -m toy -o counts -q")
+    return sh.directory
+
+
 @pytest.fixture
-def counted(toy):
+def counted(sh, counted_template):
     """toy with 3,000 matched pairs, counted."""
-    toy.pairs = many_pairs(3000)
-    toy.write("matched.jsonl", *toy.pairs)
-    toy.ok("mc2 count matched.jsonl -m toy -o counts -q")
-    return toy
+    filled(sh, counted_template).pairs = many_pairs(3000)
+    return sh
 
 
 def plain_thresholds(pairs, t_en):
@@ -269,9 +275,9 @@ def test_one_per_image_draws_for_the_matched_line_with_the_smallest_hash(counted
 
 
 def test_an_image_is_not_split_between_blocks(counted):
-    """60,000 lines of one image: several read blocks, one candidate."""
+    """20,000 lines of one image: several read blocks, one candidate."""
     counted.ok("mc2 thresholds counts --t-all 1000000 -o t.json -q")
-    counted.write("in.jsonl", *(pair(1, f"a long text about one image, number {n}", "en", [0]) for n in range(60_000)),
+    counted.write("in.jsonl", *(pair(1, f"a long text about one image, number {n}", "en", [0]) for n in range(20_000)),
                   pair(2, "x", "en", [0]))
     for jobs in (1, 2):
         lines = counted.ok(f"mc2 sample in.jsonl -c counts -t t.json --one-per-image -q -j {jobs}").splitlines()

@@ -368,7 +368,7 @@ def test_odd_names_of_shards_do_no_harm(pool):
         with open(os.path.join(os.fsencode(pool / "pool"), name), "wb") as stream:
             stream.write((pool / "pool/s00.jsonl").read_bytes())
     out = "'o u%t'"
-    pool.ok(f"{CURATE.replace('-j 2', '').replace('-o out', f'-o {out}')} --engine slurm --slurm-groups 1 --print > job.sh")
+    pool.ok(f"{CURATE.replace('-j 2', '').replace('-o out', f'-o {out}')} --executor slurm --slurm-groups 1 --print > job.sh")
     pool.ok("bash -n job.sh && bash job.sh", SLURM_ARRAY_TASK_ID="0")
     pool.ok(CURATE.replace("-o out", f"-o {out}"))
     assert set(odd) <= set(os.listdir(os.fsencode(pool / "o u%t/curated"))) and not (pool / "INJECTED").exists()
@@ -441,14 +441,14 @@ def test_parquet_shards_give_the_same_pairs(pool):
     ("cat pool/s00.jsonl | mc2 curate - -m toy --t-en 20 -o out", "cannot be read from stdin"),
     ("mkdir b; cp pool/s00.jsonl b; mc2 curate pool/s00.jsonl b/s00.jsonl -m toy --t-en 20 -o out", "two shards are called s00"),
     ("mc2 curate pool/* -m toy -o out", "give one of --t-en, --p and --t-all"),
-    ("mc2 curate pool/* -m toy --t-en 20 -o out --address x:1", "--address is for --engine ray"),
-    ("mc2 curate pool/* -m toy --t-en 20 -o out --print", "--print is for --engine slurm"),
+    ("mc2 curate pool/* -m toy --t-en 20 -o out --address x:1", "--address is for --executor ray"),
+    ("mc2 curate pool/* -m toy --t-en 20 -o out --print", "--print is for --executor slurm"),
     ("mc2 curate pool/* -m toy --t-en 20 -o toy", "holds no curation"),
     ("mc2 curate pool/* -m toy --t-en 20 -o out --single en --min-prob 0.5", "--single identifies nothing"),
-    ("mc2 curate pool/* -m toy --t-en 20 -o out --engine slurm --print -f", "--print is to change nothing"),
+    ("mc2 curate pool/* -m toy --t-en 20 -o out --executor slurm --print -f", "--print is to change nothing"),
     ("mkdir -p proj/.work proj/matched; mc2 curate pool/* -m toy --t-en 20 -o proj", "holds no curation"),
     ("touch a.bz2; mc2 curate a.bz2 -m toy --t-en 20 -o out", "a.bz2"),
-    ("mc2 status pool", "no job of mc2 curate was begun here"),
+    ("mc2 status pool", "no work of mc2 was begun here"),
 ])
 def test_what_cannot_be_is_refused(toy, command, message):
     make_pool(toy, shards=1)
@@ -476,7 +476,7 @@ def test_slurm_scripts_are_printed_phase_by_phase(pool):
     """Each printed script is run as its tasks, until nothing is left to print."""
     phases = []
     for _ in range(5):
-        done = pool(f"{CURATE.replace('-j 2', '')} --engine slurm --slurm-groups 2 --print > job.sh && bash -n job.sh")
+        done = pool(f"{CURATE.replace('-j 2', '')} --executor slurm --slurm-groups 2 --print > job.sh && bash -n job.sh")
         assert done.status == 0, done.stderr
         if not (pool / "job.sh").read_text():
             break

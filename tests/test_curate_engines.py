@@ -10,12 +10,11 @@ import pytest
 
 from conftest import ROOT
 from mc2 import files
-from mc2.curate import phases
 from mc2.errors import BadData
 from mc2.execution import local, rounds
 
 
-class Square(phases.Phase):
+class Square:
     """Writes the square of a number to a file. Some numbers are trouble:
 
     13   kills its worker every time
@@ -96,7 +95,7 @@ def test_a_poison_item_is_named_after_three_tries_and_the_rest_is_done(tmp_path)
     phase = Square(tmp_path)
     with pytest.raises(rounds.JobFailed) as failed:
         complete(phase, range(10, 17), local.Local(2))
-    assert "13.jsonl: its worker process was killed (out of memory?) 3 times. Take this shard out" in str(failed.value)
+    assert "13.jsonl: its worker process was killed (out of memory?) 3 times. Leave this shard out" in str(failed.value)
     assert "1 shard failed" in str(failed.value) and failed.value.status == 1
     assert squares(tmp_path) == {n: n * n for n in (10, 11, 12, 14, 15, 16)}
     assert "square: begins" in (tmp_path / "logs/13.log").read_text()

@@ -100,7 +100,7 @@ def test_a_node_that_is_killed_costs_nothing(engine, tmp_path):
             time.sleep(0.02)
         kill_node()
 
-    killer = threading.Thread(target=kill_when_under_way)
+    killer = threading.Thread(target=kill_when_under_way, daemon=True)
     killer.start()
     items = range(1000, 1300)
     complete(Square(tmp_path), items, engine)
@@ -112,7 +112,7 @@ def test_a_node_that_is_killed_costs_nothing(engine, tmp_path):
 def test_curate_on_ray_gives_the_same_bytes_also_when_a_node_is_killed(cluster, toy):
     make_pool(toy, shards=24, lines=400)
     toy.ok(f"{CURATE.replace('-o out', '-o undisturbed')} -q")
-    driver = start(toy, f"{CURATE.replace('-j 2', '')} --engine ray --address {cluster}")
+    driver = start(toy, f"{CURATE.replace('-j 2', '')} --executor ray --address {cluster}")
     wait_for(lambda: count_in(toy / "out/matched") >= 4, driver)
     kill_node()
     assert driver.wait(120) == 0, driver.stderr.read()

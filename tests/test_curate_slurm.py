@@ -71,7 +71,7 @@ def test_a_task_goes_on_after_a_bad_shard_and_passes_over_what_is_done(tmp_path)
         done = subprocess.run(["bash", script], env={**os.environ, "SLURM_ARRAY_TASK_ID": "0"})
         assert done.returncode == 1
     assert set(squares(tmp_path)) == {18, 20} and phase.begun() == ["18", "19", "20", "19"]
-    assert "19.jsonl:812: not JSON." in str(slurm._read_error(engine._error_path(phase, 19)))
+    assert "19.jsonl:812: not JSON." in str(slurm._read_error(slurm._error_path(engine.directory, phase, 19)))
 
 
 def test_without_sbatch_the_way_out_is_named(tmp_path, monkeypatch):
@@ -152,7 +152,7 @@ def test_a_task_that_is_killed_costs_nothing(cluster, tmp_path):
         found = subprocess.run(["pgrep", "-f", f"mc2.execution.slurm {tmp_path}"], capture_output=True, text=True)
         os.kill(int(found.stdout.split()[0]), signal.SIGKILL)
 
-    killer = threading.Thread(target=kill_a_task)
+    killer = threading.Thread(target=kill_a_task, daemon=True)
     killer.start()
     complete(phase, range(100, 400), slurm.Slurm(tmp_path / "slurm", groups=2))
     killer.join()
@@ -163,7 +163,7 @@ def test_curate_on_slurm_gives_the_same_bytes_also_when_a_task_is_killed(cluster
     make_pool(toy, shards=24, lines=400)
     toy.ok(f"{CURATE.replace('-o out', '-o undisturbed')} -q")
     toy.environment["SLURM_CONF"] = str(cluster / "slurm.conf")
-    driver = start(toy, f"{CURATE.replace('-j 2', '')} --engine slurm --slurm-groups 2")
+    driver = start(toy, f"{CURATE.replace('-j 2', '')} --executor slurm --slurm-groups 2")
     wait_for(lambda: count_in(toy / "out/matched") >= 4, driver)
     found = subprocess.run(["pgrep", "-f", f"mc2.execution.slurm {toy / 'out'}"], capture_output=True, text=True)
     os.kill(int(found.stdout.split()[0]), signal.SIGKILL)

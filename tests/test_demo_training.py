@@ -14,7 +14,7 @@ import train_tokenizer                              # noqa: E402
 import words                                        # noqa: E402
 import zeroshot                                     # noqa: E402
 from draw import CLASSES                            # noqa: E402
-from mc2.clip import tokens            # noqa: E402
+from mc2.clip import tokenizers          # noqa: E402
 from mc2.training import presets
 
 PICTURES = [dict(shape=shape, colour=colour, size=size, place=place, background=background)
@@ -32,11 +32,11 @@ def run():
 def tokenizer(tmp_path_factory, run):
     path = tmp_path_factory.mktemp("demo") / "tokenizer.json"
     train_tokenizer.trained(TEXTS).save(str(path))
-    return tokens.load(str(path), run.architecture["text_cfg"])
+    return tokenizers.load(str(path), run.architecture["text_cfg"])
 
 
 def test_the_tokenizer_fits_the_model_and_stands_like_xlm_vs(tokenizer, run):
-    assert tokenizer.special == tokens.KNOWN["facebook/xlm-v-base"][1]
+    assert tokenizer.special == tokenizers.KNOWN["facebook/xlm-v-base"][1]
     assert tokenizer.vocab_size == run.architecture["text_cfg"]["vocab_size"]
 
 

@@ -1,8 +1,6 @@
 """What the documentation says is true: its commands run, every command has help, and help is quick."""
 import os
 import re
-import resource
-import shutil
 import subprocess
 import sys
 
@@ -16,17 +14,10 @@ README = (ROOT / "README.md").read_text("utf-8")
 
 
 @pytest.fixture(scope="module")
-def demo(tmp_path_factory):
-    """A copy of the checkout's demo, after `make demo-curation` in it."""
-    from conftest import Shell
-    directory = tmp_path_factory.mktemp("demo")
-    shutil.copytree(ROOT / "examples", directory / "examples", ignore=shutil.ignore_patterns("out"))
-    sh = Shell(directory)
-    (directory / ".bin/python").write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
-    (directory / ".bin/python").chmod(0o755)
-    sh.environment["PYTHONPATH"] = str(ROOT)
-    sh.demo_output = sh.ok("make -C examples/demo")
-    return sh
+def demo(examples):
+    """A copy of the checkout's demo, with a fifth of its pictures, after `make demo-curation` in it."""
+    examples.demo_output = examples.ok("make -C examples/demo T_EN=3")
+    return examples
 
 
 def test_the_demo_prints_what_it_did(demo):
@@ -35,7 +26,7 @@ def test_the_demo_prints_what_it_did(demo):
     assert {"en", "zh", "ja", "th", "ar", "hi", "ru", "other"} <= set(languages) and len(languages) >= 12
     last = demo.demo_output.splitlines()[-2].replace(",", "")         # then make leaves the directory
     texts, matched, kept, expected = map(int, re.findall(r"\d+", last))
-    assert texts > matched > 2 * kept > 10_000
+    assert texts > matched > 2 * kept > 2000
     assert abs(kept - expected) < 0.05 * expected
 
 
@@ -79,12 +70,7 @@ def test_commands_in_help_are_spelled_right():
     assert len(examples) > 20 and set(examples) <= set(COMMANDS)
 
 
-@pytest.mark.parametrize("arguments", ["--help", "-h", "--version", *(f"{name} --help" for name in COMMANDS)])
-def test_help_is_there(sh, arguments):
-    assert "mc2" in sh.ok(f"mc2 {arguments}")
-
-
-def test_help_needs_no_heavy_module(sh):
+def test_help_needs_no_heavy_module():
     """numpy, pyahocorasick, zstandard and orjson wait until a command runs."""
     code = ("import sys, mc2.cli; mc2.cli.run(['--help']); "
             "print([m for m in ('numpy', 'ahocorasick', 'fasttext_pybind', 'zstandard', 'orjson', 'tqdm') if m in sys.modules])")
@@ -99,7 +85,7 @@ def test_mc2_runs_from_a_checkout_and_as_a_module(sh):
 
 
 def test_completion_knows_the_commands(sh):
-    done = sh("mc2", _MC2_COMPLETE="bash_complete", COMP_WORDS="mc2 th", COMP_CWORD="1")
+    done = sh.process("mc2", _MC2_COMPLETE="bash_complete", COMP_WORDS="mc2 th", COMP_CWORD="1")
     assert done.stdout == "plain,thresholds\n"
 
 

@@ -1,4 +1,4 @@
-"""What all tasks of mc2 eval share: encoding once, broken images, ranks, records, plots, suites, the commands."""
+"""All tasks of mc2 eval: encoding once, broken images, ranks, records, plots, suites, the commands."""
 import json
 import os
 import shutil
@@ -14,8 +14,8 @@ from training_tools import require_train
 require_train()
 
 from conftest import ROOT                                               # noqa: E402
-from mc2.clip import models                                                  # noqa: E402
 from mc2.cli import run                                                 # noqa: E402
+from mc2.clip.load import load_model                                    # noqa: E402
 from mc2.errors import BadData                                          # noqa: E402
 from mc2.evaluation import encoding, results, sources, suites, tasks    # noqa: E402
 from miniatures import images, world                                    # noqa: E402
@@ -29,7 +29,7 @@ def run_directory(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def model(run_directory):
-    return models.load(str(run_directory))
+    return load_model(str(run_directory))
 
 
 @pytest.fixture
@@ -62,9 +62,9 @@ def test_images_are_encoded_once(model, pictures, tmp_path):
 def test_other_features_are_not_taken_from_the_cache(model, pictures, tmp_path, change):
     encoder(model, cache=str(tmp_path / "cache")).images(folder(pictures))
     if change == "weights":
-        model = models.load(str(tiny.write_run(tmp_path / "other", seed=1)))
+        model = load_model(str(tiny.write_run(tmp_path / "other", seed=1)))
     elif change == "precision":
-        model = models.load(model.name, precision="amp_bf16")
+        model = load_model(model.name, precision="amp_bf16")
     elif change == "image":
         images.write(pictures / "3.jpg", 33)
     else:
@@ -171,7 +171,7 @@ def test_a_tar_with_a_damaged_header_is_refused(tar):
     with open(tar, "r+b") as stream:
         stream.seek(third)
         stream.write(b"garbage")
-    with pytest.raises(BadData, match=f"byte {third:,}: is no header"):
+    with pytest.raises(BadData, match=f"byte {third:,}: a header whose checksum is wrong"):
         sources.tar_samples([str(tar)])
 
 
@@ -293,14 +293,14 @@ def test_the_list_needs_no_torch():
         assert f"\n{name}\n" in "\n" + done.stdout and task.source in done.stdout
 
 
-def test_every_task_has_a_room_and_help():
+def test_every_task_has_a_function_and_help():
     from mc2.commands.eval import eval as group
     for name, task in tasks.TASKS.items():
         command = group.get_command(None, name)
         assert command.name == name and command.help and all(getattr(option, "help", None) or option.param_type_name ==
                                                              "argument" for option in command.params)
         if not task.own_command:
-            assert callable(tasks.room(task))
+            assert callable(tasks.function_of(task))
 
 
 @pytest.mark.parametrize("arguments, message", [

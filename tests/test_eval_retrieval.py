@@ -16,7 +16,7 @@ from training_tools import require_train
 require_train()
 
 from mc2.errors import BadData                                          # noqa: E402
-from mc2.evaluation import retrieval                                    # noqa: E402
+from mc2.evaluation import readers, retrieval, sources                  # noqa: E402
 from miniatures import captioned, images, models                        # noqa: E402
 from miniatures.running import Scores, values                           # noqa: E402
 
@@ -73,9 +73,9 @@ def test_ties_go_to_the_first():
 def test_a_text_that_comes_twice_ties_with_itself():
     draw = np.random.default_rng(0)
     pictures, texts = draw.normal(size=(4, 8)).astype(np.float32), draw.normal(size=(3, 8)).astype(np.float32)
-    place, owners = np.array([0, 1, 0, 2, 1, 0]), np.array([0, 1, 1, 2, 3, 3])
-    apart = retrieval.recall(pictures, texts[place], owners, (1, 2))
-    assert retrieval.recall(pictures, texts, owners, (1, 2), place) == apart
+    rows, owners = np.array([0, 1, 0, 2, 1, 0]), np.array([0, 1, 1, 2, 3, 3])
+    apart = retrieval.recall(pictures, texts[rows], owners, (1, 2))
+    assert retrieval.recall(pictures, texts, owners, (1, 2), rows) == apart
 
 
 def test_memory_grows_with_the_part_and_not_with_the_product(monkeypatch):
@@ -149,14 +149,14 @@ def test_an_image_that_is_left_out_takes_its_captions_along(tmp_path, score, mod
 ONE = {"a": ["a cat", "two dogs", "", "a red car", "the sea"], "b": ["paka", "mbwa wawili", "mti", "gari", "bahari"]}
 
 
-@pytest.mark.parametrize("task, names, files, places", [
+@pytest.mark.parametrize("task, names, files, folders", [
     ("flickr30k-200", "filenames.txt", {"eng_Latn.txt": "a", "swh_Latn.txt": "b"}, ("images",)),
     ("xtd-200", "test_image_names.txt", {"eng_Latn.txt": "a", "swh_Latn.txt": "b"}, ("images",)),
     ("xtd-10", "XTD10/test_image_names.txt", {"XTD10/test_1kcaptions_es.txt": "a", "STAIR/test_1kcaptions_jp.txt": "b"},
      ("images/train2014", "images/val2014")),
 ])
-def test_one_caption_per_image(task, names, files, places, tmp_path, score):
-    paths = captioned.write_one_caption(tmp_path, names, {name: ONE[which] for name, which in files.items()}, places)
+def test_one_caption_per_image(task, names, files, folders, tmp_path, score):
+    paths = captioned.write_one_caption(tmp_path, names, {name: ONE[which] for name, which in files.items()}, folders)
     langs = {name.rpartition("/")[2].removesuffix(".txt").removeprefix("test_1kcaptions_"): ONE[which]
              for name, which in files.items()}
     found = score(task, "--data", tmp_path, "--langs", ",".join(langs))
@@ -235,17 +235,17 @@ def test_flickr30k_cn_in_lines(tmp_path, score):
     tabbed = tmp_path / "tabbed.txt"
     tabbed.write_text("".join(f"{path.stem}#{number}\t{text}\n" for path, texts in zip(paths, chinese)
                               for number, text in enumerate(texts)), "utf-8")
-    assert retrieval._listed(str(tabbed)) == [(path.name, texts) for path, texts in zip(paths, chinese)]
+    assert readers.captions_by_line(str(tabbed)) == [(path.name, texts) for path, texts in zip(paths, chinese)]
     flickr = pytest.importorskip("clip_benchmark.datasets.flickr")
     theirs = flickr.Flickr(str(tmp_path / "Images"), str(tmp_path / "flickr30k_cn_test.txt"))
     assert [captions for _, captions in theirs] == [captions for _, captions in
-                                                    retrieval._listed(str(tmp_path / "flickr30k_cn_test.txt"))]
+                                                    readers.captions_by_line(str(tmp_path / "flickr30k_cn_test.txt"))]
 
 
 def test_flickr30k_cn_without_a_head_keeps_its_first_caption(tmp_path):
     for head in ("", "image,caption\n", "image_name, comment\n"):
         (tmp_path / "a.txt").write_text(head + "1.jpg,eins\n1.jpg,zwei\n", "utf-8")
-        assert retrieval._listed(str(tmp_path / "a.txt")) == [("1.jpg", ["eins", "zwei"])]
+        assert readers.captions_by_line(str(tmp_path / "a.txt")) == [("1.jpg", ["eins", "zwei"])]
 
 
 def test_a_language_named_twice_counts_once(tmp_path, score):
@@ -267,23 +267,23 @@ def test_blank_lines_at_the_end_are_no_names(tmp_path, score):
 def test_an_image_of_another_folder_is_another_image(tmp_path):
     for name in ("val/1.jpg", "deep/train/2.jpg"):
         images.write(tmp_path / name, 1)
-    assert retrieval.located(str(tmp_path), ["train/2.jpg", "1"]).names == ["deep/train/2.jpg", "val/1.jpg"]
+    assert sources.in_folder(str(tmp_path), ["train/2.jpg", "1"]).names == ["deep/train/2.jpg", "val/1.jpg"]
     with pytest.raises(BadData, match="train/1.jpg: no such image"):
-        retrieval.located(str(tmp_path), ["train/1.jpg"])
+        sources.in_folder(str(tmp_path), ["train/1.jpg"])
 
 
 @pytest.mark.parametrize("names", [["1", "1.jpg"], ["val/1.jpg", "1.jpg"], ["val/1.jpg", "./val/1.jpg"]])
 def test_a_file_has_one_name(names, tmp_path):
     images.write(tmp_path / "val/1.jpg", 1)
     with pytest.raises(BadData, match="are one image"):
-        retrieval.located(str(tmp_path), names)
+        sources.in_folder(str(tmp_path), names)
 
 
 def test_a_name_has_one_file(tmp_path):
     for name in ("val/1.jpg", "train/1.jpg"):
         images.write(tmp_path / name, 1)
     with pytest.raises(BadData, match="several images called 1.jpg"):
-        retrieval.located(str(tmp_path), ["1.jpg"])
+        sources.in_folder(str(tmp_path), ["1.jpg"])
 
 
 # ---------------------------------------------------------------- own pairs
@@ -336,11 +336,11 @@ def test_a_key_of_several_samples_is_refused(tmp_path):
                 entry.size = len(data)
                 tar.addfile(entry, io.BytesIO(data))
     both = [str(tmp_path / f"{shard}.tar") for shard in "01"]
-    assert [place[0] for place in retrieval._in_tars(["x1", "x0"], both).places] == [1, 0]
+    assert [tar for tar, _, _ in sources.in_tars(both, ["x1", "x0"]).members] == [1, 0]
     with pytest.raises(BadData, match="000: is a key or an id of several samples .*0.tar, .*1.tar"):
-        retrieval._in_tars(["000"], both)
+        sources.in_tars(both, ["000"])
     with pytest.raises(BadData, match="x0 and 000 are one image"):
-        retrieval._in_tars(["x0", "000"], both[:1])
+        sources.in_tars(both[:1], ["x0", "000"])
 
 
 def test_texts_without_a_language_are_undetermined(pairs, score):

@@ -1,4 +1,4 @@
-"""mc2 eval --suite end to end on miniatures; what is refused before the work; what a failure leaves behind."""
+"""mc2 eval --suite end to end on miniatures; refusals before the work; failures in the middle of it."""
 import json
 
 import numpy as np
@@ -150,10 +150,10 @@ def test_subsets_of_two_languages_have_a_panel_each():
 def test_labels_that_are_no_classes_are_refused(labels, message, tmp_path, score):
     slip.write(tmp_path)
     for name in ("val_labels.npy", "val_images.npy") if not labels else ("val_labels.npy",):
-        place = tmp_path / "data/clevr_counts" / name
-        np.save(place, np.array(labels or [], int if labels else "U5"))
+        path = tmp_path / "data/clevr_counts" / name
+        np.save(path, np.array(labels or [], int if labels else "U5"))
         if labels is None:
-            place.write_bytes(b"")
+            path.write_bytes(b"")
     assert message in score("slip26", "--data", tmp_path, "--datasets", "CLEVRCounts,CLEVRCounts", status=3)
 
 

@@ -6,6 +6,7 @@ import pytest
 from conftest import Shell, pair
 from mc2 import inspection
 from mc2.errors import Mc2Error
+from mc2.tables import align
 
 
 @pytest.fixture(scope="module")
@@ -78,6 +79,12 @@ def test_sources_and_single_sources(work):
     assert "en.list.tsv     6  red, red circle, circle" in work.ok("mc2 inspect sources")
     assert work.ok("mc2 inspect sources/fr.list.tsv").splitlines() == [
         "list source, 3 rows; the first:", "chat       0", "un         0", "chat noir  0"]
+
+
+def test_columns_are_aligned_by_their_width_on_a_terminal():
+    rows = [["word", "count"], ["猫", "7"], ["cafe\u0301", "10"]]
+    assert align(rows) == ["word  count", "猫        7", "cafe\u0301     10"]
+    assert align(rows, right=()) == ["word  count", "猫    7", "cafe\u0301  10"]
 
 
 # ---------------------------------------------------------------- two releases

@@ -102,8 +102,8 @@ def test_finished_tars_are_skipped_as_long_as_nothing_changed(sh):
     assert "join: 3 tars" in sh(command).stderr
     sh.write("in.jsonl", pair("0", "another text"))
     assert "join: 3 tars" in sh(command).stderr
-    assert "join: 3 tars" in sh("cat in.jsonl | mc2 join --tars '*.tar' -O out").stderr
-    assert "join: 3 tars" in sh("cat in.jsonl | mc2 join --tars '*.tar' -O out").stderr
+    for _ in range(2):                          # nobody knows what came through a pipe
+        assert "join: 3 tars" in sh("mc2 join --tars '*.tar' -O out", (sh / "in.jsonl").read_bytes()).stderr
 
 
 def test_a_damaged_tar_is_named_and_its_whole_images_have_their_pairs(sh):
@@ -115,21 +115,14 @@ def test_a_damaged_tar_is_named_and_its_whole_images_have_their_pairs(sh):
     assert "the 2 images before" in done.stderr and "1 pairs without image" in done.stderr
 
 
-def test_bad_lines_and_bad_usage_are_said_in_one_line(sh):
+def test_bad_lines_leave_no_output_and_bad_usage_is_said_in_one_line(sh):
     write_tar(sh / "0.tar", ["a"])
     sh.write("in.jsonl", pair("a", "x"), "no pair")
-    done = sh("mc2 join in.jsonl --tars 0.tar -O out")
-    assert done.status == 3 and done.stderr.startswith("mc2 join: in.jsonl:2: not JSON.")
-    assert len(done.stderr.splitlines()) == 1
-    assert not list((sh / "out").iterdir())
-    assert "1 bad lines skipped (not JSON)" in sh("mc2 join in.jsonl --tars 0.tar -O out --on-error skip").stderr
-    sh.ok("mkdir x full && cp 0.tar x && touch full/mine")
+    sh.fails("mc2 join in.jsonl --tars 0.tar -O out", 3, "in.jsonl:2: not JSON.", leaves=["out"])
+    write_tar(sh.write("x/0.tar"), [])
     for command, message in [("--tars 0.tar --tars x/0.tar -O out", "two tars are called 0"),
-                             ("--tars '9*.tar' -O out", "9*.tar: no such files"),
-                             ("--tars 0.tar -O in.jsonl", "is a file"), ("--tars 0.tar -O full", "is not empty"),
-                             ("-O out", "--tars")]:
-        done = sh(f"mc2 join in.jsonl {command}")
-        assert done.status == 2 and message in done.stderr and len(done.stderr.splitlines()) == 1
+                             ("--tars '9*.tar' -O out", "9*.tar: no such files"), ("-O out", "--tars")]:
+        sh.fails(f"mc2 join in.jsonl {command}", 2, message)
 
 
 def test_parquet_joins_too(sh):

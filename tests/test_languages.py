@@ -3,8 +3,10 @@ import orjson
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from conftest import DATA, ROOT
+from conftest import DATA, ROOT, pair
+from mc2.commands import inspect
 from mc2.errors import BadData
+from mc2.inspection import languages as report
 from mc2.metadata import languages
 from mc2.stages.lid import default_model
 
@@ -150,7 +152,7 @@ def test_all_wikipedias_can_be_one_language(tmp_path):
 
 def own_mapping(sh, *edits):
     """my.csv: the mapping of the default model's labels, changed by sed."""
-    sh.ok("mc2 lid --coverage -o my.csv -q")
+    sh.ok("mc2 inspect languages -o my.csv -q")
     for edit in edits:
         sh.ok(f"sed -i '{edit}' my.csv")
 
@@ -188,7 +190,7 @@ def test_the_mapping_of_the_metadata_is_in_force_and_no_other(toy):
     assert toy("mc2 lid in.jsonl --scheme lid176 --languages my.csv").status == 2
 
 
-# ---------------------------------------------------------------- mc2 lid --coverage
+# ---------------------------------------------------------------- mc2 inspect languages
 
 @pytest.mark.parametrize("scheme, total", [
     ("lid176", "330 Wikipedias: 191 reached by 175 labels in 175 languages, 139 in other"),
@@ -197,31 +199,61 @@ def test_the_mapping_of_the_metadata_is_in_force_and_no_other(toy):
     ("glotlid", "330 Wikipedias: 324 reached by 440 labels in 317 languages, 6 in other")])
 def test_coverage_names_every_wikipedia_and_label_and_ends_with_the_totals(scheme, total):
     mapping = languages.of_scheme(scheme)
-    *lines, last = languages.coverage(mapping)
+    *lines, last = report.coverage(mapping)
     assert last == total
     assert set(" ".join(lines).split()) > {*mapping.wiki_codes, *mapping.lang_of}
 
 
 def test_coverage_says_which_labels_it_speaks_of(sh):
-    text = sh.ok("mc2 lid --coverage --scheme openlid")
-    assert text.startswith("mapping openlid, labels of the mapping alone, for want of a --model\n")
+    text = sh.ok("mc2 inspect languages --scheme openlid")
+    assert text.startswith("mapping openlid, labels of the mapping alone, without a --model\n")
     line, = [line for line in text.splitlines() if line.startswith("zh ")]
     assert line.split() == ["zh", "zh", "zh_classical", "gan", "zho_Hans", "zho_Hant"]
-    assert sh.ok("mc2 lid --coverage").splitlines()[0] == f"mapping lid176, labels of {default_model()}"
+    assert sh.ok("mc2 inspect languages").splitlines()[0] == f"mapping lid176, labels of {default_model()}"
 
 
-def test_coverage_reads_nothing(sh):
-    sh.ok("mkfifo never; exec 3<>never; mc2 lid --coverage -q <&3 >coverage")
-    sh.write("in.jsonl")
-    for extra, name in [("in.jsonl", "INPUTS"), ("-O out", "--output-dir"), ("--single en", "--single")]:
-        done = sh(f"mc2 lid --coverage {extra}")
-        assert done.status == 2 and f"--coverage reads no pairs. Leave out {name}." in done.stderr
+def test_the_report_reads_no_pairs_and_has_a_receipt_where_it_goes_to_a_file(sh):
+    done = sh("mkfifo never; exec 3<>never; mc2 inspect languages -o report.txt <&3")
+    assert done.stderr == "languages: 176 labels -> report.txt\n"
+    assert "330 Wikipedias: 191 reached" in (sh / "report.txt").read_text()
+
+
+def test_a_path_called_languages_comes_before_the_word(sh):
+    sh.write("languages", pair(1, "a red circle"))
+    assert sh.ok("mc2 inspect languages").startswith("pairs: 1 read\n")
+
+
+def test_options_come_from_the_environment_under_the_name_of_the_command(sh):
+    text = sh.ok("mc2 inspect languages", MC2_INSPECT_LANGUAGES_SCHEME="glotlid")
+    assert text.startswith("mapping glotlid, ")
+
+
+@pytest.mark.parametrize("arguments, message", [
+    ("--lines 3", "mc2 inspect languages: no such option"),
+    ("--scheme nllb --languages my.csv", "mc2 inspect languages: --scheme and --languages exclude each other."),
+    ("-m nowhere", "mc2 inspect languages: nowhere: no such directory. Make it with"),
+])
+def test_messages_name_the_whole_command(sh, arguments, message):
+    sh.write("my.csv", HEADER.strip(), "eng,en,en")
+    done = sh(f"mc2 inspect languages {arguments}")
+    assert done.status == 2 and done.stderr.startswith(message)
+
+
+def test_every_option_of_the_report_has_help():
+    assert all(param.help for param in inspect.languages.params) and inspect.languages.help
+
+
+def test_the_old_spelling_says_where_it_went(sh):
+    done = sh("mc2 lid --coverage --scheme glotlid")
+    assert (done.status, done.stdout) == (2, "")
+    assert done.stderr == ("mc2 lid: --coverage is 'mc2 inspect languages' now, with the same options. "
+                           "See 'mc2 lid -h'.\n")
 
 
 def test_coverage_says_where_model_and_mapping_differ(sh):
     with open(default_model(), "rb") as stream:
         (sh / "other.ftz").write_bytes(stream.read().replace(b"__label__fr\0", b"__label__qq\0"))
-    text = sh.ok("mc2 lid --coverage --model other.ftz")
+    text = sh.ok("mc2 inspect languages --model other.ftz")
     assert "labels that the mapping lacks, so that mc2 lid refuses the model: 1\n  qq\n" in text
     assert "labels that the model lacks: 1\n  fr\n" in text
     assert "Wikipedias of languages that no label reaches: 1\n  fr\n" in text
@@ -234,7 +266,7 @@ def test_coverage_writes_a_mapping_to_begin_with(sh):
         (sh / "other.ftz").write_bytes(stream.read().replace(b"__label__fr\0", b"__label__qq\0"))
     sh.write("in.jsonl", {"id": "a", "text": "un chat noir dort sur le canapé"})
     assert "labels are not in the mapping: 'qq'. " in sh("mc2 lid in.jsonl --model other.ftz").stderr
-    sh.ok("mc2 lid --coverage --model other.ftz -o my.csv")
+    sh.ok("mc2 inspect languages --model other.ftz -o my.csv")
     assert "qq,other,other\n" in (sh / "my.csv").read_text()
     record = orjson.loads(sh.ok("mc2 lid in.jsonl --model other.ftz --languages my.csv"))
     assert (record["lid"], record["lang"]) == ("qq", "other")
@@ -244,10 +276,10 @@ def test_coverage_writes_a_mapping_to_begin_with(sh):
 
 
 def test_coverage_of_a_release_and_of_a_file(toy):
-    assert toy.ok("mc2 lid --coverage -m toy").splitlines()[-1] == toy.ok("mc2 lid --coverage").splitlines()[-1]
+    assert toy.ok("mc2 inspect languages -m toy").splitlines()[-1] == toy.ok("mc2 inspect languages").splitlines()[-1]
     toy.write("my.csv", HEADER.strip(), "eng,en,en simple", "und,other,other")
-    text = toy.ok("mc2 lid --coverage --languages my.csv")
-    assert text.startswith("mapping my.csv, labels of the mapping alone, for want of a --model\n")
+    text = toy.ok("mc2 inspect languages --languages my.csv")
+    assert text.startswith("mapping my.csv, labels of the mapping alone, without a --model\n")
     assert "labels that go to other: 1\n  und\n" in text
     assert "  328 of them are there because no line of the mapping names them\n" in text
     assert text.endswith("330 Wikipedias: 2 reached by 1 labels in 1 languages, 328 in other\n")

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mc2.metadata.matching import Matcher, Metadata
-
+from mc2.metadata.matching import Matcher, Metadata, matcher_of
+from mc2.metadata.release import Release
 from mc2.metadata.spacing import can_match, space_entry, space_text
 
 
@@ -22,7 +22,7 @@ def test_texts_are_stripped_and_set_in_spaces():
     assert space_text("") == "  "
 
 
-def test_each_mark_gets_a_space_on_both_sides():
+def test_each_punctuation_character_gets_a_space_on_both_sides():
     assert space_text("a,b.") == " a , b .  "
     assert space_text("`why?!`") == "  ` why ?  !  `  "
     assert space_text("it's 1-2 (ok)") == " it's 1-2 (ok) "
@@ -62,7 +62,7 @@ def test_kana_match_only_between_spaces():
     assert matches(["カメラ"], "新しい カメラ です") == ["カメラ"]
 
 
-def test_entries_with_marks_inside_never_match():
+def test_entries_with_punctuation_inside_never_match():
     assert matches(["St. Louis", "U.S."], "St. Louis, U.S.") == []
     assert [can_match(entry) for entry in ("St. Louis", "U.S.", "cat", "! a", "a , b", ".", ", ,", "it's")] == \
         [False, False, True, True, True, True, False, True]
@@ -95,8 +95,8 @@ entries = st.lists(st.text(alphabet, min_size=1, max_size=4), max_size=12)
 
 def naive_space_text(text):
     out = " " + text.strip() + " "
-    for mark in ",.;:?!`":
-        out = (" " + mark + " ").join(out.split(mark))
+    for character in ",.;:?!`":
+        out = (" " + character + " ").join(out.split(character))
     return "".join(" " if char in "\t\n\r" else char for char in out)
 
 
@@ -163,4 +163,4 @@ def test_metadata_opens_languages_when_they_come(toy):
 
 
 def test_a_matcher_loads_one_language(toy):
-    assert Matcher.load(toy / "toy", "fr").match(["un chat"])[1].tolist() == [0, 1]
+    assert matcher_of(Release(toy / "toy"), "fr").match(["un chat"])[1].tolist() == [0, 1]

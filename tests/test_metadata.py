@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from conftest import DATA
 from mc2 import engines, manifests
 from mc2.metadata import sources, wordnet
-from mc2.metadata import merge as room
+from mc2.metadata import merge as merging
 from mc2.metadata.release import Release
 
 
@@ -235,8 +235,8 @@ def test_lists_that_cannot_keep_their_ids_are_refused(sh, content, message):
 def test_a_release_holds_every_language_and_names_those_without_sources(sh):
     write(sh, "en.wordnet.tsv", ("cat", 0))
     done = sh("mc2 build-metadata merge sources -o metadata")
-    assert "numbers only, for want of sources: af als" in done.stderr
-    assert "numbers only, for want of sources: af als" in sh.ok("mc2 inspect metadata")
+    assert "numbers only, as there are no sources: af als" in done.stderr
+    assert "numbers only, as there are no sources: af als" in sh.ok("mc2 inspect metadata")
     release = Release(sh / "metadata")
     assert len(release.langs) == 176 and release.langs[-1] == "other"
     assert release.manifest["languages"]["en"] == {"entries": 101, "wiki_codes": ["en", "simple"],
@@ -355,23 +355,23 @@ def naive_code(code, found, caps, nfc, numbers):
                 rows.append(row)
         return len(rows) - before
 
-    fill([room.Row(entry, "wordnet") for entry, _ in read("wordnet")], math.inf)
+    fill([merging.Row(entry, "wordnet") for entry, _ in read("wordnet")], math.inf)
     words = sorted(read("unigram"), key=lambda row: (-row[1], row[0]))
-    kept = fill([room.Row(word, "unigram", str(count)) for word, count in words], caps.of("unigram", len(words)))
+    kept = fill([merging.Row(word, "unigram", str(count)) for word, count in words], caps.of("unigram", len(words)))
     pairs = sorted((row for row in read("bigram") if caps.min_pmi is None or row[1] >= caps.min_pmi),
                    key=lambda row: (-row[1], -row[2], row[0]))
-    fill([room.Row(pair, "bigram", f"{pmi:.6f}", count) for pair, pmi, count in pairs], caps.of("bigram", kept))
+    fill([merging.Row(pair, "bigram", f"{pmi:.6f}", count) for pair, pmi, count in pairs], caps.of("bigram", kept))
     by_views = sorted(read("title"), key=lambda row: (-row[1], row[0]))
-    fill([room.Row(title, "title", str(views)) for title, views in by_views], caps.of("title", len(by_views)))
+    fill([merging.Row(title, "title", str(views)) for title, views in by_views], caps.of("title", len(by_views)))
     return rows
 
 
 def naive_language(lang, codes, found, caps, nfc):
     if (lang, "list") in found:
-        rows = [room.Row(entry, "list") for entry, _ in naive_read(found[lang, "list"], "list", nfc)]
+        rows = [merging.Row(entry, "list") for entry, _ in naive_read(found[lang, "list"], "list", nfc)]
         others = [row for code in codes if code != lang for row in naive_code(code, found, caps, nfc, [])]
     else:
-        rows, others = [], [row for code in codes for row in naive_code(code, found, caps, nfc, room.NUMBERS)]
+        rows, others = [], [row for code in codes for row in naive_code(code, found, caps, nfc, merging.NUMBERS)]
     first = {}
     for row in others:
         first.setdefault(row.entry, row)
@@ -388,7 +388,7 @@ SOURCES = st.fixed_dictionaries({}, optional={
     **{(code, "bigram"): PAIRS for code in ("zh", "gan")}, ("zh", "list"): SCORED})
 SHARES = st.sampled_from(["1", "0.5", "0.29", "0"]).map(Decimal)
 LARGEST = st.sampled_from([99, 2, 0])
-CAPS = st.builds(room.Caps, SHARES, LARGEST, SHARES, LARGEST, SHARES, LARGEST, st.sampled_from([None, 1.0]))
+CAPS = st.builds(merging.Caps, SHARES, LARGEST, SHARES, LARGEST, SHARES, LARGEST, st.sampled_from([None, 1.0]))
 
 
 @settings(max_examples=400, deadline=None)
@@ -404,7 +404,7 @@ def test_reading_sources_as_streams_changes_nothing(content, caps, nfc, is_sorte
                 rows = sorted(rows, key=lambda row: (*(-score for score in row[1:]), row[0]))
             found[code, kind] = Path(directory) / sources.name_of(code, kind)
             found[code, kind].write_text("".join("\t".join(map(str, row)) + "\n" for row in rows), "utf-8")
-        work = room.LanguageWork(found, caps, "published", nfc, None)
+        work = merging.LanguageWork(found, caps, "published", nfc, None)
         assert work.rows("zh", ["zh", "gan"])[0] == naive_language("zh", ["zh", "gan"], found, caps, nfc)
 
 
@@ -476,7 +476,7 @@ def test_merge_names_runs_that_were_stopped_and_sources_that_are_too_small(sh):
     said = sh("mc2 build-metadata merge sources -o metadata").stderr
     assert "of runs that were stopped, so their sources are missing or old: .de.ngrams.work. Run them again" in said
     assert "their sources being too small for the shares: fr\n" in said
-    assert " fr " not in said.split("for want of sources: ")[1].split("\n")[0]
+    assert " fr " not in said.split("as there are no sources: ")[1].split("\n")[0]
 
 
 @pytest.mark.parametrize("name, content, message", [

@@ -1,4 +1,4 @@
-"""Models for evaluation: what a name loads, that features are open_clip's, and what is refused."""
+"""Models by name: features are those of open_clip, and weights or tokenizers that do not belong to them are refused."""
 import hashlib
 import json
 import os
@@ -14,10 +14,11 @@ require_train()
 import open_clip                                # noqa: E402
 import torch                                    # noqa: E402
 
-from mc2.clip import models                          # noqa: E402
+from mc2.clip import checkpoints, exchange, fingerprints, trained_tokenizer      # noqa: E402
+from mc2.clip.encoder import Transform          # noqa: E402
+from mc2.clip.from_open_clip import Named, _preprocess      # noqa: E402
+from mc2.clip.load import load_model            # noqa: E402
 from mc2.errors import BadData, BadUsage        # noqa: E402
-from mc2.clip import checkpoints            # noqa: E402
-from mc2.clip import weights as exporting   # noqa: E402
 from miniatures import images                   # noqa: E402
 from miniatures import models as tiny           # noqa: E402
 
@@ -52,7 +53,7 @@ def encoded(model, numbers=(1, 2)):
 
 
 def test_a_run_and_its_latest_checkpoint_are_the_same_model(run, tmp_path):
-    model, same = models.load(str(run)), models.load(str(run / "checkpoints/latest"))
+    model, same = load_model(str(run)), load_model(str(run / "checkpoints/latest"))
     assert model.fingerprint == same.fingerprint and model.image_size == 32
     assert model.logit_scale == pytest.approx(1 / 0.07)
     paths = [images.write(tmp_path / f"{number}.jpg", number) for number in (1, 2)]
@@ -63,9 +64,9 @@ def test_a_run_and_its_latest_checkpoint_are_the_same_model(run, tmp_path):
 
 
 def test_bfloat16_is_near_fp32_and_its_features_are_fp32(run):
-    exact = encoded(models.load(str(run)))
+    exact = encoded(load_model(str(run)))
     for precision in ("amp_bf16", "bf16"):
-        near = encoded(models.load(str(run), precision=precision))
+        near = encoded(load_model(str(run), precision=precision))
         assert near.dtype == np.float32 and 1e-6 < abs(near - exact).max() < 0.05
 
 
@@ -73,8 +74,8 @@ def test_open_clip_weights_from_a_file_with_and_without_prefixes(weights, tmp_pa
     state = torch.load(weights, weights_only=True)
     torch.save({"epoch": 3, "state_dict": {f"module._orig_mod.{name}": value for name, value in state.items()}},
                tmp_path / "epoch_3.pt")
-    plain = models.load(f"open_clip:mini-quickgelu@{weights}")
-    prefixed = models.load(f"open_clip:mini-quickgelu@{tmp_path / 'epoch_3.pt'}")
+    plain = load_model(f"open_clip:mini-quickgelu@{weights}")
+    prefixed = load_model(f"open_clip:mini-quickgelu@{tmp_path / 'epoch_3.pt'}")
     assert (encoded(plain) == encoded(prefixed)).all()
     paths = [images.write(tmp_path / f"{number}.jpg", number) for number in (1, 2)]
     np.testing.assert_allclose(encoded(plain), tiny.plain_images(paths, CLIP, seed=3), atol=1e-6)
@@ -84,13 +85,13 @@ def test_open_clip_weights_from_a_file_with_and_without_prefixes(weights, tmp_pa
 
 
 def test_random_weights_are_the_same_each_time_and_said(tmp_path):
-    first, second = models.load("open_clip:mini"), models.load("mini")
+    first, second = load_model("open_clip:mini"), load_model("mini")
     assert first.fingerprint == second.fingerprint and (encoded(first) == encoded(second)).all()
     assert "the weights are random" in first.notes[0]
 
 
 def test_the_same_weights_with_another_activation_are_another_model(weights):
-    one, other = (models.load(f"open_clip:{name}@{weights}") for name in ("mini", "mini-quickgelu"))
+    one, other = (load_model(f"open_clip:{name}@{weights}") for name in ("mini", "mini-quickgelu"))
     assert one.fingerprint != other.fingerprint and abs(encoded(one) - encoded(other)).max() > 1e-6
 
 
@@ -98,22 +99,22 @@ def test_a_hash_is_not_remembered_for_another_file(tmp_path):
     """One of the same size and time of change, as `cp -p` leaves it; nor taken from a note that is none."""
     path, cache = tmp_path / "w.pt", tmp_path / "cache"
     path.write_bytes(b"before")
-    models._file_hash(str(path), str(cache))
+    fingerprints.of_file(str(path), str(cache))
     times = os.stat(path)
     path.write_bytes(b"after!")
     os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
     expected = hashlib.sha256(b"after!").hexdigest()
-    assert models._file_hash(str(path), str(cache)) == expected
+    assert fingerprints.of_file(str(path), str(cache)) == expected
     for note in cache.glob("*.sha256"):
         note.write_bytes(b"\xff" * 64)
-    assert models._file_hash(str(path), str(cache)) == expected
+    assert fingerprints.of_file(str(path), str(cache)) == expected
 
 
 def test_a_remembered_hash_is_that_of_the_file(weights, tmp_path):
-    cold = models.load(f"open_clip:mini@{weights}", cache=str(tmp_path)).fingerprint
+    cold = load_model(f"open_clip:mini@{weights}", cache=str(tmp_path)).fingerprint
     assert len(list(tmp_path.glob("*.sha256"))) == 1
-    assert models.load(f"open_clip:mini@{weights}", cache=str(tmp_path)).fingerprint == cold
-    assert models.load(f"open_clip:mini@{weights}").fingerprint == cold
+    assert load_model(f"open_clip:mini@{weights}", cache=str(tmp_path)).fingerprint == cold
+    assert load_model(f"open_clip:mini@{weights}").fingerprint == cold
 
 
 @pytest.mark.parametrize("file, name, message", [
@@ -125,30 +126,30 @@ def test_a_remembered_hash_is_that_of_the_file(weights, tmp_path):
 def test_weights_of_another_activation_are_refused(weights, tmp_path, file, name, message):
     (tmp_path / file).write_bytes(weights.read_bytes())
     with pytest.raises(BadData) as error:
-        models.load(f"open_clip:{name}@{tmp_path / file}")
+        load_model(f"open_clip:{name}@{tmp_path / file}")
     other = "mini-quickgelu" if name == "mini" else "mini"
     assert message in str(error.value) and f"open_clip:{other}@{tmp_path}" in str(error.value)
 
 
 def test_weights_of_an_unknown_activation_are_noted(weights):
-    note, = models.load(f"open_clip:mini@{weights}").notes
+    note, = load_model(f"open_clip:mini@{weights}").notes
     assert "nothing says which activation these weights were trained with. mini computes with GELU" in note
 
 
 def test_the_activation_of_exported_weights_is_that_of_the_configuration_beside(run, tmp_path):
-    exporting.export(checkpoints.load(str(run)), "run", str(tmp_path / "b32.pt"))
+    exchange.export(checkpoints.load(str(run)), "run", str(tmp_path / "b32.pt"))
     with pytest.raises(BadData, match="trained with QuickGELU .b32.json beside them"):
-        models.load(f"open_clip:mini@{tmp_path / 'b32.pt'}")
+        load_model(f"open_clip:mini@{tmp_path / 'b32.pt'}")
 
 
 def test_exported_weights_are_the_model_of_the_checkpoint(run, tmp_path):
     path, tokenizer = str(tmp_path / "exp.pt"), str(run / "tokenizer.json")
-    exporting.export(checkpoints.load(str(run)), "run", path)
-    model = models.load(path, tokenizer=tokenizer)
-    assert (encoded(model) == encoded(models.load(str(run)))).all()
-    assert (model.encode_texts(["a cat"]) == models.load(str(run)).encode_texts(["a cat"])).all()
+    exchange.export(checkpoints.load(str(run)), "run", path)
+    model = load_model(path, tokenizer=tokenizer)
+    assert (encoded(model) == encoded(load_model(str(run)))).all()
+    assert (model.encode_texts(["a cat"]) == load_model(str(run)).encode_texts(["a cat"])).all()
     with pytest.raises(BadUsage, match="does not say which tokenizer it was trained with"):
-        models.load(path)
+        load_model(path)
 
 
 def test_images_are_prepared_as_the_configuration_beside_says(weights, tmp_path):
@@ -156,7 +157,7 @@ def test_images_are_prepared_as_the_configuration_beside_says(weights, tmp_path)
     preprocess = {"mean": [0.5, 0.4, 0.3], "std": [0.2, 0.3, 0.4], "interpolation": "bilinear", "resize_mode": "squash"}
     config = tmp_path / "open_clip_config.json"
     config.write_text(json.dumps({"model_cfg": CLIP, "preprocess_cfg": {"size": 32, **preprocess}}))
-    model = models.load(f"open_clip:mini-quickgelu@{tmp_path / 'model.pt'}")
+    model = load_model(f"open_clip:mini-quickgelu@{tmp_path / 'model.pt'}")
     transform = open_clip.image_transform(32, is_train=False, **preprocess)
     expected = tiny.network(CLIP, seed=3).encode_image(transform(images.picture(1))[None])
     pixels = torch.from_numpy(model.transform(images.encoded(1, "PNG")))[None]
@@ -164,47 +165,47 @@ def test_images_are_prepared_as_the_configuration_beside_says(weights, tmp_path)
     assert model.description["mean"] == [0.5, 0.4, 0.3] and model.description["transform"] == "squash 32 bilinear"
     config.write_text(json.dumps({"model_cfg": CLIP, "preprocess_cfg": {"mean": "grey"}}))
     with pytest.raises(BadData, match="preprocess_cfg is not open_clip's"):
-        models.load(f"open_clip:mini-quickgelu@{tmp_path / 'model.pt'}")
+        load_model(f"open_clip:mini-quickgelu@{tmp_path / 'model.pt'}")
 
 
 def test_images_prepared_in_an_unknown_way_are_noted():
     """LAION's weights of ViT-L-14 take a mean of 0.5, those of others CLIP's."""
-    preprocess, (note,) = models._preprocess("ViT-L-14", {}, None, "mine.pt", "open_clip:ViT-L-14@mine.pt")
+    preprocess, (note,) = _preprocess(Named("open_clip:ViT-L-14@mine.pt", "ViT-L-14", "mine.pt"))
     assert preprocess == {} and "nothing says how images were prepared" in note
-    assert models._preprocess("ViT-B-16", {}, None, "mine.pt", "")[1] == []
+    assert _preprocess(Named("open_clip:ViT-B-16@mine.pt", "ViT-B-16", "mine.pt"))[1] == []
 
 
 def test_weights_from_a_file_are_not_said_to_be_random(weights, caplog):
-    models.load(f"open_clip:mini@{weights}")
+    load_model(f"open_clip:mini@{weights}")
     assert not caplog.records
 
 
 def test_the_activation_of_an_open_clip_export_is_that_of_its_configuration(weights, tmp_path):
     (tmp_path / "model.pt").write_bytes(weights.read_bytes())
     (tmp_path / "open_clip_config.json").write_text(json.dumps({"model_cfg": CLIP}))
-    models.load(f"open_clip:mini-quickgelu@{tmp_path / 'model.pt'}")
+    load_model(f"open_clip:mini-quickgelu@{tmp_path / 'model.pt'}")
     with pytest.raises(BadData, match="open_clip_config.json beside them"):
-        models.load(f"open_clip:mini@{tmp_path / 'model.pt'}")
+        load_model(f"open_clip:mini@{tmp_path / 'model.pt'}")
 
 
 def test_a_published_tag_of_another_activation_is_refused_before_anything_is_fetched():
     with pytest.raises(BadData, match="Name open_clip:ViT-H-14-worldwide-quickgelu@metaclip2_worldwide"):
-        models.load("open_clip:ViT-H-14-worldwide@metaclip2_worldwide")
+        load_model("open_clip:ViT-H-14-worldwide@metaclip2_worldwide")
     with pytest.raises(BadData, match="ViT-B-32 computes with GELU"):
-        models.load("open_clip:ViT-B-32@metaclip_400m")
+        load_model("open_clip:ViT-B-32@metaclip_400m")
 
 
 def test_weights_of_another_architecture_are_refused(run, weights):
-    with pytest.raises(BadData, match="are of another architecture .*other shapes: "):
-        models.load(f"open_clip:ViT-B-32@{weights}")
+    with pytest.raises(BadData, match="are of another architecture: .* of another shape "):
+        load_model(f"open_clip:ViT-B-32@{weights}")
     with pytest.raises(BadUsage, match="is a checkpoint of mc2 train, which says itself what model it is"):
-        models.load(f"open_clip:mini@{run / 'checkpoints/latest'}")
+        load_model(f"open_clip:mini@{run / 'checkpoints/latest'}")
 
 
 def test_a_cut_off_file_of_weights_is_refused(weights, tmp_path):
     (tmp_path / "cut.pt").write_bytes(weights.read_bytes()[:5000])
     with pytest.raises(BadData, match="cut.pt"):
-        models.load(f"open_clip:mini@{tmp_path / 'cut.pt'}")
+        load_model(f"open_clip:mini@{tmp_path / 'cut.pt'}")
 
 
 def test_another_tokenizer_is_refused(run, weights, tmp_path):
@@ -213,10 +214,10 @@ def test_another_tokenizer_is_refused(run, weights, tmp_path):
     vocab["a"], vocab["b"] = vocab["b"], vocab["a"]
     (tmp_path / "other.json").write_text(json.dumps(shuffled))
     with pytest.raises(BadData, match="its ids would mean other words"):
-        models.load(str(run), tokenizer=str(tmp_path / "other.json"))
-    assert models.load(str(run), tokenizer=str(run / "tokenizer.json")).fingerprint == models.load(str(run)).fingerprint
+        load_model(str(run), tokenizer=str(tmp_path / "other.json"))
+    assert load_model(str(run), tokenizer=str(run / "tokenizer.json")).fingerprint == load_model(str(run)).fingerprint
     with pytest.raises(BadData, match="259 tokens"):
-        models.load(f"open_clip:mini@{weights}", tokenizer=str(run / "tokenizer.json"))
+        load_model(f"open_clip:mini@{weights}", tokenizer=str(run / "tokenizer.json"))
 
 
 @pytest.fixture
@@ -234,17 +235,17 @@ def test_a_moved_checkpoint_takes_no_tokenizer_of_the_working_directory(run, shu
     shutil.copy(run / "checkpoints/step-00000001.pt", moved)
     monkeypatch.chdir(shuffled_tokenizer.parent)
     with pytest.raises(BadUsage, match="its tokenizer .tokenizer.json. is not kept beside it"):
-        models.load(str(moved))
+        load_model(str(moved))
     with pytest.raises(BadData, match="its ids would mean other words"):
-        models.load(str(moved), tokenizer="tokenizer.json")
-    assert not models.load(str(moved), tokenizer=str(run / "tokenizer.json")).notes
+        load_model(str(moved), tokenizer="tokenizer.json")
+    assert not load_model(str(moved), tokenizer=str(run / "tokenizer.json")).notes
 
 
 def test_a_replaced_tokenizer_of_a_run_is_refused(shuffled_tokenizer):
     run = tiny.write_run(shuffled_tokenizer.parent / "other")
     shutil.copy(shuffled_tokenizer, run / "tokenizer.json")
     with pytest.raises(BadData, match="tokenizer.json: is another tokenizer than .* was trained with"):
-        models.load(str(run))
+        load_model(str(run))
 
 
 def test_a_tokenizer_file_is_compared_with_the_one_fetched_from_the_hub(run, shuffled_tokenizer, monkeypatch):
@@ -256,15 +257,15 @@ def test_a_tokenizer_file_is_compared_with_the_one_fetched_from_the_hub(run, shu
     (fetched / "snapshots/1/tokenizer.json").write_text(json.dumps(json.loads(tiny.tokenizer_json()), indent=1))
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(fetched.parent))
     config = {"text_cfg": tiny.ARCHITECTURE["text_cfg"]}
-    _, notes = models._tokenizer(str(run / "tokenizer.json"), config, "spec", "facebook/xlm-v-base")
+    _, notes = trained_tokenizer.of_configuration(str(run / "tokenizer.json"), "facebook/xlm-v-base", config, "mine")
     assert not notes                            # the same one, with other white space
     with pytest.raises(BadData, match="its ids would mean other words"):
-        models._tokenizer(str(shuffled_tokenizer), config, "spec", "facebook/xlm-v-base")
+        trained_tokenizer.of_configuration(str(shuffled_tokenizer), "facebook/xlm-v-base", config, "mine")
 
 
 def test_a_run_may_have_a_hash_sign_in_its_name(tmp_path):
     run = tiny.write_run(tmp_path / "batch#2")
-    assert models.load(str(run)).image_size == models.load(f"{run}#student").image_size == 32
+    assert load_model(str(run)).image_size == load_model(f"{run}#student").image_size == 32
 
 
 def test_a_worldwide_model_of_open_clip_takes_a_copy_of_its_tokenizer(run, tmp_path):
@@ -273,7 +274,7 @@ def test_a_worldwide_model_of_open_clip_takes_a_copy_of_its_tokenizer(run, tmp_p
                 "eos_id": 2, "hf_tokenizer_name": "facebook/xlm-v-base"}
     (tmp_path / "mini-worldwide.json").write_text(json.dumps({**CLIP, "text_cfg": text_cfg}))
     open_clip.add_model_config(tmp_path)
-    model = models.load("open_clip:mini-worldwide", tokenizer=str(run / "tokenizer.json"))
+    model = load_model("open_clip:mini-worldwide", tokenizer=str(run / "tokenizer.json"))
     assert model.tokenizer(["a"])[0, :3].tolist() == [*tiny.PlainTokenizer()(["a"])[0, :1].tolist(), 2, 1]
     assert model.encode_texts(["a", "b"]).shape == (2, 16)
     assert any("could not be compared with the tokenizer" in note for note in model.notes)
@@ -287,18 +288,18 @@ def test_a_worldwide_model_of_open_clip_takes_a_copy_of_its_tokenizer(run, tmp_p
     ("open_clip:ViT-B-32@metaclip2_worldwide", "The tag belongs to ViT-H-14-worldwide")])
 def test_names_of_nothing_are_explained(spec, message):
     with pytest.raises(BadUsage, match=message):
-        models.load(spec)
+        load_model(spec)
 
 
 def test_a_student_is_named_after_the_path(run):
-    assert models.load(f"{run}#student").image_size == 32
+    assert load_model(f"{run}#student").image_size == 32
     with pytest.raises(BadUsage, match="has no student other. It has student"):
-        models.load(f"{run}#other")
+        load_model(f"{run}#other")
 
 
 @pytest.mark.parametrize("mode", ["shortest", "squash"])
 @pytest.mark.parametrize("size", [(40, 36), (31, 90), (64, 64)])
 def test_the_transform_is_open_clips(mode, size):
     expected = open_clip.image_transform(32, is_train=False, mean=(0, 0, 0), std=(1, 1, 1), resize_mode=mode)
-    pixels = models.Transform(32, "bicubic", mode)(images.encoded(7, "PNG", size))
+    pixels = Transform(32, "bicubic", mode)(images.encoded(7, "PNG", size))
     np.testing.assert_allclose(pixels / 255, expected(images.picture(7, size)).numpy(), atol=1e-6)

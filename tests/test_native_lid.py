@@ -105,7 +105,7 @@ PIECES = st.one_of(st.text(), st.text(st.sampled_from("abé猫ж😀 \t\n\r\v\f\
                                     "x" * 300]))
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(st.lists(st.lists(PIECES, max_size=8).map("".join), max_size=9))
 def test_any_texts(lid176, texts):
     lid176.agree(texts)
@@ -312,7 +312,6 @@ def test_offsets_may_begin_anywhere_and_leave_texts_empty(lid176):
     assert [column.tolist() for column in found] == [column.tolist() for column in lid176.ours.predict(["", "un chat"])]
 
 
-@settings(max_examples=200, deadline=None)
 @given(st.binary(max_size=200))
 def test_bytes_need_not_be_utf8(lid176, data):
     label_ids, probabilities, _ = lid176.ours.predict_buffer(data, np.array([0, len(data)]))

@@ -114,8 +114,8 @@ def test_tabs_and_line_breaks_in_entries_never_match(path):
 
 def test_entries_that_begin_or_end_inside_a_word_wherever_they_stand(path):
     entries = ["(b", "b)", "a (b", "b) a", "'", "l'", "-a", "a'-", "(b)", "x, (b", "猫 a"] + ["word", "two words"] * 9
-    places = ["{}", "a {}", "{} a", "aa{}bb", ", {} .", ",{}.", "\t{}\n", "longer text {} and so on", "{0}{0}"]
-    assert_same(path, entries, [place.format(entry) for place in places for entry in entries])
+    contexts = ["{}", "a {}", "{} a", "aa{}bb", ", {} .", ",{}.", "\t{}\n", "longer text {} and so on", "{0}{0}"]
+    assert_same(path, entries, [context.format(entry) for context in contexts for entry in entries])
 
 
 def test_entries_of_one_form_all_match(path):
@@ -263,7 +263,7 @@ def test_the_scalar_path_gives_the_same(tmp_path):
     script = """if True:
         import random, sys
         from mc2 import _native
-        from mc2.metadata import matching
+        from mc2.metadata.spacing import space_entry
         rng = random.Random(5)
         letters = "ab ,.;:?!`'\\t\\n\\r\\xa0\\u3000\\x00猫カแ(—é😀\\ud800"
         make = lambda size: "".join(rng.choices(letters, k=size))
@@ -332,7 +332,7 @@ def test_damaged_files_never_crash_or_hang(tmp_path):
     script = """if True:
         import random, sys
         from mc2 import _native
-        from mc2.metadata import matching
+        from mc2.metadata.spacing import space_entry
         rng = random.Random(7)
         words = ["".join(rng.choices("abc", k=rng.randint(1, 9))) for _ in range(60)]
         latin = words + [" ".join(rng.choices(words, k=3)) for _ in range(100)] + ["(a)", "b'", "a 猫"] + words[:5]

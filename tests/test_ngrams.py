@@ -16,8 +16,7 @@ from hypothesis import given, strategies
 from conftest import DATA, ROOT
 from mc2 import files, manifests
 from mc2.errors import BadData
-from mc2.metadata import dumps, parts, plaintext, spill, streams, vocabulary, wikitext
-from mc2.metadata import ngrams as room
+from mc2.metadata import dumps, ngrams, parts, plaintext, spill, streams, vocabulary, wikitext
 from mc2.metadata.ngrams import LONGEST_ENTRY, by_pmi, count_ngrams, pmi_of, unigram_rows
 from mc2.metadata.words import END, Spaces
 
@@ -39,7 +38,7 @@ def bigram_rows(unigrams, bigrams, min_count=5, joint=" "):
 @pytest.mark.parametrize("line, expected", [
     ("Well-known in 1990, e.g. Ubuntu", ["Well", "known", "in", "1990", "e", "g", "Ubuntu"]),
     ("don't l’Aube «né» ¿qué? 3.5 €", ["don", "t", "l", "Aube", "né", "qué", "3", "5"]),
-    ("अन्तर्राष्ट्रीय हिन्दी। क्\u200dष", ["अन्तर्राष्ट्रीय", "हिन्दी", "क्\u200dष"]),      # marks, a ZWJ
+    ("अन्तर्राष्ट्रीय हिन्दी। क्\u200dष", ["अन्तर्राष्ट्रीय", "हिन्दी", "क्\u200dष"]),      # combining marks, a ZWJ
     ("می\u200cخواهم", ["می\u200cخواهم"]),      # a ZWNJ
     ("so\u00adft \u200eright b\u200d", ["so\u00adft", "\u200eright", "b\u200d"]),         # as texts have them
     ("a\u00a0b\u3000c\u2028d\x85e\x1cf\x1fg\th\ri", list("abcdefghi")),
@@ -146,8 +145,8 @@ def test_real_articles_give_known_bigrams():
 def tiny(monkeypatch):
     """Everything is so small that a short text needs many runs, blocks, ranges and searches."""
     for module, name, value in [(parts, "BASE", 0), (parts, "LEAST", 0), (streams, "SMALLEST", 20_000),
-                                (spill, "BLOCK_ROWS", 16), (spill, "SORTED_ROWS", 4), (room, "BLOCKS_PER_RANGE", 20),
-                                (room, "OPEN_FILES", 8), (files, "BLOCK", 200)]:
+                                (spill, "BLOCK_ROWS", 16), (spill, "SORTED_ROWS", 4), (ngrams, "BLOCKS_PER_RANGE", 20),
+                                (ngrams, "OPEN_FILES", 8), (files, "BLOCK", 200)]:
         monkeypatch.setattr(module, name, value)
 
 
@@ -160,9 +159,9 @@ def lines_of_words(n_lines, n_words, seed=0):
 def test_whatever_the_memory_the_rows_are_those_of_a_count_in_memory(tmp_path, tiny, memory):
     text = lines_of_words(5000, 500)
     (tmp_path / "text.txt").write_text(text)
-    inputs = room.parts_of([str(tmp_path / "text.txt")], is_text=True)
+    inputs = ngrams.parts_of([str(tmp_path / "text.txt")], is_text=True)
     assert len(inputs) == 9
-    found = room.count(inputs, "en", None, str(tmp_path), is_text=True, min_count=3, memory=memory)
+    found = ngrams.count(inputs, "en", None, str(tmp_path), is_text=True, min_count=3, memory=memory)
     unigrams, bigrams = count_ngrams([text])
     assert list(found.unigrams) == unigram_rows(unigrams)
     assert list(found.bigrams) == bigram_rows(unigrams, bigrams, min_count=3)
@@ -175,7 +174,7 @@ def test_whatever_the_memory_the_rows_are_those_of_a_count_in_memory(tmp_path, t
 def test_distinct_words_are_spilled_like_bigrams(tmp_path, tiny):
     text = "".join(f"w{number}\n" for number in range(30_000))
     (tmp_path / "text.txt").write_text(text)
-    found = room.count(room.parts_of([str(tmp_path / "text.txt")], is_text=True), "en", None, str(tmp_path),
+    found = ngrams.count(ngrams.parts_of([str(tmp_path / "text.txt")], is_text=True), "en", None, str(tmp_path),
                        is_text=True, memory=300_000)
     assert list(found.unigrams) == [(word, 1) for word in sorted(text.split())]
     assert any(".words.0001." in name for name in os.listdir(tmp_path / "counting"))
@@ -184,15 +183,15 @@ def test_distinct_words_are_spilled_like_bigrams(tmp_path, tiny):
 def test_a_merge_that_failed_goes_on_where_it_was(tmp_path, tiny, monkeypatch):
     text = lines_of_words(5000, 500)
     (tmp_path / "text.txt").write_text(text)
-    inputs = room.parts_of([str(tmp_path / "text.txt")], is_text=True)
+    inputs = ngrams.parts_of([str(tmp_path / "text.txt")], is_text=True)
     calls = iter(range(10 ** 9))
-    monkeypatch.setattr(room, "pmi_of", lambda *args: pmi_of(*args) if next(calls) < 900 else 1 / 0)
+    monkeypatch.setattr(ngrams, "pmi_of", lambda *args: pmi_of(*args) if next(calls) < 900 else 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        room.count(inputs, "en", None, str(tmp_path), is_text=True)
+        ngrams.count(inputs, "en", None, str(tmp_path), is_text=True)
     before = {path: path.stat().st_mtime_ns for path in tmp_path.glob("*/*.json")}
     assert {path.parent.name for path in before} >= {"counting", "unigrams", "bigrams"}
-    monkeypatch.setattr(room, "pmi_of", pmi_of)
-    found = room.count(inputs, "en", None, str(tmp_path), is_text=True)
+    monkeypatch.setattr(ngrams, "pmi_of", pmi_of)
+    found = ngrams.count(inputs, "en", None, str(tmp_path), is_text=True)
     assert {path: path.stat().st_mtime_ns for path in before} == before and found.finished == found.parts
     assert list(found.bigrams) == bigram_rows(*count_ngrams([text]))
 
@@ -206,8 +205,8 @@ def test_inputs_without_a_word_give_empty_sources(sh, name, content):
 
 def test_words_that_are_too_long_are_counted_as_left_out(tmp_path):
     (tmp_path / "text.txt").write_text(f"{'a' * 257} {'b' * 256} c\n" * 5)
-    inputs = room.parts_of([str(tmp_path / "text.txt")], is_text=True)
-    found = room.count(inputs, "en", None, str(tmp_path), is_text=True)
+    inputs = ngrams.parts_of([str(tmp_path / "text.txt")], is_text=True)
+    found = ngrams.count(inputs, "en", None, str(tmp_path), is_text=True)
     assert (list(found.unigrams), list(found.bigrams)) == ([("b" * 256, 5), ("c", 5)], [])
     assert found.unigrams_left_out == {"longer than 256 characters": 1}
     assert found.bigrams_left_out == {"longer than 256 characters": 2}
@@ -217,10 +216,10 @@ def test_pairs_that_become_one_bigram_have_a_row_each_the_higher_pmi_first(tmp_p
     class Joined(Spaces):
         joint = ""
 
-    monkeypatch.setattr(room.segmenters, "splitter_for", lambda wiki, choice: Joined())
+    monkeypatch.setattr(ngrams.segmenters, "splitter_for", lambda wiki, choice: Joined())
     (tmp_path / "text.txt").write_text("ab c\n" * 6 + "a bc\n" * 5 + "a x\n" * 9)
-    inputs = room.parts_of([str(tmp_path / "text.txt")], is_text=True)
-    found = room.count(inputs, "th", None, str(tmp_path), is_text=True)
+    inputs = ngrams.parts_of([str(tmp_path / "text.txt")], is_text=True)
+    found = ngrams.count(inputs, "th", None, str(tmp_path), is_text=True)
     # log2(6 * 40 / (6 * 6)), log2(5 * 40 / (14 * 5)), log2(9 * 40 / (14 * 9))
     assert list(found.bigrams) == [("abc", "2.736966", 6), ("ax", "1.514573", 9), ("abc", "1.514573", 5)]
 
@@ -266,7 +265,7 @@ def test_texts_may_be_compressed_and_begin_with_a_byte_order_mark(sh):
     assert manifests.read(str(sh / "sources/en.bigram.tsv"))["options"]["text"] is True
 
 
-def test_a_text_that_is_not_utf8_is_an_error_with_its_place(tmp_path):
+def test_a_text_that_is_not_utf8_is_an_error_that_names_the_byte(tmp_path):
     (tmp_path / "a.txt").write_bytes(b"abc\nd\xffe\n")
     for start in 0, 2:
         with pytest.raises(BadData, match="a.txt: byte 5 of the text is not UTF-8"):

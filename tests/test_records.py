@@ -5,17 +5,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mc2.errors import BadLine
-from mc2.pairs.batch import Batch, Block
+from mc2.pairs import jsonl
 
 
 def batch_of(*lines, requires=(), skip_bad=False):
-    return Batch(Block("pairs.jsonl", 1, b"\n".join(lines)), requires, skip_bad)
+    return jsonl.Batch(jsonl.Block("pairs.jsonl", 1, b"\n".join(lines)), requires, skip_bad)
 
 
 def with_lang(line):
     batch = batch_of(line)
     batch.add("lang", ["fr"])
-    return batch.to_bytes()
+    return jsonl.encode(batch)
 
 
 def test_a_new_key_goes_before_the_closing_brace_and_nothing_else_changes():
@@ -40,7 +40,7 @@ def test_a_deep_line_that_has_the_key_is_a_bad_line(depth):
         with_lang(deep)
     batch = batch_of(deep, b'{"id":"b","text":"t"}', skip_bad=True)
     batch.add("lang", ["fr", "de"])
-    assert batch.to_bytes() == b'{"id":"b","text":"t","lang":"de"}\n'
+    assert jsonl.encode(batch) == b'{"id":"b","text":"t","lang":"de"}\n'
     assert with_lang(deep.replace(b'"lang":"x",', b"")).endswith(b']],"lang":"fr"}\n')
 
 

@@ -39,7 +39,7 @@ def udhr(wiki):
 
 
 def runs_of(tokens):
-    """Lists of the words between END marks."""
+    """Lists of the words between two END tokens."""
     runs = [[]]
     for token in tokens:
         runs[-1].append(token) if token != END else runs.append([])
@@ -204,7 +204,7 @@ def plain_runs(wiki):
 
 
 def mended(words):
-    """The words, none of which begins with a mark: real texts have spelling mistakes that libraries cut there."""
+    """The words, none of which begins with a combining mark: real texts have spelling mistakes that libraries cut there."""
     whole = words[:1]
     for word in words[1:]:
         if is_mark(word[0]):
@@ -290,7 +290,7 @@ def test_what_is_missing_is_named_with_the_extra_that_brings_it(monkeypatch):
     with pytest.raises(BadUsage, match=r"zh is written without spaces.*\(rjieba and icu\)\. Run pip install "
                                        r"'mc2\[segment\]' \(PyICU needs libicu-dev and a compiler, Debian: apt-get "):
         splitter_for("zh")
-    with pytest.raises(BadUsage, match=r"^fugashi, .* words of ja apart, needs ipadic, not installed here\. "
+    with pytest.raises(BadUsage, match=r"^fugashi, the segmenter for ja, needs ipadic, which is not installed\. "
                                        r"Run pip install 'mc2\[segment-all\]'\.$"):
         splitter_for("ja", "fugashi")
     with pytest.raises(BadUsage, match=r"^icu, .* needs PyICU, .*'mc2\[segment\]'"):

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from mc2 import engines
 from mc2.errors import BadData
 from mc2.metadata import compiled, release
-from mc2.metadata.matching import Matcher, Metadata, Normalizing
+from mc2.metadata.matching import Matcher, Metadata, Normalizing, matcher_of
 from mc2.metadata.release import Release
 from mc2.metadata.spacing import SPACINGS, can_match, normalize, space_entry, space_text, why_never
 
@@ -101,14 +101,14 @@ def test_empty_texts_and_entries_of_spaces(engine):
 PUBLISHED = ("4E00-9FFF 3400-4DBF 20000-2A6DF 2A700-2CEAF 2CEB0-2EBEF F900-FAFF 2E80-2FDF 2FF0-2FFF 0E00-0E7F "
              "0E80-0EFF 1000-109F 1780-17FF 0F00-0FFF")
 KANA = "3040-309F 30A0-30FF 31F0-31FF FF65-FF9F 1B000-1B16F"
-PUNCTUATION = "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~" + "，。、；：？！“”‘’（）【】《》〈〉「」『』～—"
-MARKS = ",.;:?!`"
+ANY_PUNCTUATION = "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~" + "，。、；：？！“”‘’（）【】《》〈〉「」『』～—"
+PUNCTUATION = ",.;:?!`"
 
 
 def may_stand_inside(char, spacing):
     ranges = PUBLISHED + " " + KANA if spacing == "wide" else PUBLISHED
-    return char in PUNCTUATION or any(int(low, 16) <= ord(char) <= int(high, 16)
-                                      for low, high in (pair.split("-") for pair in ranges.split()))
+    return char in ANY_PUNCTUATION or any(int(low, 16) <= ord(char) <= int(high, 16)
+                                          for low, high in (pair.split("-") for pair in ranges.split()))
 
 
 def stands_in(entry, text):
@@ -120,16 +120,16 @@ def stands_in(entry, text):
     opens, closes = may_stand_inside(entry[0], "wide"), may_stand_inside(entry[-1], "wide")
     for start in range(len(text) - len(plain) + 1):
         stop = start + len(plain)
-        if text[start:stop] == plain and (opens or start > 0 and text[start - 1] in " " + MARKS) and \
-                (closes or stop < len(text) and text[stop] in " " + MARKS):
+        if text[start:stop] == plain and (opens or start > 0 and text[start - 1] in " " + PUNCTUATION) and \
+                (closes or stop < len(text) and text[stop] in " " + PUNCTUATION):
             return True
     return False
 
 
 def published_form_is_in(entry, text):
     text = f" {text.strip()} "
-    for mark in MARKS:
-        text = (" " + mark + " ").join(text.split(mark))
+    for character in PUNCTUATION:
+        text = (" " + character + " ").join(text.split(character))
     before, after = ("" if may_stand_inside(char, "published") else " " for char in (entry[0], entry[-1]))
     return before + entry + after in "".join(" " if char in "\t\n\r" else char for char in text)
 
@@ -162,13 +162,13 @@ def short_entries_and_texts():
 
 
 @pytest.mark.parametrize("more", ["words", "猫犬鳥"])
-def test_every_short_entry_of_marks_and_spaces_in_every_short_text(engine, more):
+def test_every_short_entry_of_punctuation_and_spaces_in_every_short_text(engine, more):
     """Where most entries are words, the native engine finds those by hashing, else all with its automaton."""
     entries, texts, expected = short_entries_and_texts()
     assert engine(entries + [more * n for n in range(2, 120)], texts) == expected
 
 
-@given(st.characters(exclude_characters=MARKS + "\t\n\r"), st.sampled_from(SPACINGS))
+@given(st.characters(exclude_characters=PUNCTUATION + "\t\n\r"), st.sampled_from(SPACINGS))
 def test_every_character_is_open_as_listed(char, spacing):
     space = "" if may_stand_inside(char, spacing) else " "
     assert space_entry(char, spacing) == space + char + space
@@ -208,10 +208,10 @@ def test_can_match_is_exact(letters, spacing):
 
 
 def a_text_around(form):
-    """The text that would hold a form, if any does: without the spaces that spacing puts around marks."""
-    text = f" {form} " if form[0] in MARKS or form[-1] in MARKS else form
-    for mark in MARKS:
-        text = text.replace(f" {mark} ", mark)
+    """The text that would hold a form, if any does: without the spaces that spacing puts around punctuation."""
+    text = f" {form} " if form[0] in PUNCTUATION or form[-1] in PUNCTUATION else form
+    for character in PUNCTUATION:
+        text = text.replace(f" {character} ", character)
     return f"x{text}x"
 
 
@@ -273,7 +273,7 @@ def test_matchers_take_spacing_and_normalisation_from_the_release(toy, name):
         change_options(toy / "toy", **options)
         for text, row in texts.items():
             assert ids(toy, text, row[0], name) == row[expected]
-            assert Matcher.load(toy / "toy", row[0], name).match([text])[1].tolist() == row[expected]
+            assert matcher_of(Release(toy / "toy"), row[0], name).match([text])[1].tolist() == row[expected]
 
 
 @needs_native

@@ -1,14 +1,17 @@
 """Counting in bounded memory: whatever is spilled, the counts are those of a Counter."""
+import gzip
 import os
+import pickle
 import signal
 import subprocess
 import sys
-import time
 from collections import Counter
 
 import pytest
 from hypothesis import given, strategies
 
+from conftest import ROOT
+from mc2 import cli
 from mc2.errors import BadData, BadUsage, Mc2Error
 from mc2.metadata import parts, spill
 
@@ -50,7 +53,7 @@ def test_a_tally_spills_and_loses_nothing(tmp_path):
     tally = spill.Tally(tmp_path, "words", memory=100_000)
     for number in range(200):
         tally.counts.update(f"w{number * k % 5003}" for k in range(100))
-        tally.make_room()
+        tally.spill_if_large()
     paths = tally.finish()
     assert len(paths) > 3 and sorted(os.listdir(tmp_path)) == [f"words.{k:04}.run" for k in range(len(paths))]
     expected = Counter(f"w{number * k % 5003}" for number in range(200) for k in range(100))
@@ -94,11 +97,21 @@ def test_many_sorted_files_are_reduced_to_few(tmp_path):
 def test_a_cut_off_file_of_sorted_rows_is_noticed(tmp_path):
     path, = spill.sort_in_chunks([("a", 1)], _by_count, 64, tmp_path, "chunk")
     whole = open(path, "rb").read()
-    for end in 0, 5, len(whole) - 1, whole.index(b".") + 1:
+    for end in 0, 5, whole.index(b"\n") + 1, len(whole) - 2:
         with open(path, "wb") as stream:
             stream.write(whole[:end])
         with pytest.raises(BadData, match="damaged. Delete"):
             list(spill.merge_sorted([path], _by_count))
+
+
+@pytest.mark.parametrize("planted", [pickle.dumps([("a", 1)]), b'{"a": 1}\n[]\n', b"[1]\n[]\n", b'[["a"]]\n[]\n'])
+def test_what_is_no_file_of_sorted_rows_is_refused(tmp_path, monkeypatch, planted):
+    path, = spill.sort_in_chunks([("a", 1)], _by_count, 64, tmp_path, "chunk")
+    with open(path, "wb") as stream:
+        stream.write(planted)
+    monkeypatch.setattr(pickle, "load", lambda stream: pytest.fail("a pickle runs code when it is read"))
+    with pytest.raises(BadData, match="damaged. Delete"):
+        list(spill.merge_sorted([path], _by_count))
 
 
 def _by_count(row):
@@ -108,7 +121,7 @@ def _by_count(row):
 # ---------------------------------------------------------------- parts
 
 class Words(parts.Work):
-    """Counts the words of strings; a part called "slow" takes its time."""
+    """Counts the words of strings; a part called "deadly" kills the process where there is a file `kill`."""
 
     options = {"version": 1}
 
@@ -116,9 +129,10 @@ class Words(parts.Work):
         return part
 
     def count(self, part, directory, name):
-        if part.startswith("slow"):
+        if part.startswith("deadly"):
             open(os.path.join(directory, f"{name}.begun"), "w").close()
-            time.sleep(60 if os.path.exists(f"{directory}/../wait") else 0)
+            if os.path.exists(f"{directory}/../kill"):
+                os.kill(os.getpid(), signal.SIGKILL)
         if part.startswith("new"):
             open(f"{directory}/../{part}", "x").close()     # fails when it is done twice
         return dict(Counter(part.split()))
@@ -136,19 +150,15 @@ def test_parts_that_are_finished_are_not_done_again(tmp_path):
 
 
 def test_a_killed_run_goes_on_where_it_stopped(tmp_path):
-    (tmp_path / "wait").touch()
+    (tmp_path / "kill").touch()
     work = tmp_path / "work"
     work.mkdir()
     code = (f"import sys; sys.path.insert(0, {os.path.dirname(__file__)!r}); from test_spill import Words, parts\n"
-            f"if __name__ == '__main__': parts.do_parts(Words(), ['new a', 'slow b'], {str(work)!r}, 1)")
-    process = subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path)
-    while not any(name.endswith(".begun") for name in os.listdir(work)):
-        assert process.poll() is None
-        time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    (tmp_path / "wait").unlink()
-    assert parts.do_parts(Words(), ["new a", "slow b"], work, 1) == ([{"new": 1, "a": 1}, {"slow": 1, "b": 1}], 1)
+            f"parts.do_parts(Words(), ['new a', 'deadly b'], {str(work)!r}, 1)")
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == -signal.SIGKILL
+    assert any(name.endswith(".begun") for name in os.listdir(work))
+    (tmp_path / "kill").unlink()
+    assert parts.do_parts(Words(), ["new a", "deadly b"], work, 1) == ([{"new": 1, "a": 1}, {"deadly": 1, "b": 1}], 1)
 
 
 def test_a_work_directory_has_one_owner_and_goes_when_all_is_well(tmp_path):
@@ -168,6 +178,59 @@ def test_a_work_directory_has_one_owner_and_goes_when_all_is_well(tmp_path):
             (path / "part.json").touch()
             raise KeyError
     assert path.exists()
+
+
+def test_a_kill_among_deletions_leaves_no_part_that_passes_for_finished(tmp_path, monkeypatch):
+    work = tmp_path / "work"
+    work.mkdir()
+    for name in "0123456789abcdef.0000.run", "0123456789abcdef.json", "0123456789abcdef.0001.run":
+        (work / name).touch()
+    deleted = []
+    monkeypatch.setattr(parts.os, "unlink", lambda path: deleted.append(os.path.basename(path)))
+    parts.do_parts(Words(), [], work, 1)
+    assert deleted[0] == "0123456789abcdef.json" and len(deleted) == 3
+
+
+# ---------------------------------------------------------------- the two commands that count in parts
+
+KILLED = """
+import os, shutil, sys
+from mc2 import cli
+
+def end_before_the_renaming(*paths):
+    os._exit(9)
+
+def end_among_the_deletions(directory):
+    for folder, _, names in os.walk(directory):
+        for name in names:
+            if not name.endswith(".json"):
+                os.unlink(os.path.join(folder, name))
+    os._exit(9)
+
+{}
+cli.run(sys.argv[1:])
+"""
+
+
+@pytest.mark.parametrize("command, outputs", [
+    ("ngrams --text --wiki en text.txt --min-count 1", {"en.unigram.tsv": "red\t3\ncircle\t2\n",
+                                                        "en.bigram.tsv": "red circle\t0.736966\t2\n"}),
+    ("titles pageviews-20260101-000000.gz", {"en.title.tsv": "Red circle\t41\n"}),
+])
+@pytest.mark.parametrize("kill", ["os.rename = end_before_the_renaming", "shutil.rmtree = end_among_the_deletions"])
+def test_a_command_killed_while_it_cleans_up_can_be_run_again(tmp_path, monkeypatch, kill, command, outputs):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "text.txt").write_text("red circle\nred\nred circle\n")
+    (tmp_path / "pageviews-20260101-000000.gz").write_bytes(gzip.compress(b"en Red_circle 40 0\nen.m Red_circle 1 0\n"))
+    arguments = ["build-metadata", *command.split(), "-o", "sources", "-q"]
+    killed = subprocess.run([sys.executable, "-c", KILLED.format(kill), *arguments],
+                            env={**os.environ, "PYTHONPATH": str(ROOT)})
+    left = [path.name for path in (tmp_path / "sources").glob(".*")]
+    assert killed.returncode == 9 and len(left) == 1
+    for _ in range(2):
+        assert cli.run(arguments) == 0
+        assert {path.name: path.read_text() for path in (tmp_path / "sources").glob("*.tsv")} == outputs
+        assert not list((tmp_path / "sources").glob(".*"))
 
 
 def test_too_little_memory_is_refused():

@@ -6,14 +6,14 @@ import resource
 import signal
 import subprocess
 import sys
-import time
 from collections import Counter
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings, strategies
 
+from conftest import ROOT
 from mc2 import manifests
-from mc2.errors import BadData, BadUsage
+from mc2.errors import BadData
 from mc2.metadata import languages, pageviews, spill, titles, urls
 
 CODES = languages.of_scheme("lid176").wiki_codes
@@ -150,6 +150,19 @@ def test_titles_go_to_a_file_per_wikipedia(sh):
     assert sorted(os.listdir(sh / "only")) == ["zh_min_nan.title.tsv", "zh_min_nan.title.tsv.manifest.json"]
 
 
+def test_a_source_of_an_earlier_run_does_not_stay_where_there_are_no_views_now(sh):
+    hour_file(sh.directory, 0, ["en A 1 0", "fr B 2 0", "de C 3 0"])
+    hour_file(sh.directory, 1, ["en D 4 0"])
+    sh.ok(f"mc2 build-metadata titles {HOUR.format(0)} -o sources -q")
+    sh.write("sources/it.title.tsv", "by hand\t5")
+    sh.ok("rm sources/de.title.tsv.manifest.json")
+    done = sh(f"mc2 build-metadata titles {HOUR.format(1)} -o sources --wiki en --wiki fr --wiki it --wiki de")
+    assert "deleted, of an earlier run and without views in this one: fr.title.tsv\n" in done.stderr
+    assert sorted(os.listdir(sh / "sources")) == ["de.title.tsv", "en.title.tsv", "en.title.tsv.manifest.json",
+                                                  "it.title.tsv"]
+    assert tsv(sh, "sources/en.title.tsv") == [["D", "4"]]
+
+
 LINES = strategies.tuples(
     strategies.sampled_from(["en", "en.m", "fr", "zh-min-nan", "nan.m", "en.d", ""]),
     strategies.sampled_from(["A", "B_c", "B%20c", "Ca%CC%81", "C%C3%A1", "X:Y", "%FF", "-", "", '"\\"q\\""', '"a b"',
@@ -229,19 +242,31 @@ def test_the_same_bytes_when_little_fits_into_memory(tmp_path, hours, expected, 
     assert tables(tmp_path) == expected and len(spilled) > 20
 
 
-@pytest.mark.parametrize("when", ["count/*.json", "sort/*.json"])
-def test_a_killed_run_goes_on_where_it_stopped(sh, hours, expected, when):
-    command = [sys.executable, "-m", "mc2", "build-metadata", "titles", *sorted(map(str, hours.glob("*.gz"))),
-               "-o", str(sh / "sources"), "-q"]
-    process = subprocess.Popen(command, env=sh.environment, cwd=os.path.dirname(os.path.dirname(__file__)))
-    while len(list((sh / "sources").glob(f".titles.work/{when}"))) < 2 and process.poll() is None:
-        time.sleep(0.002)
-    process.send_signal(signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL
-    kept = {path: path.stat().st_mtime_ns for path in (sh / "sources/.titles.work/count").glob("*.run")}
+KILLED = """
+import os, signal, sys
+from mc2 import cli, files
+
+def end_at_the_third_part(path, data, write=files.write_bytes):
+    if os.path.basename(os.path.dirname(path)) == {stage!r}:
+        left.pop()
+    if not left:
+        os.kill(os.getpid(), signal.SIGKILL)
+    write(path, data)
+
+left = [1, 2, 3]
+files.write_bytes = end_at_the_third_part
+cli.run(sys.argv[1:])
+"""
+
+
+@pytest.mark.parametrize("stage, finished", [("count", 2), ("sort", 6)])
+def test_a_killed_run_goes_on_where_it_stopped(sh, hours, expected, stage, finished):
+    command = [sys.executable, "-c", KILLED.format(stage=stage), "build-metadata", "titles",
+               *sorted(map(str, hours.glob("*.gz"))), "-o", str(sh / "sources"), "-q"]
+    assert subprocess.run(command, env=sh.environment, cwd=ROOT).returncode == -signal.SIGKILL
     done = sh(f"mc2 build-metadata titles {hours}/*.gz -o sources -j 2 --memory 400M")
-    assert done.status == 0 and re.search(r"\d of 6 parts done before", done.stderr)
-    assert len(kept) >= 2 and tables(sh / "sources") == expected
+    assert done.status == 0 and f"{finished} of 6 parts done before" in done.stderr
+    assert tables(sh / "sources") == expected
 
 
 def test_a_full_disk_ends_the_run_with_its_name_and_nothing_half_made(sh, hours, expected):

@@ -1,7 +1,10 @@
-"""Checkpoints to open_clip and back: every weight, its name and its shape; and what is refused."""
+"""Checkpoints to open_clip and back: every weight, its name and its shape; refusals; interrupted writing."""
+import errno
+import io
 import json
 import os
 import pickle
+import signal
 
 import pytest
 from training_tools import require_train
@@ -13,9 +16,11 @@ import torch                                                # noqa: E402
 from safetensors.torch import save_file                     # noqa: E402
 
 from mc2 import __version__, cli                            # noqa: E402
-from mc2.errors import BadData, BadUsage                    # noqa: E402
-from mc2.clip import architecture, checkpoints, weights  # noqa: E402
-from mc2.clip.model import build                        # noqa: E402
+from mc2.errors import BadData                              # noqa: E402
+from mc2.clip import architecture, checkpoints, exchange, torch_files       # noqa: E402
+from mc2.clip.weights import expected_shapes                # noqa: E402
+from mc2.clip.model import build                            # noqa: E402
+from mc2.training import run_directory                      # noqa: E402
 
 TINY = {"embed_dim": 8, "quick_gelu": True,
         "vision_cfg": {"image_size": 8, "patch_size": 4, "layers": 2, "width": 16, "head_width": 8},
@@ -31,7 +36,7 @@ def student(name, seed=0, config=TINY, tokenizer="facebook/xlm-v-base"):
 @pytest.fixture
 def run(tmp_path):
     """A run of two students at step 7."""
-    checkpoints.save(str(tmp_path / "run"), {
+    run_directory.save(str(tmp_path / "run"), {
         "step": 7, "seen_pairs": 1792, "config": {}, "models": [student("first"), student("second", 1)],
         "data": [{"shard": 3}, {"shard": 4}], "tallies": {"images": {"corrupt image": 5}}}, keep=1)
     return str(tmp_path / "run")
@@ -71,7 +76,7 @@ def here(tmp_path, capsys, monkeypatch):
 
 
 def state_of(path, **options):
-    return weights.import_(str(path), **options)[0]["models"][0]["state"]
+    return exchange.import_(str(path), **options)[0]["models"][0]["state"]
 
 
 def assert_same(one, other):
@@ -132,7 +137,7 @@ def test_buffers_and_a_sigmoid_bias_are_left_out_and_named(tmp_path, tiny):
     state = build(TINY, seed=3).state_dict()
     more = {"attn_mask": torch.zeros(5, 5), "logit_bias": torch.tensor(-10.0), "vocab_size": torch.tensor(20)}
     torch.save({**state, **more, "logit_scale": state["logit_scale"].reshape(1)}, tmp_path / "file.pt")
-    content, notes = weights.import_(str(tmp_path / "file.pt"), tiny)
+    content, notes = exchange.import_(str(tmp_path / "file.pt"), tiny)
     assert_same(content["models"][0]["state"], state)
     assert notes == ["left out attn_mask, logit_bias, vocab_size: no weights of this architecture"]
 
@@ -159,7 +164,7 @@ def test_names_and_shapes_are_those_of_open_clips_models(name, theirs):
         pytest.skip(f"this open_clip has no {theirs}")
     with torch.device("meta"):
         network = open_clip.model.CLIP(**config)
-    assert weights.expected_shapes(architecture.load(name)) == \
+    assert expected_shapes(architecture.load(name)) == \
         {key: tuple(value.shape) for key, value in network.state_dict().items()}
 
 
@@ -239,6 +244,67 @@ def test_what_cannot_be_carried_out_is_refused_with_the_way_out(here, run, tiny)
         assert not (here / "a.pt").exists()
 
 
+# ---------------------------------------------------------------- ended in the middle of writing
+
+class Disturbed:
+    """A stream that counts its writes and calls `disturb` within the one of that number."""
+
+    def __init__(self, stream, number=None, disturb=None):
+        self.stream, self.number, self.disturb, self.writes = stream, number, disturb, 0
+
+    def write(self, data):
+        if self.writes == self.number:
+            self.disturb()
+        self.writes += 1
+        return self.stream.write(data)
+
+    def flush(self):
+        self.stream.flush()
+
+
+@pytest.fixture
+def disturbed(monkeypatch):
+    """disturbed(number, disturb): in the next run, torch.save is disturbed within its write of that number."""
+    save = torch.save
+    return lambda number, disturb: monkeypatch.setattr(
+        torch, "save", lambda content, stream: save(content, Disturbed(stream, number, disturb)))
+
+
+@pytest.fixture
+def handlers():
+    """The handlers of signals, which mc2 sets for its process, are those of before again after the test."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.parametrize("command", ["export {run}", "import start.pt --model {tiny}"])
+@pytest.mark.parametrize("number, status", [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_a_signal_at_any_write_ends_it_with_its_status_and_leaves_nothing(here, run, tiny, disturbed, handlers, number,
+                                                                         status, command):
+    torch.save(build(TINY).state_dict(), here / "start.pt")
+    counted = Disturbed(io.BytesIO())
+    torch_files.save(build(TINY).state_dict(), counted)
+    arguments = [*command.format(run=run, tiny=tiny).split(), "-o", str(here / "out/mine.pt")]
+    for at in [*range(0, counted.writes, 7), counted.writes - 1]:
+        disturbed(at, lambda: os.kill(os.getpid(), number))
+        with pytest.raises(SystemExit) as end:
+            cli.main(["checkpoint", *arguments])
+        assert end.value.code == status, at
+        assert os.listdir(here / "out") == [], at
+
+
+@pytest.mark.parametrize("at", [0, 1, 50])
+def test_a_full_disk_is_said_as_such(here, run, disturbed, at):
+    def full():
+        raise OSError(errno.ENOSPC, "No space left on device", "mine.pt")
+    disturbed(at, full)
+    status, _, stderr = here(f"mc2 checkpoint export {run} -o mine.pt")
+    assert (status, stderr) == (1, "mc2 checkpoint export: mine.pt: No space left on device.\n")
+    assert not [name for name in os.listdir(here.directory) if "mine" in name]
+
+
 # ---------------------------------------------------------------- show
 
 def test_show_says_what_a_checkpoint_is(here, run):
@@ -274,5 +340,5 @@ def test_a_tokenizer_that_open_clip_cannot_know_is_pointed_out():
     plain = {**TINY, "text_cfg": {**TINY["text_cfg"]}}
     del plain["text_cfg"]["hf_tokenizer_name"]
     held = student("only", config=plain, tokenizer="run/tokenizer.json")
-    assert list(weights._export_notes({"models": [held]}, held, None)) == [
+    assert list(exchange._export_notes({"models": [held]}, held, None)) == [
         "open_clip.get_tokenizer would give CLIP's own tokenizer; this model was trained with run/tokenizer.json"]

@@ -7,7 +7,6 @@ import shutil
 import pytest
 
 from conftest import ROOT
-from mc2.commands import build_metadata
 
 
 def dump(*texts):
@@ -50,7 +49,6 @@ def test_a_mirror_becomes_a_release_and_is_not_done_twice(mirror):
     assert again.count("mc2 build-metadata ngrams --wiki") == 1 and "--wiki bo" in again
 
 
-@pytest.mark.skipif("pack" not in build_metadata.COMMANDS, reason="mc2 build-metadata pack is not there")
 def test_the_release_is_packed(mirror):
     mirror.ok(f"{MAKE} 2>&1")
     assert (mirror / "out/release.tar.zst").stat().st_size > 1000

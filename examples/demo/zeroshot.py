@@ -21,7 +21,7 @@ import torch
 import words
 from draw import CLASSES
 from mc2 import tars
-from mc2.clip import models
+from mc2.clip.load import load_model
 from mc2.evaluation import results, zeroshot
 from mc2.tables import align
 
@@ -37,7 +37,7 @@ def main():
     parser.add_argument("-o", "--output", metavar="FILE", help="write the scores as JSON too")
     parser.add_argument("--plot", metavar="FILE.png", help="a bar chart by language (needs matplotlib)")
     options = parser.parse_args()
-    scores = scores_of(options.out, models.load(options.model))
+    scores = scores_of(options.out, load_model(options.model))
     if options.output:
         with open(options.output, "wb") as file:
             file.write(orjson.dumps(scores, option=orjson.OPT_INDENT_2))

@@ -23,6 +23,7 @@ from mc2.hashing import keyed_hash
 
 KIND = "counts"
 SAMPLE_SIZE = 4096          # texts per language
+COLUMNS = ("id", "text", "lang", "matched_entry_ids")       # of Parquet: what counting and sampling look at
 
 
 class Sample(NamedTuple):
@@ -215,22 +216,24 @@ def _read_samples(path, samples):
 
 
 class Counter(Stage):
-    """Count the matches of every batch; the products are ({lang: Partial}, the batch's ends)."""
+    """Count the matches of the pairs of every batch. It adds nothing to them."""
 
     name = "count"
     requires = ("lang", "matched_entry_ids")
-    passes_on = False
+    observes = True
 
     def __init__(self, release):
         self.n_entries = release.n_entries
-        self.path = release.path
         self.lineage = {"metadata": release.fingerprint}
+        self.paths = {"metadata": release.path}
 
     def product(self, batch):
-        offsets, ids = matched_ids(batch, self.n_entries, self.path)
+        """({lang: Partial} of a batch, the keys of its ends), for an Accumulator."""
+        offsets, ids = matched_ids(batch, self.n_entries, self.paths["metadata"])
         keys = [(batch.source, *key) for key in zip(batch.column("id"), batch.texts)]
-        partials = {lang: self._partial(keys, indices, offsets, ids) for lang, indices in batch.by_lang().items()}
-        batch.tally["matched"] += sum(partial.matched for partial in partials.values())
+        partials = {lang: self._partial(keys, indices.tolist(), offsets, ids)
+                    for lang, indices in batch.by_lang().items()}
+        batch.tally["matched"] = sum(partial.matched for partial in partials.values())
         batch.tally["adjacent duplicates"] += sum(one == other for one, other in zip(keys, keys[1:]))
         return partials, (keys[:1], keys[-1:])
 
@@ -289,13 +292,14 @@ def matched_ids(batch, n_entries, path):
     largest = np.full(len(batch), -1)
     matched = np.diff(offsets) > 0
     largest[matched] = ids[offsets[1:][matched] - 1]            # ids ascend: the last is the largest
-    bad = {}
-    for index, (lang, entry) in enumerate(zip(batch.column("lang"), largest.tolist())):
-        if lang not in n_entries:
-            bad[index] = (f'"lang" is {lang!r}, which {path} does not have.', " Was it made with another release?")
-        elif entry >= n_entries[lang]:
-            bad[index] = (f"entry {entry} of {lang!r} is outside {path} ({n_entries[lang]:,} entries).",
-                          " Was it matched with another release?")
+    langs, bad = batch.labels("lang"), {}
+    entries = np.array([n_entries.get(lang, -1) for lang in langs.names], np.int64)[langs.numbers]
+    for index in np.flatnonzero(largest >= entries).tolist():
+        lang = langs.names[langs.numbers[index]]
+        bad[index] = (f'"lang" is {lang!r}, which {path} does not have.', " Was it made with another release?") \
+            if lang not in n_entries else \
+            (f"entry {largest[index]} of {lang!r} is outside {path} ({n_entries[lang]:,} entries).",
+             " Was it matched with another release?")
     if bad:
         batch.reject(bad)
         offsets, ids = batch.matched_ids()
@@ -313,9 +317,9 @@ def count(run, release):
         part, _ = load(path)
         counts.merge(part, path)
     run.inputs = [path for path in run.inputs if path not in directories]
-    files.map_places(stage.check_input, run.inputs)
+    files.map_paths(stage.check_input, run.inputs)
     tally, sums = collections.Counter(), Accumulator()
-    for product in run.products(stage, tally):
+    for product in run.products([], tally, stage.product, stage, COLUMNS):
         sums.add(product)
     tally["adjacent duplicates"] += sums.duplicates
     for lang, partial in sums.partials():

@@ -8,14 +8,16 @@ import time
 
 import numpy as np
 
-from mc2 import files, hashing, manifests
+from mc2 import __version__, files, hashing, manifests
 from mc2.balance import algorithm, counting, thresholds
 from mc2.errors import BadData, BadUsage
-from mc2.execution.stage import Stage, manifest_of
-from mc2.pairs.shards import open_write
+from mc2.execution.stage import Stage, Stages
+from mc2.pairs.shards import encoder_of, open_write
 
 UID = re.compile("[0-9a-fA-F]{32}")
 UIDS = np.dtype("u8,u8")                    # DataComp's subset form: the first 16 digits of a uid, and the last
+# Why pairs are dropped.
+NO_MATCH, NOT_CHOSEN, NOT_DRAWN = "without a match", "without a match or not the chosen text of their image", "not drawn"
 
 
 class Sampler(Stage):
@@ -35,7 +37,7 @@ class Sampler(Stage):
         self.entry_counts = counts.entry_counts         # memory-mapped
         self.n_entries = {lang: len(entry_counts) for lang, entry_counts in self.entry_counts.items()}
         self.t = {lang: row["t"] for lang, row in content["languages"].items()}
-        self.seed = seed
+        self.seed, self.kept = seed, collections.Counter()
         self.whole_images = self.one_per_image = one_per_image
         self.lineage = {"metadata": counts.metadata}
         self.paths = {**(manifests.read(counts_path).get("paths") or {}), "counts": counts_path,
@@ -43,11 +45,23 @@ class Sampler(Stage):
         self.options = {"seed": str(seed), "one_per_image": one_per_image, "counts": fingerprint,
                         "thresholds": manifests.fingerprint(content)}
 
+    def begin(self, shard):
+        self.kept = collections.Counter()
+
     def __call__(self, batch):
         q = self.keep_probs(batch)
         batch.tally["matched"] += int(np.count_nonzero(q))
-        batch.select([prob > 0 and (prob >= 1 or algorithm.draw(self.seed, pair_id, text) < prob)
-                      for prob, pair_id, text in zip(q.tolist(), batch.column("id"), batch.texts)])
+        reasons = {}
+        for index, (prob, pair_id, text) in enumerate(zip(q.tolist(), batch.column("id"), batch.texts)):
+            if prob <= 0:
+                reasons[index] = NOT_CHOSEN if self.one_per_image else NO_MATCH
+            elif prob < 1 and algorithm.draw(self.seed, pair_id, text) >= prob:
+                reasons[index] = NOT_DRAWN
+        batch.drop(reasons)
+        self.kept.update(batch.column("lang"))
+
+    def finish(self, shard, description, tally):
+        return {"kept": self.kept}
 
     def keep_probs(self, batch):
         """float64 (len(batch),): the probability q of every pair; 0 also for those that are no candidates."""
@@ -102,17 +116,40 @@ class Sampler(Stage):
         return text
 
 
-class Subset(Sampler):
-    """Keep the uids of the balanced subset: the products are (the pairs, their uids), both bytes."""
+class Uids(Stage):
+    """Keep the uids of a shard's pairs in a file of its own."""
 
-    def __init__(self, *args, with_pairs=False, **kwargs):
-        """with_pairs: whether the pairs are wanted as well."""
-        super().__init__(*args, **kwargs)
-        self.passes_on = with_pairs
+    name = "uids"
+    observes = True
 
-    def product(self, batch):
-        self(batch)
-        return batch.encoded() if self.passes_on else b"", uids(batch).tobytes()
+    def __init__(self, path_of):
+        """path_of: function from a shard to the file of its uids."""
+        self.path_of, self.found = path_of, []
+
+    def begin(self, shard):
+        self.found = [np.empty(0, UIDS)]
+
+    def __call__(self, batch):
+        self.found.append(uids(batch))
+
+    def finish(self, shard, description, tally):
+        path = self.path_of(shard)
+        write_uids(path, np.concatenate(self.found))
+        manifests.write_for_file(path, {"mc2": __version__, "description": description})
+        return {}
+
+    def is_done(self, shard, description):
+        return manifests.is_of(self.path_of(shard), description) is not None
+
+
+class WithUids:
+    """From a batch to (its pairs, their uids), both bytes. encode: an encoder, or None where pairs are not wanted"""
+
+    def __init__(self, encode):
+        self.encode = encode
+
+    def __call__(self, batch):
+        return self.encode(batch) if self.encode else b"", uids(batch).tobytes()
 
 
 def uids(batch):
@@ -120,8 +157,8 @@ def uids(batch):
     ids = batch.column("id")
     for number, pair_id in zip(batch.numbers, ids):
         if not UID.fullmatch(pair_id):
-            raise BadUsage(f"{batch.source}:{number}: the id {pair_id!r} is no DataComp uid (32 hex digits), so --uids "
-                           f"has nothing to say about this pool. Leave it out.")
+            raise BadUsage(f"{batch.source}:{number}: the id {pair_id!r} is no DataComp uid (32 hex digits). --uids "
+                           f"works for DataComp ids only: leave it out.")
     return np.frombuffer(bytes.fromhex("".join(ids)), ">u8").astype(np.uint64).view(UIDS)
 
 
@@ -134,49 +171,48 @@ def write_uids(path, found):
     return found
 
 
-def write_subset(run, stage, path):
-    """Sample the inputs of a Run; write the uids of what is kept, and its pairs where the stage has them."""
-    run.refuse_twice([path, *([run.output] if stage.passes_on else [])], also=stage.paths.values())
-    files.map_places(stage.check_input, run.inputs)
+def write_subset(run, stage, path, with_pairs):
+    """Sample the inputs of a Run; write the uids of what is kept, and its pairs where they are wanted too."""
+    run.refuse_twice([path, *([run.output] if with_pairs else [])], also=stage.paths.values())
+    files.map_paths(stage.check_input, run.inputs)
     started, tally, parts = time.monotonic(), collections.Counter(), []
-    with open_write(run.output) if stage.passes_on else contextlib.nullcontext() as out:
-        for pairs, part in run.products(stage, tally):
+    make = WithUids(encoder_of(run.output) if with_pairs else None)
+    with open_write(run.output) if with_pairs else contextlib.nullcontext() as out:
+        for pairs, part in run.products([stage], tally, make, columns=None if with_pairs else counting.COLUMNS):
             parts.append(part)
-            if stage.passes_on:
+            if with_pairs:
                 out.write(pairs)
     found = write_uids(path, np.frombuffer(b"".join(parts), UIDS))
     seconds = time.monotonic() - started
     tally["uids"] = len(found)
-    manifest = manifest_of(stage, run.inputs, tally, seconds)
-    if stage.passes_on and files.is_kept(run.output):
+    manifest = Stages([stage]).manifest(run.inputs, tally, seconds)
+    if with_pairs and files.is_kept(run.output):
         manifests.write_for_file(run.output, manifest)
     if files.is_kept(path):
         manifests.write_for_file(path, {**manifest, "kind": "uids"})
-    places = f"{run.output}, {path}" if stage.passes_on and run.output != "-" else path
-    run.receipt("sample", f"{tally['in']:,} pairs in, {stage.summary(tally)}, {len(found):,} uids", tally, places,
+    outputs = f"{run.output}, {path}" if with_pairs and run.output != "-" else path
+    run.receipt("sample", f"{tally['in']:,} pairs in, {stage.summary(tally)}, {len(found):,} uids", tally, outputs,
                 seconds)
 
 
-class Expectation(Sampler):
-    """What sampling would keep: the products are {lang: (pairs, candidates, expected pairs)}."""
+class Expectation:
+    """From a batch to what sampling would keep: {lang: (pairs, candidates, expected pairs)}."""
 
-    passes_on = False
+    def __init__(self, sampler):
+        self.sampler = sampler
 
-    def product(self, batch):
-        q = self.keep_probs(batch)
-        found = {}
-        for lang, indices in batch.by_lang().items():
-            here = q[indices]
-            found[lang] = len(indices), int(np.count_nonzero(here)), math.fsum(here)
+    def __call__(self, batch):
+        q = self.sampler.keep_probs(batch)
         batch.tally["matched"] += int(np.count_nonzero(q))
-        return found
+        return {lang: (len(indices), int(np.count_nonzero(q[indices])), math.fsum(q[indices]))
+                for lang, indices in batch.by_lang().items()}
 
 
-def expectations(run, stage):
+def expectations(run, sampler):
     """({lang: (pairs, candidates, expected pairs)}, tally) of all inputs of a Run, exact."""
-    files.map_places(stage.check_input, run.inputs)
+    files.map_paths(sampler.check_input, run.inputs)
     parts, tally = {}, collections.Counter()
-    for product in run.products(stage, tally):
+    for product in run.products([], tally, Expectation(sampler), sampler, counting.COLUMNS):
         for lang, row in product.items():
             parts.setdefault(lang, []).append(row)
     return {lang: (sum(row[0] for row in rows), sum(row[1] for row in rows), math.fsum(row[2] for row in rows))

@@ -16,7 +16,7 @@ from collections import Counter
 import numpy as np
 import orjson
 
-from mc2 import files
+from mc2 import files, manifests
 from mc2.balance import counting
 from mc2.errors import BadData
 
@@ -129,3 +129,38 @@ def to_counts(parts, n_entries, metadata, path, **run):
             yield lang, entry_counts, partial.pairs, partial.matched, partial.sample
 
     return counting.write(path, metadata, languages(), **run)
+
+
+class ShardCounter(counting.Counter):
+    """Count the matches of the pairs of a shard, and keep them in a file of its own."""
+
+    def __init__(self, release, path_of):
+        """path_of: function from a shard to the file of its counts."""
+        super().__init__(release)
+        self.path_of, self.sums = path_of, None
+
+    def begin(self, shard):
+        self.sums = counting.Accumulator()
+
+    def __call__(self, batch):
+        self.sums.add(self.product(batch))
+
+    def finish(self, shard, description, tally):
+        tally["adjacent duplicates"] += self.sums.duplicates
+        write(self.path_of(shard), self.lineage["metadata"],
+              {description["input"]["name"]: manifests.fingerprint(description)}, tally, self.sums.partials())
+        return {}
+
+    def is_done(self, shard, description):
+        """Whether the counts of the shard are there, made as described."""
+        return self.shards_of(shard) == {description["input"]["name"]: manifests.fingerprint(description)}
+
+    def shards_of(self, shard):
+        """{name: fingerprint of the description} of what was counted for a shard; {} where there is nothing."""
+        try:
+            return ShardCounts(self.path_of(shard)).shards
+        except (FileNotFoundError, BadData):
+            return {}
+
+    def __getstate__(self):
+        return {**self.__dict__, "sums": None}

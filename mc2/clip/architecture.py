@@ -1,4 +1,4 @@
-"""What a CLIP model takes, computed from its configuration: parameters, FLOPs, memory. Plain Python, no torch.
+"""The parameters, FLOPs and memory of a CLIP model, computed from its configuration. Plain Python, no torch.
 
 A configuration is a dict in the form of open_clip's model_configs: a vision transformer with a class token and a text
 transformer, both of blocks that are norm, attention, norm, MLP. Those of the package are mc2/data/models/*.json.
@@ -25,7 +25,7 @@ TEXT_KEYS = {"context_length": SIZE, "vocab_size": SIZE, "layers": SIZE, "width"
 
 
 def names():
-    """Names of the package's model configurations, sorted."""
+    """[name] of the package's model configurations, sorted."""
     return sorted(entry.name[:-len(".json")] for entry in _folder().iterdir() if entry.name.endswith(".json"))
 
 
@@ -62,7 +62,7 @@ def parse(text, source):
 
 
 def parameters(config):
-    """Number of trained parameters by part, and their `total`. The text part holds no token embedding."""
+    """{part: number of trained parameters}, and their `total`. The text part holds no token embedding."""
     vision, text, embed_dim = config["vision_cfg"], config["text_cfg"], config["embed_dim"]
     width, tokens = vision["width"], image_tokens(config)
     count = {
@@ -77,7 +77,7 @@ def parameters(config):
 
 
 def flops(config, global_batch):
-    """FLOPs of one pair by part, `forward`, `backward` and `total` (both).
+    """{part: FLOPs of one pair}, `forward`, `backward` and `total` (both).
 
     A matrix product of shapes (n, k) and (k, m) is 2 n k m FLOPs; norms, activations and softmax are left out. A
     block of width d and MLP width h over s tokens is 2 s (4 d^2 + 2 d h) for its weights and 4 s^2 d for its
@@ -98,7 +98,7 @@ def flops(config, global_batch):
 
 
 def memory(config, *, global_batch, local_batch, micro_batch, precision, grad_checkpointing):
-    """Bytes on one GPU by part, and their `total`: an estimate, without CUDA's own memory, buffers of the network and
+    """{part: bytes on one GPU}, and their `total`: an estimate, without CUDA's own memory, buffers of the network and
     fragmentation (a few GB).
 
     local_batch: pairs of this GPU in a step; micro_batch: those that go through the model at a time.
@@ -129,7 +129,7 @@ def memory(config, *, global_batch, local_batch, micro_batch, precision, grad_ch
 
 
 def image_tokens(config):
-    """Tokens of an image: its patches and the class token."""
+    """The number of tokens of an image: its patches and the class token."""
     vision = config["vision_cfg"]
     return (vision["image_size"] // vision["patch_size"]) ** 2 + 1
 
@@ -155,7 +155,7 @@ def _hidden(tower):
 
 
 def _block_parameters(tower):
-    """Two norms; q, k, v and the attention's output; the MLP's two layers: all with bias."""
+    """The number of parameters of two norms, q, k, v, attention output and the MLP's two layers, all with bias."""
     width, hidden = tower["width"], _hidden(tower)
     return 4 * width + 4 * (width * width + width) + 2 * width * hidden + hidden + width
 
@@ -166,7 +166,7 @@ def _block_flops(tower, tokens):
 
 
 def _activation_bytes(config, size, grad_checkpointing):
-    """Bytes that one pair keeps for the backward pass; `size` is that of a value in the products' precision."""
+    """The bytes that one pair keeps for the backward pass. size: of a value in the products' precision."""
     vision, text = config["vision_cfg"], config["text_cfg"]
     total, largest_block = 3 * vision["image_size"] ** 2 * (1 + size), 0
     for tower, tokens in ((vision, image_tokens(config)), (text, text["context_length"])):

@@ -1,4 +1,4 @@
-"""Checkpoints: run/checkpoints/step-00000100.pt, each whole, and the link `latest` to the newest.
+"""Checkpoints of mc2 train: the form of the file, and the newest one of a run (run/checkpoints/step-00000100.pt).
 
 A checkpoint is what torch.save makes of plain values and tensors, so it is read with weights_only=True:
     kind, mc2 (version), step, seen_pairs, config (the run's values, by section and key)
@@ -6,7 +6,6 @@ A checkpoint is what torch.save makes of plain values and tensors, so it is read
     data        where each rank's data goes on
     tallies     what happened to pairs and images so far
 """
-import contextlib
 import os
 import pickle
 import re
@@ -14,57 +13,22 @@ import re
 import torch
 
 from mc2 import __version__, files
+from mc2.clip import torch_files
 from mc2.errors import BadData, BadUsage
 
 KIND = "mc2 checkpoint"
 NAME = re.compile(r"step-(\d+)\.pt")
 
 
-def save(run, content, keep):
-    """Write the checkpoint of content["step"], point `latest` to it, and remove all but the newest `keep`."""
-    directory = os.path.join(run, "checkpoints")
-    name = f"step-{content['step']:08d}.pt"
-    path = os.path.join(directory, name)
+def write(content, path):
+    """Write a checkpoint to any path."""
     with files.open_write(path) as stream:
-        torch.save({"kind": KIND, "mc2": __version__, **content}, stream)
-    link = os.path.join(directory, ".latest.tmp")
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(link)
-    with files.discarded_on_error(link):
-        os.symlink(name, link)
-        os.replace(link, os.path.join(directory, "latest"))
-    for old in [step for step in steps_in(run) if step < content["step"]][:1 - keep or None]:
-        os.unlink(os.path.join(directory, f"step-{old:08d}.pt"))
-    for other in os.listdir(directory):                 # what a killed run was writing
-        if other.startswith(".step-") and other.endswith(".pt.tmp"):
-            os.unlink(os.path.join(directory, other))
-    return path
+        torch_files.save({"kind": KIND, "mc2": __version__, **content}, stream)
 
 
-def remove_after(run, step):
-    """Remove the checkpoints of later steps than this one: [steps]. The run goes another way from here."""
-    later = [found for found in steps_in(run) if found > step]
-    for found in later:
-        os.unlink(os.path.join(run, "checkpoints", f"step-{found:08d}.pt"))
-    return later
-
-
-def is_of(path, run):
-    """Whether a checkpoint is one of this run's own."""
-    return os.path.dirname(os.path.realpath(path)) == os.path.realpath(os.path.join(run, "checkpoints"))
-
-
-def steps_in(run):
-    """The steps of which the run has checkpoints, ascending."""
-    directory = os.path.join(run, "checkpoints")
-    names = os.listdir(directory) if os.path.isdir(directory) else []
-    return sorted(int(found[1]) for name in names if (found := NAME.fullmatch(name)))
-
-
-def find(run):
-    """The newest checkpoint of a run, or None. A kill between a checkpoint and its link does not hide it."""
-    steps = steps_in(run)
-    return os.path.join(run, "checkpoints", f"step-{steps[-1]:08d}.pt") if steps else None
+def is_checkpoint(content):
+    """Whether the content of a file is that of a checkpoint."""
+    return isinstance(content, dict) and content.get("kind") == KIND
 
 
 def load(path):
@@ -80,9 +44,76 @@ def load(path):
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, KeyError, IndexError, OSError) as error:
         reason = str(error).split("\n")[0][:200]
-        raise BadData(f"{path}: cannot be read as a checkpoint ({reason}). Where it was cut off, remove it: the one before "
-                      "it is used then.") from None
-    if not isinstance(content, dict) or content.get("kind") != KIND:
+        raise BadData(f"{path}: cannot be read as a checkpoint ({reason}). Where it was cut off, remove it: the one "
+                      "before it is used then.") from None
+    if not is_checkpoint(content):
         raise BadData(f"{path}: is no checkpoint of mc2 train. 'mc2 checkpoint import' makes one of weights from "
                       "elsewhere.")
     return content
+
+
+def student_of(content, source, student=None):
+    """The model of that name in a checkpoint, or its first. BadUsage. source: the checkpoint's name in messages."""
+    models = {held["name"]: held for held in content["models"]}
+    if student and student not in models:
+        raise BadUsage(f"{source}: has no student {student}. It has {', '.join(models)}.")
+    return models[student] if student else content["models"][0]
+
+
+# ---------------------------------------------------------------- those of a run
+
+def directory_of(run):
+    """The directory of a run's checkpoints."""
+    return os.path.join(run, "checkpoints")
+
+
+def path_of(run, step):
+    """The path of a run's checkpoint of that step."""
+    return os.path.join(directory_of(run), f"step-{step:08d}.pt")
+
+
+def steps_in(run):
+    """The steps of which the run has checkpoints, ascending."""
+    names = os.listdir(directory_of(run)) if os.path.isdir(directory_of(run)) else []
+    return sorted(int(found[1]) for name in names if (found := NAME.fullmatch(name)))
+
+
+def find(run):
+    """The path of a run's newest checkpoint, or None. A kill between a checkpoint and its link does not hide it."""
+    steps = steps_in(run)
+    return path_of(run, steps[-1]) if steps else None
+
+
+# ---------------------------------------------------------------- for people
+
+def describe(content):
+    """A dict that JSON can hold: a checkpoint without its tensors."""
+    return {"step": content["step"], "seen_pairs": content["seen_pairs"], "mc2": content["mc2"],
+            "models": [_describe_model(held) for held in content["models"]],
+            "ranks": len(content["data"]), "tallies": dict(content["tallies"])}
+
+
+def _describe_model(held):
+    state = held["state"]
+    return {"name": held["name"], "tokenizer": held["tokenizer"],
+            "parameters": sum(weight.numel() for weight in state.values()),
+            "dtypes": sorted({str(weight.dtype).removeprefix("torch.") for weight in state.values()}),
+            "logit_scale": float(state["logit_scale"].float().exp()),
+            "image_size": held["architecture"]["vision_cfg"]["image_size"],
+            "vocab_size": held["architecture"]["text_cfg"]["vocab_size"],
+            "optimizer": held["optimizer"] is not None}
+
+
+def lines(description):
+    """A description for people, one line each."""
+    rows = [("step", f"{description['step']:,}"), ("seen pairs", f"{description['seen_pairs']:,}"),
+            ("written by", f"mc2 {description['mc2']}, {description['ranks']:,} ranks")]
+    for held in description["models"]:
+        rows += [("model", f"{held['name']}, {held['parameters']:,} parameters ({', '.join(held['dtypes'])})"
+                           + ("" if held["optimizer"] else ", no optimizer state")),
+                 ("tokenizer", f"{held['tokenizer']}, {held['vocab_size']:,} embeddings"),
+                 ("image size", str(held["image_size"])),
+                 ("logit scale", f"{held['logit_scale']:.2f}")]
+    for what, row in sorted(description["tallies"].items()):
+        rows += [(what, f"{name}: {count:,.10g}") for name, count in sorted(row.items())]
+    return [f"{label:<14} {text}" for label, text in rows]

@@ -1,7 +1,6 @@
 """From the bytes of an image to pixels: uint8 of shape (3, S, S), as open_clip's transforms give them on PIL images.
 
-What is random of a crop comes from a hash of its key, so that it depends on nothing else. Normalisation is left to
-the device.
+A random crop depends on a hash of its key and on nothing else. Normalisation is left to the device.
 """
 import io
 import math
@@ -19,7 +18,7 @@ MARGIN = 2                          # a JPEG decoded at a reduced scale leaves a
 
 
 class Corrupt(ValueError):
-    """These bytes are no image that can be decoded."""
+    """Bytes that cannot be decoded as an image."""
 
 
 def training(data, key, size, aug_scale=(0.9, 1.0), interpolation="bicubic", jpeg_scaling=False):
@@ -63,7 +62,7 @@ def crop_box(width, height, scale, key):
 
 
 def _chance(seed, image_id, number):
-    """Uniform in [0, 1)."""
+    """A number that is uniform in [0, 1)."""
     return (keyed_hash("crop", seed, image_id, str(number)) >> 11) * 2.0**-53
 
 
@@ -91,10 +90,8 @@ def pixels(image):
 
 
 def reduce(image, box, size):
-    """Have a JPEG that is not decoded yet be decoded at the smallest scale that leaves MARGIN times the target.
-
-    Returns the box in that scale.
-    """
+    """The box in the smallest scale that leaves MARGIN times the target, at which the JPEG, not decoded yet, will be
+    decoded."""
     width, height = image.size
     factor = next((factor for factor in (8, 4, 2) if min(box[2:]) >= factor * MARGIN * size), 1)
     if factor == 1 or image.draft(None, (width // factor, height // factor)) is None:
@@ -105,7 +102,7 @@ def reduce(image, box, size):
 
 
 class _decoding(warnings.catch_warnings):
-    """Whatever an image makes Pillow raise is Corrupt; what it warns of is no news."""
+    """Turns whatever an image makes Pillow raise into Corrupt, and hides its warnings."""
 
     def __enter__(self):
         super().__enter__()

@@ -11,7 +11,7 @@ MOST_LOGIT_SCALE = math.log(100)        # CLIP (arXiv 2103.00020), section 2.5: 
 def build(architecture, *, init_logit_scale=None, precision="fp32", grad_checkpointing=False, device="cpu", seed=None):
     """An open_clip CLIP of this configuration with random weights: the same ones for the same seed.
 
-    Its forward gives a dict: image_features, text_features (n, embed_dim), L2-normalised, and logit_scale, exponentiated.
+    Its forward gives a dict: image_features, text_features (n, embed_dim), L2-normalised; logit_scale, exponentiated.
     precision: `bf16` has all weights but logit_scale in bfloat16.
     """
     import open_clip
@@ -27,7 +27,7 @@ def build(architecture, *, init_logit_scale=None, precision="fp32", grad_checkpo
 
 
 def to_bfloat16(model):
-    """All weights in bfloat16, but logit_scale as it is: its steps are too small for 8 bits."""
+    """Turn all weights into bfloat16, but leave logit_scale as it is: its steps are too small for 8 bits."""
     logit_scale = model.logit_scale.data.clone()
     model.to(torch.bfloat16)
     model.logit_scale.data = logit_scale
@@ -56,18 +56,19 @@ def lr_at(step, *, lr, warmup, steps):
 
 
 def clamp_logit_scale(model):
+    """Clamp logit_scale to [0, ln 100]."""
     with torch.no_grad():
         model.logit_scale.clamp_(0, MOST_LOGIT_SCALE)
 
 
 def is_finite(model):
-    """Whether every weight is a number."""
+    """Whether every weight is finite."""
     norms = torch._foreach_norm([weight.detach() for weight in model.parameters()])
     return bool(torch.isfinite(torch.stack([norm.float() for norm in norms])).all())
 
 
 class Normalizer:
-    """uint8 images (n, 3, S, S) -> float: over 255, minus the mean, over the standard deviation of each channel."""
+    """From uint8 images (n, 3, S, S) to floats: over 255, minus the mean, over the deviation of each channel."""
 
     def __init__(self, mean, std, device, dtype=torch.float32):
         self.mean, self.std = (torch.tensor(values, device=device).view(1, 3, 1, 1) for values in (mean, std))

@@ -37,11 +37,11 @@ def checkpoint():
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @options.verbose
 def show(path, as_json):
-    """Say what CHECKPOINT is: step, seen pairs, models, tokenizers, tallies."""
+    """Show the step of CHECKPOINT, its seen pairs, models, tokenizers and tallies."""
     _need_torch()
-    from mc2.clip import checkpoints, weights
-    description = weights.describe(checkpoints.load(path))
-    print(*([json.dumps(description, indent=2, ensure_ascii=False)] if as_json else weights.lines(description)),
+    from mc2.clip import checkpoints
+    description = checkpoints.describe(checkpoints.load(path))
+    print(*([json.dumps(description, indent=2, ensure_ascii=False)] if as_json else checkpoints.lines(description)),
           sep="\n")
 
 
@@ -62,9 +62,9 @@ def export(path, output, student, quiet):
     model = open_clip.create_model('mine', pretrained='mine.pt')"
     """
     _need_torch()
-    from mc2.clip import checkpoints, weights
+    from mc2.clip import checkpoints, exchange
     content = checkpoints.load(path)
-    config, notes = weights.export(content, path, output, student)
+    config, notes = exchange.export(content, path, output, student)
     _say(quiet, "export", notes,
          f"step {content['step']:,}, {content['seen_pairs']:,} seen pairs -> {output}, {config}")
 
@@ -86,9 +86,9 @@ def import_(path, model, tokenizer, output, quiet):
     mc2 checkpoint import weights.pt --model ViT-B-32-quickgelu -o start.pt
     """
     _need_torch()
-    from mc2.clip import weights
-    content, notes = weights.import_(path, model, tokenizer)
-    weights.write(content, output)
+    from mc2.clip import checkpoints, exchange
+    content, notes = exchange.import_(path, model, tokenizer)
+    checkpoints.write(content, output)
     count = sum(weight.numel() for weight in content["models"][0]["state"].values())
     _say(quiet, "import", notes, f"{count:,} parameters of {model}, tokenizer {content['models'][0]['tokenizer']} -> "
                                  f"{output}")

@@ -11,18 +11,10 @@ from mc2.commands.thresholds import ways_to_t
 @options.inputs
 @options.metadata
 @click.option("-o", "--output", required=True, metavar="OUT", help="Directory of the job; see below.")
-@click.option("--engine", type=click.Choice(["local", "ray", "slurm"]), default="local", show_default=True,
-              help="Where the work is done. The result is the same.")
 @click.option("-j", "--jobs", default=0, show_default=True, metavar="N", type=click.IntRange(0),
-              help="Worker processes of --engine local; 0 = all cores.")
-@click.option("--address", metavar="HOST:PORT", help="Head of the cluster of --engine ray, or `auto`. Default: Ray on "
-                                                     "this machine alone.")
-@click.option("--slurm-option", multiple=True, metavar="--X=Y", help="Line for sbatch, e.g. --partition=cpu; may be "
-                                                                     "given several times.")
-@click.option("--slurm-groups", default=800, show_default=True, metavar="N", type=click.IntRange(1),
-              help="Most tasks of an array job.")
-@click.option("--print", "print_only", is_flag=True, help="Of --engine slurm: print the script of the next phase, and "
-                                                          "submit nothing.")
+              help="Worker processes of --executor local; 0 = all cores.")
+@options.executor_options
+@click.option("--engine", "old_engine", type=click.Choice(["local", "ray", "slurm"]), hidden=True)
 @click.option("--keep-matched/--no-keep-matched", default=True, show_default=True,
               help="Keep OUT/matched, the pairs that are drawn from.")
 @identification("--lid-engine")
@@ -40,9 +32,11 @@ from mc2.commands.thresholds import ways_to_t
 @options.dry_run
 @click.option("--on-error", type=click.Choice(["stop", "skip"]), default="stop", show_default=True,
               help="At a line that is not a pair: fail its shard, or put the line into OUT/quarantine with the reason.")
+@options.dropped
 @options.quiet
 @options.verbose
-def curate(inputs, metadata, output, engine, quiet, dry_run, force, **params):
+@click.pass_context
+def curate(ctx, inputs, metadata, output, old_engine, quiet, dry_run, force, shard, jobs, **params):
     """Curate a POOL of shards: lid, match, count, thresholds and sample, as one job that can be resumed.
 
     INPUTS are the shards of the pool. The same command, run again, goes on where it was stopped, and does anew what
@@ -51,49 +45,50 @@ def curate(inputs, metadata, output, engine, quiet, dry_run, force, **params):
 
     \b
     mc2 curate pool/*.jsonl.zst -m metadata --t-en 170000 --seed 0 -o out
-    mc2 curate @pool.txt -m metadata --t-en 170000 -o out --engine ray --address auto
-    mc2 curate @pool.txt -m metadata --t-en 170000 -o out --engine slurm --slurm-option --partition=cpu
+    mc2 curate @pool.txt -m metadata --t-en 170000 -o out --executor ray --address auto
+    mc2 curate @pool.txt -m metadata --t-en 170000 -o out --executor slurm --slurm-option --partition=cpu
     """
-    import sys
+    import contextlib
+    import os
 
     from mc2.curate import job
-    from mc2.execution import slurm
-    pool = _pool(inputs, params.pop("shard"))
+    from mc2.execution.progress import Progress
+    pool, whole_pool = _pool(ctx, inputs, shard), _pool(ctx, inputs, None)
     check_uids(params["uids"])
     job.refuse_foreign_directory(output)
-    job.refuse_inputs_within(output, [path for path in (*pool, metadata, params["ids"], params["uids"]) if path])
-    settings = _settings(metadata, **{name: params[name] for name in params if name not in ENGINE_OPTIONS})
+    paths = (*pool, metadata, params["ids"], params["uids"], params["dropped"])
+    job.refuse_inputs_within(output, [path for path in paths if path])
+    executor = {name: params.pop(name) for name in options.EXECUTOR_OPTIONS}
+    executor["executor"] = _renamed(old_engine) or executor["executor"]
+    make_executor = options.executor_of(jobs, **executor)
+    settings = _settings(metadata, **params)
     if dry_run:
-        engine_of = None
-    else:
-        engine_of = _engine(engine, output, **{name: params[name] for name in ENGINE_OPTIONS})
-    work = job.Job(pool, output, settings, engine_of, quiet)
-    if dry_run:
-        for state, shard in work.plan():
-            print(state, shard, sep="\t")
+        for state, name in job.Job(pool, output, settings, None).plan():
+            print(state, name, sep="\t")
         return
-    if force and params["print_only"]:
+    if force and executor["print_only"]:
         raise click.UsageError("-f deletes what is done, and --print is to change nothing. Leave one of the two out.")
-    if force:
-        work.forget()
-    try:
-        manifest = work.run()
-    except slurm.Printed as printed:
-        with open(printed.args[0], encoding="utf-8") as stream:
-            sys.stdout.write(stream.read())
-        return
-    finally:
-        if engine_of is not None and hasattr(engine_of, "close"):
-            engine_of.close()
-    if not quiet:
-        for line in job.summary(manifest, output, work.warnings, work.changed):
-            print(line, file=sys.stderr)
+    work = os.path.join(output, ".work")
+    with contextlib.closing(make_executor(work, "curate")) as chosen:
+        its_job = job.Job(pool, output, settings, chosen, Progress("curate", work, quiet), whole_pool)
+        if force:
+            its_job.forget()
+        with options.printing_scripts():
+            manifest = its_job.run()
+            if not quiet:
+                for line in job.summary(manifest, output, its_job.warnings, its_job.changed):
+                    click.echo(line, err=True)
 
 
-ENGINE_OPTIONS = ("jobs", "address", "slurm_option", "slurm_groups", "print_only")
+def _renamed(old_engine):
+    """What --engine says, which is now called --executor."""
+    if old_engine:
+        click.echo("curate: --engine is now called --executor, as in all commands. The old name goes in a later version.",
+                   err=True)
+    return old_engine
 
 
-def _pool(inputs, shard):
+def _pool(ctx, inputs, shard):
     """The shards, which must be files with names of their own."""
     import collections
 
@@ -102,7 +97,7 @@ def _pool(inputs, shard):
         raise click.UsageError("name the shards of the pool.")
     if "-" in inputs:
         raise click.UsageError("the pool cannot be read from stdin: its shards are what a job is resumed by.")
-    inputs = options.pair_inputs(click.get_current_context(), inputs, shard)
+    inputs = options.pair_inputs(ctx, inputs, shard)
     for path in inputs:
         files.refuse_unwritable(files.base_name(path), parquet=True)      # outputs are as inputs
     twice = [name for name, times in collections.Counter(map(files.base_name, inputs)).items() if times > 1]
@@ -111,40 +106,20 @@ def _pool(inputs, shard):
     return inputs
 
 
-def _engine(name, output, jobs, address, slurm_option, slurm_groups, print_only):
-    import os
-    _refuse_foreign_options(name, {"ray": {"--address": address},
-                                   "slurm": {"--slurm-option": slurm_option, "--print": print_only}})
-    if name == "ray":
-        from mc2.execution.ray import Ray
-        return Ray(address)
-    if name == "slurm":
-        from mc2.execution.slurm import Slurm
-        return Slurm(os.path.join(output, ".work", "slurm"), slurm_option, slurm_groups, print_only)
-    from mc2.execution.local import Local
-    return Local(jobs)
-
-
-def _refuse_foreign_options(engine, given):
-    for owner, values in given.items():
-        for option, value in values.items():
-            if value and owner != engine:
-                raise click.UsageError(f"{option} is for --engine {owner}.")
-
-
-def _settings(metadata, t_en, p, t_all, min_t, seed, one_per_image, on_error, keep_matched, ids, uids, match_engine, scheme,
-              languages, model, single, min_prob, no_evidence, lid_engine, **cleaning):
-    from mc2.commands.lid import identify, mapping_of
+def _settings(metadata, t_en, p, t_all, min_t, seed, one_per_image, on_error, keep_matched, ids, uids, dropped, match_engine,
+              scheme, languages, model, single, min_prob, no_evidence, lid_engine, **cleaning):
+    from mc2.commands.lid import identify
     from mc2.commands.thresholds import check_one_way
     from mc2.curate.job import Settings
     from mc2.metadata.matching import Metadata
+    from mc2.metadata.release import mapping_of
     from mc2.stages.ids import IdList
     from mc2.stages.match import Annotator
     check_one_way(t_en, p, t_all)
     opened = Metadata(metadata, match_engine)
     mapping = mapping_of(metadata, scheme, languages)
-    stages = [identify(mapping, model, single, min_prob, no_evidence, lid_engine, cleaning),
+    stages = [*([IdList(ids)] if ids else []), identify(mapping, model, single, min_prob, no_evidence, lid_engine, cleaning),
               Annotator(opened)]
-    return Settings(stages=stages, release=opened.release, ids=IdList(ids) if ids else None,
+    return Settings(stages=stages, release=opened.release, dropped=dropped,
                     thresholds={"t_en": t_en, "p": p, "t_all": t_all, "min_t": min_t}, seed=seed,
                     one_per_image=one_per_image, uids=uids, skip_bad=on_error == "skip", keep_matched=keep_matched)

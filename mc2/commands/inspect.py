@@ -1,10 +1,24 @@
 """mc2 inspect"""
+import os
+
 import click
 
 from mc2 import options
 
 
-@click.command()
+class _PathOrLanguages(click.Command):
+    """`inspect PATH`; or the command `inspect languages`, where there is no path of that name."""
+
+    def make_context(self, info_name, args, parent=None, **extra):
+        if args[:1] != ["languages"] or os.path.lexists("languages"):
+            return super().make_context(info_name, args, parent, **extra)
+        if parent:
+            parent.meta["mc2.command"] = "mc2 inspect languages"
+        return languages.make_context(f"{info_name} languages", args[1:], parent,
+                                      auto_envvar_prefix="MC2_INSPECT_LANGUAGES", **extra)
+
+
+@click.command(cls=_PathOrLanguages)
 @click.argument("path", default="-")
 @click.option("-m", "--metadata", envvar="MC2_METADATA", metavar="DIR",
               help="Metadata release to spell out entries. Default: the one that the manifest names, or `metadata` "
@@ -20,12 +34,16 @@ from mc2 import options
 def inspect(ctx, path, metadata, lines, against, texts):
     """Say what PATH is: metadata (packed too), sources, counts, thresholds, or pairs (also from stdin).
 
+    `mc2 inspect languages` says instead which Wikipedias the labels of a language identification model reach; it has
+    a help of its own. A file or directory called `languages` comes first.
+
     \b
     mc2 inspect metadata
     mc2 inspect thresholds.json
     mc2 inspect matched.jsonl.zst
     mc2 inspect metadata --against older-metadata
     mc2 inspect wide --against published --texts lid.jsonl.zst
+    mc2 inspect languages --scheme glotlid
     """
     from mc2 import files, inspection
     if texts and not against:
@@ -40,3 +58,47 @@ def inspect(ctx, path, metadata, lines, against, texts):
         inspection.describe(path, metadata, lines)
     for line in described:
         print(line)
+
+
+@click.command()
+@click.option("-m", "--metadata", envvar="MC2_METADATA", metavar="DIR", help="The mapping of this metadata release.")
+@click.option("--scheme", type=click.Choice(options.SCHEMES),
+              help="The mapping of labels of this scheme. Default: that of the metadata, else lid176.")
+@click.option("--languages", "mapping_file", metavar="FILE.csv", type=click.Path(exists=True, dir_okay=False),
+              help="A mapping of one's own, in the form of a release's languages.csv.")
+@click.option("--model", metavar="FILE", type=click.Path(exists=True, dir_okay=False),
+              help="fastText model, .bin or .ftz, whose labels count. Default: lid.176.ftz where the mapping has its "
+                   "labels, else all labels of the mapping.")
+@click.option("--engine", type=click.Choice(["native", "fasttext"]),
+              help="What reads the model; the result is the same. Default: native, where it is built.")
+@options.output
+@options.quiet
+@options.verbose
+def languages(metadata, scheme, mapping_file, model, engine, output, quiet):
+    """Say which Wikipedias the labels of a language identification model reach, and which are in `other`.
+
+    With -o FILE.csv, write the mapping of these labels instead, to be changed and given to --languages.
+
+    \b
+    mc2 inspect languages --scheme glotlid
+    mc2 inspect languages -m metadata
+    mc2 inspect languages --model model.bin --scheme glotlid -o my.csv
+    """
+    from mc2 import files, manifests
+    from mc2.inspection import languages as report
+    from mc2.metadata import languages as mappings
+    from mc2.metadata.release import mapping_of
+    mapping = mapping_of(metadata, scheme, mapping_file)
+    model, labels = report.labels_of(mapping, model, engine)
+    if output.endswith(".csv"):
+        written = mappings.with_labels(mapping, labels or [])
+        files.write_bytes(output, written.to_csv())
+        manifests.write_for_file(output, manifests.describe_run(
+            "languages", [path for path in (mapping_file, model) if path], {"scheme": scheme, "metadata": metadata},
+            {"out": len(written.rows)}))
+    else:
+        name = metadata or mapping_file or mapping.scheme
+        text = "".join(f"{line}\n" for line in report.describe(name, mapping, model, labels))
+        files.write_bytes(output, text.encode())
+    if output != "-" and not quiet:
+        click.echo(f"languages: {len(labels or mapping.lang_of):,} labels -> {output}", err=True)

@@ -27,9 +27,9 @@ def join(ctx, inputs, tars, output_dir, force, jobs, on_error, rejects, quiet):
     mc2 join matched/*.jsonl.zst --tars 'images/*.tar' -O joined
     mc2 sample matched.jsonl -c counts -t thresholds.json | mc2 join --tars @tars.txt -O curated
     """
-    from mc2 import tars as reader
+    from mc2 import tars as tar_files
     from mc2.execution.run import Run
-    from mc2.training import join as room
+    from mc2.training.join import join as join_pairs
     inputs = options.pair_inputs(ctx, inputs, None)
     run = Run(inputs, jobs=jobs, rejects=rejects, quiet=quiet, skip_bad=on_error == "skip" or bool(rejects))
-    room.join(run, reader.expand(tars), output_dir, force)
+    join_pairs(run, tar_files.expand(tars), output_dir, force)

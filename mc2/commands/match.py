@@ -22,4 +22,4 @@ def match(run, metadata, engine, ids):
     from mc2.metadata.matching import Metadata
     from mc2.stages.ids import IdList
     from mc2.stages.match import Annotator
-    run(Annotator(Metadata(metadata, engine), IdList(ids) if ids else None))
+    run(*([IdList(ids)] if ids else []), Annotator(Metadata(metadata, engine)))

@@ -29,11 +29,10 @@ def sample(run, counts, thresholds, seed, one_per_image, uids):
     if uids and run.output_dir is not None:
         raise click.UsageError("--uids and -O exclude each other: it is one file for all inputs. Use -o, or no output.")
     if run.dry_run:
-        _expect(run, sampling.Expectation(counts, thresholds, seed, one_per_image))
+        _expect(run, sampling.Sampler(counts, thresholds, seed, one_per_image))
     elif uids:
         with_pairs = click.get_current_context().get_parameter_source("output") != click.core.ParameterSource.DEFAULT
-        stage = sampling.Subset(counts, thresholds, seed, one_per_image, with_pairs=with_pairs)
-        sampling.write_subset(run, stage, uids)
+        sampling.write_subset(run, sampling.Sampler(counts, thresholds, seed, one_per_image), uids, with_pairs)
     else:
         run(sampling.Sampler(counts, thresholds, seed, one_per_image))
 
@@ -43,13 +42,13 @@ def check_uids(path):
         raise click.BadParameter(f"{path}: is written as NumPy's .npy. Name it so.", param_hint="--uids")
 
 
-def _expect(run, stage):
+def _expect(run, sampler):
     """Print the exact expectation per language; draw nothing."""
     from mc2 import tables
     from mc2.balance import sampling
     started = time.monotonic()
-    found, tally = sampling.expectations(run, stage)
-    rows = [["language", "pairs", "candidates" if stage.one_per_image else "matched", "expected pairs"]]
+    found, tally = sampling.expectations(run, sampler)
+    rows = [["language", "pairs", "candidates" if sampler.one_per_image else "matched", "expected pairs"]]
     for lang, (pairs, matched, expected) in sorted(found.items(), key=lambda item: -item[1][0]):
         rows.append([lang, f"{pairs:,}", f"{matched:,}", f"{expected:,.2f}"])
     print(*tables.align(rows), sep="\n")

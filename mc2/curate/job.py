@@ -20,11 +20,11 @@ import orjson
 
 from mc2 import files, manifests
 from mc2.balance import counting, sampling, shard_counts, thresholds
-from mc2.curate.phases import GROUP, Annotate, Layout, Reduce, Sample
+from mc2.curate.phases import GROUP, Layout, Reduce
 from mc2.errors import BadData, BadUsage, Mc2Error
-from mc2.execution.progress import Progress
-from mc2.execution.receipt import duration
+from mc2.execution.receipt import duration, what_was_left_out
 from mc2.execution.rounds import complete
+from mc2.execution.shard import DROPPED, ShardTask, put_together
 
 KIND = "curation"
 OUTPUTS = ("matched", "curated", "quarantine", "counts")      # directories that are the job's alone
@@ -35,95 +35,109 @@ MARK = "job-of-mc2-curate"
 class Settings:
     """What the result depends on, beside the pool: the options of the five commands."""
 
-    stages: list                        # lid and match, of Stage
+    stages: list                        # lid and match, after a list of ids perhaps; of mc2.execution.stage.Stage
     release: object                     # metadata.release.Release
     thresholds: dict                    # t_en, p, t_all, min_t: arguments of thresholds.derive
-    ids: object = None                  # mc2.stages.ids.IdList, or None for all pairs
     seed: int = 0
     one_per_image: bool = False
     uids: str = None                    # where the uids of what is kept go, in DataComp's subset form
     skip_bad: bool = False
+    dropped: str = None                 # file for the pairs that are dropped, with the reasons
     keep_matched: bool = True
 
     @property
     def options(self):
         """All of it, for the manifest."""
-        return {**{stage.name: stage.options for stage in self.stages}, "ids": self.ids and self.ids.options,
-                "thresholds": self.thresholds, "seed": self.seed, "one_per_image": self.one_per_image,
-                "skip_bad": self.skip_bad}
+        return {**{stage.name: stage.options for stage in self.stages}, "thresholds": self.thresholds, "seed": self.seed,
+                "one_per_image": self.one_per_image, "skip_bad": self.skip_bad}
 
 
 class Job:
     """A curation of a pool in an output directory.
 
-    pool: paths of shards. engine: has run(phase, items, report); see mc2.execution.rounds.
+    pool: paths of shards. whole_pool: those of all parts, where this is one part; their outputs are left alone.
+    executor: has run(task, items, report); see mc2.execution.rounds. progress: mc2.execution.progress.Progress
     """
 
-    def __init__(self, pool, out, settings, engine, quiet=False):
-        self.pool, self.settings, self.engine = pool, settings, engine
+    def __init__(self, pool, out, settings, executor, progress=None, whole_pool=None):
+        self.pool, self.whole_pool = pool, whole_pool or pool
+        self.settings, self.executor, self.progress = settings, executor, progress
         self.layout = Layout(out)
-        self.progress = Progress(self.layout.work, quiet)
         self.warnings, self.changed = [], []
-        counter = counting.Counter(settings.release)
-        self.annotate = Annotate(self.layout, settings.stages, counter, settings.ids, settings.skip_bad)
+        self.counter = shard_counts.ShardCounter(settings.release, self.layout.shard_counts)
+        self.keep = [DROPPED] if settings.dropped else []
+        self.match = ShardTask([*settings.stages, self.counter], self.layout.matched, name="match",
+                               skip_bad=settings.skip_bad, keep=self.keep)
 
     def run(self):
         """Do what is missing. Returns the manifest of the job."""
         started = time.monotonic()
         with _alone(self.layout.out):
-            _mark(self.layout.work)
-            uncounted = [shard for shard in self.pool if not self.annotate.is_counted(shard)]
-            self.changed = [shard for shard in uncounted if self.annotate.was_counted(shard)]
-            self._complete(self.annotate, uncounted, of=self.pool)
-            counted = self._counts()
-            content = self._thresholds(counted["fingerprint"])
-            sample = Sample(self.layout, sampling.Sampler(self.layout.counts, self.layout.thresholds, self.settings.seed,
-                                                          self.settings.one_per_image), self.annotate,
-                            uids=bool(self.settings.uids))
-            undrawn = [shard for shard in self.pool if not sample.is_done(shard)]
-            self._complete(self.annotate, [shard for shard in undrawn if not self.annotate.is_matched(shard)])
-            self._complete(sample, undrawn, of=self.pool)
-            manifest = self._finish(counted, content, started)
-            self._write_uids(manifest)
-            self.progress.end()
+            mark(self.layout.work)
+            with self.progress:
+                uncounted = [shard for shard in self.pool if not self._is_counted(shard)]
+                self.changed = [shard for shard in uncounted if self.counter.shards_of(shard)]
+                self._complete(self.match, uncounted, of=self.pool)
+                counted = self._counts()
+                content = self._thresholds(counted["fingerprint"])
+                sample = self._sample()
+                undrawn = [shard for shard in self.pool if not sample.is_done(shard)]
+                self._complete(self.match, [shard for shard in undrawn if not self.match.is_written(shard)])
+                self._complete(sample, undrawn, of=self.pool)
+                self._write_dropped(sample)
+                manifest = self._finish(counted, content, sample, started)
+                self._write_uids(manifest)
+                self.progress.end()
         return manifest
+
+    def _sample(self):
+        sampler = sampling.Sampler(self.layout.counts, self.layout.thresholds, self.settings.seed,
+                                   self.settings.one_per_image)
+        uids = [sampling.Uids(self.layout.uids)] if self.settings.uids else []
+        return ShardTask([sampler, *uids], self.layout.curated, name="sample", upstream=self.match, keep=self.keep)
+
+    def _is_counted(self, shard):
+        """Whether the counts of the shard are there, and may stand; the matched pairs need not be."""
+        if not self.match.is_kept(shard):
+            return False
+        return self.match.may_stand(shard_counts.ShardCounts(self.layout.shard_counts(shard)).tally)
 
     def plan(self):
         """Yield (state, shard): how far each is, as far as that can be told without counting."""
         for shard in self.pool:
-            counted = self.annotate.is_counted(shard)
+            counted = self._is_counted(shard)
             yield "to do" if not counted else "drawn" if self._is_drawn(shard) else "counted", files.name_of(shard)
 
     def _is_drawn(self, shard):
-        drawn = (manifests.read(self.layout.curated(shard)) or {}).get("description", {})
-        options = drawn.get("options", {})
-        return (drawn.get("matched") == self.annotate.description(shard) and options["seed"] == str(self.settings.seed)
+        drawn = (manifests.read(self.layout.curated.output(shard)) or {}).get("description", {})
+        options = drawn.get("options", {}).get("sample", {})
+        return (drawn.get("input") == self.match.description(shard) and options["seed"] == str(self.settings.seed)
                 and options["one_per_image"] == self.settings.one_per_image)
 
     def forget(self):
         """Remove what earlier runs left, so that all is done anew."""
         with _alone(self.layout.out):
-            _mark(self.layout.work)
-            for place in [*(os.path.join(self.layout.out, name) for name in OUTPUTS),
-                          *(entry.path for entry in os.scandir(self.layout.work) if entry.is_dir())]:
-                shutil.rmtree(place, ignore_errors=True)
+            mark(self.layout.work)
+            for path in [*(os.path.join(self.layout.out, name) for name in OUTPUTS),
+                         *(entry.path for entry in os.scandir(self.layout.work) if entry.is_dir())]:
+                shutil.rmtree(path, ignore_errors=True)
 
-    def _complete(self, phase, items, of=None):
+    def _complete(self, task, items, of=None):
         if items:
             _retract(self.layout.out)
-        complete(phase, items, self.engine, self.progress, total=len(of if of is not None else items))
+        complete(task, items, self.executor, self.progress, total=len(of if of is not None else items))
 
     def _reduce(self):
         """Merge the counts of the shards in a tree, down to at most GROUP files. Returns them, opened."""
         # The name of a merged file tells what is in it, so what an earlier run left can be used.
-        content = {self.layout.shard_counts(shard): self.annotate.description(shard) for shard in sorted(self.pool)}
+        content = {self.layout.shard_counts(shard): self.match.description(shard) for shard in sorted(self.pool)}
         while len(content) > GROUP:
             paths = list(content)
             groups = [tuple(paths[first:first + GROUP]) for first in range(0, len(paths), GROUP)]
             names = {group: manifests.fingerprint([content[path] for path in group])[:32] for group in groups}
-            phase = Reduce(self.layout, names)
-            self._complete(phase, groups)
-            content = {phase.output(group): names[group] for group in groups}
+            reduce = Reduce(self.layout, names)
+            self._complete(reduce, groups)
+            content = {reduce.output(group): names[group] for group in groups}
         return [shard_counts.ShardCounts(path) for path in content]
 
     def _counts(self):
@@ -142,7 +156,7 @@ class Job:
                                       paths={"metadata": release.path})
 
     def _fingerprint(self):
-        return manifests.fingerprint([self.annotate.description(shard) for shard in sorted(self.pool)])
+        return manifests.fingerprint([self.match.description(shard) for shard in sorted(self.pool)])
 
     def _thresholds(self, fingerprint):
         """Write thresholds.json, unless it says the same already. Returns its content."""
@@ -162,18 +176,25 @@ class Job:
             sampling.write_uids(self.settings.uids, np.concatenate([np.empty(0, sampling.UIDS), *parts]))
             manifests.write_for_file(self.settings.uids, {**manifest, "kind": "uids"})
 
-    def _finish(self, counted, content, started):
+    def _write_dropped(self, sample):
+        if self.settings.dropped:
+            with files.open_write(self.settings.dropped) as out:
+                for shard in self.pool:
+                    for task in (self.match, sample):
+                        put_together(task, DROPPED, [shard], out)
+
+    def _finish(self, counted, content, sample, started):
         """Remove what is no part of the result, and write the manifest of the job."""
         if self._fingerprint() != counted["options"]["shards"]:
             raise BadData("a shard changed while the job ran, after it was counted. Run again when the pool is complete.")
-        removed = _remove_others(self.layout, self.pool, self.settings.keep_matched)
+        removed = _remove_others(self.layout, self.whole_pool, self.settings.keep_matched)
         tally, kept = collections.Counter({"in": 0, "matched": 0}), collections.Counter()
         tally.update(counted["counts"])
         tally["out"] = 0
         for shard in self.pool:
-            drawn = manifests.read(self.layout.curated(shard))
-            tally["out"] += drawn["counts"].get("out", 0)
-            tally["never counted"] += drawn["counts"].get("never counted", 0)
+            drawn = manifests.read(sample.output(shard))
+            tally.update({what: count for what, count in drawn["counts"].items()
+                          if what in ("out", "never counted") or what.startswith("dropped: ")})
             kept.update(drawn["kept"])
         release = self.settings.release
         languages = {lang: {"pairs": row["pairs"], "matched_pairs": row["matched_pairs"],
@@ -181,7 +202,7 @@ class Job:
                      for lang, row in counted["languages"].items() if row["pairs"]}
         manifest = manifests.describe_run(
             KIND, self.pool, self.settings.options, tally, time.monotonic() - started, {"metadata": release.path},
-            engine=self.engine.name, languages=languages, removed_shards=removed,
+            executor=self.executor.name, languages=languages, removed_shards=removed,
             lineage={"metadata": release.fingerprint, "counts": counted["fingerprint"],
                      "thresholds": manifests.fingerprint(content)})
         manifests.write(self.layout.out, manifest)
@@ -199,11 +220,7 @@ def summary(manifest, out, warnings=(), changed=()):
     tally = collections.Counter(manifest["counts"])
     text = (f"curate: {len(manifest['inputs']):,} shards, {tally['in']:,} pairs in, {tally['matched']:,} matched, "
             f"{tally['out']:,} kept, in {sum(1 for row in manifest['languages'].values() if row['kept']):,} languages")
-    if tally["not listed"]:
-        text += f"; {tally['not listed']:,} not listed"
-    for reason, count in sorted(tally.items()):
-        if reason.startswith("bad: "):
-            text += f"; {count:,} bad lines in quarantine ({reason[5:].rstrip('.')})"
+    text += what_was_left_out(tally, "in quarantine")
     if manifest["removed_shards"]:
         text += f"; outputs of {len(manifest['removed_shards']):,} shards removed that are no longer in the pool"
     yield f"{text} -> {out} ({duration(manifest['seconds'])})"
@@ -227,7 +244,7 @@ def refuse_inputs_within(out, paths):
                            f"Name another output.")
 
 
-def _mark(work):
+def mark(work):
     """Make the work directory, and say in it whose it is."""
     os.makedirs(work, exist_ok=True)
     if not os.path.exists(os.path.join(work, MARK)):
@@ -269,7 +286,8 @@ def _remove_others(layout, pool, keep_matched):
     if not keep_matched and os.path.isdir(os.path.join(layout.out, "matched")):
         shutil.rmtree(os.path.join(layout.out, "matched"))
     for directory, suffix in ((os.path.join(layout.work, "counts"), ".counts"), (os.path.join(layout.work, "uids"), ".npy"),
-                              (os.path.join(layout.out, "quarantine"), ".jsonl")):
+                              (os.path.join(layout.out, "quarantine"), ".jsonl"),
+                              *((os.path.join(paths.parts, DROPPED), ".jsonl") for paths in (layout.matched, layout.curated))):
         for name in _listed(directory):
             if name.removesuffix(".manifest.json").removesuffix(suffix) not in names:
                 os.unlink(os.path.join(directory, name))

@@ -1,1 +1,1 @@
-"""Evaluation: the benchmarks of the paper, each in its own room, on models that turn images and texts into features."""
+"""Evaluation: the benchmarks of the paper, each in a module, on models that turn images and texts into features."""

@@ -2,19 +2,20 @@
 
 Per language only images of the classes that have a name there. Images are encoded once for all languages.
 """
-import json
 import os
 
 import numpy as np
 
 from mc2.errors import BadData, BadUsage
-from mc2.evaluation import imagenet, retrieval, zeroshot
+from mc2.evaluation import imagenet, readers, zeroshot
+from mc2.evaluation.tasks import listed
 
 FILE = "babel_imagenet-298.json"
 ENGLISH = "EN"
 
 
 def babel_imagenet(bench):
+    """Yield the top-1 of each language, then the mean over the languages."""
     labels = _labels(bench)
     prompts = _prompts(bench)
     langs = _langs(bench, labels)
@@ -25,12 +26,12 @@ def babel_imagenet(bench):
     for lang in langs:
         classes, names = labels[lang]
         weights = zeroshot.classifier(bench, names, _templates(bench, prompts, lang))
-        place = np.full(imagenet.CLASSES, -1)
-        place[classes] = np.arange(len(classes))
-        mine = np.flatnonzero(place[targets] >= 0)
+        named = np.full(imagenet.CLASSES, -1)               # the number of a class among those that have a name
+        named[classes] = np.arange(len(classes))
+        mine = np.flatnonzero(named[targets] >= 0)
         if not len(mine):
             raise BadData(f"{_images(bench)}: holds no image of the classes of {lang}.")
-        values.append(zeroshot.top(zeroshot.ranks(features[mine], weights, place[targets[mine]]), 1))
+        values.append(zeroshot.top(zeroshot.ranks(features[mine], weights, named[targets[mine]]), 1))
         total += len(mine)
         yield bench.result("top1", values[-1], len(mine), lang=lang, classes=len(classes),
                            prompt="label" if not prompts or lang not in prompts and lang != ENGLISH else "translated")
@@ -41,13 +42,13 @@ def _images(bench):
     """The folder with ImageNet's validation images: --imagenet, or beside the labels."""
     given = bench.protocol["imagenet"]
     beside = [os.path.join(folder, "imagenet") for folder in (bench.data, bench.root)]
-    places = [given] if given else [bench.data, *beside]
-    for place in places:
-        for folder in (os.path.join(place, "val"), place):
+    tried = [given] if given else [bench.data, *beside]
+    for parent in tried:
+        for folder in (os.path.join(parent, "val"), parent):
             if os.path.isdir(folder) and any(entry.is_dir() and entry.name.startswith("n") and entry.name[1:].isdigit()
                                              for entry in os.scandir(folder)):
                 return folder
-    raise BadUsage(f"{places[-1]}: holds no images of ImageNet's validation (val/n01440764/*.JPEG ...). Name their "
+    raise BadUsage(f"{tried[-1]}: holds no images of ImageNet's validation (val/n01440764/*.JPEG ...). Name their "
                    "folder with --imagenet; they come from https://image-net.org.")
 
 
@@ -56,7 +57,7 @@ def _labels(bench):
     import open_clip
     path = bench.path(FILE)
     labels = {ENGLISH: (list(range(imagenet.CLASSES)), list(open_clip.IMAGENET_CLASSNAMES))}
-    for lang, content in _json(path).items():
+    for lang, content in readers.json_object(path, "language").items():
         if not _are_labels(content):
             raise BadData(f"{path}: {lang} is not [[class indices], [names]] of one length with indices below "
                           f"{imagenet.CLASSES:,}.")
@@ -78,7 +79,7 @@ def _prompts(bench):
     path = bench.protocol["prompts"]
     if path is None:
         return None
-    prompts = _json(path)
+    prompts = readers.json_object(path, "language")
     wrong = next((lang for lang, templates in prompts.items()
                   if not isinstance(templates, list) or not templates
                   or not all(isinstance(template, str) and "{}" in template for template in templates)), None)
@@ -94,14 +95,14 @@ def _templates(bench, prompts, lang):
 
 
 def _langs(bench, labels):
-    """The languages: those of --langs, else all of the file (English is no part of it) with enough classes."""
+    """[language]: those of --langs, else all of the file (which has no English) with enough classes."""
     if bench.protocol["langs"] is None:
         least = max(1, bench.protocol["min_classes"])
         found = [lang for lang in labels if lang != ENGLISH and len(labels[lang][0]) >= least]
         if not found:
             raise BadUsage(f"--min-classes {least}: no language has as many.")
         return found
-    found = retrieval.listed(bench.protocol["langs"].upper())
+    found = listed(bench.protocol["langs"].upper())
     known = {lang.upper(): lang for lang in labels}
     other = next((lang for lang in found if lang not in known), None)
     if other or not found:
@@ -111,16 +112,3 @@ def _langs(bench, labels):
     if unnamed is not None:
         raise BadData(f"{bench.path(FILE)}: names no class in {unnamed}.")
     return [known[lang] for lang in found]
-
-
-def _json(path):
-    try:
-        with open(path, encoding="utf-8") as stream:
-            content = json.load(stream)
-    except FileNotFoundError:
-        raise BadUsage(f"{path}: no such file.") from None
-    except ValueError as error:
-        raise BadData(f"{path}: is not JSON ({error}).") from None
-    if not isinstance(content, dict):
-        raise BadData(f"{path}: is no JSON object with a key per language.")
-    return content

@@ -15,17 +15,17 @@ SHARD = re.compile(r"(?P<stem>.*)-(?P<number>\d+)-of-(?P<total>\d+)\.parquet")
 
 
 class ParquetImages:
-    """Images in the column `image` of Parquet files, a struct with `bytes`. places: (file, row group, row) of each."""
+    """Images in the column `image` of Parquet files, a struct with `bytes`. cells: (file, row group, row) of each."""
 
-    def __init__(self, paths, names, places):
-        self.paths, self.names, self.places = list(paths), list(names), list(places)
+    def __init__(self, paths, names, cells):
+        self.paths, self.names, self.cells = list(paths), list(names), list(cells)
         self._group, self._images = None, None
 
     def __len__(self):
-        return len(self.places)
+        return len(self.cells)
 
     def read(self, index):
-        file, group, row = self.places[index]
+        file, group, row = self.cells[index]
         if self._group != (file, group):
             from mc2.pairs import parquet
             with parquet.open_read(self.paths[file]) as opened:
@@ -41,7 +41,10 @@ class ParquetImages:
 
 
 def cvqa(bench):
-    """The text of an option is the question, a space, the option; the option with the greatest cosine is the answer."""
+    """Yield the accuracy in English and in the local language, of all and of each subset.
+
+    The text of an option is the question, a space, the option; the answer is the option with the greatest cosine.
+    """
     paths = sorted(glob.glob(os.path.join(glob.escape(bench.data), "**", "*.parquet"), recursive=True))
     if not paths:
         raise BadUsage(f"{bench.data}: holds no Parquet files. cvqa reads {bench.task.files}; it comes from "
@@ -56,12 +59,12 @@ def cvqa(bench):
         correct = answers(bench, features, rows, prefix) == labels
         yield bench.result("accuracy", correct.mean(), len(correct), lang=lang, subsets=len(set(subsets)))
         for subset in sorted(set(subsets)):
-            its = correct[subsets == subset]
-            yield bench.result("accuracy", its.mean(), len(its), lang=lang, of=subset)
+            of_subset = correct[subsets == subset]
+            yield bench.result("accuracy", of_subset.mean(), len(of_subset), lang=lang, of=subset)
 
 
 def _refuse_incomplete(paths):
-    """BadUsage where a file of NAME-00000-of-00002.parquet, NAME-00001-of-00002.parquet is missing."""
+    """Raise BadUsage where a file of NAME-00000-of-00002.parquet, NAME-00001-of-00002.parquet is missing."""
     there = {}
     for path in paths:
         if match := SHARD.fullmatch(path):
@@ -76,14 +79,14 @@ def _refuse_incomplete(paths):
 def answers(bench, features, rows, prefix):
     """int64 (n,): the option chosen for each row; the first of equal ones."""
     texts = [f"{row[f'{prefix}Question']} {option}" for row in rows for option in row[f"{prefix}Options"]]
-    encoded, place = retrieval.encoded(bench, texts)
-    place = place.reshape(len(rows), OPTIONS)
-    scores = np.stack([(features * encoded[place[:, number]]).sum(axis=1) for number in range(OPTIONS)], axis=1)
+    encoded, text_rows = retrieval.encoded(bench, texts)
+    text_rows = text_rows.reshape(len(rows), OPTIONS)
+    scores = np.stack([(features * encoded[text_rows[:, number]]).sum(axis=1) for number in range(OPTIONS)], axis=1)
     return scores.argmax(axis=1)
 
 
 def subset_name(text):
-    """('Japanese', 'Japan') -> Japanese, Japan"""
+    """`Japanese, Japan` of the text "('Japanese', 'Japan')"."""
     try:
         found = ast.literal_eval(text)
     except (ValueError, SyntaxError):
@@ -94,7 +97,7 @@ def subset_name(text):
 def read(paths):
     """(rows without their images, source of the images). BadData says which row of which file is wrong."""
     from mc2.pairs import parquet
-    rows, places = [], []
+    rows, cells = [], []
     for file, path in enumerate(paths):
         with parquet.open_read(path) as opened:
             lacking = [name for name in COLUMNS if name not in opened.schema_arrow.names]
@@ -107,10 +110,10 @@ def read(paths):
                     number += 1
                     _check(path, number, values)
                     rows.append(values)
-                    places.append((file, group, row))
+                    cells.append((file, group, row))
     if not rows:
         raise BadData(f"{paths[0]}: has no rows.")
-    return rows, ParquetImages(paths, [str(row["ID"]) for row in rows], places)
+    return rows, ParquetImages(paths, [str(row["ID"]) for row in rows], cells)
 
 
 def _check(path, number, row):

@@ -6,7 +6,6 @@
                             members of a caption per line
 """
 import ast
-import csv
 import io
 import os
 from typing import NamedTuple
@@ -14,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mc2.errors import BadData, BadUsage
-from mc2.evaluation import places, retrieval, slip26, sources, zeroshot
+from mc2.evaluation import readers, retrieval, slip26, sources, zeroshot
 
 IMAGES = ("webp", "png", "jpg", "jpeg")
 
@@ -54,8 +53,9 @@ OTHER_REGION = 5        # of FMoW's Asia, Europe, Africa, Americas, Oceania, Oth
 
 
 def datacomp(bench):
+    """Yield all metrics of each data set, the main one first, then the mean of the main ones."""
     names = slip26.chosen(bench.protocol["datasets"], PARTS)
-    found = {name: place for name in names if (place := _place(bench, PARTS[name]))}
+    found = {name: folder for name in names if (folder := _folder(bench, PARTS[name]))}
     if not found or bench.protocol["datasets"] and len(found) < len(names):
         absent = next(name for name in names if name not in found)
         raise BadUsage(f"{os.path.join(bench.data, PARTS[absent].folders[0])}: is missing ({absent}). datacomp reads "
@@ -71,8 +71,8 @@ def datacomp(bench):
     yield bench.result("mean", np.mean(values), total, lang="en", **slip26.share(list(found), PARTS))
 
 
-def _place(bench, part):
-    return next((place for folder in part.folders if os.path.isdir(place := os.path.join(bench.data, folder))), None)
+def _folder(bench, part):
+    return next((path for folder in part.folders if os.path.isdir(path := os.path.join(bench.data, folder))), None)
 
 
 def _metric(bench, name):
@@ -121,9 +121,9 @@ def _needs_groups(name):
 
 def classes_of(folder):
     """(names, templates with {}) of a webdataset directory."""
-    names = zeroshot.names(os.path.join(folder, "classnames.txt"))
+    names = readers.names(os.path.join(folder, "classnames.txt"))
     path = os.path.join(folder, "zeroshot_classification_templates.txt")
-    prompts = [line.strip() for line in zeroshot.lines(path)]
+    prompts = [line.strip() for line in readers.lines(path)]
     wrong = next((line for line in prompts if "{c}" not in line and "{}" not in line), None)
     if wrong is not None:
         raise BadData(f"{path}: the template {wrong!r} has no {{c}} for the name.")
@@ -134,24 +134,24 @@ def labelled_images(folder, group=None):
     """(source, int64 labels, groups or None) of a webdataset directory. group: the column of the metadata in npy."""
     tars = tars_of(folder)
     samples = sources.tar_samples(tars)
-    names, places, labels, groups = [], [], [], []
+    names, images, labels, groups = [], [], [], []
     for key, members in samples:
         image = _image(members)
         if image is None or "cls" not in members or group is not None and "npy" not in members:
             raise BadData(f"{folder}: the sample {key} has no image, no cls or no npy; it has {', '.join(members)}.")
         names.append(key)
-        places.append(image)
+        images.append(image)
         labels.append(_number(tars, members["cls"], key))
         if group is not None:
             groups.append(_array(tars, members["npy"], key)[group])
     if not names:
         raise BadData(f"{folder}: the tars hold no samples.")
-    return sources.TarMembers(tars, names, places), np.array(labels, np.int64), np.array(groups) if groups else None
+    return sources.TarMembers(tars, names, images), np.array(labels, np.int64), np.array(groups) if groups else None
 
 
 def tars_of(folder):
-    """test/0.tar, 1.tar ... as many as test/nshards.txt says. BadData where one is missing."""
-    number = zeroshot.lines(os.path.join(folder, "test", "nshards.txt"), 1)[0].strip()
+    """[path] of test/0.tar, test/1.tar ...: as many as test/nshards.txt says. BadData where one is missing."""
+    number = readers.lines(os.path.join(folder, "test", "nshards.txt"), 1)[0].strip()
     if not number.isdigit():
         raise BadData(f"{os.path.join(folder, 'test', 'nshards.txt')}: is {number!r}, not a number of tars.")
     tars = [os.path.join(folder, "test", f"{index}.tar") for index in range(int(number))]
@@ -162,37 +162,33 @@ def tars_of(folder):
 
 
 def _image(members):
-    """The place of a sample's image, or None."""
+    """The member that is a sample's image, or None."""
     return next((members[extension] for extension in IMAGES if extension in members), None)
 
 
-def _bytes(tars, place):
-    return sources.TarMembers(tars, [""], [place]).read(0)
-
-
-def _number(tars, place, key):
-    text = _bytes(tars, place).decode("ascii", "replace").strip()
+def _number(tars, member, key):
+    text = sources.bytes_of(tars, member).decode("ascii", "replace").strip()
     if not text.isdigit():
-        raise BadData(f"{tars[place[0]]}: the label of {key} is {text[:20]!r}, not a class number.")
+        raise BadData(f"{tars[member[0]]}: the label of {key} is {text[:20]!r}, not a class number.")
     return int(text)
 
 
-def _captions(tars, place, key):
+def _captions(tars, member, key):
     try:
-        text = _bytes(tars, place).decode("utf-8-sig")
+        text = sources.bytes_of(tars, member).decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise BadData(f"{tars[place[0]]}: the captions of {key} are not UTF-8 ({error}).") from None
+        raise BadData(f"{tars[member[0]]}: the captions of {key} are not UTF-8 ({error}).") from None
     found = [line.strip() for line in text.split("\n") if line.strip()]
     if not found:
-        raise BadData(f"{tars[place[0]]}: the captions of {key} are empty.")
+        raise BadData(f"{tars[member[0]]}: the captions of {key} are empty.")
     return found
 
 
-def _array(tars, place, key):
+def _array(tars, member, key):
     try:
-        return np.load(io.BytesIO(_bytes(tars, place))).reshape(-1)
+        return np.load(io.BytesIO(sources.bytes_of(tars, member))).reshape(-1)
     except (ValueError, EOFError) as error:
-        raise BadData(f"{tars[place[0]]}: the metadata of {key} cannot be read ({error}).") from None
+        raise BadData(f"{tars[member[0]]}: the metadata of {key} cannot be read ({error}).") from None
 
 
 # ---------------------------------------------------------------- retrieval and WinoGAViL
@@ -201,8 +197,8 @@ def _retrieval(bench, folder):
     source, captions = _captioned_images(folder)
     features, kept = bench.images(source)
     owners = np.concatenate([np.full(len(captions[image]), number) for number, image in enumerate(kept)])
-    texts, place = retrieval.encoded(bench, [caption for image in kept for caption in captions[image]])
-    found = retrieval.recall(features, texts, owners, place=place)
+    texts, rows = retrieval.encoded(bench, [caption for image in kept for caption in captions[image]])
+    found = retrieval.recall(features, texts, owners, rows=rows)
     scores = {"text_retrieval_recall@1": found["i2t_r1"], "image_retrieval_recall@1": found["t2i_r1"]}
     return {**scores, "mean_recall@1": sum(scores.values()) / 2}, len(kept)
 
@@ -217,15 +213,16 @@ def _captioned_images(folder):
             raise BadData(f"{folder}: every sample needs an image and a txt with a caption per line.")
         captions = [_captions(tars, members["txt"], key) for key, members in samples]
         return sources.TarMembers(tars, [key for key, _ in samples], found), captions
-    rows = places.table(_only(folder, ".csv"), ("filename", "raw"))
+    rows = readers.csv_rows(_only(folder, ".csv"), ("filename", "raw"))
     below = {os.path.basename(name): name for name in sources.images_below(folder)}
     names = [below.get(row["filename"], row["filename"]) for row in rows]
     return sources.Files(folder, names), [_list(row["raw"], folder) for row in rows]
 
 
 def _winogavil(bench, folder):
-    """A cue and 5 to 12 images; as many are chosen as are right. The mean Jaccard index by number of candidates."""
-    rows = places.table(_only(folder, ".csv"), ("cue", "candidates", "associations"))
+    """({metric: mean Jaccard index}, number of games), by number of candidates. A game is a cue and 5 to 12 images, of
+    which as many are chosen as are right."""
+    rows = readers.csv_rows(_only(folder, ".csv"), ("cue", "candidates", "associations"))
     games = [(row["cue"], _list(row["candidates"], folder), set(_list(row["associations"], folder))) for row in rows]
     below = {os.path.splitext(os.path.basename(name))[0]: name for name in sources.images_below(folder)}
     pictures = sorted({picture for _, candidates, _ in games for picture in candidates})
@@ -266,6 +263,3 @@ def _list(text, folder):
     if not isinstance(found, list) or not found or not all(isinstance(item, str) for item in found):
         raise BadData(f"{folder}: {text[:60]!r} is not a list of texts.")
     return found
-
-
-csv.field_size_limit(1 << 24)       # bytes: rows with five captions and their tokens

@@ -1,4 +1,4 @@
-"""Features of anybody's images and texts, as files."""
+"""Features of people's own images and texts, as files."""
 import json
 import os
 import time
@@ -7,9 +7,9 @@ import numpy as np
 
 from mc2 import files, manifests, tars
 from mc2.errors import BadData, BadLine, BadUsage
-from mc2.evaluation import retrieval, sources
+from mc2.evaluation import readers, sources
 
-KEPT = ("id", "lang", "text")       # of a text's line
+KEPT = ("id", "lang", "text")       # keys of a text that are written beside its features
 
 
 def write(encoder, path, images, texts, started):
@@ -41,7 +41,7 @@ def of_images(paths):
     """The source of the images of one folder, or of tars."""
     if all(os.path.isfile(path) for path in paths):
         found = [(key, members[image]) for key, members in sources.tar_samples(paths) if (image := tars.image(members))]
-        source = sources.TarMembers(paths, [key for key, _ in found], [place for _, place in found])
+        source = sources.TarMembers(paths, [key for key, _ in found], [member for _, member in found])
     elif len(paths) == 1:
         others = []
         source = sources.Files(paths[0], sources.images_below(paths[0], others))
@@ -56,9 +56,9 @@ def of_images(paths):
 def of_texts(path):
     """[{"text": ..., perhaps "id", "lang"}] of a file with a text per line, or with an object per line."""
     if path.endswith(".txt"):
-        return [{"text": line} for line in retrieval.text_lines(path)]
+        return [{"text": line} for line in readers.text_lines(path)]
     found = []
-    for number, line in retrieval.json_lines(path):
+    for number, line in readers.json_lines(path):
         if not isinstance(line.get("text"), str):
             raise BadLine(path, number, 'has no "text".')
         found.append({key: line[key] for key in KEPT if key in line})

@@ -9,15 +9,15 @@ from typing import NamedTuple
 import numpy as np
 
 from mc2.errors import BadData, BadUsage
-from mc2.evaluation import places, retrieval, sources, tasks
+from mc2.evaluation import readers, sources, tasks
 
 BIAS = 100.0                # a constant feature, so large that it is hardly regularised
 LEAST_STD = 1e-5            # added to the shots' standard deviation
 
 
 class Part(NamedTuple):
-    """A data set. folder: the task that reads it too; file: what it is known by; columns: of the labels; train: images
-    from which shots are drawn, unless the release divides them itself."""
+    """A data set. folder: of the task that reads it too; file: the path by which it is found; columns: of the labels;
+    train: number of images from which shots are drawn, unless the release divides them itself."""
 
     folder: str
     file: tuple
@@ -34,18 +34,18 @@ PARTS = {
 
 
 def geo_localisation(bench):
-    """Accuracy for each number of shots, mean and standard deviation over the seeds, of each data set."""
+    """Yield the accuracy for each number of shots, mean and standard deviation over the seeds, of each data set."""
     shots = _numbers(bench.protocol["shots"])
     if not bench.protocol["l2"] > 0:
         raise BadUsage(f"--l2 {bench.protocol['l2']}: give a number above 0.")
-    found = {name: place for name, part in PARTS.items() if (place := _place(bench, part))}
+    found = {name: folder for name, part in PARTS.items() if (folder := _folder(bench, part))}
     for name in _chosen(bench, found):
         yield from _scores(bench, name, found[name], shots)
 
 
 def _chosen(bench, found):
     choice = bench.protocol["datasets"]
-    names = retrieval.listed(choice) if choice else list(found)
+    names = tasks.listed(choice) if choice else list(found)
     for name in names or PARTS:
         if name not in PARTS:
             raise BadUsage(f"--datasets {choice}: {name} is none of {', '.join(PARTS)}.")
@@ -64,8 +64,8 @@ def _scores(bench, name, folder, shots):
     source, labels, is_train = read(folder, column)
     features, kept = bench.images(source)
     labels, is_train = np.array(labels)[kept], None if is_train is None else is_train[kept]
-    seeds = range(retrieval.whole_number(bench, "seeds", 1))
-    number = retrieval.whole_number(bench, "train_images", 1) or PARTS[name].train
+    seeds = range(bench.whole_number("seeds", 1))
+    number = bench.whole_number("train_images", 1) or PARTS[name].train
     splits = [_split(len(labels), number, seed, folder) if is_train is None
               else (np.flatnonzero(is_train), np.flatnonzero(~is_train)) for seed in seeds]
     short = _short(labels, splits, max(shots))
@@ -129,7 +129,7 @@ def _split(number, train, seed, folder):
 
 
 def _short(labels, splits, most):
-    """{class: the fewest images it has among those for shots, of any seed}, for classes with fewer than `most`."""
+    """{class: number of its images for shots, the fewest of any seed}, for classes with fewer than `most`."""
     counts = [Counter(labels[train].tolist()) for train, _ in splits]
     least = {label: min(count[label] for count in counts) for label in sorted(set(labels.tolist()))}
     return {label: number for label, number in least.items() if number < most}
@@ -147,7 +147,7 @@ def _numbers(text):
 
 # ---------------------------------------------------------------- data
 
-def _place(bench, part):
+def _folder(bench, part):
     """The folder that holds a data set: that of its own task, or --data itself."""
     for folder in filter(None, (bench.root and tasks.folder_of(part.folder, bench.root), bench.data)):
         for depth in range(len(part.file)):
@@ -157,10 +157,10 @@ def _place(bench, part):
 
 
 def _dollar_street(folder, column):
-    """The release's own train and test images."""
+    """(source, labels, bool (n,): which images are of the release's train part)"""
     rows, sizes = [], []
     for split in ("train", "test"):
-        found = places.table(os.path.join(folder, f"images_v2_imagenet_{split}.csv"), ("imageRelPath", column))
+        found = readers.csv_rows(os.path.join(folder, f"images_v2_imagenet_{split}.csv"), ("imageRelPath", column))
         rows += found
         sizes.append(len(found))
     is_train = np.arange(len(rows)) < sizes[0]
@@ -168,14 +168,16 @@ def _dollar_street(folder, column):
 
 
 def _geode(folder, column):
-    rows = places.table(os.path.join(folder, "index.csv"), ("file_path", column))
+    """(source, labels, None)"""
+    rows = readers.csv_rows(os.path.join(folder, "index.csv"), ("file_path", column))
     source = sources.Files(os.path.join(folder, "images"), [row["file_path"] for row in rows])
     return source, [row[column] for row in rows], None
 
 
 def _xm3600(folder, column):
+    """(source, labels, None)"""
     path = os.path.join(folder, "captions.jsonl")
-    lines = list(retrieval.json_lines(path))
+    lines = list(readers.json_lines(path))
     lacking = next((number for number, line in lines if not isinstance(line.get(column), str)
                     or not isinstance(line.get("image/key"), str)), None)
     if lacking is not None:

@@ -3,26 +3,26 @@ sides of a pair are, and how evenly images spread. Smaller is better for both.""
 import numpy as np
 
 from mc2.errors import BadData
-from mc2.evaluation import retrieval
+from mc2.evaluation import readers, retrieval
 
 DISTANCES = 1 << 24         # squared distances that are held at a time
 T = 2                       # of exp(-t * squared distance)
 
 
 def alignment(bench):
-    """The mean squared distance between the image and the text of a pair."""
+    """Yield the mean squared distance between the image and the text of a pair."""
     source, texts, owners = _pairs(bench)
     images, kept = bench.images(source)
     row_of = np.full(len(source), -1)
     row_of[kept] = np.arange(len(kept))
     owners = row_of[owners]
-    features, place = retrieval.encoded(bench, texts)
-    owners, place = owners[owners >= 0], place[owners >= 0]
-    yield bench.result("alignment", distance(images[owners], features[place]), len(owners))
+    features, rows = retrieval.encoded(bench, texts)
+    owners, rows = owners[owners >= 0], rows[owners >= 0]
+    yield bench.result("alignment", distance(images[owners], features[rows]), len(owners))
 
 
 def uniformity(bench):
-    """Over the distinct images of the pairs."""
+    """Yield the log of the mean potential of two distinct images of the pairs."""
     source, _, _ = _pairs(bench)
     images, _ = bench.images(source)
     if len(images) < 2:
@@ -31,14 +31,14 @@ def uniformity(bench):
 
 
 def distance(x, y):
-    """Mean over the rows of the squared distance. x, y: (n, d)"""
+    """The mean over the rows of their squared distance. x, y: (n, d)"""
     parts = (slice(start, start + 8192) for start in range(0, len(x), 8192))
     total = sum(((x[part] - y[part]) ** 2).sum(dtype=np.float64) for part in parts)
     return float(total / len(x))
 
 
 def log_mean_potential(x):
-    """log of the mean of exp(-2 ||x_i - x_j||^2) over all pairs i < j. x: (n, d), n at least 2.
+    """The log of the mean of exp(-2 ||x_i - x_j||^2) over all pairs i < j. x: (n, d), n at least 2.
 
     In parts of rows: memory grows with n, not with n * n.
     """
@@ -57,6 +57,6 @@ def log_mean_potential(x):
 def _pairs(bench):
     """(source, texts, image of each text) of pairs.jsonl, in order."""
     path = bench.path("pairs.jsonl")
-    source, captions = retrieval.read_pairs(path, [bench.path("images")], retrieval.whole_number(bench, "pairs", 0))
-    texts = [text for its in captions.values() for text in its.texts]
-    return source, texts, np.array([owner for its in captions.values() for owner in its.owners], np.int64)
+    source, captions = readers.pairs(path, [bench.path("images")], bench.whole_number("pairs", 0))
+    texts = [text for texts, _ in captions.values() for text in texts]
+    return source, texts, np.array([owner for _, owners in captions.values() for owner in owners], np.int64)

@@ -7,6 +7,7 @@ CLASSES = 1000
 
 
 def imagenet(bench):
+    """Yield top-1 and top-5."""
     source, labels = validation(bench.path("val", optional=True) or bench.path())
     names = zeroshot.imagenet_names(bench.protocol["classnames"])
     weights = zeroshot.classifier(bench, names, zeroshot.templates(bench.protocol["templates"]))
@@ -15,8 +16,8 @@ def imagenet(bench):
 
 
 def validation(folder):
-    """(source, int64 labels) of the validation images: 1,000 folders, which sorted by WordNet id are the classes in
-    order. BadData where they are others."""
+    """(source, int64 labels) of the validation images: 1,000 folders, which are the classes in order when sorted by
+    WordNet id. BadData for other folders."""
     import numpy as np
     classes, source, labels = sources.folder_per_class(folder)
     if len(classes) != CLASSES or not all(name[:1] == "n" and name[1:].isdigit() for name in classes):

@@ -1,15 +1,19 @@
-"""Zero-shot classification of anybody's images."""
+"""Zero-shot classification of people's own images."""
 import os
 
 import numpy as np
 
 from mc2.errors import BadData
-from mc2.evaluation import sources, zeroshot
+from mc2.evaluation import readers, sources, zeroshot
 
 
 def zeroshot_own(bench):
-    """A folder of images per class; classes: a file with a name per line, in the order of the sorted folders, or
-    FOLDER<tab>NAME in any order; several names of a class are divided by `|`. Without one the folders are the names."""
+    """Yield top-1, top-5 and the mean per class.
+
+    images: a folder with a folder of images per class; classes: a file with a name per line, in the order of the sorted
+    folders, or FOLDER<tab>NAME in any order; several names of a class are divided by `|`. Without it the folders
+    are the names.
+    """
     folder, classes = bench.arguments["images"], bench.arguments["classes"]
     folders, source, labels = sources.folder_per_class(folder)
     if not labels:
@@ -26,7 +30,7 @@ def zeroshot_own(bench):
 
 def _names(folders, path, images):
     """[names of the class] for each folder."""
-    lines = zeroshot.numbered(path, blank=False)
+    lines = readers.numbered_lines(path, blank=False)
     tabbed = [(number, line) for number, line in lines if "\t" in line]
     if not tabbed:
         if len(lines) != len(folders):

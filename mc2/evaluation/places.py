@@ -1,21 +1,20 @@
 """Images from all over the world, zero-shot: Dollar Street, GeoDE and Google Landmarks v2, as Meta CLIP's clipeval runs
 them."""
 import ast
-import csv
 import os
 from collections import Counter
 
 import numpy as np
 
-from mc2.errors import BadData, BadUsage
-from mc2.evaluation import imagenet, sources, zeroshot
+from mc2.errors import BadData
+from mc2.evaluation import imagenet, readers, sources, zeroshot
 
 
 def dollar_street(bench):
-    """ImageNet's class names; an image counts if any of its classes is found. Top-1 and top-5."""
+    """Yield top-1 and top-5 with ImageNet's class names; an image counts if any of its classes is found."""
     folder = os.path.dirname(_first(bench, "images_v2_imagenet_test.csv", "dataset_dollarstreet"))
     rows = [row for name in ("images_v2_imagenet_train.csv", "images_v2_imagenet_test.csv")
-            for row in table(os.path.join(folder, name), ("imageRelPath", "imagenet_sysnet_id"))]
+            for row in readers.csv_rows(os.path.join(folder, name), ("imageRelPath", "imagenet_sysnet_id"))]
     labels = [_classes(row["imagenet_sysnet_id"], row["imageRelPath"]) for row in rows]
     weights = _imagenet_weights(bench)
     features, kept = bench.images(sources.Files(folder, [row["imageRelPath"] for row in rows]))
@@ -25,9 +24,9 @@ def dollar_street(bench):
 
 
 def geode(bench):
-    """The objects of index.csv, in the order in which they first occur. Top-1."""
+    """Yield top-1; the classes are the objects of index.csv, in the order in which they first occur."""
     index = _first(bench, "index.csv", "geode")
-    rows = table(index, ("object", "file_path"))
+    rows = readers.csv_rows(index, ("object", "file_path"))
     names = list(dict.fromkeys(row["object"] for row in rows))
     labels = np.array([names.index(row["object"]) for row in rows])
     weights = zeroshot.classifier(bench, names, zeroshot.templates(bench.protocol["templates"]))
@@ -38,23 +37,23 @@ def geode(bench):
 
 
 def gldv2(bench):
-    """Test images that show a landmark; the texts are the landmarks' bare names. Top-1.
+    """Yield top-1 of the test images that show a landmark; the texts are the landmarks' bare names.
 
     The landmark of an image is the most frequent one among the index images that the solution gives for it (the first
     of those that are equally frequent); landmarks of one name count as the first of them.
     """
-    solution = [row for row in table(bench.path("retrieval_solution_v2.1.csv"), ("id", "images", "Usage"))
+    solution = [row for row in readers.csv_rows(bench.path("retrieval_solution_v2.1.csv"), ("id", "images", "Usage"))
                 if row["Usage"] in ("Private", "Public")]
     wanted = {image for row in solution for image in row["images"].split()}
-    landmark = {row["id"]: row["landmark_id"] for row in
-                table(bench.path("index_image_to_landmark.csv"), ("id", "landmark_id")) if row["id"] in wanted}
+    index = readers.csv_rows(bench.path("index_image_to_landmark.csv"), ("id", "landmark_id"))
+    landmark = {row["id"]: row["landmark_id"] for row in index if row["id"] in wanted}
     used = set(landmark.values())
-    name = {row["landmark_id"]: landmark_name(row["category"]) for row in
-            table(bench.path("index_label_to_category.csv"), ("landmark_id", "category")) if row["landmark_id"] in used}
-    names, place = list(name.values()), {}
+    categories = readers.csv_rows(bench.path("index_label_to_category.csv"), ("landmark_id", "category"))
+    name = {row["landmark_id"]: landmark_name(row["category"]) for row in categories if row["landmark_id"] in used}
+    names, number_of = list(name.values()), {}
     for number, text in enumerate(names):
-        place.setdefault(text, number)
-    labels = np.array([_landmark_of(row, landmark, name, place) for row in solution])
+        number_of.setdefault(text, number)
+    labels = np.array([_landmark_of(row, landmark, name, number_of) for row in solution])
     texts = zeroshot.classifier(bench, names, ["{}"])
     source = sources.Files(bench.path("test"), [_test_image(bench, row["id"]) for row in solution])
     features, kept = bench.images(source)
@@ -63,7 +62,7 @@ def gldv2(bench):
 
 
 def landmark_name(category):
-    """The name at the end of a page of Wikimedia Commons: .../wiki/Category:Eiffel_Tower."""
+    """The name at the end of a page's URL on Wikimedia Commons: .../wiki/Category:Eiffel_Tower."""
     return category[category.rfind(":") + 1:].replace("_", " ").rstrip('"')
 
 
@@ -74,28 +73,8 @@ def best_ranks(features, weights, labels):
     return np.min([zeroshot.ranks(features, weights, padded[:, number]) for number in range(most)], axis=0)
 
 
-def table(path, columns):
-    """The rows of a CSV file with these columns, as dicts. BadUsage, BadData."""
-    try:
-        with open(path, encoding="utf-8-sig", newline="") as stream:
-            reader = csv.DictReader(stream)
-            lacking = [name for name in columns if name not in (reader.fieldnames or [])]
-            if lacking:
-                raise BadData(f"{path}: has no column {lacking[0]}. It has "
-                              f"{', '.join(reader.fieldnames or []) or 'none'}.")
-            rows = list(reader)
-    except FileNotFoundError:
-        raise BadUsage(f"{path}: no such file.") from None
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise BadData(f"{path}: is no CSV file in UTF-8 ({error}).") from None
-    short = next((number for number, row in enumerate(rows, 2) if any(row[name] is None for name in columns)), None)
-    if short or not rows:
-        raise BadData(f"{path}{f':{short}' if short else ''}: {'has too few fields' if short else 'has no rows'}.")
-    return rows
-
-
 def _first(bench, name, folder):
-    """A file right in --data or in the folder that the archive makes."""
+    """The path of a file in the folder that the archive makes, or else in --data itself."""
     return bench.path(folder, name, optional=True) or bench.path(name)
 
 
@@ -115,14 +94,15 @@ def _imagenet_weights(bench):
     return zeroshot.classifier(bench, zeroshot.imagenet_names("openai"), prompts)
 
 
-def _landmark_of(row, landmark, name, place):
+def _landmark_of(row, landmark, name, number_of):
+    """The number of the landmark's name, for an image of the solution."""
     votes = Counter(landmark[image] for image in row["images"].split() if image in landmark)
     if not votes:
         raise BadData(f"retrieval_solution_v2.1.csv: no index image of {row['id']} is in index_image_to_landmark.csv.")
     winner = votes.most_common(1)[0][0]
     if winner not in name:
         raise BadData(f"index_label_to_category.csv: has no landmark {winner}.")
-    return place[name[winner]]
+    return number_of[name[winner]]
 
 
 def _test_image(bench, image):

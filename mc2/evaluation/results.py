@@ -4,19 +4,21 @@ import os
 
 from mc2 import extras, files
 from mc2.errors import BadUsage
+from mc2.tables import align
 
 KEYS = ("task", "lang", "metric", "value", "n", "protocol", "model", "mc2")
 
 
 def line(record):
+    """A record as a line of JSON, without its newline."""
     return json.dumps({key: record[key] for key in KEYS}, ensure_ascii=False)
 
 
 def table(records, tasks):
-    """Lines of a table: task, language, metric, value, n. Shares are shown as percentages."""
+    """The lines of a table: task, language, metric, value, n. Shares are shown as percentages."""
     rows = [(record["task"], record["lang"] or "", record["metric"], shown(record, tasks), f"{record['n']:,}")
             for record in records]
-    return aligned([("task", "lang", "metric", "score", "n"), *rows], right=(3, 4))
+    return align([("task", "lang", "metric", "score", "n"), *rows], right=(3, 4))
 
 
 def shown(record, tasks):
@@ -25,17 +27,8 @@ def shown(record, tasks):
     return f"{100 * record['value']:.2f}" if task is None or task.percent else f"{record['value']:.4f}"
 
 
-def aligned(rows, right=()):
-    """Lines of columns, with two spaces between; the columns `right` are aligned to the right."""
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    for row in rows:
-        cells = (f"{cell:>{width}}" if column in right else f"{cell:<{width}}"
-                 for column, (cell, width) in enumerate(zip(row, widths)))
-        yield "  ".join(cells).rstrip()
-
-
 def plot(records, path, tasks):
-    """A bar chart: a panel per task and metric, its bars the languages (or the parts of a task), best first."""
+    """Draw a bar chart: a panel per task and metric, with a bar per language (or part of a task), best first."""
     pyplot = _pyplot()
     panels = _panels(records)
     widest = max(len(bars) for bars in panels.values())
@@ -51,13 +44,13 @@ def plot(records, path, tasks):
 
 
 def plot_beside(rows, path, title, beside):
-    """A bar chart of scores beside published ones. rows: (head, published or None, ours or None, what ours is over if
-    that is a part), in percent."""
+    """Draw a bar chart of scores beside published ones. rows: (head, published or None, ours or None, the part that
+    ours is over, e.g. `2 of 36 languages`), in percent."""
     pyplot = _pyplot()
     figure, axis = pyplot.subplots(layout="constrained", figsize=(max(6, 1.5 + 0.6 * len(rows)), 4))
     for shift, column, name, colour in ((-0.2, 1, beside or "published", THEIRS), (0.2, 2, "ours", OURS)):
-        places = [(number + shift, row[column]) for number, row in enumerate(rows) if row[column] is not None]
-        axis.bar([place for place, _ in places], [value for _, value in places], 0.4, label=name, color=colour)
+        bars = [(number + shift, row[column]) for number, row in enumerate(rows) if row[column] is not None]
+        axis.bar([x for x, _ in bars], [value for _, value in bars], 0.4, label=name, color=colour)
     axis.legend(frameon=False)
     _label(axis, [head + (f" ({part})" if part else "") for head, _, _, part in rows], title, "%")
     _save(figure, path)
@@ -67,7 +60,7 @@ OURS, THEIRS = "#4477aa", "#bbbbbb"
 
 
 def refuse_undrawable(path):
-    """BadUsage where matplotlib is missing or does not write such a file."""
+    """Raise BadUsage where matplotlib is missing or does not write such a file."""
     extras.need("plot", "matplotlib")
     from matplotlib.backend_bases import FigureCanvasBase
     known = FigureCanvasBase.get_supported_filetypes()

@@ -3,13 +3,13 @@
 labels.json, templates.json and dataset_catalog.json are those of that repository. A label may be a list of synonyms.
 Each data set has one number; the task's is their plain mean.
 """
-import json
 import os
 
 import numpy as np
 
 from mc2.errors import BadData, BadUsage
-from mc2.evaluation import retrieval, sources, zeroshot
+from mc2.evaluation import readers, sources, zeroshot
+from mc2.evaluation.tasks import listed
 
 NAMES = ["Food101", "CIFAR10", "CIFAR100", "CUB200", "SUN397", "StanfordCars", "FGVCAircraft", "DescribableTextures",
          "OxfordPets", "Caltech101", "Flowers102", "MNIST", "FacialEmotionRecognition2013", "STL10", "EuroSAT",
@@ -22,8 +22,9 @@ IN_MEMORY = {"CIFAR10": {"train": False}, "CIFAR100": {"train": False}, "STL10":
 
 
 def slip26(bench):
-    labels, prompts, catalog = (_json(bench.path(name)) for name in ("labels.json", "templates.json",
-                                                                      "dataset_catalog.json"))
+    """Yield the metric of each data set, then the mean over them."""
+    labels, prompts, catalog = (readers.json_object(bench.path(name), "data set")
+                                for name in ("labels.json", "templates.json", "dataset_catalog.json"))
     names = chosen(bench.protocol["datasets"], NAMES)
     for file, content in (("labels.json", labels), ("templates.json", prompts), ("dataset_catalog.json", catalog)):
         lacking = [name for name in names if name not in content]
@@ -47,6 +48,7 @@ def slip26(bench):
 
 
 def measured(metric, features, targets, weights):
+    """The value of a data set's metric."""
     if metric == "roc_auc":
         scores = np.concatenate([part[:, 1] - part[:, 0] for _, part in zeroshot.scored(features, weights)])
         return zeroshot.roc_auc(scores, targets)
@@ -62,7 +64,7 @@ def chosen(names, known):
     """The data sets of a comma-separated list, all where it is None. BadUsage for others."""
     if names is None:
         return list(known)
-    found = retrieval.listed(names)
+    found = listed(names)
     other = next((name for name in found if name not in known), None)
     if other or not found:
         raise BadUsage(f"--datasets {names}: {other or 'nothing'} is none of them. They are {', '.join(known)}.")
@@ -70,7 +72,7 @@ def chosen(names, known):
 
 
 def share(present, known):
-    """What a mean over some of the data sets must say of itself."""
+    """{key: value} that the record of a mean adds: how many data sets it is over, and which, unless it is over all."""
     return {"datasets": len(present)} if len(present) == len(known) else \
         {"datasets": len(present), "of_datasets": len(known), "present": list(present)}
 
@@ -79,13 +81,13 @@ def _root(bench, entry):
     """A catalogue's path as it is, or below --data: the whole of it, or what follows its first folder (data/)."""
     path = os.path.normpath(entry["path"])
     last = os.path.basename(path)
-    places = [os.path.join(bench.data, path), os.path.join(bench.data, last)] if not os.path.isabs(path) else \
+    tried = [os.path.join(bench.data, path), os.path.join(bench.data, last)] if not os.path.isabs(path) else \
         [path, os.path.join(bench.data, last)]
     if not os.path.isabs(path) and os.sep in path:
-        places.insert(1, os.path.join(bench.data, path.split(os.sep, 1)[1]))
+        tried.insert(1, os.path.join(bench.data, path.split(os.sep, 1)[1]))
     if entry["type"] == "imagefolder" and bench.root and "imagenet" in path:
-        places += [os.path.join(bench.data, "imagenet"), os.path.join(bench.root, "imagenet")]
-    return next((place for place in places if os.path.isdir(place)), places[0])
+        tried += [os.path.join(bench.data, "imagenet"), os.path.join(bench.root, "imagenet")]
+    return next((folder for folder in tried if os.path.isdir(folder)), tried[0])
 
 
 def _dataset(bench, name, entry, classes):
@@ -127,7 +129,7 @@ def _file_list(bench, name, stem):
     if len(paths) != len(labels):
         raise BadData(f"{stem}_images.npy: names {len(paths):,} images, {stem}_labels.npy {len(labels):,} labels.")
     folders = ["", bench.data, os.path.dirname(stem)]
-    folder = next((place for place in folders if os.path.isfile(os.path.join(place, str(paths[0])))), bench.data)
+    folder = next((parent for parent in folders if os.path.isfile(os.path.join(parent, str(paths[0])))), bench.data)
     if labels.dtype.kind in "US":
         order = sorted(f"count_{number}" for number in range(3, 11))
         if not set(labels.tolist()) <= set(order):
@@ -144,14 +146,3 @@ def _in_memory(name, root):
         raise BadUsage(f"{root}: {name} cannot be read from there ({error}).") from None
     images, targets = zip(*(held[number] for number in range(len(held))))
     return sources.Held([f"{name} {number}" for number in range(len(held))], images), np.array(targets, np.int64)
-
-
-def _json(path):
-    try:
-        with open(path, encoding="utf-8") as stream:
-            content = json.load(stream)
-    except ValueError as error:
-        raise BadData(f"{path}: is not JSON ({error}).") from None
-    if not isinstance(content, dict):
-        raise BadData(f"{path}: is no JSON object with a key per data set.")
-    return content

@@ -1,4 +1,4 @@
-"""Where the images of a benchmark are.
+"""Sources of images: files, members of tars, images in memory; and how images are found by their names.
 
 Each source has `names` (list of str, for messages), `len`, `read(i)` (bytes, or a PIL image) and `fingerprint()`, which
 another content would change. It goes to the workers of a DataLoader, so it is picklable and opens its files in `read`.
@@ -6,13 +6,11 @@ another content would change. It goes to the workers of a DataLoader, so it is p
 import hashlib
 import os
 import sys
-import tarfile
 
-from mc2 import files
+from mc2 import files, tars
 from mc2.errors import BadData
-from mc2.tars import IMAGES, Damaged
 
-EXTENSIONS = tuple(f".{extension}" for extension in (*IMAGES, "ppm", "pgm", "pbm"))
+EXTENSIONS = tuple(f".{extension}" for extension in (*tars.IMAGES, "ppm", "pgm", "pbm"))
 COMPRESSED = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd", b"BZh": "bzip2", b"\xfd7zXZ": "xz"}
 NAMED = 3               # of what is left out
 
@@ -37,28 +35,25 @@ class Files:
             return stream.read()
 
     def fingerprint(self):
-        place = os.path.realpath(self.folder) if self.folder else ""
-        return _digest([place, *(f"{name}\0{_stamp(os.path.join(self.folder, name))}" for name in self.names)])
+        folder = os.path.realpath(self.folder) if self.folder else ""
+        return _digest([folder, *(f"{name}\0{_stamp(os.path.join(self.folder, name))}" for name in self.names)])
 
 
 class TarMembers:
-    """Images that are members of tars: places are (index of the tar, offset, size)."""
+    """Images that are members of tars. members: (index of the tar, offset, size) of each."""
 
-    def __init__(self, tars, names, places):
-        self.tars, self.names, self.places = list(tars), list(names), list(places)
+    def __init__(self, paths, names, members):
+        self.paths, self.names, self.members = list(paths), list(names), list(members)
 
     def __len__(self):
-        return len(self.places)
+        return len(self.members)
 
     def read(self, index):
-        tar, offset, size = self.places[index]
-        with open(self.tars[tar], "rb") as stream:
-            stream.seek(offset)
-            return stream.read(size)
+        return bytes_of(self.paths, self.members[index])
 
     def fingerprint(self):
-        stamps = (f"{os.path.realpath(tar)}\0{_stamp(tar)}" for tar in self.tars)
-        return _digest([*stamps, *(f"{name}\0{place}" for name, place in zip(self.names, self.places))])
+        stamps = (f"{os.path.realpath(path)}\0{_stamp(path)}" for path in self.paths)
+        return _digest([*stamps, *(f"{name}\0{member}" for name, member in zip(self.names, self.members))])
 
 
 class Held:
@@ -78,77 +73,124 @@ class Held:
                        else f"{content.mode}{content.size}".encode() + content.tobytes() for content in self.contents)
 
 
-def tar_samples(tars):
-    """[(key, {extension: (tar, offset, size)})] of webdataset tars, in order. BadData names a damaged tar."""
+def bytes_of(paths, member):
+    """The bytes of a member of tars. member: (index of the tar, offset, size)."""
+    number, offset, size = member
+    with open(paths[number], "rb") as stream:
+        stream.seek(offset)
+        return stream.read(size)
+
+
+def tar_samples(paths):
+    """[(key, {extension: (index of the tar, offset, size)})] of webdataset tars, in order. BadData names a damaged
+    tar."""
     found = []
-    for number, path in enumerate(tars):
-        last = None
-        for member in _members(path):
-            folder, name = os.path.split(member.name)
-            key, dot, extension = name.partition(".")
-            if not member.isreg() or not key or not dot:
-                continue
-            key, extension = os.path.join(folder, key), extension.lower()
-            if key != last or extension in found[-1][1]:
-                found.append((key, {}))
-                last = key
-            found[-1][1][extension] = (number, member.offset_data, member.size)
+    for number, path in enumerate(paths):
+        _refuse_compressed(path)
+        found += [(key, {extension: (number, *members.position(extension)) for extension in members})
+                  for key, members in tars.samples(path)]
     return found
 
 
-def _members(path):
-    """Yield the members of a tar. BadData where it is compressed, cut off or damaged."""
+def _refuse_compressed(path):
     with open(path, "rb") as stream:
         start = stream.read(6)
-        packed = next((name for magic, name in COMPRESSED.items() if start.startswith(magic)), None)
-        if packed:
-            raise BadData(f"{files.name_of(path)}: is compressed ({packed}); images are read from within a plain tar. "
-                          "Decompress it.")
-        stream.seek(0)
-        try:
-            with tarfile.open(fileobj=stream, mode="r:") as tar:
-                for member in tar:
-                    if member.issparse():
-                        raise Damaged(path, "damaged", f"{member.name} is a sparse file, which is not read")
-                    yield member
-                _check_end(path, stream, tar.offset)
-        except (tarfile.TarError, EOFError) as error:
-            raise BadData(f"{files.name_of(path)}: this tar is damaged or cut off ({error}). Fetch it again.") from None
-
-
-def _check_end(path, stream, offset):
-    """tarfile takes whatever is no header for the end; here it must be the end mark, a block of zeros."""
-    stream.seek(offset)
-    block = stream.read(tarfile.BLOCKSIZE)
-    if len(block) < tarfile.BLOCKSIZE:
-        raise Damaged(path, "cut off", "it has no end mark")
-    if block.strip(b"\0"):
-        raise Damaged(path, "damaged", f"byte {offset:,}: is no header")
+    packed = next((name for magic, name in COMPRESSED.items() if start.startswith(magic)), None)
+    if packed:
+        raise BadData(f"{files.name_of(path)}: is compressed ({packed}); images are read from within a plain tar. "
+                      "Decompress it.")
 
 
 def images_below(folder, left_out=None):
     """Paths under a folder of all images in it, sorted. Each directory is entered once, whatever links lead to it.
-    left_out: a list that takes the paths of what is no image."""
+    left_out: a list to which the paths of all else are added."""
     left_out = [] if left_out is None else left_out
     found, seen = [], {os.path.realpath(folder)}
-    for place, folders, names in os.walk(folder, followlinks=True, onerror=_raise):
-        inside = os.path.relpath(place, folder)
+    for directory, folders, names in os.walk(folder, followlinks=True, onerror=_raise):
+        inside = os.path.relpath(directory, folder)
         for name in sorted(folders):
-            real = os.path.realpath(os.path.join(place, name))
+            real = os.path.realpath(os.path.join(directory, name))
             if real in seen:
                 folders.remove(name)
                 left_out.append(os.path.normpath(os.path.join(inside, name)) + "/")
             seen.add(real)
         folders.sort()
         for name in names:
-            its_list = found if name.lower().endswith(EXTENSIONS) else left_out
-            its_list.append(os.path.normpath(os.path.join(inside, name)))
+            chosen = found if name.lower().endswith(EXTENSIONS) else left_out
+            chosen.append(os.path.normpath(os.path.join(inside, name)))
     return sorted(found)
 
 
+# ---------------------------------------------------------------- images by name
+
+def in_folder(folder, names):
+    """The Files of images below a folder by name: as a path, else as the end of a path (train/1.jpg is never
+    val/1.jpg), with or without its suffix. BadData for a name of several files and for a file of several names."""
+    found = [name if os.path.isfile(os.path.join(folder, name)) else None for name in names]
+    if None in found:
+        below = _by_ending(folder, {name.count("/") + 1 for name, path in zip(names, found) if path is None})
+        twice = next((name for name, path in zip(names, found) if path is None and len(below.get(name, ())) > 1), None)
+        if twice is not None:
+            raise BadData(f"{folder}: holds several images called {twice}. Give their paths.")
+        found = [path or below.get(name, [name])[0] for name, path in zip(names, found)]
+    _refuse_shared(names, map(os.path.normpath, found))
+    return Files(folder, found)
+
+
+def _by_ending(folder, depths):
+    """{the last parts of a path: its images} for these numbers of parts, with and without a suffix."""
+    below = {}
+    for path in images_below(folder):
+        parts = path.split("/")
+        for ending in {"/".join(parts[-depth:]) for depth in depths if depth <= len(parts)}:
+            for key in (ending, os.path.splitext(ending)[0]):
+                below.setdefault(key, []).append(path)
+    return below
+
+
+def _refuse_shared(names, images):
+    """BadData where two names are of one image."""
+    name_of = {}
+    for name, image in zip(names, images):
+        other = name_of.setdefault(image, name)
+        if other != name:
+            raise BadData(f"{other} and {name} are one image. Give every image one name.")
+
+
+def in_tars(paths, names):
+    """The TarMembers of images by name: the key of their sample, the last part of it, or the id in its json. BadData
+    for a name of several samples or of none, and for an image of several names."""
+    wanted, found = set(names), {}
+    for key, members in tar_samples(paths):
+        image = tars.image(members)
+        if image is None:
+            continue
+        for name in {key, os.path.basename(key), _id_of(paths, key, members)} & wanted:
+            if name in found:
+                raise BadData(f"{name}: is a key or an id of several samples ({_tar_of(paths, found[name])}, "
+                              f"{_tar_of(paths, members[image])}). Name the images by ids that come once.")
+            found[name] = members[image]
+    missing = [name for name in names if name not in found]
+    if missing:
+        raise BadData(f"{missing[0]}: no such image in the tars"
+                      + (f", nor {len(missing) - 1:,} others" if len(missing) > 1 else "") + f" of {len(names):,}.")
+    _refuse_shared(names, (found[name] for name in names))
+    return TarMembers(paths, names, [found[name] for name in names])
+
+
+def _tar_of(paths, member):
+    return files.name_of(paths[member[0]])
+
+
+def _id_of(paths, key, members):
+    return tars.image_id(key, tars.record({"json": bytes_of(paths, members["json"])})) if "json" in members else key
+
+
+# ---------------------------------------------------------------- images by class
+
 def folder_per_class(folder):
     """(names of the classes, sorted; source; label of each image) of a folder with one folder of images per class.
-    Hidden folders are no classes. What is left out, and classes without images, are said on stderr."""
+    Hidden folders are no classes. stderr says which files are left out and which classes have no images."""
     entries = sorted((entry for entry in os.scandir(folder)), key=lambda entry: entry.name)
     above = _with_parents(os.path.realpath(folder))
     left_out, classes, names, labels, empty = [], [], [], [], []
@@ -174,7 +216,7 @@ def _raise(error):
 
 
 def tell(folder, number, what, names):
-    """Say once, on the first rank, how many files of a folder were treated specially, and which ones."""
+    """Say on stderr, on the first rank, how many files of a folder were treated specially, and which ones."""
     if number and os.environ.get("RANK", "0") == "0":
         shown = ", ".join(map(files.printable, names[:NAMED])) + (" ..." if number > NAMED else "")
         print(f"eval: {files.name_of(folder)}: {number:,} {what}: {shown}", file=sys.stderr)
@@ -189,7 +231,7 @@ def _with_parents(path):
 
 
 def _stamp(path):
-    """What changes with a file's content: its size and times; st_ctime also where a copy keeps st_mtime."""
+    """A text that changes with a file's content: its size and times; st_ctime also where a copy keeps st_mtime."""
     entry = os.stat(path)
     return f"{entry.st_size} {entry.st_mtime_ns} {entry.st_ctime_ns}"
 

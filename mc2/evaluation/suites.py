@@ -70,15 +70,15 @@ def rows_of(suite):
 
 
 def refuse_unknown(suite, beside):
-    """BadUsage where no row of that name is known."""
+    """Raise BadUsage where no row of that name is known."""
     rows = rows_of(suite)
     if beside is not None and beside not in rows:
         raise BadUsage(f"--beside {beside}: no such published row. Known for {suite}: {', '.join(rows) or 'none'}.")
 
 
 def compared(suite, records, beside):
-    """[(head of a column, published percent or None, ours or None, what ours is over if that is a part)]. beside: the
-    model whose published row it is."""
+    """[(head of a column, published percent or None, ours or None, `2 of 36 languages` where ours is over a part)].
+    beside: the model of the published row."""
     theirs = rows_of(suite).get(beside, {})
     ours = {(record["task"], record["metric"], record["lang"]): record for record in records}
     rows = []
@@ -90,7 +90,7 @@ def compared(suite, records, beside):
 
 
 def partial(record):
-    """What a score is over, where that is not the whole of its benchmark: `2 of 36 languages`; else an empty text."""
+    """`2 of 36 languages` where a score is over a part of its benchmark; an empty text where it is over the whole."""
     protocol, found = record["protocol"], []
     for name, number, whole in (("images", record["n"], IMAGES.get(record["task"])),
                                 ("languages", protocol.get("languages"), LANGUAGES.get(record["task"])),
@@ -103,21 +103,21 @@ def partial(record):
 
 
 def difference(known, scored, part):
-    """Ours less theirs in percent; None unless there are both and ours is over the whole benchmark."""
+    """Ours minus theirs in percent; None unless there are both and ours is over the whole benchmark."""
     return None if known is None or scored is None or part else scored - known
 
 
 def shown(rows, beside):
-    """What `compared` gives as rows of a text table, the first one their heads."""
+    """Yield rows of a text table of what `compared` gives; the first one holds the heads."""
     yield "column", beside or "published", "ours", "difference"
     for head, known, scored, part in rows:
-        less = difference(known, scored, part)
+        more = difference(known, scored, part)
         yield (head, "unknown" if known is None else f"{known:.2f}", "-" if scored is None else f"{scored:.2f}",
-               part if less is None else f"{less:+.2f}")
+               part if more is None else f"{more:+.2f}")
 
 
 def lines(suite, records, beside):
-    """The same as dicts, of which shares are fractions as in records: published, value, difference (or None)."""
+    """Yield a dict per column: published, value and difference as fractions, as in records, or None."""
     for column, (head, known, scored, part) in zip(columns_of(suite), compared(suite, records, beside)):
         numbers = {"published": known, "value": scored, "difference": difference(known, scored, part)}
         yield {"suite": suite, "column": head, "task": column.task, "lang": column.lang, "metric": column.metric,

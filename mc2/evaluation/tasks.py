@@ -1,7 +1,7 @@
-"""The tasks of `mc2 eval`: what each reads, where that comes from, and the choices of its protocol. Plain data, without
-torch; a task's room is imported when it runs.
+"""The tasks of `mc2 eval`: the files of each, where these come from, and the choices of its protocol. Plain data,
+without torch; the module that carries a task out is imported when it runs.
 
-A room has a function that takes a Bench and yields what Bench.result returns.
+Such a module has a function that takes a Bench and yields results of Bench.result.
 """
 import importlib
 import os
@@ -22,7 +22,7 @@ class Choice(NamedTuple):
 
 
 class Task(NamedTuple):
-    room: str                   # module of mc2.evaluation, and its function: "imagenet" or "retrieval:xm3600"
+    function: str               # module of mc2.evaluation, and its function: "imagenet" or "retrieval:xm3600"
     title: str
     files: str                  # what --data holds
     source: str                 # where that comes from
@@ -38,7 +38,7 @@ TEMPLATES = Choice("openai", "Prompts: `openai` (open_clip's 80), `simple` (open
                              "a file with one per line, {} for the name.")
 CLASSNAMES = Choice("openai", "Names of ImageNet's classes: `openai` (open_clip's), or a file with one per line.")
 
-LANGS = Choice(None, "Comma-separated languages. Default: all that are there.")
+LANGS = Choice(None, "Comma-separated languages. Default: all in the data.")
 PAIRS_FILES = 'pairs.jsonl ("image" or "id", "text") and images/'
 PAIRS = Choice(5000, "Pairs that are read, from the first; 0: all.", int)
 
@@ -54,20 +54,20 @@ TASKS = {
         "https://github.com/facebookresearch/MetaCLIP (clipeval/slip); the data sets from their own sites",
         "all synonyms x templates averaged; top-1, mean per class (Aircraft, Pets, Caltech101, Flowers102), mean of "
         "top-1 and top-5 (Kinetics700), ROC-AUC (HatefulMemes); plain mean",
-        {"datasets": Choice(None, "Comma-separated data sets. Default: those that are there.")}, metric="mean"),
+        {"datasets": Choice(None, "Comma-separated data sets. Default: all in --data.")}, metric="mean"),
     "datacomp": Task(
         "datacomp", "The tasks of DataComp",
         "wds_NAME_test/ with test/*.tar, classnames.txt, zeroshot_classification_templates.txt",
         "https://huggingface.co/djghosh (wds_*_test), https://huggingface.co/nlphuji (retrieval, winogavil)",
         "templates of each data set; the main metric of each (tasklist.yml), by default top-1; plain mean",
-        {"datasets": Choice(None, "Comma-separated tasks, e.g. imagenet1k,vtab/dtd. Default: those that are there."),
+        {"datasets": Choice(None, "Comma-separated tasks, e.g. imagenet1k,vtab/dtd. Default: all in --data."),
          "camelyon17": Choice("acc1", "Main metric of Camelyon17: `acc1` as in DataComp's list, or `acc_wg`, its worst "
                               "slide.", ("acc1", "acc_wg")),
          "fmow_skip_other": Choice(False, "Leave the region `Other` out of FMoW's worst region, as WILDS does.", bool)},
         metric="mean"),
     "babel-imagenet": Task(
         "babel:babel_imagenet", "Babel-ImageNet, 298 languages",
-        "babel_imagenet-298.json, and ImageNet's val/ (here or --imagenet)",
+        "babel_imagenet-298.json, and ImageNet's val/ (in --data or --imagenet)",
         "https://github.com/gregor-ge/Babel-ImageNet (data/); images from https://image-net.org",
         "per language the images of its named classes; bare names, or translated prompts; top-1; mean over languages",
         {"langs": Choice(None, "Comma-separated languages, e.g. DE,SW. Default: all of the file, which has no English "
@@ -126,8 +126,8 @@ TASKS = {
         "as for dollar-street, geode and xm3600",
         "least squares on features of k images of each class, standardised by them, bias 100, targets +-1; mean and "
         "std over the seeds",
-        {"datasets": Choice(None, "Comma-separated: dollar-street, geode, xm3600. Default: those that are there."),
-         "label": Choice("country", "What is told from an image.", ("country", "region")),
+        {"datasets": Choice(None, "Comma-separated: dollar-street, geode, xm3600. Default: all in --data."),
+         "label": Choice("country", "What is predicted from an image.", ("country", "region")),
          "shots": Choice("1,5,10,25", "Comma-separated numbers of images of each class."),
          "seeds": Choice(3, "How often images are drawn.", int), "l2": Choice(1024.0, "Regularisation.", float),
          "train_images": Choice(None, "Images that shots are drawn from, where the release does not say which; the "
@@ -158,7 +158,7 @@ TASKS = {
 
 
 class Bench:
-    """What a task gets: the model's features, its data and protocol.
+    """A task's model, data and protocol.
 
     data: directory; protocol: {choice: value}; encoder: mc2.evaluation.encoding.Encoder; root: the directory that holds
     other benchmarks beside this one, or None.
@@ -181,6 +181,13 @@ class Bench:
         """Features of texts, float32 (n, d)."""
         return self.encoder.texts(texts)
 
+    def whole_number(self, choice, least):
+        """A whole number of the protocol, or None. BadUsage below `least`."""
+        found = self.protocol[choice]
+        if found is not None and found < least:
+            raise BadUsage(f"--{choice.replace('_', '-')} {found}: give {least} or more.")
+        return found
+
     def path(self, *parts, optional=False):
         """The path of a file or folder of the benchmark. BadUsage where it is missing, or None if it is optional."""
         path = os.path.join(self.data, *parts)
@@ -201,13 +208,18 @@ class Bench:
     def results(self):
         """Run the task: yield its results as complete records."""
         from mc2 import __version__
-        for result in room(self.task)(self):
+        for result in function_of(self.task)(self):
             yield {**result, "model": self.encoder.model.description, "mc2": __version__}
 
 
-def room(task):
+def listed(text):
+    """The names of a comma-separated list, each once."""
+    return list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+
+
+def function_of(task):
     """The function that carries out a task."""
-    module, _, function = task.room.partition(":")
+    module, _, function = task.function.partition(":")
     return getattr(importlib.import_module(f"mc2.evaluation.{module}"), function or module)
 
 
@@ -217,7 +229,7 @@ def folder_of(name, root):
     return folder if os.path.isdir(folder) else None
 
 
-def place_in(name, root):
+def folder_or_root(name, root):
     """The folder that a task of a suite reads: its own below --data; else --data where that has an input; or None."""
     beside = any(os.path.exists(os.path.join(root, found)) for found in TASKS[name].inputs)
     return folder_of(name, root) or (root if beside else None)

@@ -3,8 +3,8 @@ the first class.
 """
 import numpy as np
 
-from mc2 import files
-from mc2.errors import BadData, BadUsage
+from mc2.errors import BadData
+from mc2.evaluation import readers
 
 SCORES = 1 << 25        # scores that are held at a time: images are compared with all classes in parts
 TEXTS = 16384           # texts whose embeddings are held at a time
@@ -20,23 +20,24 @@ def classifier(bench, classes, templates):
     empty = next((number for number, names in enumerate(classes) if not names), None)
     if empty is not None:
         raise BadData(f"class {empty} has no name.")
-    distinct = {}           # classes of one name, such as ImageNet's two missiles, have one embedding and so tie
-    place = [distinct.setdefault(tuple(names), len(distinct)) for names in classes]
-    rows = []
+    distinct = {}           # ImageNet's two missiles have one name, so one embedding and equal scores
+    rows = [distinct.setdefault(tuple(names), len(distinct)) for names in classes]
+    means = []
     for group in _groups(distinct, len(templates)):
         texts = [filled(template, name) for names in group for name in names for template in templates]
         embeddings = bench.texts(texts)
         ends = np.cumsum([len(names) * len(templates) for names in group])[:-1]
-        rows += [part.mean(axis=0) for part in np.split(embeddings, ends)]
-    return normalized(np.stack(rows))[place]
+        means += [part.mean(axis=0) for part in np.split(embeddings, ends)]
+    return normalized(np.stack(means))[rows]
 
 
 def filled(template, name):
-    """A template with the name in its {}. Nothing else of it is special: class names and prompts hold braces and %."""
+    """A template with the name in its {}. No other braces and no % have a meaning: names and prompts may hold them."""
     return template.replace("{}", name)
 
 
 def normalized(rows):
+    """float32 (n, d): rows of length 1."""
     rows = np.asarray(rows, np.float32)
     return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
@@ -69,15 +70,15 @@ def scored(features, weights):
     """Yield (index of the first image, float32 scores (m, number of classes)) in parts. Equal classes score the same,
     though the columns of a matrix product may differ in the last bit."""
     distinct = {}
-    place = [distinct.setdefault(row.tobytes(), number) for number, row in enumerate(weights)]
+    first = [distinct.setdefault(row.tobytes(), number) for number, row in enumerate(weights)]
     part = max(1, SCORES // max(1, len(weights)))
     for start in range(0, len(features), part):
         scores = np.asarray(features[start:start + part], np.float32) @ weights.T
-        yield start, scores if len(distinct) == len(weights) else scores[:, place]
+        yield start, scores if len(distinct) == len(weights) else scores[:, first]
 
 
 def _groups(classes, templates):
-    """Classes in groups whose texts fit into memory together."""
+    """Yield classes in groups whose texts fit into memory together."""
     group, size = [], 0
     for names in classes:
         if group and size + len(names) * templates > TEXTS:
@@ -91,12 +92,12 @@ def _groups(classes, templates):
 # ---------------------------------------------------------------- metrics
 
 def top(found, k):
-    """Share of images whose class is among the first k. found: as `ranks` gives it."""
+    """The share of images whose class is among the first k. found: as `ranks` gives it."""
     return float((np.asarray(found) < k).mean())
 
 
 def mean_per_class(correct, labels):
-    """Mean over the classes that occur of the share of their images that is correct."""
+    """The mean over the classes that occur of the share of their images that is correct."""
     correct, labels = np.asarray(correct, np.float64), np.asarray(labels)
     counts = np.bincount(labels)
     right = np.bincount(labels, weights=correct)
@@ -104,7 +105,7 @@ def mean_per_class(correct, labels):
 
 
 def f1_macro(predicted, labels):
-    """Mean F1 over the classes that occur among the labels (scikit-learn's f1_score with labels=unique(labels), as
+    """The mean F1 over the classes that occur among the labels (scikit-learn's f1_score with labels=unique(labels), as
     WILDS calls it)."""
     predicted, labels = np.asarray(predicted), np.asarray(labels)
     classes = np.unique(labels)
@@ -114,14 +115,14 @@ def f1_macro(predicted, labels):
 
 
 def roc_auc(scores, labels):
-    """Area under the ROC curve: the chance that a positive (label 1) scores above a negative, ties counting half."""
+    """The area under the ROC curve: the chance that a positive (label 1) scores above a negative; ties count half."""
     scores, labels = np.asarray(scores, np.float64), np.asarray(labels)
-    values, place, counts = np.unique(scores, return_inverse=True, return_counts=True)
-    middle = np.cumsum(counts) - (counts - 1) / 2           # mean rank, from 1, of what ties
+    _, rows, counts = np.unique(scores, return_inverse=True, return_counts=True)
+    middle = np.cumsum(counts) - (counts - 1) / 2           # mean rank, from 1, of equal scores
     positive, negative = int((labels == 1).sum()), int((labels == 0).sum())
     if not positive or not negative:
         raise BadData("ROC-AUC needs images of both classes.")
-    return float((middle[place][labels == 1].sum() - positive * (positive + 1) / 2) / (positive * negative))
+    return float((middle[rows][labels == 1].sum() - positive * (positive + 1) / 2) / (positive * negative))
 
 
 def worst_group(correct, groups, skip=()):
@@ -135,7 +136,7 @@ def worst_group(correct, groups, skip=()):
 
 
 def jaccard(predicted, right):
-    """Size of the intersection of two sets over that of their union; 1 where both are empty."""
+    """The size of the intersection of two sets over that of their union; 1 where both are empty."""
     predicted, right = set(predicted), set(right)
     return len(predicted & right) / len(predicted | right) if predicted | right else 1.0
 
@@ -143,14 +144,15 @@ def jaccard(predicted, right):
 # ---------------------------------------------------------------- prompts and names
 
 def templates(choice):
-    """Templates by a protocol's choice: `openai`, `simple`, `none`, or a file with one per line. BadUsage, BadData."""
+    """A list of templates, by a protocol's choice: `openai`, `simple`, `none`, or a file with one per line. BadUsage,
+    BadData."""
     if choice in ("openai", "simple"):
         import open_clip
         made = open_clip.OPENAI_IMAGENET_TEMPLATES if choice == "openai" else open_clip.SIMPLE_IMAGENET_TEMPLATES
         return [template("{}") for template in made]
     if choice == "none":
         return ["{}"]
-    found = lines(choice)
+    found = readers.lines(choice)
     wrong = next((line for line in found if "{}" not in line), None)
     if wrong is not None:
         raise BadData(f"{choice}: the template {wrong!r} has no {{}} for the name.")
@@ -162,37 +164,7 @@ def imagenet_names(choice):
     if choice == "openai":
         import open_clip
         return list(open_clip.IMAGENET_CLASSNAMES)
-    return names(choice, 1000)
-
-
-def names(path, number=None):
-    """The lines of a text file that stand for classes by their order, so that none before the last may be blank."""
-    return [line for _, line in numbered(path, number, blank=False)]
-
-
-def lines(path, number=None):
-    """The lines of a text file, without blank ones. BadData where there are none, or another number than expected."""
-    return [line for _, line in numbered(path, number)]
-
-
-def numbered(path, number=None, blank=True):
-    """[(line number, line)] of a text file, without blank ones. blank: whether there may be any before the last line.
-    BadData where there are none, or another number than expected."""
-    try:
-        with files.open_read(path) as stream:
-            text = stream.read().decode("utf-8-sig")
-    except FileNotFoundError:
-        raise BadUsage(f"{path}: no such file.") from None
-    except UnicodeDecodeError as error:
-        raise BadData(f"{path}: is not UTF-8 ({error}).") from None
-    every = [(place, line.rstrip("\r")) for place, line in enumerate(text.split("\n"), 1)]
-    found = [(place, line) for place, line in every if line.strip()]
-    if not blank and found and found[-1][0] > len(found):
-        empty = next(place for place, line in every if not line.strip())
-        raise BadData(f"{path}:{empty}: is empty, and the names below it would move to other classes.")
-    if not found or number is not None and len(found) != number:
-        raise BadData(f"{path}: holds {len(found):,} lines" + (f", not {number:,}." if number else "."))
-    return found
+    return readers.names(choice, 1000)
 
 
 def accuracies(bench, features, labels, weights, **more):

@@ -1,7 +1,9 @@
-"""Worker processes, each with a pipe of its own."""
+"""Worker processes, each with a pipe of its own, so that the item of one that dies is known.
+
+concurrent.futures has queues that all workers share: when one is killed while it sends a result, the driver can wait
+for the rest of it for ever, and which item killed it is not known.
+"""
 import collections
-import contextlib
-import itertools
 import multiprocessing
 import multiprocessing.connection
 import multiprocessing.resource_tracker
@@ -11,85 +13,154 @@ import signal
 import threading
 import traceback
 
-from mc2 import files
+from mc2 import files, signals
 from mc2.errors import Mc2Error
 
 AHEAD = 8               # results per worker that may wait for an earlier one
+PATIENCE = 5            # seconds for a worker to end when it is asked to
+
+
+class WorkerKilled(Mc2Error):
+    """A process ended while it did an item: killed, out of memory, or crashed."""
+
+
+def cores(jobs):
+    """The number of processes that --jobs stands for: 0 = one per core."""
+    return jobs or len(os.sched_getaffinity(0))
 
 
 def map_in_order(work, items, jobs):
     """Yield work(item) for every item, in order; in `jobs` processes when that is not 1 (0 = all cores)."""
-    jobs = jobs or len(os.sched_getaffinity(0))
+    jobs = cores(jobs)
     if jobs == 1:
         yield from map(work, items)
         return
-    workers = []
-    try:
-        yield from _share_out(work, items, jobs, workers)
-    finally:
-        for worker in workers:          # also after an error or Ctrl-C: no worker goes on
+    items, results, given, yielded, more = iter(items), {}, 0, 0, True
+    with Workers(work, jobs) as workers:
+        while more or yielded < given:
+            while more and workers.has_idle and given - yielded < AHEAD * jobs:
+                try:
+                    item = next(items)
+                except StopIteration:
+                    more = False
+                else:
+                    workers.give(given, item)
+                    given += 1
+            if yielded in results:
+                result, error, trace = results.pop(yielded)
+                if isinstance(error, WorkerKilled):
+                    raise Mc2Error("a worker process was killed (out of memory?). Run again, with fewer --jobs.")
+                if error:
+                    raise error from _InWorker(trace)
+                yield result
+                yielded += 1
+            elif yielded < given:
+                key, *outcome = workers.take()
+                results[key] = outcome
+
+
+class Workers:
+    """Processes that carry out work(item): give() one an item, take() what comes back first.
+
+    They are started as they are needed, and end with the block. Signals are noted while one is started, waited for
+    or ended (see mc2.signals), so that none of this is left half done.
+    """
+
+    def __init__(self, work, jobs):
+        self.jobs = jobs
+        self._work = pickle.dumps(work)
+        self._idle, self._busy = [], {}             # {worker: key of its item}
+        self._handled = signals.handled()
+
+    def __enter__(self):
+        self._handled.__enter__()
+        return self
+
+    def __exit__(self, *error):
+        try:
+            with signals.noted():
+                self._end()
+        finally:
+            self._handled.__exit__(*error)
+
+    @property
+    def has_idle(self):
+        return bool(self._idle) or len(self._busy) < self.jobs
+
+    def __len__(self):
+        """Items that are under way."""
+        return len(self._busy)
+
+    def give(self, key, item):
+        """Let an idle worker do an item; take() gives the key back."""
+        with signals.noted():
+            worker = self._idle.pop() if self._idle else _Worker(self._work)
+            self._busy[worker] = key
+            worker.send(item)
+
+    def take(self):
+        """(key, result, error, its traceback) of an item that has ended; error: WorkerKilled where its process did."""
+        with signals.noted():
+            while True:
+                wakeup = [] if signals.fileno() is None else [signals.fileno()]
+                ready = multiprocessing.connection.wait([*self._busy, *wakeup])
+                signals.check()
+                for worker in ready:
+                    if worker not in wakeup:
+                        key = self._busy.pop(worker)
+                        answer = worker.receive()
+                        if answer is None:
+                            worker.end()
+                            return key, None, WorkerKilled("its worker process was killed (out of memory?)"), ""
+                        self._idle.append(worker)
+                        return key, *answer
+
+    def _end(self):
+        for worker in (workers := [*self._idle, *self._busy]):      # also after an error or Ctrl-C: no worker goes on
             worker.process.terminate()
         for worker in workers:
-            worker.process.join(5)
-            worker.process.kill()
-
-
-def _share_out(work, items, jobs, workers):
-    """Start workers, give every item to one that is free, and yield the results in the order of the items."""
-    items = enumerate(items)
-    first = list(itertools.islice(items, jobs))
-    _start_workers(work, len(first), workers)
-    items, results, idle = itertools.chain(first, items), {}, collections.deque(workers)
-    given, yielded, more = 0, 0, bool(first)
-    while more or yielded < given:
-        while more and idle and given - yielded < AHEAD * jobs:
-            item = next(items, None)
-            if item is None:
-                more = False
-            else:
-                idle.popleft().give(item)
-                given += 1
-        if yielded in results:
-            result, error, trace = results.pop(yielded)
-            if error:
-                raise error from _InWorker(trace)
-            yield result
-            yielded += 1
-        elif yielded < given:
-            for worker in multiprocessing.connection.wait([worker for worker in workers if worker not in idle]):
-                number, *results[number] = worker.take()
-                idle.append(worker)
+            worker.end()
 
 
 class _Worker:
-    """A process and the only pipe to it. concurrent.futures has queues that all workers share: when one is
-    killed while it sends a result, the driver can wait for the rest of it for ever."""
+    """A process and the only pipe to it."""
 
-    def __init__(self):
+    def __init__(self, work):
+        multiprocessing.resource_tracker.ensure_running()           # which unblocks SIGINT
         self.connection, theirs = multiprocessing.Pipe()
-        context = multiprocessing.get_context("spawn")
-        self.process = context.Process(target=_work_on, args=(theirs,), daemon=True)
-        self.process.start()
+        self.process = multiprocessing.get_context("spawn").Process(target=_work_on, args=(theirs,), daemon=True)
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})      # inherited: Ctrl-C is for the driver
+        try:
+            self.process.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
         theirs.close()                  # so that the pipe ends with the process
+        self.send_bytes(work)
 
     def fileno(self):
         return self.connection.fileno()
 
-    def give(self, message):
-        with self._alive():
-            self.connection.send(message)
-
-    def take(self):
-        with self._alive():
-            message = self.connection.recv_bytes()
-        return pickle.loads(message)
-
-    @contextlib.contextmanager
-    def _alive(self):
+    def send_bytes(self, data):
         try:
-            yield
+            self.connection.send_bytes(data)
+        except OSError:                 # it is dead: receive() tells
+            pass
+
+    def send(self, item):
+        self.send_bytes(pickle.dumps(item))
+
+    def receive(self):
+        """(result, error, its traceback), or None where the process has ended."""
+        try:
+            return pickle.loads(self.connection.recv_bytes())
         except (EOFError, OSError):
-            raise Mc2Error("a worker process was killed (out of memory?). Run again, with fewer --jobs.") from None
+            return None
+
+    def end(self):
+        self.process.join(PATIENCE)
+        self.process.kill()
+        self.process.join()
+        self.connection.close()
 
 
 class _InWorker(Exception):
@@ -99,31 +170,26 @@ class _InWorker(Exception):
         return f"\n{self.args[0]}"
 
 
-def _start_workers(work, number, workers):
-    multiprocessing.resource_tracker.ensure_running()       # its start would unblock SIGINT
-    for _ in range(number):
-        with interrupts_blocked():                         # a worker inherits it: Ctrl-C is for the driver alone
-            workers.append(_Worker())
-    for worker in workers:
-        worker.give(work)
-
+# ---------------------------------------------------------------- in a worker
 
 def _work_on(connection):
-    """In a worker process: take the work, then items, and give (number, result, error, its traceback) for each."""
+    """Take the work, then items, and give (result, error, its traceback) for each."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)        # the driver sees to these two
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, end_worker)
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)        # the driver sees to it
-    threading.Thread(target=end_with_the_driver, daemon=True).start()
-    with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):     # the driver is gone
-        message = connection.recv_bytes()
-        work = None
+    threading.Thread(target=_end_with_the_driver, daemon=True).start()
+    try:
+        data, work = connection.recv_bytes(), None
         while True:
-            number, item = connection.recv()
+            item = connection.recv()
             try:
-                work = work or pickle.loads(message)        # opens what is large
-                answer = number, work(item), None, None
+                work = work or pickle.loads(data)       # opens what is large
+                answer = work(item), None, ""
             except Exception as error:
-                answer = number, None, *_portable(error)
+                answer = None, *_portable(error)
             connection.send(answer)
+    except (EOFError, BrokenPipeError, ConnectionResetError):       # the driver is gone
+        pass
 
 
 def _portable(error):
@@ -136,20 +202,13 @@ def _portable(error):
     return error, trace
 
 
-def end_with_the_driver():
+def _end_with_the_driver():
     multiprocessing.connection.wait([multiprocessing.parent_process().sentinel])
-    end_worker()
+    # in the main thread, so that it begins no further file
+    signal.pthread_kill(threading.main_thread().ident, signal.SIGTERM)
 
 
 def end_worker(*_):
+    """The handler of SIGTERM in a worker: end at once, and leave no temporary file."""
     files.discard_unfinished()
     os._exit(1)
-
-
-@contextlib.contextmanager
-def interrupts_blocked():
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)

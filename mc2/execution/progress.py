@@ -1,6 +1,7 @@
-"""How far a job is: one line on the terminal, and a small file for `mc2 status`."""
+"""How far a command is: one line on the terminal, and a small file for `mc2 status`."""
 import contextlib
 import fcntl
+import glob
 import os
 import socket
 import sys
@@ -8,6 +9,7 @@ import time
 
 import orjson
 
+from mc2 import files
 from mc2.errors import BadUsage
 from mc2.execution.receipt import duration
 
@@ -15,15 +17,34 @@ EVERY = 0.5                     # seconds between two updates of the file
 
 
 class Progress:
-    """Keeps `progress.json` in the work directory of a job, and a line on stderr where that is a terminal."""
+    """Keeps a file `progress*.json` in the work directory of a command, and a line on stderr where that is a terminal.
 
-    def __init__(self, work, quiet=False):
-        self.path = os.path.join(work, "progress.json")
-        self.shown = not quiet and sys.stderr.isatty()
-        self.bar = None
-        self.state = {"pid": os.getpid(), "host": socket.gethostname(), "begun": time.time(), "phase": "begins",
-                      "shards": 0, "done": 0, "pairs": 0, "failed": {}}
-        self._written = 0
+    command: the subcommand of mc2. work: a local directory, or None = no file. part: (I, N) where this is one of N
+    parts of the work. While this is open, the file beside it is locked: `mc2 status` tells by that whether it runs.
+    """
+
+    def __init__(self, command, work, quiet=False, part=None):
+        self.command, self.shown, self.bar = command, not quiet and sys.stderr.isatty(), None
+        self.path = work and os.path.join(work, "progress.json" if part is None else f"progress.{part[0]}-{part[1]}.json")
+        self.state = {"command": command, "pid": os.getpid(), "host": socket.gethostname(), "begun": time.time(),
+                      "phase": "begins", "shards": 0, "done": 0, "pairs": 0, "failed": {}}
+        self._written, self._lock = 0, None
+
+    def __enter__(self):
+        if self.path:
+            with contextlib.suppress(OSError):          # a file system without locks, a full disk
+                self._lock = os.open(f"{self.path}.lock", os.O_RDWR | os.O_CREAT, 0o666)
+                fcntl.flock(self._lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        self._write(now=True)
+        return self
+
+    def __exit__(self, *error):
+        self._close()
+        if self._lock is not None:
+            with contextlib.suppress(OSError):          # another process has it too
+                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                os.unlink(f"{self.path}.lock")
+            os.close(self._lock)
 
     def begin(self, phase, shards, finished):
         """A phase begins, of so many shards, some of which were finished by an earlier run."""
@@ -32,7 +53,7 @@ class Progress:
                           phase_begun=time.time(), failing=0, failed={})
         if self.shown:
             from tqdm import tqdm
-            self.bar = tqdm(total=shards, initial=finished, desc=f"curate: {phase}", unit=" shards", leave=False)
+            self.bar = tqdm(total=shards, initial=finished, desc=f"{self.command}: {phase}", unit=" shards", leave=False)
         self._write(now=True)
 
     def update(self, pairs=0, failed=False):
@@ -64,11 +85,12 @@ class Progress:
             self.bar = None
 
     def _write(self, now=False):
-        if not now and time.monotonic() - self._written < EVERY:
+        if self.path is None or not now and time.monotonic() - self._written < EVERY:
             return
         self._written = time.monotonic()
-        temporary = f"{self.path}.tmp"
-        with contextlib.suppress(OSError):          # a full disk is found, and told, by the work itself
+        temporary = files.temporary_name(self.path)
+        # an error of the disk is found, and told, by the work itself
+        with contextlib.suppress(OSError), files.discarded_on_error(temporary):
             with open(temporary, "wb") as stream:
                 stream.write(orjson.dumps({**self.state, "updated": time.time()}))
             os.replace(temporary, self.path)
@@ -83,22 +105,35 @@ def _rates(state, now=None):
 
 
 def describe(out):
-    """Yield lines on the state of the job in the directory `out`. Raises BadUsage where there is none."""
-    try:
-        with open(os.path.join(out, ".work", "progress.json"), "rb") as stream:
-            state = orjson.loads(stream.read())
-    except (OSError, orjson.JSONDecodeError):
-        raise BadUsage(f"{out}: no job of mc2 curate was begun here.") from None
+    """Yield lines on the state of the work in the directory `out`. Raises BadUsage where there is none."""
+    paths = sorted(glob.glob(os.path.join(glob.escape(out), ".work", "progress*.json")))
+    states = [(path, state) for path in paths if (state := _read(path))]
+    if not states:
+        raise BadUsage(f"{out}: no work of mc2 was begun here. Name the output directory of mc2 curate, or of a command "
+                       f"with -O.")
+    failed = False
+    for path, state in states:
+        part = os.path.basename(path).removeprefix("progress").removesuffix(".json").removeprefix(".").replace("-", "/")
+        yield (f"part {part}: " if part else "") + _state(path, state)
+        for item, error in sorted(state["failed"].items()):
+            failed = True
+            yield f"failed: {item}: {error}"
+    if failed:
+        logs = [os.path.join(out, *names) for names in (("logs",), (".work", "logs"))]
+        yield f"logs of the shards: {next(filter(os.path.isdir, logs), logs[0])}"
+
+
+def _read(path):
+    with contextlib.suppress(OSError, orjson.JSONDecodeError), open(path, "rb") as stream:
+        return orjson.loads(stream.read())
+
+
+def _state(path, state):
     if "ended" in state:
-        yield f"{state['phase']}, {duration(time.time() - state['ended'])} ago"
-    elif _is_running(out):
-        yield _under_way(state) + f"; process {state['pid']} on {state['host']}"
-    else:
-        yield f"stopped while in: {_under_way(state)}. The same 'mc2 curate' command goes on from here."
-    for item, error in sorted(state["failed"].items()):
-        yield f"failed: {item}: {error}"
-    if state["failed"]:
-        yield f"logs of the shards: {os.path.join(out, 'logs')}"
+        return f"{state['phase']}, {duration(time.time() - state['ended'])} ago"
+    if _is_running(path):
+        return f"{_under_way(state)}; process {state['pid']} on {state['host']}"
+    return f"stopped while in: {_under_way(state)}. The same 'mc2 {state['command']}' command goes on from here."
 
 
 def _under_way(state):
@@ -112,11 +147,14 @@ def _under_way(state):
     return text
 
 
-def _is_running(out):
-    """Whether a driver holds the lock of the job."""
-    descriptor = os.open(out, os.O_RDONLY)
+def _is_running(path):
+    """Whether the process that keeps this file is alive."""
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        descriptor = os.open(f"{path}.lock", os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
     except OSError:                     # a file system without locks: whether it runs is not known

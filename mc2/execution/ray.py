@@ -1,4 +1,4 @@
-"""The engine for a Ray cluster: Ray core, one task per shard.
+"""The executor for a Ray cluster: Ray core, one task per shard.
 
 Every node must see the same paths (a shared file system), and have the same mc2 installed. A node that dies takes
 its tasks with it; Ray runs them elsewhere, and what is missing after that comes again in the next round.
@@ -8,13 +8,14 @@ import os
 import pickle
 import socket
 
-from mc2 import __version__
+from mc2 import __version__, signals
 from mc2.errors import BadUsage
 from mc2.execution import worker
-from mc2.execution.rounds import WorkerKilled
+from mc2.execution.processes import WorkerKilled
 
 AHEAD = 4                       # tasks per core that wait in the cluster
 RETRIES = 4
+WAIT = 0.25                     # seconds between two looks whether a signal came
 
 
 class Ray:
@@ -27,29 +28,36 @@ class Ray:
         try:
             import ray
         except ImportError:
-            raise BadUsage("--engine ray: Ray is not installed. Run pip install 'mc2[ray]'.") from None
+            raise BadUsage("--executor ray: Ray is not installed. Run pip install 'mc2[ray]'.") from None
         self.ray = ray
         try:
             _knock(address)
-            ray.init(address=address or "local", logging_level="ERROR", log_to_driver=False, configure_logging=False)
+            with signals.noted():               # Ray loses them, and takes SIGTERM for itself
+                ray.init(address=address or "local", logging_level="ERROR", log_to_driver=False, configure_logging=False)
+                signals.take_back()
         except (ConnectionError, OSError) as error:
             raise BadUsage(f"--address {address}: no Ray cluster answers there ({error}). Start one with 'ray start "
                            f"--head'.") from None
 
-    def run(self, phase, items, report):
+    def run(self, task, items, report):
+        with signals.noted():
+            self._run(task, items, report)
+
+    def _run(self, task, items, report):
         ray = self.ray
-        data = pickle.dumps(phase)
-        task = ray.remote(max_retries=RETRIES, num_cpus=1)(_do)
-        phase_ref, key = ray.put(data), hashlib.sha256(data).hexdigest()
+        data = pickle.dumps(task)
+        remote = ray.remote(max_retries=RETRIES, num_cpus=1)(_do)
+        task_ref, key = ray.put(data), hashlib.sha256(data).hexdigest()
         here = os.getcwd()
         waiting, under_way = list(reversed(items)), {}
         try:
             while waiting or under_way:
-                room = AHEAD * max(1, int(ray.cluster_resources().get("CPU", 1))) - len(under_way)
-                for _ in range(min(room, len(waiting))):
+                more = AHEAD * max(1, int(ray.cluster_resources().get("CPU", 1))) - len(under_way)
+                for _ in range(min(more, len(waiting))):
                     item = waiting.pop()
-                    under_way[task.remote(__version__, here, key, phase_ref, item)] = item
-                done, _ = ray.wait(list(under_way), num_returns=1, timeout=10)
+                    under_way[remote.remote(__version__, here, key, task_ref, item)] = item
+                done, _ = ray.wait(list(under_way), num_returns=1, timeout=WAIT)
+                signals.check()
                 for ref in done:
                     item = under_way.pop(ref)
                     try:
@@ -62,7 +70,8 @@ class Ray:
                 ray.cancel(ref, force=True)
 
     def close(self):
-        self.ray.shutdown()
+        with signals.noted():
+            self.ray.shutdown()
 
 
 def _first_line(error):
@@ -78,14 +87,14 @@ def _knock(address):
         socket.create_connection((host.rpartition("/")[2], int(port)), timeout=5).close()
 
 
-_phases = {}                    # in a worker process: what it opened for earlier tasks (matchers, models) stays open
+_tasks = {}                    # in a worker process: what it opened for earlier tasks (matchers, models) stays open
 
 
 def _do(version, directory, key, data, item):
     if version != __version__:
         return 0, BadUsage(f"this node has mc2 {__version__}, and the driver {version}. Install the same on both.")
     os.chdir(directory)         # paths may be relative to where the command was given
-    if key not in _phases:
-        _phases.clear()
-        _phases[key] = pickle.loads(data)
-    return worker.do(_phases[key], item)
+    if key not in _tasks:
+        _tasks.clear()
+        _tasks[key] = pickle.loads(data)
+    return worker.do(_tasks[key], item)

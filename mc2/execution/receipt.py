@@ -1,4 +1,5 @@
-"""What a person reads when a command ends."""
+"""What a person reads when a command ends: the receipt, its last line on stderr."""
+import sys
 
 
 def duration(seconds):
@@ -6,3 +7,21 @@ def duration(seconds):
         return f"{seconds:.1f} s"
     minutes, seconds = divmod(round(seconds), 60)
     return f"{minutes} min {seconds} s" if minutes else f"{seconds} s"
+
+
+def what_was_left_out(tally, fate="skipped"):
+    """What was dropped and which lines were bad, by reason: ", 3 not listed, 1 bad lines skipped (not JSON)" or ""."""
+    text = ""
+    for reason, count in sorted(tally.items()):
+        kind, colon, reason = reason.partition(": ") if isinstance(reason, str) else ("", "", "")
+        if kind == "dropped":
+            text += f", {count:,} {reason}"
+        elif kind == "bad":
+            text += f", {count:,} bad lines {fate} ({reason.rstrip('.')})"
+    return text
+
+
+def write(name, summary, tally, output, seconds):
+    """The last line of a command: what went in and out, what was left out and why, where it is, how long."""
+    where = "" if output in (None, "-") else f" -> {output}"
+    print(f"{name}: {summary}{what_was_left_out(tally)}{where} ({duration(seconds)})", file=sys.stderr)

@@ -1,46 +1,53 @@
 """Do what is missing, in rounds, until nothing is; collect what fails, and say so by the shard's name.
 
-An engine has one method, `run(phase, items, report)`: it calls phase(item) for every item somewhere, and
-report(item, error) here when that has ended, error being None or an exception. What it reports is not
-believed: after each round the items whose outputs are missing are listed anew.
+A task has `name`, `is_done(item)`, `name_of(item)`, `log_path(item)`, and is called with an item; it returns a number
+of pairs (mc2.execution.shard.ShardTask is one). An executor has one method, `run(task, items, report)`: it calls
+task(item) for every item somewhere, and report(item, error, pairs) here when that has ended, error being None or an
+exception. What it reports is not believed: after each round the items whose outputs are missing are listed anew.
 """
 import errno
 from collections import Counter
 
+from mc2 import files
 from mc2.errors import BadData, Mc2Error
+from mc2.execution.processes import WorkerKilled
 
 TRIES = 3                           # of an item whose worker is killed, or that fails for want of something
 SHOWN = 10                          # failures named in the message
 _NO_USE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}       # no other shard would fare better
 
 
-class WorkerKilled(Mc2Error):
-    """A process ended while it did an item: killed, out of memory, or crashed."""
-
-
 class JobFailed(Mc2Error):
     """Some items could not be done; all others are."""
 
-    def __init__(self, phase, failures, others):
+    def __init__(self, task, failures, others):
         """failures: {name of a shard: error}. others: whether there are shards that did not fail."""
         lines = [f"  {item}: {error}" for item, error in sorted(failures.items())[:SHOWN]]
         more = [f"  and {len(failures) - SHOWN:,} more"] if len(failures) > SHOWN else []
         what = "1 shard" if len(failures) == 1 else f"{len(failures):,} shards"
         done = "; all others are done, and stay so when this command runs again" if others else ""
-        super().__init__("\n".join([f"{phase}: {what} failed{done}.", *lines, *more]))
+        super().__init__("\n".join([f"{task}: {what} failed{done}.", *lines, *more]))
         self.status = BadData.status if any(isinstance(error, BadData) for error in failures.values()) else 1
 
 
-def complete(phase, items, engine, progress, total):
-    """Have the engine do all items of a phase that are not done. Raises JobFailed for those that cannot be.
+def missing(task, items):
+    """The items that are not done, in order."""
+    paths = all(isinstance(item, str) for item in items)
+    done = files.map_paths(task.is_done, items) if paths else list(map(task.is_done, items))
+    return [item for item, is_done in zip(items, done) if not is_done]
 
-    total: of how many shards in the phase these are, for the progress.
+
+def complete(task, items, executor, progress, total):
+    """Have the executor do all items of a task that are not done. Raises JobFailed for those that cannot be, or the
+    error itself where there is one item in all.
+
+    total: of how many items of the task these are, for the progress.
     """
-    missing = [item for item in items if not phase.is_done(item)]
-    if missing:
-        progress.begin(phase.name, total, total - len(missing))
+    waiting = missing(task, items)
+    if waiting:
+        progress.begin(task.name, total, total - len(waiting))
     tries, failures = Counter(), {}
-    while missing:
+    while waiting:
         errors = {}
 
         def report(item, error=None, pairs=0):
@@ -50,22 +57,24 @@ def complete(phase, items, engine, progress, total):
                     raise error
             progress.update(pairs, failed=error is not None)
 
-        engine.run(phase, missing, report)
-        begun, missing = missing, [item for item in missing if not phase.is_done(item)]
-        tries.update(missing)
-        hopeless = len(begun) == len(missing) > 2 and all(isinstance(errors.get(item), WorkerKilled) for item in missing)
-        for item in missing:
+        executor.run(task, waiting, report)
+        begun, waiting = waiting, missing(task, waiting)
+        tries.update(waiting)
+        hopeless = len(begun) == len(waiting) > 2 and all(isinstance(errors.get(item), WorkerKilled) for item in waiting)
+        for item in waiting:
             error = errors.get(item) or WorkerKilled("its output is not there, and no error was seen")
             if isinstance(error, BadData) or tries[item] >= TRIES or hopeless:
                 failures[item] = _after_tries(error, tries[item])
-        missing = [item for item in missing if item not in failures]
-        progress.again(len(missing), failures)
+        waiting = [item for item in waiting if item not in failures]
+        progress.again(len(waiting), failures)
+    if failures and total == 1:
+        raise next(iter(failures.values()))
     if failures:
-        raise JobFailed(phase.name, {phase.name_of(item): error for item, error in failures.items()},
+        raise JobFailed(task.name, {task.name_of(item): error for item, error in failures.items()},
                         others=len(failures) < total)
 
 
 def _after_tries(error, tries):
     if isinstance(error, WorkerKilled):
-        return WorkerKilled(f"{error} {tries} times. Take this shard out of the pool, or look into it.")
+        return WorkerKilled(f"{error} {tries} times. Leave this shard out, or look into it.")
     return error

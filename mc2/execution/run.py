@@ -1,4 +1,8 @@
-"""Run a stage over pairs: from a stream to a stream, or from shards to shards, in one process or many."""
+"""What the command line says about inputs, outputs and the way to run, and the run itself.
+
+    a stream      -o: a block at a time through the stages, in one process or many    (stream.py)
+    shards        -O: a ShardTask on an executor, resumed where it was stopped         (shard.py, rounds.py)
+"""
 import collections
 import contextlib
 import os
@@ -8,64 +12,78 @@ from dataclasses import dataclass
 
 from mc2 import files, manifests
 from mc2.errors import BadUsage
-from mc2.execution.processes import map_in_order
-from mc2.execution.receipt import duration
-from mc2.execution.stage import manifest_of
-from mc2.pairs.shards import open_write, read_blocks
+from mc2.execution import receipt, rounds, stream
+from mc2.execution.local import Local
+from mc2.execution.progress import Progress
+from mc2.execution.shard import DROPPED, REJECTS, ShardPaths, ShardTask, put_together
+from mc2.execution.stage import Stages
+from mc2.pairs.shards import encoder_of, open_write, refuse_unopenable
+
+WORK = ".work"                      # in a directory of shards: progress, logs, scripts of SLURM
+MARK = "shards-of-mc2"              # in it: says whose directory this is, before the first shard is done
 
 
 @dataclass
 class Run:
-    """What the command line says about inputs, outputs and the way to run."""
+    """See above."""
 
     inputs: list                # paths; "-" is stdin
     output: str = "-"
     output_dir: str = None
     jobs: int = 1               # worker processes; 0 = all cores
+    executor: object = None     # function from a work directory to an executor, for -O; None: Local(jobs)
+    part: tuple = None          # (I, N) where the inputs are those of one part of N
     force: bool = False
     dry_run: bool = False
     skip_bad: bool = False
     rejects: str = None         # file for the bad lines
+    dropped: str = None         # file for the dropped pairs
     quiet: bool = False
 
     def __post_init__(self):
         outputs = [self.output] if self.output_dir is None else self._plan_shards()
-        files.refuse_unopenable(self.inputs, outputs)
-        self.refuse_twice(outputs + [self.rejects] if self.rejects else outputs)
+        refuse_unopenable(self.inputs, outputs)
+        self.refuse_twice([*outputs, *(path for path in (self.rejects, self.dropped) if path)])
 
-    def __call__(self, stage):
-        """Run the stage from the inputs to the output or output directory, and print the receipt."""
-        self.refuse_twice([self.output] if self.output_dir is None else [], also=stage.paths.values())
-        files.map_places(stage.check_input, self.inputs)
+    def __call__(self, *stages):
+        """Run stages from the inputs to the output or output directory, and print the receipt."""
+        stages = Stages(stages)
+        self.refuse_twice([self.output] if self.output_dir is None else [], also=stages.paths.values())
+        files.map_paths(stages.check_input, self.inputs)
         if self.dry_run:
-            self._print_plan(stage)
+            self._print_plan(stages)
         elif self.output_dir is None:
-            self._stream(stage)
+            self._stream(stages)
         else:
-            self._shards(stage)
+            self._shards(stages)
 
     # ------------------------------------------------------------ one stream
 
-    def _stream(self, stage):
+    def _stream(self, stages):
         started = time.monotonic()
         tally = collections.Counter()
         with open_write(self.output) as out:
-            for product in self.products(stage, tally):
+            for product in self.products(stages, tally, encoder_of(self.output)):
                 out.write(product)
         seconds = time.monotonic() - started
         if files.is_kept(self.output):
-            manifests.write_for_file(self.output, manifest_of(stage, self.inputs, tally, seconds))
-        self.receipt(stage.name, f"{tally['in']:,} pairs in, {stage.summary(tally)}", tally, self.output, seconds)
+            manifests.write_for_file(self.output, stages.manifest(self.inputs, tally, seconds))
+        self.receipt(stages.last.name, f"{tally['in']:,} pairs in, {stages.last.summary(tally)}", tally, self.output,
+                     seconds)
 
-    def products(self, stage, tally):
-        """Yield stage.product(batch) for the batches of all inputs, in order; add what happened to `tally`."""
-        columns = None if self.rejects else stage.columns           # rejects have all
-        blocks = read_blocks(self.inputs, stage.whole_images, columns)
-        work = _Work(stage, self.skip_bad, files.is_parquet(self.output))
-        with self._rejects() as rejects, self._progress(" pairs") as progress:
-            for product, counts, bad in map_in_order(work, blocks, self.jobs):
+    def products(self, stages, tally, make, needs=None, columns=None):
+        """Yield make(batch) for the batches of all inputs that went through the stages, in order; add what happened to
+        `tally`. needs: the stage whose `requires` and `whole_images` count, if not those of the stages. columns: those
+        of Parquet that are needed; None = all."""
+        stages = stages if isinstance(stages, Stages) else Stages(stages)
+        needs = needs or stages
+        work = stream.BlockWork(stages, make, needs.requires, self.skip_bad, keep_dropped=self.dropped is not None)
+        columns = None if self.rejects or self.dropped else columns        # these have all
+        with _written(self.rejects) as rejects, _written(self.dropped) as dropped, self._progress() as progress:
+            for product, counts, bad, left_out in stream.products(work, self.inputs, self.jobs, needs.whole_images, columns):
                 tally.update(counts)
                 rejects.write(bad)
+                dropped.write(left_out)
                 progress.update(counts["in"])
                 yield product
 
@@ -78,92 +96,108 @@ class Run:
         if twice or "-" in self.inputs:
             what = f"two inputs are called {twice[0]}" if twice else "stdin has no name for its shard"
             raise BadUsage(f"--output-dir: {what}.")
-        if os.path.exists(self.output_dir) and not os.path.isdir(self.output_dir):
-            raise BadUsage(f"{self.output_dir}: is a file, and --output-dir is a directory. Name another output.")
-        present = [name for name in files.names_in(self.output_dir) if not name.startswith(".")]
-        if present and not any(name.endswith(".manifest.json") for name in present):
-            raise BadUsage(f"{self.output_dir}: this directory is not empty and holds no shards of mc2. "
-                           f"Name another output.")
+        refuse_foreign_shards(self.output_dir)
         return [os.path.join(self.output_dir, name) for name in names]
 
-    def _shards(self, stage):
-        started = time.monotonic()
-        files.make_directory(self.output_dir)
-        todo = [shard for shard, finished in self._shard_states(stage) if not finished]
+    def _task(self, stages):
+        work = os.path.join(self.output_dir, WORK)
+        paths = ShardPaths(self.output_dir, os.path.join(self.output_dir, "quarantine"), work,
+                           None if files.is_remote(self.output_dir) else os.path.join(work, "logs"))
+        keep = [what for what, path in ((REJECTS, self.rejects), (DROPPED, self.dropped)) if path]
+        return ShardTask(stages, paths, skip_bad=self.skip_bad, keep=keep)
+
+    def _shards(self, stages):
+        started, task = time.monotonic(), self._task(stages)
+        work = mark_shards(self.output_dir)
+        executor = self.executor(work, stages.last.name, self.part) if self.executor else Local(self.jobs)
+        with contextlib.closing(executor), Progress(stages.last.name, work, self.quiet, self.part) as progress:
+            if self.force:
+                files.map_paths(task.forget, self.inputs)
+            todo = rounds.missing(task, self.inputs)
+            rounds.complete(task, todo, executor, progress, total=len(self.inputs))
+            progress.end()
+        self._put_together(task)
         tally = collections.Counter()
-        with self._rejects() as rejects, self._progress(" shards", total=len(todo)) as progress:
-            for counts, bad in map_in_order(_ShardWork(stage, self.skip_bad), todo, self.jobs):
-                tally.update(counts)
-                rejects.write(bad)
-                progress.update()
-        finished = len(self.inputs) - len(todo)
-        summary = f"{len(todo):,} shards, {tally['in']:,} pairs in, {stage.summary(tally)}"
-        if finished:
-            summary += f"; {finished:,} shards were finished"
-        self.receipt(stage.name, summary, tally, self.output_dir, time.monotonic() - started)
+        for manifest in files.map_paths(lambda path: manifests.read(task.output(path)), todo):
+            tally.update(manifest["counts"])
+        summary = f"{len(todo):,} shards, {tally['in']:,} pairs in, {stages.last.summary(tally)}"
+        if len(todo) < len(self.inputs):
+            summary += f"; {len(self.inputs) - len(todo):,} shards were finished"
+        self.receipt(stages.last.name, summary, tally, self.output_dir, time.monotonic() - started)
 
-    def _shard_pairs(self):
-        return [(path, os.path.join(self.output_dir, files.base_name(path))) for path in self.inputs]
+    def _put_together(self, task):
+        """Write the bad lines and the dropped pairs of all shards, also of those that were finished before."""
+        for what, path in ((REJECTS, self.rejects), (DROPPED, self.dropped)):
+            if path:
+                with files.open_write(path) as out:
+                    put_together(task, what, self.inputs, out)
 
-    def _shard_states(self, stage):
-        """[((input, output), whether it is finished)]"""
-        shards = self._shard_pairs()
-        output_of = dict(shards)
-        finished = files.map_places(lambda path: self._is_finished(stage, path, output_of[path]), self.inputs)
-        return list(zip(shards, finished))
-
-    def _is_finished(self, stage, path, output):
-        if self.force or not files.exists(output):
-            return False
-        manifest = manifests.read(output)
-        if manifest is None or "bytes" not in manifests.describe_file(path):
-            return False
-        expected = manifest_of(stage, [path], {}, 0)
-        same = all(manifest.get(key) == expected[key]
-                   for key in ("mc2", "kind", "stage", "options", "inputs", "lineage"))
-        bad = any(reason.startswith("bad: ") for reason in manifest.get("counts", {}))
-        return same and not (bad and (self.rejects or not self.skip_bad))
-
-    def _print_plan(self, stage):
+    def _print_plan(self, stages):
         if self.output_dir is None:
             for path in self.inputs:
                 print("to do", files.name_of(path), self.output, sep="\t")
-        else:
-            for shard, finished in self._shard_states(stage):
-                print("finished" if finished else "to do", *shard, sep="\t")
+            return
+        task = self._task(stages)
+        todo = set(self.inputs if self.force else rounds.missing(task, self.inputs))
+        for path in self.inputs:
+            print("to do" if path in todo else "finished", path, task.output(path), sep="\t")
 
     # ------------------------------------------------------------ shared
 
     def refuse_twice(self, outputs, also=()):
         """Raise BadUsage for an output that is an input (or one of `also`), or another output, too."""
-        inputs = {files.place(path) for path in [*self.inputs, *also]
+        inputs = {files.identity(path) for path in [*self.inputs, *also]
                   if files.is_remote(path) or os.path.isfile(path) or os.path.isdir(path)}
         seen = set()
         for output in outputs:
-            place = files.place(output) if output != "-" else output
-            if place in inputs or place in seen and not files.is_special(output):
-                raise BadUsage(f"{output}: is {'an input' if place in inputs else 'another output'} too. "
+            identity = files.identity(output) if output != "-" else output
+            if identity in inputs or identity in seen and not files.is_special(output):
+                raise BadUsage(f"{output}: is {'an input' if identity in inputs else 'another output'} too. "
                                f"Name another output.")
-            seen.add(place)
+            seen.add(identity)
 
-    def _rejects(self):
-        return files.open_write(self.rejects) if self.rejects else contextlib.nullcontext(open(os.devnull, "wb"))
-
-    def _progress(self, unit, total=None):
+    def _progress(self):
         if self.quiet or not sys.stderr.isatty():
             return _NoProgress()
         from tqdm import tqdm
-        return tqdm(total=total, unit=unit, unit_scale=True, leave=False)
+        return tqdm(unit=" pairs", unit_scale=True, leave=False)
 
     def receipt(self, name, summary, tally, output, seconds):
-        """The last line on stderr: what went in and out, what was dropped and why, where it is, how long."""
-        if self.quiet:
-            return
-        for reason, count in sorted(tally.items()):
-            if reason.startswith("bad: "):
-                summary += f", {count:,} bad lines skipped ({reason[5:].rstrip('.')})"
-        where = "" if output in (None, "-") else f" -> {output}"
-        print(f"{name}: {summary}{where} ({duration(seconds)})", file=sys.stderr)
+        """The last line on stderr: what went in and out, what was left out and why, where it is, how long."""
+        if not self.quiet:
+            receipt.write(name, summary, tally, output, seconds)
+
+
+def refuse_foreign_shards(directory):
+    """Raise BadUsage for an output directory that is a file, or holds something that is no work of mc2."""
+    if os.path.exists(directory) and not os.path.isdir(directory):
+        raise BadUsage(f"{directory}: is a file, and --output-dir is a directory. Name another output.")
+    present = files.names_in(directory)
+    if not any(name.endswith(".manifest.json") for name in present) \
+            and not os.path.exists(os.path.join(directory, WORK, MARK)) \
+            and any(not name.startswith(".") for name in present):
+        raise BadUsage(f"{directory}: this directory is not empty and holds no shards of mc2. Name another output.")
+
+
+def mark_shards(directory):
+    """Make a directory of shards, and say in it that it is one. Returns its work directory; None for a remote one."""
+    if files.is_remote(directory):
+        return None
+    work = os.path.join(directory, WORK)
+    os.makedirs(work, exist_ok=True)
+    with open(os.path.join(work, MARK), "a", encoding="utf-8") as stream:
+        if not stream.tell():
+            stream.write("Progress and logs of a command of mc2 with -O.\n")
+    return work
+
+
+def _written(path):
+    return files.open_write(path) if path else contextlib.nullcontext(_Nowhere())
+
+
+class _Nowhere:
+    def write(self, data):
+        pass
 
 
 class _NoProgress(contextlib.nullcontext):
@@ -172,35 +206,3 @@ class _NoProgress(contextlib.nullcontext):
 
     def update(self, n=1):
         pass
-
-
-class _Work:
-    """From a block to (product, tally, rejects)."""
-
-    def __init__(self, stage, skip_bad, as_table=False):
-        """as_table: whether the output is Parquet."""
-        self.stage, self.skip_bad, self.as_table = stage, skip_bad, as_table
-
-    def __call__(self, block):
-        batch = block.batch(self.stage.requires, self.skip_bad, self.as_table)
-        product = self.stage.product(batch)
-        batch.tally["out"] = len(batch)
-        return product, batch.tally, b"".join([reject.line + b"\n" for reject in batch.rejects])
-
-
-class _ShardWork(_Work):
-    """From (input, output) to (tally, rejects); the shard and its manifest are written on the way."""
-
-    def __call__(self, shard):
-        path, output = shard
-        started = time.monotonic()
-        self.as_table = files.is_parquet(output)
-        tally, rejects = collections.Counter(), []
-        with open_write(output) as out:
-            for block in read_blocks([path], self.stage.whole_images):
-                product, counts, bad = super().__call__(block)
-                out.write(product)
-                tally.update(counts)
-                rejects.append(bad)
-        manifests.write_for_file(output, manifest_of(self.stage, [path], tally, time.monotonic() - started))
-        return tally, b"".join(rejects)

@@ -4,13 +4,18 @@ from mc2.errors import BadData
 
 
 class Stage:
-    """One step that every pair goes through. Stages are pickled to worker processes, so they hold
-    paths and options, and open what is large when the first batch comes."""
+    """Gets a batch at a time and changes it: adds keys, drops pairs with a reason, counts in `batch.tally`.
+
+    Reading, bad lines, drops, processes, clusters, finished shards, progress, manifests and the receipt are the same
+    for all stages, and are not here. A stage is pickled to worker processes, so it holds paths and options, and opens
+    what is large when the first batch comes.
+    """
 
     name = ""               # of the command
     requires = ()           # keys beside id and text
+    adds = ()               # keys that it gives to every pair
+    observes = False        # whether it changes nothing, and so sees the pairs last, as they are written
     whole_images = False    # whether the lines of one image must come in one batch
-    passes_on = True        # whether the products hold the pairs; if not, other columns of Parquet are not read
     options = {}            # what else the output depends on: part of "finished", kept in the manifest
     lineage = {}            # fingerprints that the manifest carries on, e.g. {"metadata": ...}
     paths = {}              # where these artefacts were, for `mc2 inspect`
@@ -18,30 +23,95 @@ class Stage:
     def __call__(self, batch):
         raise NotImplementedError
 
-    def product(self, batch):
-        """What the stage makes of a batch, sent back from the worker. bytes, unless the stage reduces."""
-        self(batch)
-        return batch.encoded()
+    def begin(self, shard):
+        """A shard begins; what was kept of an earlier one, finished or not, is forgotten."""
 
-    @property
-    def columns(self):
-        """The columns of Parquet that are read; None = all."""
-        return None if self.passes_on else ("id", "text", *self.requires)
+    def finish(self, shard, description, tally):
+        """A shard is read to its end: write what belongs to it beside the pairs. Returns what its manifest is to hold.
+
+        description: what the result depends on. tally: Counter of what happened in the shard, to which may be added.
+        """
+        return {}
+
+    def is_done(self, shard, description):
+        """Whether what `finish` wrote for this description is there."""
+        return True
 
     def summary(self, tally):
         """The middle of the receipt, e.g. "90 matched, 10 without a match"."""
         return f"{tally['out']:,} out"
 
     def check_input(self, path):
-        """Refuse a file whose manifest says that it belongs to other metadata."""
-        theirs = (manifests.read(path) or {}).get("lineage", {}) if path != "-" else {}
+        """Refuse a file whose manifest says that it belongs to other metadata, or is damaged."""
+        theirs = (manifests.read(path, strict=True) or {}).get("lineage", {}) if path != "-" else {}
         for what, fingerprint in self.lineage.items():
             if theirs.get(what, fingerprint) != fingerprint:
                 raise BadData(f"{path}: was made with {what} {theirs[what][:12]}, but this is {what} "
                               f"{fingerprint[:12]}. Use the {what} it was made with, or make it again.")
 
 
-def manifest_of(stage, inputs, tally, seconds):
-    """The manifest of pairs that a stage made."""
-    return manifests.describe_run("pairs", inputs, stage.options, tally, seconds,
-                                  stage=stage.name, lineage=stage.lineage, paths=stage.paths)
+class Stages:
+    """Several stages, one after another, as one."""
+
+    def __init__(self, stages):
+        self.stages = list(stages)
+
+    def __iter__(self):
+        return iter(self.stages)
+
+    def product(self, batch, make):
+        """What `make` makes of a batch that went through the stages: the bytes of an encoder, say."""
+        for stage in self.stages:
+            if not stage.observes:
+                stage(batch)
+        made = make(batch)                      # which may reject pairs
+        for stage in self.stages:
+            if stage.observes:
+                stage(batch)
+        batch.tally["out"] = len(batch)
+        return made
+
+    @property
+    def requires(self):
+        """Keys that the input must have beside id and text."""
+        added, required = set(), {}
+        for stage in self.stages:
+            required.update(dict.fromkeys(key for key in stage.requires if key not in added))
+            added.update(stage.adds)
+        return tuple(required)
+
+    @property
+    def whole_images(self):
+        return any(stage.whole_images for stage in self.stages)
+
+    @property
+    def options(self):
+        """{name of a stage: its options}, of those that change pairs; a list of options where a name is there twice"""
+        options = {}
+        for stage in self.stages:
+            if not stage.observes:
+                options.setdefault(stage.name, []).append(stage.options)
+        return {name: its[0] if len(its) == 1 else its for name, its in options.items()}
+
+    @property
+    def lineage(self):
+        return {what: fingerprint for stage in self.stages for what, fingerprint in stage.lineage.items()}
+
+    @property
+    def paths(self):
+        return {what: path for stage in self.stages for what, path in stage.paths.items()}
+
+    @property
+    def last(self):
+        """The stage that the output is called by: the last one that changes pairs."""
+        return next((stage for stage in reversed(self.stages) if not stage.observes), self.stages[-1])
+
+    def check_input(self, path):
+        for stage in self.stages:
+            stage.check_input(path)
+
+    def manifest(self, inputs, tally, seconds, **more):
+        """The manifest of pairs that these stages made."""
+        options = self.stages[0].options if len(self.stages) == 1 else self.options
+        return manifests.describe_run("pairs", inputs, options, tally, seconds, self.paths,
+                                      stage=self.last.name, lineage=self.lineage, **more)

@@ -1,4 +1,4 @@
-"""What happens in a worker process, whichever engine started it: one item, with a log of its own."""
+"""What happens in a worker, whichever executor started it: one item of a task, with a log of its own."""
 import errno
 import os
 import pickle
@@ -8,16 +8,16 @@ import traceback
 
 from mc2.errors import BadData, Mc2Error
 
-LONGEST_TRACE = 3000                # characters: answers stay smaller than what a pipe takes in one piece
+LONGEST_TRACE = 3000                # characters of an error that goes to another process
 
 
-def do(phase, item):
+def do(task, item):
     """Do one item. Returns (pairs, error); the error is one that can be pickled, or None."""
     started = time.monotonic()
-    log = _Log(phase.log_path(item), phase.name)
+    log = _Log(task.log_path(item), task.name)
     log.write("begins")
     try:
-        pairs = phase(item)
+        pairs = task(item)
     except Exception as error:
         log.write(f"fails after {time.monotonic() - started:.1f} s: {error}\n{traceback.format_exc()}")
         return 0, portable(error)
@@ -26,13 +26,15 @@ def do(phase, item):
 
 
 class _Log:
-    """Appends lines to the log of a shard: when, where, which phase."""
+    """Appends lines to the log of a shard: when, where, which task. path: None = no log"""
 
-    def __init__(self, path, phase):
-        self.path, self.phase = path, phase
+    def __init__(self, path, task):
+        self.path, self.task = path, task
 
     def write(self, text):
-        line = f"{time.strftime('%Y-%m-%dT%H:%M:%S%z')} {socket.gethostname()} {os.getpid()} {self.phase}: {text}\n"
+        if self.path is None:
+            return
+        line = f"{time.strftime('%Y-%m-%dT%H:%M:%S%z')} {socket.gethostname()} {os.getpid()} {self.task}: {text}\n"
         try:
             os.makedirs(os.path.dirname(self.path), exist_ok=True)
             with open(self.path, "a", encoding="utf-8", errors="backslashreplace") as stream:

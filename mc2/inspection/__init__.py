@@ -1,4 +1,4 @@
-"""Say what any artefact of mc2 is, in a few lines that a person likes to read."""
+"""Describe any artefact of mc2 in a few lines for people."""
 import os
 
 from mc2 import manifests
@@ -27,8 +27,8 @@ def describe(path, metadata=None, lines=10_000):
         try:
             return sources.describe(find(path))
         except BadUsage:
-            raise BadUsage(f"{path}: neither metadata, counts, sources nor a curation. For shards of pairs, name one of "
-                           f"them.") from None
+            raise BadUsage(f"{path}: neither metadata, counts, sources nor a curation. For shards of pairs, name one "
+                           f"of them.") from None
     if path.endswith(packing.SUFFIX):
         return releases.describe_packed(packing.read_manifest(path))
     if path.endswith(".json"):

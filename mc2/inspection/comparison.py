@@ -2,7 +2,7 @@
 from collections import Counter
 from typing import NamedTuple
 
-from mc2 import engines, files
+from mc2 import files
 from mc2.inspection.releases import LANGUAGES_SHOWN
 from mc2.metadata import matching, spacing
 from mc2.pairs.shards import read_blocks
@@ -49,7 +49,7 @@ def _options(a, b):
 
 
 def _mappings(a, b):
-    """What the mappings from LID labels to languages make different."""
+    """Yield lines about the differences of the mappings from LID labels to languages."""
     for name, labels in ("A", _missing(a.lang_of, b.lang_of)), ("B", _missing(b.lang_of, a.lang_of)):
         if labels:
             yield f"LID labels only in {name}, {len(labels):,}: {_some(labels)}"
@@ -116,8 +116,8 @@ def _difference(a, b, lang):
     only_b = _group((source, entry) for entry, source in in_b.items() if entry not in in_a and entry not in forms)
     moved = _group((f"{in_a[entry]} in A, {in_b[entry]} in B", entry) for entry in both if in_a[entry] != in_b[entry])
     alive_a, alive_b = (_group((in_a[entry], entry) for entry in both if a.spacing != b.spacing
-                               and spacing.can_match(entry, here) and not spacing.can_match(entry, there))
-                        for here, there in ((a.spacing, b.spacing), (b.spacing, a.spacing)))
+                               and spacing.can_match(entry, one) and not spacing.can_match(entry, other))
+                        for one, other in ((a.spacing, b.spacing), (b.spacing, a.spacing)))
     return _Difference(only_a, only_b, moved, alive_a, alive_b, other_form, len(both) - _number(moved),
                        not (same_bytes or only_a or only_b or moved or other_form))
 
@@ -167,7 +167,8 @@ def _table(a, b, differences):
 
 
 def _examples(difference):
-    titles = "only in A", "only in B", "another source", "can match only in A", "can match only in B", "another normal form (A | B)"
+    titles = ("only in A", "only in B", "another source", "can match only in A", "can match only in B",
+              "another normal form (A | B)")
     for title, group in zip(titles, difference):
         for source, (number, examples) in group.items():
             yield f"  {title}, {source} {number:,}: {', '.join(examples)}{', ...' if number > len(examples) else ''}"
@@ -230,7 +231,7 @@ def _found(a, b, lang, texts):
 
 def _matches(opened, lang, texts):
     """For each text the list of entries that it matches, each once."""
-    matcher = matching.Matcher.of(opened, lang, engines.choose("match"), verify=True)
+    matcher = matching.matcher_of(opened, lang, verify=True)
     offsets, ids = matcher.match(texts)
     entries = opened.entries(lang)
     ids, offsets = ids.tolist(), offsets.tolist()
@@ -245,11 +246,12 @@ def _counts(texts):
 
 
 def _gains(lang, texts):
-    """Some texts with what they match under one release only; first those in which the other finds nothing."""
-    for name, here, there in ("A", "only_a", "only_b"), ("B", "only_b", "only_a"):
-        gained = [text for text in texts if getattr(text, here)]
-        gained.sort(key=lambda text: bool(text.both or getattr(text, there)))
+    """Yield lines: some texts with the entries that they match under one release only; first those in which the other
+    release finds nothing."""
+    for name, only_here, only_there in ("A", "only_a", "only_b"), ("B", "only_b", "only_a"):
+        gained = [text for text in texts if getattr(text, only_here)]
+        gained.sort(key=lambda text: bool(text.both or getattr(text, only_there)))
         for text in gained[:EXAMPLES]:
             shown = " ".join(text.text.split())
             shown = shown if len(shown) <= LONGEST_TEXT else shown[:LONGEST_TEXT - 1] + "…"
-            yield f"  {lang}, only under {name}: {shown} -> {_some(getattr(text, here))}"
+            yield f"  {lang}, only under {name}: {shown} -> {_some(getattr(text, only_here))}"

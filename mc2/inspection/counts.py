@@ -1,4 +1,4 @@
-"""Say what counts, thresholds and a curation are."""
+"""Describe counts, thresholds and a curation."""
 import os
 
 import numpy as np
@@ -52,11 +52,13 @@ def describe_curation(path):
     manifest = manifests.read(path)
     tally, languages = manifest["counts"], manifest["languages"]
     yield (f"curation of {len(manifest['inputs']):,} shards: {tally['in']:,} pairs, {tally['matched']:,} matched, "
-           f"{tally['out']:,} kept; metadata {manifest['lineage']['metadata'][:12]}, made by --engine {manifest['engine']}")
+           f"{tally['out']:,} kept; metadata {manifest['lineage']['metadata'][:12]}, "
+           f"made by --executor {manifest['executor']}")
     rows = [["language", "pairs", "matched", "t", "kept", "kept of matched"]]
     for lang, row in sorted(languages.items(), key=lambda item: -item[1]["pairs"])[:LANGUAGES_SHOWN]:
         share = f"{row['kept'] / row['matched_pairs']:.1%}" if row["matched_pairs"] else "-"
-        rows.append([lang, f"{row['pairs']:,}", f"{row['matched_pairs']:,}", f"{row['t']:,}", f"{row['kept']:,}", share])
+        numbers = [f"{row[key]:,}" for key in ("pairs", "matched_pairs", "t", "kept")]
+        rows.append([lang, *numbers, share])
     yield from align(rows)
     if len(languages) > LANGUAGES_SHOWN:
         yield f"and {len(languages) - LANGUAGES_SHOWN:,} more languages with fewer pairs"

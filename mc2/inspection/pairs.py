@@ -1,4 +1,4 @@
-"""Say what pairs are: their keys and languages, and what some of them matched."""
+"""Describe pairs: their keys and languages, and the matches of some."""
 import os
 from collections import Counter
 

@@ -1,4 +1,4 @@
-"""Say what a metadata release holds, and what is odd about its entries."""
+"""Describe a metadata release, and what is odd about its entries."""
 import itertools
 from collections import Counter
 
@@ -59,7 +59,7 @@ def _overview(manifest):
         shown = ", ".join(f"{count:,} at least {start:,}" for start, count in sorted(histogram.items()))
         yield f"bigrams by how often they were seen: {shown}"
     if bare := [lang for lang in languages if lang not in sourced]:
-        yield f"numbers only, for want of sources: {' '.join(bare)}"
+        yield f"numbers only, as there are no sources: {' '.join(bare)}"
     if report := manifest.get("quality"):
         yield ""
         yield from _quality(report, languages, largest)
@@ -67,7 +67,7 @@ def _overview(manifest):
 
 
 def _samples(rows, each=6):
-    """Some entries of each source, evenly spread over its rows."""
+    """Yield lines: some entries of each source, evenly spread over its rows."""
     for kind, group in itertools.groupby(rows, key=lambda row: row[1]):
         group = list(group)
         chosen = [group[len(group) * k // each][0] for k in range(each)] if len(group) > each \
@@ -107,7 +107,7 @@ def _scripts(own):
 
 
 def _oddities(row):
-    """What is odd about the entries of one language, with examples."""
+    """Yield lines about odd entries of one language, with examples."""
     if not row:
         return
     cannot = row["cannot_match"]
@@ -127,7 +127,7 @@ def _oddities(row):
 
 
 def _listed(found, shown=None):
-    """{what: {"entries", "examples"}} on one line."""
+    """{what: {"entries", "examples"}} as one line of text."""
     texts = [f"{what} {row['entries']:,} ({', '.join(row['examples'])})" for what, row in found.items()]
     return "; ".join(texts[:shown]) + (f"; and {len(texts) - shown:,} more" if shown and len(texts) > shown else "")
 

@@ -1,4 +1,4 @@
-"""Say what is in a directory of sources, or in one of them."""
+"""Describe a directory of sources, or one source."""
 import itertools
 import os
 
@@ -8,7 +8,7 @@ from mc2.tables import align
 
 
 def describe(found):
-    """found: {(code, kind): path}"""
+    """Yield lines about sources. found: {(code, kind): path}"""
     yield f"sources of {len({code for code, _ in found}):,} Wikipedias"
     rows = [["file", "rows", "best"]]
     for (code, kind), path in found.items():
@@ -18,6 +18,7 @@ def describe(found):
 
 
 def describe_one(path):
+    """Yield lines about one source. Raises BadData for another file."""
     kind = path.split(".")[-2] if path.count(".") >= 2 else ""
     if kind not in sources.KINDS:
         raise BadData(f"{path}: not a source; they are called CODE.KIND.tsv, KIND one of {', '.join(sources.KINDS)}.")

@@ -18,5 +18,9 @@
     quality.py       what is odd about its entries
     release.py       reading a release
     packing.py       a release as one .tar.zst, and back
-    urls.py          where dumps and pageviews are
+    languages.py     LID labels                  -> languages, and their Wikipedias
+    spacing.py       entries and texts           -> the forms that are compared
+    compiled.py      entries                     -> {lang}.matcher, for the native engine
+    matching.py      texts                       -> the ids of their entries
+    urls.py          URLs of dumps and pageviews
 """

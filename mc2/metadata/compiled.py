@@ -1,9 +1,9 @@
 """Compiled matchers: the entries of a language in the form that the native engine maps into memory.
 
-A compiled matcher is a cache. It lies beside the metadata as {lang}.matcher, or in the user's cache
-directory where the metadata cannot be written, and holds the SHA-256 of the entries that it was made from
-and their spacing. One that is missing, damaged, of other entries, otherwise spaced or of another version of
-mc2 is made again.
+A compiled matcher is a cache of the release: METADATA/{lang}.matcher, or a file in the user's cache directory where
+METADATA cannot be written. It holds a key: the SHA-256 of the entries that it was made from, and how they are
+spaced. A matcher is made again when it is missing or damaged, when its key is another, and when it was written in
+another version of the format.
 """
 import contextlib
 import os
@@ -15,32 +15,32 @@ SUFFIX = ".matcher"
 
 
 def open_matcher(release, lang, verify=False):
-    """The native matcher of one language of a release, compiled now if need be.
+    """The native Matcher of one language of a Release, compiled now if need be.
 
-    Opening takes well under a millisecond; verify reads the whole file too, some milliseconds, so that damage
-    inside is noticed and mended rather than matched with.
+    Opening takes well under a millisecond. verify: read the whole file, too, which takes some milliseconds; a damaged
+    one is then compiled again, where it would give wrong matches otherwise.
     """
     key = key_of(release, lang)
-    places = [os.path.join(release.path, lang + SUFFIX), os.path.join(cache_directory(), key.hex() + SUFFIX)]
-    for path in places:
+    paths = [os.path.join(release.path, lang + SUFFIX), os.path.join(cache_directory(), key.hex() + SUFFIX)]
+    for path in paths:
         if matcher := _open(path, key, verify):
             if _newer(os.path.join(release.path, f"{lang}.tsv"), path):
-                release.verified(lang)          # copied later, or edited, which is an error
+                release.read(f"{lang}.tsv")     # copied after the matcher was made; or edited, which raises BadData
             return matcher
     entries = release.entries(lang)
-    for path in places:
+    for path in paths:
         try:
             compile_matcher(entries, key, path, release.spacing)
-        except OSError:                 # not ours to write, or full
-            if path == places[-1]:
+        except OSError:                 # without permission, or a full disk: try the next path
+            if path == paths[-1]:
                 raise
         else:
             return engines.native().Matcher(path)
 
 
 def compile_release(release, jobs=1):
-    """Compile the languages of a release beside it, in `jobs` processes (0 = all cores). Returns the number of those
-    that were not there, whole and sound."""
+    """Compile the languages of a release beside it, in `jobs` processes (0 = all cores). Returns how many had to be
+    compiled: a matcher that is there and undamaged is left as it is."""
     from mc2.execution.processes import map_in_order
     return sum(map_in_order(_CompileWork(release), release.langs, jobs))
 
@@ -61,16 +61,16 @@ class _CompileWork:
 
 
 def key_of(release, lang):
-    """Bytes that tell what the matcher of a language is made from: SHA-256 of its entries, and their spacing.
+    """The key (bytes) of the matcher of a language: the SHA-256 of its entries, and the name of their spacing.
 
-    The published spacing adds nothing, as before there was another, so that older compiled matchers stay good.
+    For the published spacing no name is added: matchers that were compiled before there was another stay valid.
     """
     key = bytes.fromhex(release.manifest["sha256"][f"{lang}.tsv"])
     return key if release.spacing == "published" else key + release.spacing.encode()
 
 
 def compile_matcher(entries, key, path, spacing="published"):
-    """Write the compiled matcher of these entries, whole. key: at most 64 bytes that tell what it was made from."""
+    """Write the compiled matcher of these entries; the file appears whole. key: at most 64 bytes (see key_of)."""
     directory, name = os.path.split(path)
     os.makedirs(directory, exist_ok=True)
     # Processes that need it at the same time each write their own; the bytes are the same.
@@ -81,6 +81,7 @@ def compile_matcher(entries, key, path, spacing="published"):
 
 
 def _newer(path, other):
+    """Whether a file was changed after another; True where one of them is missing."""
     try:
         return os.stat(path).st_mtime_ns > os.stat(other).st_mtime_ns
     except FileNotFoundError:
@@ -88,12 +89,14 @@ def _newer(path, other):
 
 
 def cache_directory():
+    """The directory for matchers of releases that this user cannot write to."""
     base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
     return os.path.join(base, "mc2", "matchers")
 
 
 def _open(path, key, verify=False):
-    """The compiled matcher at this path, or None unless it is one of these entries. verify: read all of it."""
+    """The native Matcher in this file; None where there is none, it is damaged, or has another key. verify: read all
+    of it."""
     with contextlib.suppress(OSError, ValueError):
         matcher = engines.native().Matcher(path)
         if matcher.key == key:

@@ -1,12 +1,12 @@
 """Stream the articles of a MediaWiki XML dump, such as enwiki-latest-pages-articles-multistream.xml.bz2.
 
 A dump is one XML document: a <siteinfo> with the names of the wiki's namespaces, then one <page> after
-another. Only a few elements of it matter here, so the parser is told to pass over the characters of all
-others, and memory does not grow with the dump. What version of the export schema a dump has does not
-matter: elements go by their local names, and what old versions lack is made up for.
+another. Only a few elements of it matter here, so the parser skips the characters of all others, and memory
+does not grow with the dump. Dumps of any version of the export schema are read: elements are known by their
+local names, and where an old version has no <ns>, the namespace is taken from the title.
 
 A large dump can be read in ranges of its bytes, by many processes. A page belongs to the range in which its <page>
-begins; what stands before the first page is read for every range. Every range reads on until the next range's first
+begins; the XML before the first page is read for every range. Every range is read on until the next range's first
 page begins, or to the end of the dump, which has to be there.
 """
 from collections import Counter
@@ -65,7 +65,7 @@ def read_pages(path, start=0, stop=None, tally=None):
 
 
 def _head(path):
-    """What stands before the first page of a dump; nothing if no <page> is near the beginning."""
+    """The bytes before the first page of a dump; none if no <page> is near the beginning."""
     head = b""
     for chunk, _ in streams.read(path):
         head += chunk
@@ -97,7 +97,7 @@ def _from_first_page(contents):
 
 
 class _Reader:
-    """Collects the articles from what the XML parser comes across."""
+    """Collects the articles that the XML parser finds."""
 
     def __init__(self, name, tally):
         self.name = name
@@ -105,7 +105,7 @@ class _Reader:
         self.namespaces = set()             # names of all namespaces but 0
         self.hidden_namespaces = HIDDEN_NAMESPACES
         self.pages = []                     # complete, not yet taken
-        self.place = ""                     # where line 1 is, for messages
+        self.origin = ""                    # where line 1 is, for messages
         self.first_line = 1                 # as the parser counts
         self.bytes = 0                      # parsed
         self.end = None                     # how many of them are within the range, once it has ended
@@ -121,23 +121,23 @@ class _Reader:
             self.parser.Parse(data, is_final)
         except expat.ExpatError as error:
             line = error.lineno - self.first_line + 1
-            raise BadData(f"{self.name}:{line}:{error.offset + 1}: {self.place}damaged or cut-off XML "
+            raise BadData(f"{self.name}:{line}:{error.offset + 1}: {self.origin}damaged or cut-off XML "
                           f"({expat.ErrorString(error.code)}). Fetch the dump again.") from None
         self.bytes += len(data)
 
     def begin_range(self, start, head):
-        """Make as if the dump began at this byte; head: what stands before its first page."""
+        """Parse the bytes before the first page (head), and count lines from this byte on."""
         self.parse(head)
         self.first_line = head.count(b"\n") + 1
-        self.place = f"(lines counted from the first page after byte {start}) "
+        self.origin = f"(lines counted from the first page after byte {start}) "
 
     def end_range(self):
-        """What begins in the data from now on belongs to the next range."""
+        """Pages that begin in the data from now on belong to the next range."""
         if self.end is None:
             self.end = self.bytes
 
     def refuse_hidden_tags(self):
-        """Where <page> can stand in a comment or a CDATA section, cutting could go wrong."""
+        """Refuse comments and CDATA sections: with a <page> in one, a dump could be cut at the wrong byte."""
         self.parser.CommentHandler = self.parser.StartCdataSectionHandler = self._refuse
 
     def _refuse(self, *_):
@@ -193,7 +193,7 @@ class _Reader:
             self.hidden_namespaces |= {normal_namespace(name)}
 
     def kind_of_page(self):
-        """Where the tally counts the page."""
+        """The key of the tally (one of KINDS) under which the page is counted."""
         if not self.is_in_namespace_0():
             return "in other namespaces"
         return "redirects" if self.is_redirect or self.text[:9].upper() == "#REDIRECT" else "pages"

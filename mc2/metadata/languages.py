@@ -1,24 +1,23 @@
-"""Which metadata language each label of a language identification (LID) model stands for.
+"""The mapping from the labels of a language identification (LID) model to metadata languages.
 
 A label maps to a group of Wikipedia codes; the first code of the group names the metadata language, whose
 metadata is made from all of them. Wikipedias that no label reaches make up the group `other`, so each of the
 330 is in exactly one group. The mappings of the four schemes are in mc2/data; a metadata release holds the one
-in force as languages.csv, and a file of that form can take their place.
+in force as languages.csv, and a file of that form can be used instead of them.
 """
 import csv
 import functools
 import io
-import textwrap
 from importlib import resources
 
 from mc2 import files
-from mc2.errors import BadData
+from mc2.errors import BadData, BadUsage
 
 SCHEMES = ("lid176", "nllb", "openlid", "glotlid")
 CUSTOM = "custom"               # the scheme of a mapping that was read from a file
 OTHER = "other"
 
-# Wikipedias whose words are not set apart by spaces
+# Wikipedias whose words have no spaces between them
 WITHOUT_SPACES = frozenset("bo dz ja ryu km lo my th zh zh_classical zh_yue".split())
 COLUMNS = ["lid_label", "lang", "wiki_codes"]
 
@@ -29,7 +28,7 @@ class Languages:
     scheme:   one of SCHEMES, or CUSTOM
     lang_of:  {LID label: metadata language}
     groups:   {metadata language: its Wikipedia codes, in mapping order}; `other` comes last
-    unnamed:  the codes of `other` that are there for want of a line that names them
+    unnamed:  the codes of `other` that are there because no line names them
     """
 
     def __init__(self, rows, scheme=CUSTOM, unnamed=()):
@@ -62,7 +61,10 @@ class Languages:
 
 
 def of(scheme=None, path=None):
-    """The Languages of the file `path`; without one, those of a scheme (by default the first)."""
+    """The Languages of the file `path`; without one, those of a scheme (by default the first). Raises BadUsage where
+    both are named."""
+    if scheme and path:
+        raise BadUsage("--scheme and --languages exclude each other.")
     return of_file(path) if path else of_scheme(scheme or SCHEMES[0])
 
 
@@ -81,6 +83,12 @@ def of_scheme(scheme):
 def wikipedias():
     """The codes of all Wikipedias, sorted."""
     return sorted(of_scheme(SCHEMES[0]).wiki_codes)
+
+
+def suggestion(code):
+    """A sentence for a message, with the Wikipedia code that may be meant by an unknown one; empty if there is none."""
+    meant = code.replace("-", "_")
+    return f" Did you mean {meant}?" if meant in wikipedias() else ""
 
 
 # ---------------------------------------------------------------- a mapping of one's own
@@ -113,8 +121,8 @@ def _table(path):
     try:
         header = next(reader, [])
         if header != COLUMNS:
-            mark = " Remove the byte order mark at its start." if "".join(header).startswith("\ufeff") else ""
-            raise BadData(f"{name}:1: the columns must be {','.join(COLUMNS)}.{mark}")
+            advice = " Remove the byte order mark at its start." if "".join(header).startswith("\ufeff") else ""
+            raise BadData(f"{name}:1: the columns must be {','.join(COLUMNS)}.{advice}")
         for row in reader:
             if row and (len(row) != 3 or not all(cell.strip() for cell in row)):
                 raise BadData(f"{name}:{reader.line_num}: not a line of LID label, language and Wikipedia codes.")
@@ -125,8 +133,8 @@ def _table(path):
 
 
 class _Check:
-    """What the lines of a languages.csv have said so far. Called with one more, it gives (label, codes), or raises
-    ValueError where that contradicts an earlier line or itself."""
+    """Checks the lines of a languages.csv, one after another. Called with a line, it returns (label, codes), or raises
+    ValueError where the line contradicts an earlier one or itself."""
 
     def __init__(self):
         self.line_of_label = {}
@@ -161,9 +169,7 @@ class _Check:
 
     def _claim(self, code, lang, number):
         if code not in wikipedias():
-            hint = code.replace("-", "_")
-            raise ValueError(f"{code!r} is no Wikipedia code of the {len(wikipedias())}."
-                             + (f" Did you mean {hint}?" if hint in wikipedias() else ""))
+            raise ValueError(f"{code!r} is no Wikipedia code of the {len(wikipedias())}.{suggestion(code)}")
         if code in self.lang_of_code:
             owner, line = self.lang_of_code[code]
             where = "twice here" if owner == lang else f"for {owner!r} in line {line} already"
@@ -171,55 +177,8 @@ class _Check:
         self.lang_of_code[code] = lang, number
 
 
-# ---------------------------------------------------------------- what labels reach
-
 def with_labels(mapping, labels):
     """The mapping for a model with these labels: those that it lacks go to `other`. Its Wikipedias of `other` are
     left out, as they join it anyway, so that a person can give them to a label."""
     known = [(label, codes) for label, codes in mapping.rows if label != OTHER]
     return Languages([*known, *((label, [OTHER]) for label in sorted(set(labels) - mapping.lang_of.keys()))])
-
-
-def coverage(mapping, labels=None):
-    """Lines of text: which Wikipedias the labels of a mapping reach, and which are in `other`.
-
-    labels: those of a model. Then only they count, and where model and mapping differ is said.
-    """
-    present = mapping.lang_of.keys() if labels is None else mapping.lang_of.keys() & set(labels)
-    labels_of = {lang: [] for lang in mapping.langs}
-    for label in sorted(present):
-        labels_of[mapping.lang_of[label]].append(label)
-    reached = sorted(lang for lang, found in labels_of.items() if found and lang != OTHER)
-    silent = sorted(lang for lang, found in labels_of.items() if not found and lang != OTHER)
-    yield from _columns([("language", "Wikipedias", "labels"),
-                         *((lang, " ".join(mapping.groups[lang]), " ".join(labels_of[lang])) for lang in reached)])
-    unreached = [code for lang in silent for code in mapping.groups[lang]]
-    yield from _paragraph("labels that the mapping lacks, so that mc2 lid refuses the model",
-                          sorted(set(labels or ()) - present))
-    yield from _paragraph("labels that the model lacks", sorted(mapping.lang_of.keys() - present))
-    yield from _paragraph("labels that go to other", labels_of[OTHER])
-    yield from _paragraph("Wikipedias of languages that no label reaches", unreached)
-    yield from _paragraph("Wikipedias in other", mapping.groups[OTHER])
-    if mapping.unnamed:
-        yield f"  {len(mapping.unnamed):,} of them are there because no line of the mapping names them"
-    yield ""
-    total, others = len(mapping.wiki_codes), len(mapping.groups[OTHER])
-    speaking = sum(len(labels_of[lang]) for lang in reached)
-    text = (f"{total:,} Wikipedias: {total - others - len(unreached):,} reached by {speaking:,} labels in "
-            f"{len(reached):,} languages, {others:,} in other")
-    yield text + (f", {len(unreached):,} in languages that no label reaches" if unreached else "")
-
-
-def _columns(rows):
-    widths = [max(map(len, column)) for column in zip(*rows)]
-    for row in rows:
-        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip()
-
-
-def _paragraph(title, words):
-    if not words:
-        return
-    yield ""
-    yield f"{title}: {len(words):,}"
-    yield from textwrap.wrap(" ".join(words), 100, initial_indent="  ", subsequent_indent="  ",
-                             break_long_words=False, break_on_hyphens=False)

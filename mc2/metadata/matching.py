@@ -1,9 +1,14 @@
-"""Find the metadata entries that occur in a text.
+"""Find the metadata entries that occur in texts.
 
-The spaced form of an entry (mc2/metadata/spacing.py) must be a substring of the spaced form of the text,
-case-sensitive, overlaps included.
+An entry occurs in a text when its spaced form (mc2/metadata/spacing.py) is a substring of the text's spaced form.
+Upper and lower case differ, and entries may overlap. The id of an entry is its line number in {lang}.tsv, from 0.
 
-    Metadata("metadata")["fr"].match(["un chat noir"])  ->  (offsets [0 2], ids [412 1077])
+    offsets, ids = Metadata("metadata")["fr"].match(["un chat noir", "rien"])
+    ids[offsets[0]:offsets[1]]      # the ids that occur in the first text, e.g. [412 1077]
+    ids[offsets[1]:offsets[2]]      # in the second one: []
+
+There are two engines with the same results: the native one maps a compiled matcher into memory (compiled.py), and
+pyahocorasick, in Matcher, builds its automaton anew.
 """
 import itertools
 
@@ -16,10 +21,8 @@ from mc2.metadata.spacing import PUBLISHED, normalize, space_entry, space_text
 
 
 class Matcher:
-    """The entries of one language, ready for matching with pyahocorasick.
-
-    Reading and building take a second or so for 100,000 entries.
-    """
+    """The entries of one language, ready for matching with pyahocorasick. Building it takes about a second for 100,000
+    entries."""
 
     def __init__(self, entries, spacing=PUBLISHED):
         import ahocorasick
@@ -35,18 +38,10 @@ class Matcher:
         self.automaton.make_automaton()
         self.is_empty = not len(self.automaton)
 
-    @classmethod
-    def load(cls, metadata_dir, lang, engine=None):
-        """The matcher of one language of a metadata release. engine: "native" (the default where it is built) or
-        "pyahocorasick"; both have `match`. Spacing and normalisation are those of the release."""
-        return cls.of(Release(metadata_dir), lang, engines.choose("match", engine))
-
-    @classmethod
-    def of(cls, release, lang, engine, verify=False):
-        """The matcher of one language of an open release. verify: read a compiled file through before it is used."""
-        matcher = compiled.open_matcher(release, lang, verify) if engine == "native" \
-            else cls(release.entries(lang), release.spacing)
-        return Normalizing(matcher) if release.nfc else matcher
+    @staticmethod
+    def load(metadata_dir, lang, engine=None):
+        """The matcher of one language of a metadata release, whichever the engine; see matcher_of."""
+        return matcher_of(Release(metadata_dir), lang, engine)
 
     def match(self, texts):
         """(offsets int64 (n+1,), ids uint32): the entries in each of n texts, ascending and unique per text."""
@@ -66,7 +61,7 @@ class Matcher:
 
 
 class Normalizing:
-    """A matcher of either engine, whose texts are normalised first: for entries that are in NFC."""
+    """A matcher of any engine that brings texts to NFC first: for releases whose entries are in NFC."""
 
     def __init__(self, matcher):
         self.matcher = matcher
@@ -75,8 +70,22 @@ class Normalizing:
         return self.matcher.match([text if text.isascii() else normalize(text) for text in texts])
 
 
+def matcher_of(release, lang, engine=None, verify=False):
+    """The matcher of one language of an open Release: an object with `match`, which spaces and normalises texts as the
+    release says.
+
+    engine: "native" (the default where it is built) or "pyahocorasick". verify: check a compiled matcher for damage
+    before it is used.
+    """
+    if engines.choose("match", engine) == "native":
+        matcher = compiled.open_matcher(release, lang, verify)
+    else:
+        matcher = Matcher(release.entries(lang), release.spacing)
+    return Normalizing(matcher) if release.nfc else matcher
+
+
 class Metadata:
-    """The matchers of a metadata release, each opened when its language first comes."""
+    """The matchers of a metadata release: metadata[lang]. Each is opened when it is first asked for."""
 
     def __init__(self, path, engine=None):
         self.release = Release(path)
@@ -93,8 +102,8 @@ class Metadata:
 
     def __getitem__(self, lang):
         if lang not in self.matchers:
-            self.matchers[lang] = Matcher.of(self.release, lang, self.engine, verify=True)
+            self.matchers[lang] = matcher_of(self.release, lang, self.engine, verify=True)
         return self.matchers[lang]
 
-    def __getstate__(self):             # to a worker go the paths; it opens what it needs
+    def __getstate__(self):             # a worker process gets no matchers, and opens those that it needs
         return {**self.__dict__, "matchers": {}}

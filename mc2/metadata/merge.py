@@ -2,7 +2,7 @@
 
 Per Wikipedia code: the numbers, its wordnet, then unigrams, bigrams and titles up to their caps, each filled
 with entries that are not there yet. A language is the codes of its group, in mapping order, first occurrence
-first. An imported list is taken as it is, in place of the sources of its language's own code.
+first. An imported list is taken as it is, and replaces the sources of its language's own code.
 """
 import math
 import os
@@ -45,7 +45,8 @@ class Caps:
     min_pmi: float = None           # least PMI of a bigram; the published code asks for 30, which no dump reaches
 
     def of(self, kind, rows):
-        """The cap of a source of this kind, of which (or of whose unigrams) there are so many rows."""
+        """The largest number of rows to keep of a source of this kind. rows: how many it has; for bigrams, how many
+        unigrams were kept."""
         return min(getattr(self, f"{kind}_max"), math.floor(getattr(self, f"{kind}_share") * rows))
 
 
@@ -53,8 +54,8 @@ def merge(directory, output, mapping, caps, spacing="published", nfc=False, jobs
           progress=iter, seconds=lambda: None):
     """Write the release `output` from a sources directory. Returns its manifest.
 
-    mapping: languages.Languages; mapping_file: where it was read from, if it is none of mc2's own.
-    progress: what the languages are passed through as they are done.
+    mapping: languages.Languages; mapping_file: its path, if it is none of mc2's own.
+    progress: function of an iterable that gives its items, and shows how far it is.
     Raises BadData for sources that no group of the mapping takes.
     """
     found = sources.find(directory)
@@ -97,7 +98,7 @@ def has_sources(lang, manifest, found):
 
 
 def _segmenters(codes, found):
-    """{Wikipedia code: what told its words apart}, of those written without spaces, from the manifests of sources."""
+    """{Wikipedia code: its segmenter}, of those written without spaces, from the manifests of sources."""
     described = {}
     for code in codes:
         manifest = manifests.read(found[code, "unigram"]) if (code, "unigram") in found else None
@@ -117,11 +118,11 @@ def _refuse_unknown(found, mapping, mapping_file):
 
 
 class Made(NamedTuple):
-    """What became of a language."""
+    """The outcome of one language."""
 
     summary: dict           # its row of manifest["languages"]
     quality: dict           # its row of manifest["quality"]; empty where there are the numbers only
-    replaced: list          # paths of the sources that its list stands in for
+    replaced: list          # paths of the sources that its list replaces
 
 
 class LanguageWork:

@@ -29,7 +29,7 @@ TOO_LONG = f"longer than {LONGEST_ENTRY} characters"
 BELOW = "below --min-count"
 SPACES = Spaces()
 
-# What things take in memory, in bytes
+# Bytes of memory
 OPEN_RUN = 1 << 20
 ROW = 400                               # of a bigram, with its sort key
 OPEN_FILES = 500                        # at a time; a process may have 1,024
@@ -85,12 +85,12 @@ class Part(NamedTuple):
 
 
 class Ngrams(NamedTuple):
-    """What was counted. The rows can be read once."""
+    """The counts. The rows can be read once."""
 
     segmenter: dict                     # its description
     unigrams: object                    # iterator of (word, count), in order
     bigrams: object                     # iterator of (bigram, PMI with 6 decimals as text, count), in order
-    read: Counter                       # pages and what was left out of them (or lines), words
+    read: Counter                       # pages and those left out, by reason (or lines), and words
     unigrams_left_out: Counter          # by reason
     bigrams_left_out: Counter
     parts: int
@@ -107,15 +107,16 @@ def count(inputs, wiki, choice, directory, *, is_text=False, min_count=5, jobs=1
           progress=lambda results, total, unit: results):
     """Count the Parts `inputs`, with intermediate files in `directory`. Returns Ngrams.
 
-    wiki, choice: whose words they are, and which segmenter is to tell them apart (segmenters.splitter_for).
+    wiki, choice: Wikipedia code, and segmenter (see segmenters.splitter_for).
     A pipe can only be read by this process, so with one, it does all the counting.
-    memory: bytes, of all processes together. progress: what results are passed through as they come.
+    memory: bytes, of all processes together. progress: function of an iterable of results that
+    gives them, and shows how far it is.
     """
     directory = os.path.realpath(directory)         # parts name their files, for a run from anywhere
 
     def do(work, items, name, jobs=jobs):
-        os.makedirs(place := os.path.join(directory, name), exist_ok=True)
-        return parts.do_parts(work, items, place, jobs, functools.partial(progress, unit=f" parts, {name}"))
+        os.makedirs(own := os.path.join(directory, name), exist_ok=True)
+        return parts.do_parts(work, items, own, jobs, functools.partial(progress, unit=f" parts, {name}"))
 
     share = parts.memory_per_worker(memory, jobs)
     readers = min(jobs, len(inputs)) if all(os.path.isfile(part.path) for part in inputs) else 1
@@ -161,10 +162,10 @@ def _sorted_rows(results, key, directory, name, fan_in):
     return spill.merge_sorted(spill.reduce_sorted(paths, key, directory, name, fan_in), key)
 
 
-def _total(results, what):
+def _total(results, key):
     total = Counter()
     for result in results:
-        total.update(result[what])
+        total.update(result[key])
     return total
 
 
@@ -176,7 +177,7 @@ class Counting(parts.Work):
     def __init__(self, wiki, choice, is_text, memory):
         self.wiki, self.choice, self.is_text, self.memory = wiki, choice, is_text, memory
         self.options = {"segmenter": self.splitter.description, "text": is_text}
-        self.pipe = {"pipe": uuid.uuid4().hex}          # what comes out of one is not what came out of an earlier one
+        self.pipe = {"pipe": uuid.uuid4().hex}          # two pipes never have the same content
 
     @functools.cached_property
     def splitter(self):
@@ -203,8 +204,8 @@ class Counting(parts.Work):
         tally = Counter(dict.fromkeys(["lines"] if self.is_text else dumps.KINDS, 0), words=0)
         for text in self.texts(part, tally):
             tally["words"] += add(self.splitter.tokens(text), words.counts, bigrams.counts)
-            words.make_room()
-            bigrams.make_room()
+            words.spill_if_large()
+            bigrams.spill_if_large()
         return {"read": tally, "words": words.finish(), "bigrams": bigrams.finish()}
 
 

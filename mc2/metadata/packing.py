@@ -1,16 +1,17 @@
 """A metadata release as one file: a tar archive compressed with Zstandard.
 
-In the archive is one directory, called mc2-metadata- and the beginning of the fingerprint. It holds manifest.json,
-then the other files in the order of their names; compiled matchers are a cache and stay out. Of manifest.json goes
-in what says what the release is. How one run made it stays out: command, seconds, paths, and of the inputs all but
-name and size.
+The archive has one directory, called mc2-metadata- and the beginning of the fingerprint. In it are manifest.json,
+then the other files in the order of their names; compiled matchers are a cache and stay out. The manifest.json of
+the archive says what the release is, but not how one run made it: command, seconds and paths are left out, and of
+each input there are name and size only.
 So sources that are merged twice, anywhere, pack to the same bytes with the same versions of mc2 and of the zstandard
-library, and so does what was unpacked. `tar --zstd -xf` takes it apart as well.
+library, and so does what was unpacked. `tar --zstd -xf` unpacks it, too.
 
-Both ways the files pass as streams. Reading is strict, since an archive can come from anywhere: it holds regular
+Both ways the archive is a stream. Reading is strict, since an archive can come from anywhere: it holds regular
 files, the manifest first, then exactly those that the manifest names, each with the SHA-256 that it gives.
 """
 import hashlib
+import io
 import os
 import re
 import tarfile
@@ -31,7 +32,7 @@ _FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 
 
 def packed_manifest(manifest):
-    """What of a release's manifest goes into the archive."""
+    """The manifest (dict) as it goes into the archive."""
     kept = {key: value for key, value in manifest.items() if key not in OF_THE_RUN}
     inputs = [{"name": os.path.basename(source["name"]), "bytes": source.get("bytes")} for source in manifest["inputs"]]
     return {**kept, "inputs": inputs}
@@ -61,43 +62,22 @@ def pack(opened, path):
 
 def _write(opened, stream):
     manifest = packed_manifest(opened.manifest)
-    content = orjson.dumps(manifest, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
     directory = _directory(manifest)
-    stream.write(_header(f"{directory}/manifest.json", len(content)))
-    stream.write(content + _padding(len(content)))
-    total = len(content)
+    archive = tarfile.TarFile(mode="w", fileobj=stream, format=tarfile.USTAR_FORMAT)
+    total = _add(archive, f"{directory}/manifest.json",
+                 orjson.dumps(manifest, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
     for name in _members(manifest):
-        path = os.path.join(opened.path, name)
-        total += _add(stream, path, f"{directory}/{name}", manifest["sha256"][name])
-    stream.write(bytes(2 * tarfile.BLOCKSIZE))
+        total += _add(archive, f"{directory}/{name}", opened.read(name))
+    stream.write(bytes(2 * tarfile.BLOCKSIZE))      # the end; archive.close() would fill it up to 10,240 bytes
     return total
 
 
-def _add(stream, path, name, sha256):
-    """Add a file to the archive; returns its size in bytes."""
-    digest, passed = hashlib.sha256(), 0
-    with open(path, "rb") as source:
-        size = os.fstat(source.fileno()).st_size
-        stream.write(_header(name, size))
-        while chunk := source.read(_CHUNK):
-            digest.update(chunk)
-            passed += len(chunk)
-            stream.write(chunk)
-    if passed != size or digest.hexdigest() != sha256:
-        raise BadData(f"{path}: was changed since the release was made. Run 'mc2 {release.MADE_BY}' again.")
-    stream.write(_padding(size))
-    return size
-
-
-def _header(name, size):
-    """The header of a file in the archive: nothing of this machine, user or time is in it."""
-    member = tarfile.TarInfo(name)
-    member.size, member.mode = size, 0o644
-    return member.tobuf(tarfile.USTAR_FORMAT)
-
-
-def _padding(size):
-    return bytes(-size % tarfile.BLOCKSIZE)
+def _add(archive, name, content):
+    """Add a file to the archive; nothing of this machine, user or time is in it. Returns its size in bytes."""
+    member = tarfile.TarInfo(name)                  # of nobody and of 1970
+    member.size, member.mode = len(content), 0o644
+    archive.addfile(member, io.BytesIO(content))
+    return member.size
 
 
 # ---------------------------------------------------------------- unpacking

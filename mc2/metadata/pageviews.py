@@ -3,8 +3,8 @@
 A line is `domain_code page_title views bytes`. A Wikipedia's domain code is the name of its site, e.g. `en` or
 `be-tarask`, with `.m` for the mobile and `.zero` for the zero-rated site; other projects have further suffixes, as in
 `en.d` or `en.m.d`.
-See https://wikitech.wikimedia.org/wiki/Data_Platform/Data_Lake/Traffic/Pageviews; what newer files do with quotes is
-written down nowhere (see `unquote`).
+See https://wikitech.wikimedia.org/wiki/Data_Platform/Data_Lake/Traffic/Pageviews. How newer files use quotes is not
+documented there (see `unquote`).
 """
 import datetime
 import os
@@ -31,7 +31,7 @@ def file_name(day, hour):
 
 
 def hour_of(path):
-    """(date as YYYYMMDD, hour as HH) by the name of a file, or None where it does not say."""
+    """(date as YYYYMMDD, hour as HH) by the name of a file, or None where it has none."""
     if match := _NAME.search(os.path.basename(path)):
         try:
             datetime.datetime.strptime("".join(match.groups()), "%Y%m%d%H")
@@ -52,8 +52,8 @@ def refuse_repeated(paths):
 
 
 def coverage(paths):
-    """What the files cover, by their names: {"hours": their number, "dates": {date: {"hours": number, "missing":
-    [hours]}} for every date from the first to the last, "undated": [names that do not say]}."""
+    """The hours that the files cover, by their names: {"hours": number, "dates": {date: {"hours": number, "missing":
+    [hours]}} for every date from the first to the last, "undated": [names without a date]}."""
     hours = {hour_of(path) for path in paths} - {None}
     dates = sorted({date for date, _ in hours})
     rows = {}
@@ -78,13 +78,13 @@ def wiki_of_domain(codes):
 # ---------------------------------------------------------------- lines
 
 class Lines(NamedTuple):
-    """Some lines of a file, as lists. What is no UTF-8 is there as lone surrogates (surrogateescape)."""
+    """Some lines of a file, as lists. Bytes that are not UTF-8 become lone surrogates (surrogateescape)."""
 
     domains: list               # str
-    titles: list                # str, with a space for every `_`; raw_title(title) is what is in the file
+    titles: list                # str, with a space for every `_`; raw_title(title) gives the bytes of the file
     views: list                 # int
     odd: list                   # bytes, empty where the title needs no care: see PLAIN
-    malformed: int              # how many lines are not of the form, and not in the lists
+    malformed: int              # number of lines that are not of the form, and not in the lists
 
 
 # ASCII characters that mean themselves wherever they are in a title, underscores, and all bytes of other characters
@@ -114,8 +114,8 @@ def raw_title(title):
 def _split(block):
     """The Lines of a block where every line has four fields; None where one has not.
 
-    Whatever can be done to the block as a whole is done so: that takes a fifth of the time of doing it line by line.
-    The line breaks become fields, and where all are in their places, so is everything else.
+    All steps work on the block as a whole, which takes a fifth of the time of going line by line. The line breaks
+    become fields of their own; where every fifth field is a line break, every line has four fields.
     """
     if not block.endswith(b"\n"):
         block += b"\n"
@@ -148,7 +148,7 @@ def _split_one_by_one(block):
             lines.domains.append(domain.decode("utf-8", "surrogateescape"))
             lines.titles.append(title.decode("utf-8", "surrogateescape"))
             lines.views.append(number)
-            lines.odd.append(title)             # to be on the safe side
+            lines.odd.append(title)             # `titles.clean` looks at all of them
     return lines._replace(malformed=malformed)
 
 

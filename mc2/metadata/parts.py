@@ -1,7 +1,7 @@
 """Do a long count in parts, in parallel processes, and go on where an earlier run was stopped.
 
 Every finished part leaves its files and `{part}.json` in a work directory beside the output. The name of a part
-is a hash of everything that its result depends on, so what a changed input or option left behind is not used.
+is a hash of everything that its result depends on, so that files made from other inputs or options are not used.
 """
 import contextlib
 import os
@@ -11,7 +11,7 @@ import time
 import orjson
 
 from mc2 import __version__, files, manifests
-from mc2.errors import BadUsage
+from mc2.errors import BadUsage, Mc2Error
 from mc2.execution.processes import map_in_order
 
 BASE = 64 << 20                 # bytes that a worker process takes before it counts anything
@@ -19,13 +19,13 @@ LEAST = 32 << 20                # bytes for counting, below which spilling would
 
 
 class Work:
-    """What a worker does for one part. Subclasses hold options only, and are pickled to the workers."""
+    """The work on one part. Subclasses hold options only, since they are sent to the worker processes."""
 
     options = {}                # what the result of every part depends on
     memory = None               # bytes that the worker may count in
 
     def describe(self, part):
-        """What this part is, as JSON: its inputs (manifests.describe_file), and which part of them."""
+        """A JSON value that identifies the part: its inputs (manifests.describe_file), and which part of them."""
         raise NotImplementedError
 
     def count(self, part, directory, name):
@@ -35,16 +35,32 @@ class Work:
 
 @contextlib.contextmanager
 def work_directory(path):
-    """A directory for intermediate files that is this process's alone while the block runs; it is deleted when it ends
-    well, and when it fails before any part was finished."""
-    with files.locked(path, f"{path}: another run is at work here. Wait for it to end."):
+    """A directory for intermediate files that belongs to this process alone while the block runs. It is deleted when
+    the block ends well, and when it fails before any part was finished.
+
+    After a good end it is first renamed to `path`.finished, so that a run that is killed while it deletes the files
+    does not leave some of them as a work directory. The next run deletes the rest.
+    """
+    finished = f"{path}.finished"
+    with files.locked(path, busy := f"{path}: another run is at work here. Wait for it to end."):
+        if not os.path.isdir(path):         # a run that ended meanwhile had it
+            raise Mc2Error(busy)
+        _delete(finished)
         try:
             yield path
         except BaseException:
             if not any(name.endswith(".json") for _, _, names in os.walk(path) for name in names):
-                shutil.rmtree(path)
+                _delete(path)
             raise
-        shutil.rmtree(path)
+        os.rename(path, finished)
+        _delete(finished)
+
+
+def _delete(directory):
+    """Delete a directory, which another run may be deleting at the same time."""
+    while os.path.exists(directory):
+        with contextlib.suppress(FileNotFoundError):
+            shutil.rmtree(directory)
 
 
 def memory_per_worker(memory, jobs):
@@ -92,8 +108,9 @@ def _result_path(directory, name):
 
 
 def _delete_others(directory, names):
-    """Delete what is of other parts, and of parts that were not finished."""
+    """Delete the files of other parts, and of parts that were not finished."""
     finished = {name for name in names if os.path.exists(_result_path(directory, name))}
-    for entry in os.scandir(directory):
+    results_first = sorted(os.scandir(directory), key=lambda entry: not entry.name.endswith(".json"))
+    for entry in results_first:         # so that a run that is killed here leaves no result without its files
         if entry.name.split(".")[0] not in finished:
             shutil.rmtree(entry.path) if entry.is_dir(follow_symlinks=False) else os.unlink(entry.path)

@@ -6,7 +6,7 @@ from mc2 import files
 from mc2.errors import BadData
 from mc2.metadata import streams
 
-BOM = b"\xef\xbb\xbf"                   # goes where a file begins with it
+BOM = b"\xef\xbb\xbf"                   # removed where a file begins with it
 
 
 def ranges(path):

@@ -49,7 +49,7 @@ def total(never):
 
 
 def report(lang, rows, never, repeats):
-    """The report on a language, as above: what JSON can hold.
+    """The report on a language, as above, as a JSON value.
 
     repeats: Counter of entries by (name of their source, name of the earlier source that has them).
     """
@@ -103,7 +103,7 @@ def _any_of(characters):
 
 @functools.lru_cache(1 << 16)
 def script(char):
-    """The script of a letter as its Unicode name spells it, e.g. LATIN, HAN; None for what belongs to none."""
+    """The script of a letter as its Unicode name spells it, e.g. LATIN, HAN; None for characters of no script."""
     if unicodedata.category(char) not in LETTERS:
         return None
     words = unicodedata.name(char, "").split()

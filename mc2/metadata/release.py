@@ -33,7 +33,7 @@ class Release:
             if fingerprint(self.manifest) != self.fingerprint:
                 raise BadData(f"{self.path}/manifest.json: does not fit its own fingerprint. "
                               f"Run 'mc2 {MADE_BY}' again.")
-            self._check("languages.csv", self._read("languages.csv"))
+            self.read("languages.csv")
             options = self.manifest["options"]
             self.spacing = options.get("spacing", SPACINGS[0])
             self.nfc = options.get("nfc", False)
@@ -52,32 +52,41 @@ class Release:
         """All entries of a language: list of [entry, source, score], the entry id being the index."""
         if lang not in self.n_entries:
             raise BadUsage(f"{self.path}: has no language {lang!r}.")
-        data = self.verified(lang)
-        return [line.split("\t") for line in data.decode("utf-8").split("\n")[:-1]]
+        return [line.split("\t") for line in self.read(f"{lang}.tsv").decode("utf-8").split("\n")[:-1]]
 
     def entries(self, lang):
         """The entries of a language: list of str, the entry id being the index."""
         return [row[0] for row in self.rows(lang)]
 
-    def verified(self, lang):
-        """The bytes of a language's .tsv. Raises BadData unless they are those of the release."""
-        data = self._read(f"{lang}.tsv")
-        self._check(f"{lang}.tsv", data)
-        return data
-
-    def _read(self, name):
+    def read(self, name):
+        """The bytes of a file of the release. Raises BadData unless they are those that the manifest names."""
         try:
             with open(os.path.join(self.path, name), "rb") as stream:
-                return stream.read()
+                data = stream.read()
         except FileNotFoundError:
             raise BadData(f"{self.path}/{name}: missing. Run 'mc2 {MADE_BY}' again.") from None
-
-    def _check(self, name, data):
         if hashlib.sha256(data).hexdigest() != self.manifest["sha256"][name]:
             raise BadData(f"{self.path}/{name}: was changed since the release was made. "
                           f"Run 'mc2 {MADE_BY}' again.")
+        return data
 
 
 def fingerprint(manifest):
-    """What identifies a release: the bytes of its files and its options, nothing about how it was made."""
+    """SHA-256 (hex) that identifies a release: of its files and options, and of nothing about how it was made."""
     return manifests.fingerprint({"sha256": manifest["sha256"], "options": manifest["options"]})
+
+
+def mapping_of(metadata=None, scheme=None, path=None):
+    """The languages.Languages in force: of the metadata release, if one is named, else of the scheme or of the file
+    `path`. With a release, scheme and path can only confirm its mapping; raises BadUsage where they do not."""
+    given = languages.of(scheme, path)
+    if not metadata:
+        return given
+    release = Release(metadata)
+    if scheme not in (None, release.manifest["scheme"]):
+        raise BadUsage(f"--scheme {scheme}: {metadata} was merged for {release.manifest['scheme']}. Leave one of "
+                       f"the two out, or merge the sources again with --scheme {scheme}.")
+    if path and (given.lang_of, given.groups) != (release.languages.lang_of, release.languages.groups):
+        raise BadUsage(f"--languages {path}: {metadata} was merged with another mapping. Leave one of the two out, "
+                       f"or merge the sources again with --languages {path}.")
+    return release.languages

@@ -1,9 +1,9 @@
 """Tell the words of a text apart, in languages that write none or few spaces between words.
 
-What stands between punctuation, symbols (Unicode categories P and S) and white space is a run, and a
+The characters between punctuation, symbols (Unicode categories P and S) and white space are a run, and a
 segmenter cuts runs into words:
 
-    tsheg       bo dz                   syllables, at the mark between them; needs no package
+    tsheg       bo dz                   syllables, at the tsheg (U+0F0B) between them; needs no package
     rjieba      zh zh_classical zh_yue  jieba's dictionary, its hidden Markov model for the rest
     fugashi     ja ryu                  MeCab with IPADIC
     laonlp      lo                      fewest words of LaoNLP's lists
@@ -16,12 +16,12 @@ The same for all of them:
 - The words of a run, put together, are the run: nothing is changed, nothing lost.
 - White space ends a bigram, as punctuation does. A bigram is written without a space, so where texts have one
   between two words, the bigram could not match.
-- U+200B, which nobody sees and some writers put between words, is taken out and parts words. It ends no bigram,
-  since texts can do without it; in Tibetan and Dzongkha it does, as no tsheg is there.
-- No segmenter cuts between two characters of other scripts: `iPhone15`, `1990`, `Привет` are words as they stand,
-  as in `Spaces`. A dictionary may put them together with what is beside them: `T恤`.
-- No word begins with a combining mark or a format character, unless a run does. (Marks of scripts beyond U+FFFF
-  count as characters of other scripts.)
+- U+200B, an invisible character that some writers put between words, is taken out and separates words. It does not
+  end a bigram, since the same words are also written without it; in Tibetan and Dzongkha it does, as no tsheg is there.
+- No segmenter cuts between two characters of other scripts: `iPhone15`, `1990`, `Привет` stay one word each, as in
+  `Spaces`. A dictionary may join them with their neighbours: `T恤`.
+- No word begins with a combining mark or a format character, unless a run does. (Combining marks of scripts beyond
+  U+FFFF count as characters of other scripts.)
 - A run of more than 1,000 characters is cut after each 1,000 characters for fugashi, laonlp and pythainlp. MeCab
   crashes when its runs are a hundred times as long, and newmm takes ever longer for each character.
 """
@@ -48,13 +48,13 @@ DIVIDERS = re.compile(f"[{END_CHARACTERS}\\s]+")
 _WITHOUT_SPACES = ("\u0e00-\u109f\u1780-\u17ff\u2e80-\u312f\u31a0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\ua9e0-\ua9ff"
                    "\uaa60-\uaa7f\uf900-\ufaff\uff66-\uff9f\U000116d0-\U000116ff\U0001aff0-\U0001b16f"
                    "\U00020000-\U0003ffff")
-_MARKS = characters_that(lambda character: unicodedata.category(character) in ("Mn", "Mc", "Me", "Cf")) \
+_COMBINING = characters_that(lambda character: unicodedata.category(character) in ("Mn", "Mc", "Me", "Cf")) \
     + "\U000e0000-\U000e01ef"
-_WRONG_CUT = re.compile(f" (?:(?<=\\S )(?=[{_MARKS}])|(?<=[^\\s{_WITHOUT_SPACES}] )(?=[^\\s{_WITHOUT_SPACES}]))")
+_WRONG_CUT = re.compile(f" (?:(?<=\\S )(?=[{_COMBINING}])|(?<=[^\\s{_WITHOUT_SPACES}] )(?=[^\\s{_WITHOUT_SPACES}]))")
 
-# For ICU, which would leave them in one word with what is beside them: other scripts, and digits
+# Other scripts, and digits, which ICU would leave in one word with their neighbours
 _DIGITS = "\u0e50-\u0e59\u0ed0-\u0ed9\u1040-\u1049\u1090-\u1099\u17e0-\u17e9\ua9f0-\ua9f9\U000116d0-\U000116e3"
-_APART = re.compile(f"[^\\s{_MARKS}{_WITHOUT_SPACES}][^\\s{_WITHOUT_SPACES}]*|[{_DIGITS}]+")
+_APART = re.compile(f"[^\\s{_COMBINING}{_WITHOUT_SPACES}][^\\s{_WITHOUT_SPACES}]*|[{_DIGITS}]+")
 _SPACES = re.compile("  +")
 
 _PIECE = re.compile("\0+|[^\n\t\0]{1,1000}")        # NUL ends a text of MeCab
@@ -63,11 +63,11 @@ _PIECE = re.compile("\0+|[^\n\t\0]{1,1000}")        # NUL ends a text of MeCab
 # ---------------------------------------------------------------- the segmenters
 
 class Segmenter:
-    """What all segmenters have in common.
+    """The base of all segmenters.
 
     name:      for the command line and the manifest
     wikis:     the Wikipedias that it can do
-    packages:  {distribution: the module that it brings}
+    packages:  {distribution: the module that it installs}
     """
 
     joint = ""
@@ -79,8 +79,8 @@ class Segmenter:
         self.wiki = wiki
         missing = [package for package, module in self.packages.items() if not util.find_spec(module)]
         if missing:
-            raise BadUsage(f"{self.name}, which was to tell the words of {wiki} apart, needs {' and '.join(missing)}, "
-                           f"not installed here. Run {self.install}.")
+            raise BadUsage(f"{self.name}, the segmenter for {wiki}, needs {' and '.join(missing)}, which is not "
+                           f"installed. Run {self.install}.")
 
     @classmethod
     def is_installed(cls):
@@ -92,7 +92,7 @@ class Segmenter:
         return {"name": self.name, "version": ", ".join([*versions, UNICODE]), "dictionary": self.dictionary}
 
     def tokens(self, text):
-        """The words of a text, and END where there is more between two of them than what joins words."""
+        """The words of a text (list), with END between two words that are not neighbours."""
         return _WRONG_CUT.sub("", self.cut(runs_of(text))).replace("\n", " | ").split()
 
     def cut(self, runs):
@@ -101,7 +101,7 @@ class Segmenter:
 
 
 def runs_of(text):
-    """The runs of a text: a LF for what ends bigrams, a TAB for U+200B, and no other white space."""
+    """The runs of a text (str), with a LF wherever a bigram ends, a TAB for each U+200B, and no other white space."""
     return DIVIDERS.sub("\n", replace_high_ends(text, "\n")).replace(ZERO_WIDTH_SPACE, "\t")
 
 
@@ -119,7 +119,7 @@ class Tsheg(Segmenter):
     _JOINTS = re.compile("(?<![\u0f0b\u0f0c])[\u0f0b\u0f0c](?![\u0f0b\u0f0c])")
 
     def tokens(self, text):
-        """The syllables of a text, and END where there is more between two of them than a tsheg."""
+        """The syllables of a text (list), with END between two syllables that have more than a tsheg between them."""
         parts = self._JOINTS.split(text.replace(ZERO_WIDTH_SPACE, " "))
         return " ".join(map(runs_of, parts)).replace("\n", " | ").split()
 
@@ -195,7 +195,7 @@ SEGMENTERS = {kind.name: kind for kind in (Tsheg, Rjieba, Fugashi, Laonlp, Pytha
 # ---------------------------------------------------------------- the choice
 
 def splitter_for(wiki, choice=None):
-    """What tells the words of a Wikipedia apart: `Spaces`, or a segmenter.
+    """The splitter of a Wikipedia's texts into words: `Spaces`, or a Segmenter.
 
     choice: the name of a segmenter; otherwise the best that is installed.
     Raises BadUsage when it is not installed or cannot do the language.
@@ -208,7 +208,7 @@ def splitter_for(wiki, choice=None):
         if kind.is_installed():
             return kind(wiki)
     names = " and ".join(kind.name for kind in segmenters_of(wiki))
-    raise BadUsage(f"{wiki} is written without spaces, and what could tell its words apart is not installed "
+    raise BadUsage(f"{wiki} is written without spaces, and no segmenter for it is installed "
                    f"({names}). Run {INSTALL_ICU}, or {INSTALL_ALL} for all of them.")
 
 
@@ -220,7 +220,7 @@ def segmenters_of(wiki):
 def segmenter(wiki, name):
     """The segmenter of that name. Raises BadUsage when there is none, or it cannot do this Wikipedia."""
     if wiki not in languages.WITHOUT_SPACES:
-        if wiki in languages.of_scheme("lid176").wiki_codes:
+        if wiki in languages.wikipedias():
             raise BadUsage(f"{wiki} is written with spaces, so it needs no segmenter. "
                            f"Those that need one: {' '.join(sorted(languages.WITHOUT_SPACES))}.")
         raise BadUsage(f"There is no Wikipedia {wiki!r} that needs a segmenter. "
@@ -249,7 +249,7 @@ def parse_choices(options):
 # ---------------------------------------------------------------- the libraries, opened once in a process
 
 def open_library(module):
-    """Import a module. Raises BadUsage when what is installed does not work."""
+    """Import a module. Raises BadUsage when it is installed but does not work."""
     try:
         return importlib.import_module(module)
     except ImportError as error:
@@ -258,7 +258,7 @@ def open_library(module):
 
 @functools.cache
 def open_jieba():
-    """Function of a str that gives its words. Words of runs in other lines do not change what it finds."""
+    """Function of a str that gives its words. Each line is cut on its own."""
     return open_library("rjieba").Jieba().cut       # its own, to which nobody else adds words
 
 
@@ -271,7 +271,7 @@ def open_mecab():
 
 @functools.cache
 def open_icu():
-    """ICU's iterator over the ends of words, in units of 16 bits. The rules are those of all languages here."""
+    """ICU's iterator over the ends of words, in units of 16 bits. One set of rules serves all of these languages."""
     icu = open_library("icu")
     return icu.BreakIterator.createWordInstance(icu.Locale.getRoot())
 
@@ -354,25 +354,25 @@ class FewestWords:
         other = self._OTHER.match(run, start)
         if other:
             return other.end()
-        return next((place for place in range(start + 1, len(run)) if place in ends or self._OTHER.match(run, place)),
-                    len(run))
+        return next((position for position in range(start + 1, len(run))
+                     if position in ends or self._OTHER.match(run, position)), len(run))
 
 
 def fewest_steps(start, ends):
-    """Where the words end that lead from a position to the first one that no way around leads past."""
-    places, ahead = [start], set(ends[start])
+    """The ends (list) of the fewest words that lead from a position to the next one that every way passes through."""
+    positions, ahead = [start], set(ends[start])
     while len(ahead) > 1:
-        place = min(ahead)
-        ahead.remove(place)
-        places.append(place)
-        ahead.update(ends.get(place, ()))
+        position = min(ahead)
+        ahead.remove(position)
+        positions.append(position)
+        ahead.update(ends.get(position, ()))
     goal = ahead.pop()
-    steps, following = {goal: 0}, {}            # from a position to the goal; and where its first step leads
-    for place in reversed(places):
-        reached = [end for end in ends.get(place, ()) if end in steps]
+    steps, following = {goal: 0}, {}            # of a position: words to the goal; the end of the first of them
+    for position in reversed(positions):
+        reached = [end for end in ends.get(position, ()) if end in steps]
         if reached:
-            following[place] = min(reached, key=steps.__getitem__)
-            steps[place] = steps[following[place]] + 1
+            following[position] = min(reached, key=steps.__getitem__)
+            steps[position] = steps[following[position]] + 1
     path = [following[start]]
     while path[-1] != goal:
         path.append(following[path[-1]])

@@ -77,7 +77,7 @@ def refuse_foreign_directory(directory):
 
 
 def write(directory, code, kind, rows, inputs, options, counts=None, seconds=None, **more):
-    """Write one source and its manifest (more: what else it says). rows: iterable of tuples, the entry first.
+    """Write one source and its manifest (more: further keys of it). rows: iterable of tuples, the entry first.
     Returns the number of rows."""
     path = os.path.join(directory, name_of(code, kind))
     n = 0
@@ -89,6 +89,17 @@ def write(directory, code, kind, rows, inputs, options, counts=None, seconds=Non
     return n
 
 
+def remove(directory, code, kind):
+    """Delete a source that an earlier run of mc2 wrote. Returns whether there was one; a file without its manifest is
+    somebody else's, and stays."""
+    path = os.path.join(directory, name_of(code, kind))
+    if (manifests.read(path) or {}).get("kind") != "source":
+        return False
+    for each in path, manifests.beside(path):
+        os.unlink(each)
+    return True
+
+
 class _Survey(NamedTuple):
     distinct: int           # entries
     is_sorted: bool         # whether the best rows come first
@@ -96,7 +107,7 @@ class _Survey(NamedTuple):
 
 
 class Source:
-    """A source file. It is read as a stream, as often as need be: what stays in memory is 8 bytes per row, and the
+    """A source file. It is read as a stream, as often as need be; 8 bytes per row stay in memory, and the
     rows that are asked for.
 
     normalize: function of an entry that is called first, e.g. to NFC; None takes the entries as they are.
@@ -131,7 +142,7 @@ class Source:
 
     @property
     def distinct(self):
-        """How many different entries there are: what the shares of `merge` are of."""
+        """The number of different entries, of which `merge` takes shares."""
         return self._survey.distinct
 
     def once(self):
@@ -151,7 +162,7 @@ class Source:
 
     @functools.cached_property
     def _survey(self):
-        """What one pass over the file says of it; it checks the form of every line too."""
+        """A _Survey of the file, by one pass over it, which checks the form of every line too."""
         hashes, is_sorted, last, order = array.array("q"), True, None, self._order
         for row in self.rows():
             hashes.append(hash(row[0]))

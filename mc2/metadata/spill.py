@@ -5,7 +5,7 @@ into one sorted stream, by ranges of keys if need be, so that processes can shar
 
     tally = Tally("work", "words", memory=1 << 30)
     tally.counts.update(words)
-    tally.make_room()                       # now and then: spills when there is much
+    tally.spill_if_large()                  # now and then
     runs = [Run(path) for path in tally.finish()]
     for start, stop in ranges(runs, 16):
         for key, count in merge(runs, start, stop): ...
@@ -17,7 +17,6 @@ import bisect
 import itertools
 import operator
 import os
-import pickle
 import struct
 import sys
 from collections import Counter
@@ -41,7 +40,7 @@ _COUNTS = np.dtype("<i8")
 class Tally:
     """A counter that keeps within about `memory` bytes by spilling runs `{name}.{number}.run` to a directory.
 
-    counts: the Counter of what is not spilled yet; add to it, and call make_room now and then.
+    counts: the Counter of what is not spilled yet; add to it, and call spill_if_large now and then.
     """
 
     def __init__(self, directory, name, memory):
@@ -50,7 +49,7 @@ class Tally:
         self.paths = []
         self._next_look = 0         # rows
 
-    def make_room(self):
+    def spill_if_large(self):
         """Spill, if the counter has become too large. Cheap when it has not grown by much since the last call."""
         if len(self.counts) >= self._next_look:
             if bytes_of(self.counts) > self.memory:
@@ -58,7 +57,7 @@ class Tally:
             self._next_look = len(self.counts) * 1.1 + 1000
 
     def finish(self):
-        """Spill what is left. Returns the paths of the runs."""
+        """Spill the rest. Returns the paths of the runs."""
         if self.counts:
             self._spill()
         return self.paths
@@ -72,8 +71,8 @@ class Tally:
 
 
 def bytes_of(counts):
-    """What a dict of strings to counts takes, or is about to take: when its table grows there are two for a while,
-    and spilling needs a list of the keys."""
+    """The bytes that a dict of strings to counts takes, or is about to take: while its table grows there are two of
+    them, and spilling needs a list of the keys."""
     n = len(counts)
     sample = [sys.getsizeof(key) for key in itertools.islice(counts, 0, None, n // 2000 + 1)]
     return 1.5 * sys.getsizeof(counts) + n * (sum(sample) / max(1, len(sample)) + 24)
@@ -155,10 +154,10 @@ def _unpack(data):
 class _Head:
     """How far a merge has come in one of its inputs."""
 
-    blocks: object                      # iterator of (sorted keys, what belongs to them), lists
+    blocks: object                      # iterator of (sorted keys, their values), lists
     keys: list = field(default_factory=list)
     values: list = field(default_factory=list)
-    position: int = 0                   # in the block; what stands before it is taken
+    position: int = 0                   # in the block: of the next row to be taken
 
     def fill(self):
         """Take the next block when this one is used up. False at the end of the input."""
@@ -190,7 +189,7 @@ def merge(runs, start=None, stop=None):
 
 
 def reduce_runs(paths, directory, name):
-    """Merge runs until there are at most FAN_IN. Returns the paths of these; what was merged is left in place."""
+    """Merge runs until there are at most FAN_IN. Returns their paths. The runs that were merged stay."""
     return _reduce(paths, directory, f"{name}.{{:04}}.run", FAN_IN,
                    lambda path, group: write_run(path, merge([Run(path) for path in group])))
 
@@ -242,18 +241,25 @@ def reduce_sorted(paths, key, directory, name, fan_in=FAN_IN):
 
 
 def _write_rows(path, rows):
+    """Write rows as lines of JSON, each a list of at most SORTED_ROWS rows; the last line is an empty list, by which a
+    cut-off file is noticed."""
     rows = iter(rows)
     with files.open_write(path) as stream:
         while block := list(itertools.islice(rows, SORTED_ROWS)):
-            pickle.dump(block, stream, pickle.HIGHEST_PROTOCOL)
-        pickle.dump([], stream, pickle.HIGHEST_PROTOCOL)        # so that a cut-off file is noticed
+            stream.write(orjson.dumps(block, option=orjson.OPT_APPEND_NEWLINE))
+        stream.write(b"[]\n")
 
 
 def _read_chunk(path, key):
     """Yield (keys, rows) of every block."""
     with open(path, "rb") as stream:
-        try:
-            while rows := pickle.load(stream):
-                yield list(map(key, rows)), rows
-        except (EOFError, pickle.UnpicklingError) as error:
-            raise _damaged(path) from error
+        for line in stream:
+            try:
+                rows = [tuple(row) for row in orjson.loads(line)]
+                keys = list(map(key, rows))
+            except (ValueError, TypeError, LookupError) as error:
+                raise _damaged(path) from error
+            if not rows:
+                return
+            yield keys, rows
+    raise _damaged(path)

@@ -1,11 +1,11 @@
 """Cut a file into ranges of bytes that processes can begin with, and read one.
 
 A plain file can be cut anywhere. A .bz2 can be cut where one of its streams begins: Wikimedia's dumps called
-...-multistream.xml.bz2 have a stream for every 100 pages, and pbzip2 writes one for every 900 kB. What cannot be cut
-is one range: .gz, .zst, a .bz2 of a single stream, a pipe.
+...-multistream.xml.bz2 have a stream for every 100 pages, and pbzip2 writes one for every 900 kB. Files that cannot be
+cut are one range: .gz, .zst, a .bz2 of a single stream, a pipe.
 
-What lies at the edge of a range (a page, a line) belongs to the range in which it begins, so whoever reads one needs
-to go on a little after its end. Therefore contents come as chunks that say whether they are beyond.
+A page or line at the edge of two ranges belongs to the range in which it begins, so a reader has to go on a little
+after the end of its range. Therefore `read` yields chunks together with whether they lie beyond the range.
 """
 import bz2
 import os
@@ -26,7 +26,7 @@ _LONGEST_BLOCK = 900_000                # bytes, as bz2 has them
 
 
 def ranges(path):
-    """Ranges (start, stop) that cover a file, stop None at its end. They hang on the file alone."""
+    """Ranges (start, stop) that cover a file, stop None at its end. They depend on the file alone."""
     name = files.name_of(path)
     if name.endswith((".gz", ".zst")) or not stat.S_ISREG(os.stat(path).st_mode):
         return [WHOLE]
@@ -87,14 +87,14 @@ def _next_start(stream, offset):
 
 
 def _is_start(stream, offset):
-    """Whether a block can be decompressed from here; its checksum tells."""
+    """Whether a bz2 block can be decompressed from this offset, its checksum being right."""
     decompressor, produced = bz2.BZ2Decompressor(), 0
     stream.seek(offset)
     try:
         while produced <= _LONGEST_BLOCK and not decompressor.eof:
             chunk = stream.read(CHUNK) if decompressor.needs_input else b""
             if not chunk and decompressor.needs_input:
-                return True             # the file is cut off here: whoever reads on will say so
+                return True             # the file is cut off here: reading it raises BadData
             produced += len(decompressor.decompress(chunk, CHUNK))
     except OSError:
         return False

@@ -3,19 +3,21 @@
 Files are counted in parts, each leaving one sorted run on disk (spill.py, parts.py); the runs are merged by ranges
 of titles, sorted by views, and written.
 
-The files hold what was asked for, not what there is. These rules make titles of it, each right for every Wikipedia:
+The files name the pages that were asked for, whether they exist or not. These rules make titles of them, each right for
+every Wikipedia:
 
 - Views of the desktop, mobile and zero-rated sites, and of all hours, add up.
 - Percent-encoding is undone, as often as it was done: no title may hold `%` and two hexadecimal digits.
-- `_` is a space; white space is stripped, and runs of it are one space. Marks of writing direction (U+200E, U+200F,
-  U+202A to U+202E) go. The title takes the normal form NFC. So does MediaWiki with every title it is asked for.
-- Left out, and counted by their views: what is not UTF-8; titles with a colon, that is other namespaces, mostly;
-  requests without a title (`-`, or nothing); and what MediaWiki allows no page to be called: the characters
-  `# < > [ ] { | }`, controls and U+FFFD, character references (`&amp;`), `~~~`, relative paths (`.`, `../x`), and
+- `_` is a space; white space is stripped, and runs of it are one space. Characters that set the writing direction
+  (U+200E, U+200F, U+202A to U+202E) are removed. The title takes the normal form NFC. MediaWiki does the same to
+  every title that it is asked for.
+- Left out, and counted by their views: titles that are not UTF-8; titles with a colon, mostly of other namespaces;
+  requests without a title (`-`, or nothing); and titles that MediaWiki allows no page to have: with the characters
+  `# < > [ ] { | }`, controls or U+FFFD, character references (`&amp;`), `~~~`, relative paths (`.`, `../x`), and
   more than 255 bytes.
 
-All else stays, for it may be the title of a page: main pages, names of files such as index.php, redirects, `?`. Nor is
-a first letter made a capital, although MediaWiki does it in all Wikipedias but that of Lojban: matching is
+All others stay, as they may be titles of pages: main pages, names of files such as index.php, redirects, `?`. The first
+letter is not made a capital, although MediaWiki does it in all Wikipedias but that of Lojban: matching is
 case-sensitive, and people ask for `iPhone`, as they write it, where the page is `IPhone`.
 """
 import itertools
@@ -45,7 +47,7 @@ UNTITLED = "without a title"
 NO_TITLE = "no title a page can have"
 
 _ENCODED = re.compile(rb"%[0-9A-Fa-f]{2}")
-_DIRECTION_MARKS = dict.fromkeys([0x200e, 0x200f, *range(0x202a, 0x202f)])
+_DIRECTION = dict.fromkeys([0x200e, 0x200f, *range(0x202a, 0x202f)])
 _FORBIDDEN = re.compile(r"[\x00-\x1f\x7f#<>\[\]{|}\ufffd]|&(?:[^\W_]+|#[0-9]+|#[xX][0-9a-fA-F]+);|~~~"
                         r"|(?:^|/)\.\.?(?:/|$)")
 
@@ -66,7 +68,7 @@ def clean(raw):
     if _FORBIDDEN.search(title):
         return None, NO_TITLE
     if not title.isascii():
-        title = unicodedata.normalize("NFC", title.translate(_DIRECTION_MARKS))
+        title = unicodedata.normalize("NFC", title.translate(_DIRECTION))
     title = " ".join(title.replace("_", " ").split())
     if title in ("", "-"):
         return None, UNTITLED
@@ -118,7 +120,7 @@ class Count(parts.Work):
 
 
 class _Damaged(Exception):
-    """args: name of the file, and what is the matter with it."""
+    """args: name of the file, and a sentence that says what is wrong with it."""
 
 
 def _refused(why):
@@ -126,7 +128,7 @@ def _refused(why):
 
 
 class _Views:
-    """Views per Wikipedia and title, in about `memory` bytes: what is more is spilled.
+    """Views per Wikipedia and title, in about `memory` bytes; more than that is spilled.
 
     Odd titles are counted apart as they are in the files, and made clean once, when they are spilled.
     """
@@ -147,15 +149,15 @@ class _Views:
                 self.add_lines(some)
                 self.lines["in"] += len(some.domains) + some.malformed
                 self.lines["malformed"] += some.malformed
-                self.make_room()
+                self.spill_if_large()
         except BadData as error:
             raise _Damaged(files.name_of(path), str(error)) from None
         if self.lines["in"] == lines:
             self.empty.append(files.name_of(path))
 
     def add_lines(self, lines):
-        """The loop over all lines: everything that can wait is done when titles are spilled. Files are sorted, so the
-        lines of a site mostly stand together; those of other projects are passed over at once."""
+        """Add the views of all lines. Work that can wait is done when titles are spilled. Files are sorted, so the
+        lines of a site mostly follow each other; those of other projects are skipped at once."""
         start, others, with_colon = 0, 0, 0
         for domain, same in itertools.groupby(lines.domains):
             stop = start + len(list(same))
@@ -175,7 +177,7 @@ class _Views:
         self.lines["other projects"] += others
         self.views[WITH_COLON] += with_colon
 
-    def make_room(self):
+    def spill_if_large(self):
         """Spill, if the tables have become too large. Cheap when they have not grown by much since the last look."""
         tables = list(itertools.chain.from_iterable(self.tables.values()))
         n = sum(map(len, tables))
@@ -272,7 +274,8 @@ class _Counted:
 
 @dataclass
 class Result:
-    """What `build` did. lines, views: Counters of "in" and what was left out; titles: {code: rows written}."""
+    """The outcome of `build`. lines, views: Counters of "in" and what was left out; titles: {code: rows written};
+    removed: codes without views whose source of an earlier run was deleted."""
 
     lines: Counter
     views: Counter
@@ -282,13 +285,15 @@ class Result:
     titles: dict
     parts: int
     parts_done_before: int
+    removed: list
 
 
 def build(paths, output, codes, options, *, jobs=1, memory=1 << 30, skip_damaged=False,
           progress=lambda results, total, unit: results, before_writing=lambda codes: None):
-    """Write {code}.title.tsv to a sources directory for every Wikipedia of `codes` that was viewed. Returns a Result.
+    """Write {code}.title.tsv to a sources directory for every Wikipedia of `codes` that was viewed, and delete what an
+    earlier run wrote for the others. Returns a Result.
 
-    paths: pageview files; options: for the manifests. What is written does not depend on jobs, memory, the order of
+    paths: pageview files; options: for the manifests. The output does not depend on jobs, memory, the order of
     the paths, or how often the work was interrupted; it is kept in OUTPUT/.titles.work until all is done.
     Raises BadUsage for files of the same hour, BadData for a damaged one (unless it is skipped).
     """
@@ -305,6 +310,7 @@ def build(paths, output, codes, options, *, jobs=1, memory=1 << 30, skip_damaged
         largest_first = [code for code, _ in sizes.most_common()]
         written = map_in_order(write, largest_first, min(jobs, max(1, len(sizes))))
         result.titles = dict(zip(largest_first, progress(written, len(sizes), " Wikipedias")))
+        result.removed = [code for code in sorted(set(codes) - sizes.keys()) if sources.remove(output, code, "title")]
     return result
 
 
@@ -348,7 +354,7 @@ def _groups(paths):
 
 
 def _sum_up(paths, counted):
-    result = Result(Counter(), Counter(), {}, {}, [], {}, 0, 0)
+    result = Result(Counter(), Counter(), {}, {}, [], {}, 0, 0, [])
     for part in counted:
         result.lines.update(part["lines"])
         result.views.update(part["views"])

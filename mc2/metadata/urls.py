@@ -1,4 +1,4 @@
-"""Where Wikimedia keeps the dumps and the hourly pageview files."""
+"""The URLs of Wikimedia's dumps and hourly pageview files."""
 import datetime
 import os
 
@@ -6,18 +6,18 @@ from mc2.metadata import pageviews as files_of_views
 
 SITE = "https://dumps.wikimedia.org"
 
-# Wikipedias whose database is not called by their code.
+# Wikipedias whose database has another name than their code.
 _DATABASES = {"be_tarask": "be_x_old"}
 
 
 def dump(code, date="latest"):
-    """Address of the article dump of a Wikipedia. date: YYYYMMDD or "latest"."""
+    """URL of the article dump of a Wikipedia. date: YYYYMMDD or "latest"."""
     database = _DATABASES.get(code, code) + "wiki"
     return f"{SITE}/{database}/{date}/{database}-{date}-pages-articles-multistream.xml.bz2"
 
 
 def pageviews(last_day, days):
-    """Addresses of the hourly files of so many days, ending with last_day (datetime.date), oldest first."""
+    """Yield the URLs of the hourly files of so many days, ending with last_day (datetime.date), oldest first."""
     for ago in reversed(range(days)):
         day = last_day - datetime.timedelta(ago)
         for hour in files_of_views.HOURS:
@@ -25,8 +25,7 @@ def pageviews(last_day, days):
 
 
 def missing(urls, directory):
-    """Those of the addresses whose file is not in the directory or below it, is empty, or is still being fetched by
-    aria2."""
+    """The URLs (list) whose file is not in the directory or below it, is empty, or is still being fetched by aria2."""
     there = set()
     for path, _, names in os.walk(directory):
         there |= {name for name in names if f"{name}.aria2" not in names and os.path.getsize(os.path.join(path, name))}

@@ -1,7 +1,8 @@
 """Look up the counts of a vocabulary that need not fit into memory.
 
-A vocabulary is pieces, each two files: the words, sorted, one after another (`.words`), and where each begins, with
-its count (`.numbers`). The most frequent words are held in a dict, the others are searched for in the mapped files.
+A vocabulary is a list of pieces, each of two files: the words, sorted, one after another (`.words`), and the offset
+and count of each (`.numbers`). The most frequent words are held in a dict, the others are found in the mapped files by
+binary search.
 """
 import bisect
 import mmap

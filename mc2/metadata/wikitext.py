@@ -1,30 +1,30 @@
 """Turn wikitext into plain text, for counting words.
 
-What a reader would see as running text is kept; what is not text, or not known without the wiki's
-templates, goes. The rules, in order:
+Running text, as a reader sees it, is kept; the rest is removed, and so is text that only the wiki's templates
+could tell. The rules, in order:
 
- 1. Comments go. What stands in <nowiki> is kept as it is, whatever it looks like.
- 2. Elements that are no text go, with all they hold: references, formulas, code, galleries, music, maps.
-    A formula or code leaves an ellipsis, so that the words on either side do not become neighbours.
- 3. Template parameters {{{...}}} and templates {{...}} go, however deeply nested.
- 4. Tables {|...|} go, nested ones too, and so do <table> and the lists <ul>, <ol> and <dl>.
- 5. Links give their label: [[a|b]] b, [[a]] a, [[a]]s as, [[a (b)|]] a. Links to files and categories go,
-    with captions and all, and so do links to other languages. [http://a b] gives b; [http://a] goes,
-    and a bare URL leaves an ellipsis.
- 6. Language variants -{zh-hans:a; zh-hant:b}- give the first one; magic words like __NOTOC__ go.
- 7. Line by line: list items (*, #, ;) and remnants of tables (|) go; indented lines (:) and the text after
-    a horizontal rule stay; a heading stays on a line of its own, when text follows in its section; quotes
-    for bold and italics go.
- 8. HTML tags go; those that begin a new line (<br>, <p>, <div>, ...) become a line break.
+ 1. Comments are removed. The content of <nowiki> is kept as it is, whatever it looks like.
+ 2. Elements that are no text are removed with all their content: references, formulas, code, galleries, music,
+    maps. A formula or code leaves an ellipsis, so that the words on either side do not become neighbours.
+ 3. Template parameters {{{...}}} and templates {{...}} are removed, however deeply nested.
+ 4. Tables {|...|} are removed, nested ones too, and so are <table> and the lists <ul>, <ol> and <dl>.
+ 5. Links give their label: [[a|b]] b, [[a]] a, [[a]]s as, [[a (b)|]] a. Links to files and categories are
+    removed with their captions, and so are links to other languages. [http://a b] gives b; [http://a] is
+    removed, and a bare URL leaves an ellipsis.
+ 6. Language variants -{zh-hans:a; zh-hant:b}- give the first one; magic words like __NOTOC__ are removed.
+ 7. Line by line: list items (*, #, ;) and remnants of tables (|) are removed; indented lines (:) and the text
+    after a horizontal rule stay; a heading stays on a line of its own, when text follows in its section; quotes
+    for bold and italics are removed.
+ 8. HTML tags are removed; those that begin a new line (<br>, <p>, <div>, ...) become a line break.
  9. Entities become their characters, doubly escaped ones (&amp;nbsp;) too.
-10. Runs of spaces become one, and lines without any letter or digit go.
+10. Runs of spaces become one, and lines without any letter or digit are removed.
 
-Markup that is left open loses its marks and nothing else, except that an open comment reaches to the end.
-Time is linear in the length of the text, whatever it holds: nesting is followed with a stack, and no regular
-expression can go over the same text again and again.
+Where markup is opened and not closed, only its own characters are removed; but an open comment reaches to the
+end. Time is linear in the length of the text, whatever it holds: nesting is followed with a stack, and no
+regular expression can go over the same text again and again.
 
-Lists go because on most pages they are link collections, literature and names, not text. WikiExtractor
-does the same.
+Lists are removed because on most pages they are link collections, literature and names, not text.
+WikiExtractor does the same.
 """
 import html
 import operator
@@ -50,7 +50,7 @@ def clean(text, hidden_namespaces=HIDDEN_NAMESPACES):
 
 
 def normal_namespace(name):
-    """Namespace names regard neither case nor the difference between `_` and a space."""
+    """A namespace's name in one form: in names, case does not matter, nor does `_` in place of a space."""
     return name.replace("_", " ").strip().lower()
 
 
@@ -62,7 +62,7 @@ NO_TEXT = ("ref references source syntaxhighlight pre gallery timeline score hie
 OPENING = re.compile(rf"<!--|<(nowiki|{'|'.join(FORMULAS + NO_TEXT)})(?![\w-])[^<>]*>", re.IGNORECASE)
 CLOSING = {name: re.compile(rf"</{name}\s*>", re.IGNORECASE) for name in ["nowiki", *FORMULAS, *NO_TEXT]}
 ELLIPSIS = "…"
-LITERAL = {ord(mark): f"&#{ord(mark)};" for mark in "[]{}<>|'=*#:;_-"}
+LITERAL = {ord(character): f"&#{ord(character)};" for character in "[]{}<>|'=*#:;_-"}
 
 
 def _without_elements(text):
@@ -72,7 +72,7 @@ def _without_elements(text):
     unclosed = set()                    # names without a closing tag further on: looked for only once
     for opening in OPENING.finditer(text):
         if opening.start() < position:
-            continue                    # inside an element that has been dealt with
+            continue                    # inside an element that is replaced already
         end = _end_of_element(text, opening, unclosed)
         parts += text[position:opening.start()], _replacement(text, opening, end)
         position = end
@@ -81,7 +81,8 @@ def _without_elements(text):
 
 
 def _end_of_element(text, opening, unclosed):
-    """Where the element ends that begins with this tag: at the tag's end when it is empty or never closed."""
+    """The position at which the element ends that begins with this tag: the tag's own end when it is empty or never
+    closed."""
     if not opening[1]:
         end = text.find("-->", opening.end())
         return end + 3 if end >= 0 else len(text)
@@ -189,7 +190,7 @@ def _without_nested_links(text, hidden_namespaces):
 
 
 def _label(link, hidden_namespaces):
-    """What a link shows, given what stands between its brackets."""
+    """The text that a link shows. link: the text between its brackets."""
     target, bar, label = link.partition("|")
     namespace, colon, name = target.partition(":")
     if colon and namespace.strip():     # [[:File:a]] is a visible link
@@ -238,7 +239,7 @@ AFTER_WORD = re.compile(r"(?<=\w)'''(?!')")
 
 
 def _lines(text):
-    """Yield the lines that are text, each without the marks that make it a heading or indented."""
+    """Yield the lines that are text, each without the characters that make it a heading or indented."""
     headings = []                       # (level, text): shown once text follows
     for line in text.split("\n"):
         if line.startswith(":"):
@@ -254,7 +255,7 @@ def _lines(text):
 
 
 def _without_quotes(line):
-    """Drop '' and ''', the marks of italics and bold."""
+    """The line without '' and ''', which begin and end italics and bold."""
     if "''" not in line:
         return line
     if "'''" in line:

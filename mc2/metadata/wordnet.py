@@ -74,5 +74,5 @@ def _read_dict(path, lemmas):
 
 
 def _spell(lemma):
-    """A lemma as it is written: OMW joins words by `_`, and marks affixes by `+`."""
+    """A lemma as it is written: OMW joins words by `_`, and has `+` at affixes."""
     return " ".join(lemma.replace("_", " ").replace("+", "").split())

@@ -1,22 +1,22 @@
 """Tell the words of a text apart, in languages that write spaces between words.
 
-A word is what stands between white space, punctuation and symbols (Unicode categories P and S, all of
-them). Nothing else is done to it: case is kept, numbers are words, marks, joiners and characters that nobody
-sees stay inside, since matching does not take them out of texts either.
+A word is a run of characters between white space, punctuation and symbols (all of Unicode's categories P and
+S). Nothing else is done to it: case is kept, numbers are words, and combining marks, joiners and invisible
+characters stay inside, since matching does not take them out of texts either.
 
-`mc2.metadata.segmenters` has the other languages, and `splitter_for`, which chooses. All splitters have the same
-three things, and can be sent to other processes:
+`mc2.metadata.segmenters` has the other languages, and `splitter_for`, which chooses. All splitters have these three
+attributes, and can be sent to other processes:
 
-    tokens(text)    the words of a text in order, and END where there is more between two of them than what joins words
-    joint           what stands between the two words of a bigram
-    description     name, version and dictionary, for the manifest: the same words where it is the same
+    tokens(text)    the words of a text in order, with END between two words that are not neighbours
+    joint           the text between the two words of a bigram: a space, say
+    description     name, version and dictionary, for the manifest: where it is the same, the words are the same
 """
 import re
 import unicodedata
 
 END = "|"                               # where a bigram ends; a symbol, so never in a word
 LINE_BREAKS = "\n\r\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029"        # as str.splitlines has them
-UNICODE = f"unicode-{unicodedata.unidata_version}"              # which characters are what
+UNICODE = f"unicode-{unicodedata.unidata_version}"              # the version decides what each character is
 
 
 def is_end(character):
@@ -40,7 +40,7 @@ def replace_high_ends(text, replacement):
 
 
 class Spaces:
-    """Words are set apart by white space.
+    """Words have white space between them.
 
     >>> Spaces().tokens("Well-known in 1990, e.g. Ubuntu")
     ['Well', '|', 'known', 'in', '1990', '|', 'e', '|', 'g', '|', 'Ubuntu']
@@ -50,5 +50,5 @@ class Spaces:
     description = {"name": "spaces", "version": UNICODE, "dictionary": None}
 
     def tokens(self, text):
-        """The words of a text, and END where there is more between two of them than spaces."""
+        """The words of a text (list), with END between two words that have more than spaces between them."""
         return ENDS.sub(" | ", replace_high_ends(text, " | ")).split()

@@ -3,108 +3,22 @@
 #include <pybind11/pybind11.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <cstdint>
-#include <cstring>
 #include <memory>
-#include <new>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
-#include "matcher.hpp"
+#include "common/from_python.hpp"
+#include "match/build.hpp"
+#include "match/matcher.hpp"
 
 namespace py = pybind11;
 
 using namespace mc2;
 
 namespace {
-
-// ---------------------------------------------------------------- texts from Python
-
-// A copy of many texts in UTF-8, one after the other: text i is bytes [offsets[i], offsets[i + 1]).
-struct Arena {
-    std::vector<Byte> bytes = std::vector<Byte>(PADDING);   // never without memory of its own
-    std::vector<int64_t> offsets{0};
-
-    void pad() { bytes.resize(bytes.size() + PADDING); }
-};
-
-Byte* put_character(uint32_t c, Byte* out) {
-    auto tail = [](uint32_t bits) { return static_cast<Byte>(0x80 | (bits & 0x3F)); };
-    if (c < 0x80) {
-        *out++ = static_cast<Byte>(c);
-    } else if (c < 0x800) {
-        *out++ = static_cast<Byte>(0xC0 | c >> 6);
-        *out++ = tail(c);
-    } else if (c < 0x10000) {           // lone surrogates too
-        *out++ = static_cast<Byte>(0xE0 | c >> 12);
-        *out++ = tail(c >> 6);
-        *out++ = tail(c);
-    } else {
-        *out++ = static_cast<Byte>(0xF0 | c >> 18);
-        *out++ = tail(c >> 12);
-        *out++ = tail(c >> 6);
-        *out++ = tail(c);
-    }
-    return out;
-}
-
-template <class Character>
-Byte* put_characters(const void* data, size_t n, Byte* out) {
-    const Character* characters = static_cast<const Character*>(data);
-    for (size_t i = 0; i < n; i++) out = put_character(characters[i], out);
-    return out;
-}
-
-// Room for `size` more bytes, growing by halves; the caller cuts it to what it used.
-Byte* room_for(std::vector<Byte>& bytes, size_t used, size_t size) {
-    if (bytes.size() < used + size) bytes.resize((used + size) + (used + size) / 2);
-    return bytes.data() + used;
-}
-
-size_t put_text(PyObject* text, std::vector<Byte>& bytes, size_t used) {
-    const size_t n = static_cast<size_t>(PyUnicode_GET_LENGTH(text));
-    const void* data = PyUnicode_DATA(text);
-    if (PyUnicode_IS_ASCII(text)) {
-        Byte* out = room_for(bytes, used, n);
-        if (n > 0) std::memcpy(out, data, n);   // of an empty vector data() may be null
-        return used + n;
-    }
-    const int width = PyUnicode_KIND(text);     // bytes of a character as Python holds it
-    if (n > static_cast<size_t>(PTRDIFF_MAX) / 8) throw std::bad_alloc();
-    Byte* out = room_for(bytes, used, n * (width == 1 ? 2 : width == 2 ? 3 : 4));
-    Byte* end = width == 1   ? put_characters<Py_UCS1>(data, n, out)
-                : width == 2 ? put_characters<Py_UCS2>(data, n, out)
-                             : put_characters<Py_UCS4>(data, n, out);
-    return used + static_cast<size_t>(end - out);
-}
-
-size_t put_bytes(PyObject* text, std::vector<Byte>& bytes, size_t used) {
-    const size_t n = static_cast<size_t>(PyBytes_GET_SIZE(text));
-    Byte* out = room_for(bytes, used, n);
-    if (n > 0) std::memcpy(out, PyBytes_AS_STRING(text), n);
-    return used + n;
-}
-
-Arena read_texts(const py::list& texts, bool may_be_bytes) {
-    Arena arena;
-    const size_t n = texts.size();
-    arena.offsets.reserve(n + 1);
-    size_t used = 0;
-    for (size_t i = 0; i < n; i++) {
-        PyObject* text = PyList_GET_ITEM(texts.ptr(), static_cast<Py_ssize_t>(i));
-        if (PyUnicode_Check(text)) used = put_text(text, arena.bytes, used);
-        else if (may_be_bytes && PyBytes_Check(text)) used = put_bytes(text, arena.bytes, used);
-        else throw py::type_error(std::string(may_be_bytes ? "expected str or bytes, not " : "expected str, not ") +
-                                  Py_TYPE(text)->tp_name);
-        arena.offsets.push_back(static_cast<int64_t>(used));
-    }
-    arena.bytes.resize(used);
-    arena.pad();
-    return arena;
-}
 
 // ---------------------------------------------------------------- results for Python
 
@@ -138,11 +52,11 @@ uint64_t* counts_of(const py::object& counts, uint32_t n_entries) {
 
 py::tuple match(const Matcher& matcher, const py::list& texts, const py::object& counts) {
     uint64_t* count = counts_of(counts, matcher.n_entries());
-    const Arena arena = read_texts(texts, false);
+    const Texts read = read_texts(texts, LoneSurrogates::as_three_bytes, false, PADDING);
     Results results;
     {
         py::gil_scoped_release unlocked;
-        matcher.match(arena.bytes.data(), arena.offsets.data(), arena.offsets.size() - 1, results, count);
+        matcher.match(read.bytes.get(), read.offsets.data(), read.size(), results, count);
     }
     return arrays_of(std::move(results));
 }
@@ -161,19 +75,17 @@ std::vector<int64_t> checked_offsets(const py::array& given, size_t size) {
     return offsets;
 }
 
-// The data is used where it is; only texts so near its end that blocks would reach over it are copied.
+// The data is not copied, except texts so near its end that whole blocks of them would reach past it.
 py::tuple match_buffer(const Matcher& matcher, const py::buffer& data, const py::array& given,
                        const py::object& counts) {
     uint64_t* count = counts_of(counts, matcher.n_entries());
-    Py_buffer view;
-    if (PyObject_GetBuffer(data.ptr(), &view, PyBUF_SIMPLE) != 0) throw py::error_already_set();
-    const std::unique_ptr<Py_buffer, void (*)(Py_buffer*)> held(&view, PyBuffer_Release);
-    const size_t size = static_cast<size_t>(view.len);
+    const BytesView view(data);
+    const Byte* bytes = view.data();
+    const size_t size = view.size();
     std::vector<int64_t> offsets = checked_offsets(given, size);
     Results results;
     {
         py::gil_scoped_release unlocked;
-        const Byte* bytes = static_cast<const Byte*>(view.buf);
         const size_t n = offsets.size() - 1;
         size_t n_safe = n;
         while (n_safe > 0 && static_cast<size_t>(offsets[n_safe]) + PADDING > size) n_safe--;
@@ -190,7 +102,7 @@ py::tuple match_buffer(const Matcher& matcher, const py::buffer& data, const py:
 }
 
 void build(const py::list& spaced, const py::object& path, const py::bytes& key, const py::object& ids) {
-    const std::string name = py::cast<std::string>(py::module_::import("os").attr("fsencode")(path));
+    const std::string name = bytes_of_path(path);
     const std::string key_bytes = key;
     if (key_bytes.size() > KEY_SIZE) throw py::value_error("key must have at most 64 bytes");
     std::vector<uint32_t> id_of;
@@ -198,23 +110,20 @@ void build(const py::list& spaced, const py::object& path, const py::bytes& key,
         for (py::handle id : ids) id_of.push_back(py::cast<uint32_t>(id));
         if (id_of.size() != spaced.size()) throw py::value_error("ids and forms differ in number");
     }
-    const Arena arena = read_texts(spaced, true);
-    std::vector<Entry> entries(spaced.size());
+    const Texts forms = read_texts(spaced, LoneSurrogates::as_three_bytes, true);
+    std::vector<Entry> entries(forms.size());
     uint64_t n_entries = 0;
     for (size_t i = 0; i < entries.size(); i++) {
-        const size_t begin = static_cast<size_t>(arena.offsets[i]), end = static_cast<size_t>(arena.offsets[i + 1]);
-        entries[i].form = {reinterpret_cast<const char*>(arena.bytes.data()) + begin, end - begin};
-        entries[i].id = id_of.empty() ? static_cast<uint32_t>(i) : id_of[i];
+        entries[i] = {forms[i], id_of.empty() ? static_cast<uint32_t>(i) : id_of[i]};
         n_entries = std::max(n_entries, entries[i].id + uint64_t{1});
-        if (end - begin >= NONE) throw py::value_error("an entry of 4 GB or more");
-        if (entries[i].form.find('\xFF') != std::string_view::npos)     // what fills up short words
+        if (forms[i].size() >= NONE) throw py::value_error("an entry of 4 GB or more");
+        if (forms[i].find('\xFF') != std::string_view::npos)    // the byte that fills up short words in the tables
             throw py::value_error("entry " + std::to_string(i) + " is not UTF-8");
     }
     if (n_entries > MOST_ENTRIES) throw py::value_error("too many entries");
     py::gil_scoped_release unlocked;
     write_matcher(entries, static_cast<uint32_t>(n_entries), key_bytes, name);
 }
-
 
 }  // namespace
 
@@ -224,10 +133,6 @@ void bind_matcher(py::module_& module) {
     py::register_exception_translator([](std::exception_ptr thrown) {
         try {
             if (thrown) std::rethrow_exception(thrown);
-        } catch (const FileError& error) {
-            errno = error.code().value();
-            py::str path = py::module_::import("os").attr("fsdecode")(py::bytes(error.path));
-            PyErr_SetFromErrnoWithFilenameObject(PyExc_OSError, path.ptr());
         } catch (const Damaged& error) {
             PyErr_SetString(PyExc_ValueError, error.what());
         }
@@ -239,10 +144,7 @@ void bind_matcher(py::module_& module) {
                "`key` (at most 64 bytes) is kept in the file. `ids` are 0, 1, 2 ... unless given.");
 
     py::class_<Matcher>(module, "Matcher", "A compiled matcher, opened read-only; for any number of threads.")
-        .def(py::init([](const py::object& path) {
-                 const std::string name = py::cast<std::string>(py::module_::import("os").attr("fsencode")(path));
-                 return std::make_unique<Matcher>(name);
-             }),
+        .def(py::init([](const py::object& path) { return std::make_unique<Matcher>(bytes_of_path(path)); }),
              py::arg("path"))
         .def_property_readonly("n_entries", &Matcher::n_entries, "Ids are below this number.")
         .def_property_readonly(

@@ -1,11 +1,33 @@
 // The Python module mc2._native: matching and language identification.
 #include <pybind11/pybind11.h>
 
-void bind_matcher(pybind11::module_& module);
-void bind_fasttext(pybind11::module_& module);
+#include <cerrno>
+#include <exception>
+
+#include "common/files.hpp"
+
+namespace py = pybind11;
+
+void bind_matcher(py::module_& module);
+void bind_lid(py::module_& module);
+
+namespace {
+
+void raise_os_error(std::exception_ptr thrown) {
+    try {
+        if (thrown) std::rethrow_exception(thrown);
+    } catch (const mc2::FileError& error) {
+        const py::object path = py::module_::import("os").attr("fsdecode")(py::bytes(error.path));
+        errno = error.code().value();
+        PyErr_SetFromErrnoWithFilenameObject(PyExc_OSError, path.ptr());
+    }
+}
+
+}  // namespace
 
 PYBIND11_MODULE(_native, module) {
     module.doc() = "The native core of mc2: Matcher and build_matcher, LidModel.";
+    py::register_exception_translator(&raise_os_error);
     bind_matcher(module);
-    bind_fasttext(module);
+    bind_lid(module);
 }

@@ -1,41 +1,18 @@
-"""Pairs in Parquet: columns are named like the keys of a pair (see mc2.pairs.batch), and a null is a key that is not there.
+"""Parquet files of pairs: reading in blocks of rows, writing in row groups. The rows are those of arrow.py.
 
-Blocks and products are Arrow IPC streams: batches of rows that go between processes without being taken apart.
-A stage sees the same `Batch` as for JSON Lines. From Parquet to Parquet a column that no stage asks for stays as it
-is; what is known about the file as a whole (key-value metadata) is not passed on.
-
-    in JSON Lines                   in Parquet
-    string, true/false              string, bool
-    integer, other number           int64, double (both in one key: double, where that is exact)
-    array, object                   list, struct (one type per element or key)
-    null, or no such key            null
-    lid, lang; lid_prob             string; double
-    matched_entry_ids               list<uint32>
-
-From Parquet to JSON Lines also: times and decimals become strings as Arrow writes them, bytes become base64, numbers
-that are not finite become null, and rows of a map become arrays of [key, value].
+What is known about a file as a whole (key-value metadata) is not passed on.
 """
-import base64
 import contextlib
 import os
 import shutil
 import tempfile
-from itertools import chain
-from typing import NamedTuple
-
-import numpy as np
-import orjson
 
 from mc2 import files
 from mc2.errors import BadData, BadLine, BadUsage
-from mc2.pairs import batch as records
+from mc2.pairs.arrow import ONE_TYPE, Block, from_ipc, is_string, to_ipc
 
-try:
-    import pyarrow as pa
-    import pyarrow.compute as pc
-    import pyarrow.parquet as pq
-except ImportError as error:
-    raise BadUsage(f"Parquet needs pyarrow ({error}). Install it: pip install 'mc2[parquet]'") from None
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 ROWS_PER_BLOCK = 8192           # at most; fewer where rows are long
 GROUP_ROWS = 65_536             # of a row group that is written
@@ -43,37 +20,10 @@ GROUP_BYTES = 64 << 20          # of Arrow data, from which a row group is writt
 REMOTE_READ = 8 << 20           # bytes of a column that one request asks for
 FEW_VALUES = ("lang", "lid", "source")      # columns worth a dictionary; those of id, url and text overflow
 
-KEY_TYPES = {"id": pa.string(), "text": pa.string(), "lid": pa.string(), "lid_prob": pa.float64(),
-             "lang": pa.string(), "matched_entry_ids": pa.list_(pa.uint32())}
 EMPTY = pa.schema([("id", pa.string()), ("text", pa.string())])
-ONE_TYPE = " A Parquet column has one type: write .jsonl.zst instead, or make the key the same everywhere."
-CONVERSION = (pa.ArrowException, OverflowError, TypeError, ValueError)
-
-
-def encode(table):
-    """An Arrow table as an IPC stream. bytes"""
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, table.schema) as writer:
-        writer.write(table)
-    return sink.getvalue().to_pybytes()
-
-
-def decode(data):
-    return pa.ipc.open_stream(data).read_all()
 
 
 # ---------------------------------------------------------------- reading
-
-class Block(NamedTuple):
-    """Rows of one input: what one worker takes at a time."""
-
-    source: str         # the input's name, for messages
-    number: int         # number of its first row, from 1
-    data: bytes         # Arrow IPC
-
-    def batch(self, requires=(), skip_bad=False, as_table=False):
-        return Batch(self, requires, skip_bad, as_table)
-
 
 @contextlib.contextmanager
 def open_read(path):
@@ -102,7 +52,7 @@ def read_blocks(path, columns=None, whole_images=False):
     source, number = files.name_of(path), 1
     tables = _read_tables(path, columns)
     for table in _whole_images(tables) if whole_images else tables:
-        yield Block(source, number, encode(table))
+        yield Block(source, number, to_ipc(table))
         number += len(table)
 
 
@@ -157,256 +107,12 @@ def _last_image(table):
         return 0, None
     ids = table.column("id")
     for index in range(len(ids) - 1, -1, -1):
-        pair_id = ids[index].as_buffer() if _is_string(ids.type) else None      # bytes: perhaps not UTF-8
+        pair_id = ids[index].as_buffer() if is_string(ids.type) else None      # bytes: perhaps not UTF-8
         pair_id = None if pair_id is None else pair_id.to_pybytes()
         if pair_id is not None and last_id is not None and pair_id != last_id:
             return index + 1, last_id
         last_id = last_id if pair_id is None else pair_id
     return 0, last_id
-
-
-def _is_string(type):
-    return type in (pa.string(), pa.large_string(), getattr(pa, "string_view", pa.string)())
-
-
-# ---------------------------------------------------------------- a batch of rows
-
-class Batch(records.Batch):
-    """The pairs of a block of rows: what mc2.pairs.batch.Batch is for lines.
-
-    table:   pyarrow Table, one row per pair
-    numbers: list of int, their row numbers
-    """
-
-    def _parse(self, block, requires):
-        self.table = decode(block.data)
-        self.numbers = list(range(block.number, block.number + len(self.table)))
-        self.tally["in"] += len(self.table)
-        self._forget()
-        bad = {}
-        for key in requires:
-            for index, why in self._without(key):
-                bad.setdefault(index, why)
-        self.reject(bad)
-
-    def _forget(self):
-        """Drop the Python values of the rows."""
-        self._columns, self._records, self._lines = {}, None, None
-
-    def _without(self, key):
-        """[(index, (reason, hint))] of the rows that do not have a mandatory key of the right type."""
-        kind, kind_name, hint = records.KEYS[key]
-        if key not in self.table.column_names:
-            return [(index, (f'no "{key}" key.', hint)) for index in range(len(self))]
-        column = self.table.column(key)
-        bad = [(index, (f'no "{key}" key.', hint)) for index in np.flatnonzero(column.is_null()).tolist()]
-        if not (_is_string(column.type) if kind is str else _is_list(column.type)):
-            present = np.flatnonzero(column.is_valid()).tolist()
-            bad += [(index, (f'"{key}" is not {kind_name}.', "")) for index in present]
-        elif kind is str:
-            bad += [(index, (f'"{key}" is not UTF-8.', "")) for index in _undecodable(column)]
-        return bad
-
-    @property
-    def records(self):
-        """list of dict: all columns of the rows, without nulls"""
-        if self._records is None:
-            self._records = [orjson.loads(line) for line in self.lines]
-        return self._records
-
-    @property
-    def lines(self):
-        """list of bytes: the rows as JSON, without the added keys"""
-        if self._lines is None:
-            self._lines = _json_lines(self.table, lossy=True)
-        return self._lines
-
-    def line(self, index):
-        return self.lines[index]
-
-    def column(self, key, default=None):
-        if key in self.added:
-            return self.added[key]
-        if key not in self._columns:
-            self._columns[key] = self.table.column(key).to_pylist() if key in self.table.column_names \
-                else [None] * len(self)
-        values = self._columns[key]
-        return values if default is None else [default if value is None else value for value in values]
-
-    def select(self, keep):
-        keep = np.fromiter(keep, bool, len(self))
-        self.table = self.table.filter(pa.array(keep))
-        flags = keep.tolist()
-        self.numbers = [number for number, kept in zip(self.numbers, flags) if kept]
-        self.added = {key: [value for value, kept in zip(values, flags) if kept]
-                      for key, values in self.added.items()}
-        self._forget()
-
-    def matched_ids(self):
-        if "matched_entry_ids" not in self.added and len(self):
-            lists = self.table.column("matched_entry_ids").combine_chunks()
-            ids = lists.flatten()
-            if pa.types.is_integer(ids.type) and not ids.null_count:
-                ids = ids.to_numpy(zero_copy_only=False)
-                offsets = np.zeros(len(lists) + 1, np.int64)
-                np.cumsum(pc.list_value_length(lists).to_numpy(zero_copy_only=False), out=offsets[1:])
-                if not ids.size or ids.min() >= 0 and ids.max() < 1 << 32 \
-                        and records.ascending(offsets, ids.astype(np.int64)):
-                    return offsets, ids.astype(np.uint32)
-        return super().matched_ids()
-
-    def _kept_columns(self):
-        """The table without the columns that the added keys replace."""
-        return self.table.drop_columns([key for key in self.added if key in self.table.column_names])
-
-    def to_bytes(self):
-        self._refuse_undecodable()
-        if not self.added:
-            lines = _json_lines(self.table)
-        else:
-            table = self._kept_columns()
-            added = [orjson.dumps(dict(zip(self.added, values))) for values in zip(*self.added.values())]
-            lines = [line[:-1] + b"," + more[1:] for line, more in zip(_json_lines(table), added)]
-        return b"".join([line + b"\n" for line in lines])
-
-    def _refuse_undecodable(self):
-        """Reject the rows with strings that JSON cannot hold."""
-        bad = {}
-        for name, column in zip(self.table.column_names, self.table.columns):
-            if name not in self.added:
-                for index in _undecodable(column):
-                    bad.setdefault(index, (f'"{name}" is not UTF-8.', ""))
-        self.reject(bad)
-
-    def to_table(self):
-        table = self._kept_columns()
-        for key, values in self.added.items():
-            table = table.append_column(key, _array(self.source, self.numbers, key, values))
-        return _described(self.source, table, [self.numbers[0]] * table.num_columns if len(self) else None)
-
-
-def _is_list(type):
-    return pa.types.is_list(type) or pa.types.is_large_list(type) or pa.types.is_fixed_size_list(type)
-
-
-def _undecodable(column):
-    """Indices of the rows that hold a string which is not UTF-8."""
-    try:
-        column.validate(full=True)
-        return []
-    except pa.ArrowInvalid:
-        return [index for index, value in enumerate(column) if not _is_decodable(value)]
-
-
-def _is_decodable(value):
-    try:
-        value.as_py()
-        return True
-    except UnicodeDecodeError:
-        return False
-
-
-# ---------------------------------------------------------------- rows as JSON
-
-def _json_lines(table, lossy=False):
-    """The rows as compact JSON objects without nulls, in the order of the columns. lossy: bytes that are not UTF-8
-    are spelled out. list of bytes"""
-    names = table.column_names
-    columns = [_json_values(name, column, lossy) for name, column in zip(names, table.columns)]
-    return [orjson.dumps({name: value for name, value in zip(names, row) if value is not None}, default=_base64)
-            for row in zip(*columns)]
-
-
-def _json_values(name, column, lossy):
-    """The values of a column as Python objects that orjson takes, with _base64."""
-    form = _json_type(column.type)
-    try:
-        if form != column.type:
-            column = column.cast(form)
-        if pa.types.is_floating(form):
-            column = pc.if_else(pc.is_finite(column), column, pa.scalar(None, form))
-        return column.to_pylist()
-    except UnicodeDecodeError:
-        if not lossy:
-            raise
-        return [_spelled_out(value) for value in column]
-    except pa.ArrowException as error:
-        raise BadData(f'the column "{name}" ({column.type}) has no form in JSON ({error}). Write .parquet.') from None
-
-
-def _spelled_out(value):
-    try:
-        return value.as_py()
-    except UnicodeDecodeError:
-        return value.as_buffer().to_pybytes().decode("utf-8", "backslashreplace") \
-            if hasattr(value, "as_buffer") else str(value.type)
-
-
-def _json_type(type):
-    """The Arrow type of which the Python values have a form in JSON."""
-    if isinstance(type, pa.BaseExtensionType):
-        return _json_type(type.storage_type)
-    if pa.types.is_temporal(type) or pa.types.is_decimal(type):
-        return pa.string()
-    if pa.types.is_float16(type):
-        return pa.float32()
-    if pa.types.is_struct(type):
-        return pa.struct([field.with_type(_json_type(field.type)) for field in type])
-    if pa.types.is_list(type):
-        return pa.list_(type.value_field.with_type(_json_type(type.value_type)))
-    return type
-
-
-def _base64(value):
-    if isinstance(value, bytes):
-        return base64.b64encode(value).decode()
-    raise TypeError
-
-
-# ---------------------------------------------------------------- lines as rows
-
-def table_of(batch):
-    """The pairs of a batch of JSON Lines with their added keys, as an Arrow IPC stream for the Writer."""
-    names = [name for name in dict.fromkeys(chain.from_iterable(batch.records)) if name not in batch.added]
-    arrays, fields, lines = [], [], []
-    for name in [*names, *batch.added] if len(batch) else ():
-        values = batch.column(name)
-        array = _array(batch.source, batch.numbers, name, values)
-        if array.null_count < len(array):
-            arrays.append(array)
-            fields.append(name)
-            lines.append(next(number for number, value in zip(batch.numbers, values) if value is not None))
-    return _described(batch.source, pa.table(arrays, names=fields), lines)
-
-
-def _array(source, numbers, key, values):
-    """An Arrow array. Raises BadLine at the first value that is of another type than those before it."""
-    try:
-        return pa.array(values, KEY_TYPES.get(key))
-    except CONVERSION:
-        good, bad = 0, len(values)          # so many from the start have one type, and so many do not
-        while bad - good > 1:
-            middle = (good + bad) // 2
-            try:
-                pa.array(values[:middle], KEY_TYPES.get(key))
-                good = middle
-            except CONVERSION as error:
-                bad, why = middle, error
-        try:
-            pa.array(values[:bad], KEY_TYPES.get(key))
-        except CONVERSION as error:
-            why = error
-        raise BadLine(source, numbers[good], f'"{key}" does not fit its column ({why}).', ONE_TYPE) from None
-
-
-def _described(source, table, lines):
-    """The table as an IPC stream that says where its columns come from, for messages.
-
-    lines: per column, the first line that has a value.
-    """
-    fields = [field.with_metadata({"line": str(line)}) for field, line in zip(table.schema, lines)] if lines \
-        else [field.remove_metadata() for field in table.schema]
-    return encode(pa.table(table.columns, pa.schema(fields, {"source": source})))
 
 
 # ---------------------------------------------------------------- writing
@@ -438,8 +144,8 @@ class Writer:
         self.pending, self.rows, self.bytes = [], 0, 0
 
     def write(self, data):
-        """data: an Arrow IPC stream, as Batch.to_table gives it."""
-        table = decode(data)
+        """data: an Arrow IPC stream, as mc2.pairs.arrow.encode gives it."""
+        table = from_ipc(data)
         schema = _widened(self.schema, table.schema)
         if self.parquet and schema != self.schema:
             self._start_again(schema)

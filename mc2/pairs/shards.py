@@ -1,13 +1,21 @@
-"""Read and write pairs by the suffix of a file: the only module that knows all formats."""
+"""Read and write files of pairs by their suffix: the only module that knows all formats."""
 import contextlib
 
 from mc2 import files
-from mc2.pairs.batch import Block
+from mc2.pairs import jsonl
+
+
+def encoder_of(path):
+    """The function from a Batch to the bytes that `open_write(path)` takes."""
+    if files.is_parquet(path):
+        from mc2.pairs import arrow
+        return arrow.encode
+    return jsonl.encode
 
 
 @contextlib.contextmanager
 def open_write(path):
-    """Open an output for pairs, as files.open_write does; what is written to .parquet are tables."""
+    """Open an output for pairs, as files.open_write does; it takes what the encoder of this path gives."""
     if files.is_parquet(path):
         from mc2.pairs import parquet
         with parquet.open_write(path) as writer:
@@ -24,45 +32,15 @@ def read_blocks(paths, whole_images=False, columns=None):
         if files.is_parquet(path):
             from mc2.pairs import parquet
             yield from parquet.read_blocks(path, columns, whole_images)
-            continue
-        blocks = (Block(files.name_of(path), number, data) for number, data in files.read_blocks(path))
-        yield from _whole_images(blocks) if whole_images else blocks
+        else:
+            blocks = (jsonl.Block(files.name_of(path), number, data) for number, data in files.read_blocks(path))
+            yield from jsonl.whole_images(blocks) if whole_images else blocks
 
 
-def _whole_images(blocks):
-    """Move the lines of the last image of each block to the next block, so that an image is never split."""
-    source, number, held, held_id = None, 1, [], None       # held: what there is of the last image
-    for source, _, data in blocks:
-        cut, last_id = _last_image(data)
-        goes_on = not cut and (held_id is None or last_id in (None, held_id))
-        if not goes_on:
-            whole = b"".join([*held, data[:cut]])
-            yield Block(source, number, whole)
-            number += whole.count(b"\n")
-            held, data = [], data[cut:]
-        held.append(data)
-        held_id = last_id or (held_id if goes_on else None)
-    if held:
-        yield Block(source, number, b"".join(held))
-
-
-def _last_image(data):
-    """(offset of the first of the trailing lines that share an id, this id); lines that are no pairs go with the
-    next. (0, None) where no line is a pair."""
-    start, last_id = len(data), None
-    while start:
-        line_start = data.rfind(b"\n", 0, start - 1) + 1
-        pair_id = _id_of(data[line_start:start])
-        if pair_id is not None and last_id is not None and pair_id != last_id:
-            return start, last_id
-        last_id = last_id if pair_id is None else pair_id
-        start = line_start
-    return 0, last_id
-
-
-def _id_of(line):
-    import orjson
-    try:
-        return orjson.loads(line)["id"]
-    except (orjson.JSONDecodeError, KeyError, TypeError, IndexError):
-        return None
+def refuse_unopenable(inputs, outputs):
+    """Raise BadUsage at once where a library that these formats and URLs need is missing, or a URL is read-only."""
+    if any(map(files.is_parquet, [*inputs, *outputs])):
+        from mc2.pairs import parquet                               # noqa: F401
+    for url in filter(files.is_remote, outputs):
+        from mc2 import remote
+        remote.refuse_unwritable(url)

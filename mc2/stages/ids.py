@@ -3,28 +3,26 @@ import numpy as np
 
 from mc2 import files, manifests
 from mc2.errors import BadData
+from mc2.execution.stage import Stage
 
 
-class IdList:
-    """The ids of a text file, one per line (also .gz, .zst).
+class IdList(Stage):
+    """Keep the pairs whose id is listed in a text file, one per line (also .gz, .zst).
 
     Memory: the length of the longest id, per id; 24 bytes for those of mc2. A list is opened when it is first used,
     and goes to worker processes as its path.
     """
+
+    name = "ids"
 
     def __init__(self, path):
         self.path = path
         self.options = {**manifests.describe_file(path), "name": files.printable(files.base_name(path))}
         self._ids = None
 
-    def select(self, batch):
-        """Keep the pairs of a Batch whose id is listed."""
-        if self._ids is None:
-            self._ids = _read(self.path)
+    def __call__(self, batch):
         listed = self.listed(batch.column("id"))
-        batch.tally["not listed"] += len(batch) - int(np.count_nonzero(listed))
-        if not listed.all():
-            batch.select(listed.tolist())
+        batch.drop(dict.fromkeys(np.flatnonzero(~listed).tolist(), "not listed"))
 
     def listed(self, ids):
         """bool (len(ids),): which of these are in the list."""

@@ -13,6 +13,7 @@ from mc2 import engines, manifests
 from mc2.errors import BadData, BadUsage
 from mc2.execution.stage import Stage
 from mc2.metadata import languages
+from mc2.pairs.batch import Labels
 
 # ASCII only: in Chinese or Japanese a URL is followed by text without a space between.
 _URL = re.compile(r"(?:https?://|ftp://|www\.)[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=%]+", re.IGNORECASE)
@@ -26,6 +27,7 @@ _LINE_BREAK = re.compile("[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]+")
 
 STEPS = ("urls", "capitals", "han", "space")
 SHOWN = 5                       # labels that a message names
+ADDS = ("lid", "lid_prob", "lang")
 
 
 def clean(text, steps=STEPS):
@@ -71,10 +73,13 @@ class FastText:
         self.without_evidence = self.identify("")
 
     def identify_all(self, texts):
-        """(labels, probabilities, whether without any n-gram known to the model) of cleaned lines, as lists."""
+        """(number of the label in `labels` or -1 for none, probability, whether no n-gram is known to the model) of
+        cleaned lines: int64, float64 and bool, each (n,)"""
         found = [self.identify(text) for text in texts]
-        return ([label for label, _ in found], [prob for _, prob in found],
-                [answer == self.without_evidence for answer in found])
+        numbers = {label: number for number, label in enumerate(self.labels)}
+        return (np.array([numbers.get(label, -1) for label, _ in found], np.int64),
+                np.array([prob for _, prob in found], np.float64),
+                np.array([answer == self.without_evidence for answer in found], bool))
 
     def identify(self, text):
         """(label, probability) of one cleaned line. The probability can exceed 1 by a rounding error."""
@@ -97,11 +102,9 @@ class Native:
         self.labels = self.model.labels
 
     def identify_all(self, texts):
-        """(labels, probabilities, whether without any n-gram known to the model) of cleaned lines, as lists."""
-        label_ids, probabilities, known = self.model.predict(texts)
-        labels = [*self.labels, ""]             # -1: no answer
-        return ([labels[label_id] for label_id in label_ids.tolist()], probabilities.astype(np.float64).tolist(),
-                (known == 0).tolist())
+        """The same as FastText.identify_all."""
+        numbers, probabilities, known = self.model.predict(texts)
+        return numbers.astype(np.int64), probabilities.astype(np.float64), known == 0
 
 
 def _plain(label):
@@ -117,6 +120,7 @@ class Identifier(Stage):
     """Add `lid`, `lid_prob` and `lang` to every pair."""
 
     name = "lid"
+    adds = ADDS
 
     def __init__(self, model, mapping, steps=STEPS, min_prob=0.0, no_evidence="keep", engine=None):
         """model: path. mapping: languages.Languages. Texts less probable than min_prob go to `other`;
@@ -141,7 +145,8 @@ class Identifier(Stage):
             raise BadData(f"{self.model_path}: {len(unmapped)} of its {len(self.model.labels)} labels are not in the "
                           f"mapping: {first}. Choose the --scheme of this model, one of "
                           f"{', '.join(languages.SCHEMES)}, or give all of its labels a language with --languages "
-                          f"FILE.csv; --coverage -o FILE.csv, with the same options, writes one to begin with.")
+                          f"FILE.csv; 'mc2 inspect languages -o FILE.csv', with the same options, writes one to "
+                          "begin with.")
 
     def __getstate__(self):
         return {**self.__dict__, "model": None}
@@ -149,18 +154,20 @@ class Identifier(Stage):
     def __call__(self, batch):
         if self.model is None:              # in a worker
             self._open()
-        lids, probs, unknown = self.model.identify_all([clean(text, self.steps) for text in batch.texts])
-        probs = [min(1.0, round(prob, 4)) for prob in probs]
-        langs = [self.lang_of.get(label, languages.OTHER) for label in lids]
-        doubtful = [prob < self.min_prob for prob in probs]
-        to_other = [doubt or (self.no_evidence == "other" and empty) for doubt, empty in zip(doubtful, unknown)]
-        langs = [languages.OTHER if other else lang for lang, other in zip(langs, to_other)]
-        batch.tally["without evidence"] += sum(unknown)
-        batch.tally["doubtful"] += sum(doubtful)
-        batch.add("lid", lids)
+        labels = [*self.model.labels, ""]   # the last one, -1: no answer
+        langs = list(dict.fromkeys([languages.OTHER, *self.lang_of.values()]))
+        lang_of_label = np.array([langs.index(self.lang_of.get(label, languages.OTHER)) for label in labels])
+        numbers, probs, unknown = self.model.identify_all([clean(text, self.steps) for text in batch.texts])
+        probs = [min(1.0, round(prob, 4)) for prob in probs.tolist()]
+        doubtful = np.array(probs) < self.min_prob
+        found = lang_of_label[numbers]
+        found[doubtful | unknown if self.no_evidence == "other" else doubtful] = langs.index(languages.OTHER)
+        batch.add("lid", Labels(numbers % len(labels), labels))
         batch.add("lid_prob", probs)
-        batch.add("lang", langs)
-        batch.tally["other"] += langs.count(languages.OTHER)
+        batch.add("lang", Labels(found, langs))
+        batch.tally["without evidence"] += int(np.count_nonzero(unknown))
+        batch.tally["doubtful"] += int(np.count_nonzero(doubtful))
+        batch.tally["other"] += int(np.count_nonzero(found == langs.index(languages.OTHER)))
 
     def summary(self, tally):
         text = f"{tally['out']:,} out, {tally['without evidence']:,} without a known n-gram"
@@ -173,6 +180,7 @@ class Single(Stage):
     """Give every pair the same language, without a look at its text: `lid` is empty, `lid_prob` 0."""
 
     name = "lid"
+    adds = ADDS
 
     def __init__(self, lang, mapping):
         """mapping: languages.Languages, of which lang must be a language."""
@@ -183,9 +191,10 @@ class Single(Stage):
         self.options = {"single": lang}
 
     def __call__(self, batch):
-        batch.add("lid", [""] * len(batch))
+        all_zero = np.zeros(len(batch), np.int64)
+        batch.add("lid", Labels(all_zero, [""]))
         batch.add("lid_prob", [0.0] * len(batch))
-        batch.add("lang", [self.lang] * len(batch))
+        batch.add("lang", Labels(all_zero, [self.lang]))
 
     def summary(self, tally):
         return f"{tally['out']:,} out, all to {self.lang} without identification"

@@ -1,5 +1,8 @@
 """Match every alt-text against the metadata of its language."""
+import numpy as np
+
 from mc2.execution.stage import Stage
+from mc2.pairs.batch import Lists
 
 
 class Annotator(Stage):
@@ -7,28 +10,30 @@ class Annotator(Stage):
 
     name = "match"
     requires = ("lang",)
+    adds = ("matched_entry_ids",)
 
-    def __init__(self, metadata, ids=None):
-        """ids: ids.IdList of the images to which the run is restricted; None = all."""
+    def __init__(self, metadata):
+        """metadata: mc2.metadata.matching.Metadata"""
         self.metadata = metadata
-        self.ids = ids
-        self.options = {"engine": metadata.engine, **({"ids": ids.options} if ids else {})}
+        self.options = {"engine": metadata.engine}
         self.lineage = {"metadata": metadata.fingerprint}
         self.paths = {"metadata": metadata.release.path}
 
     def __call__(self, batch):
-        if self.ids:
-            self.ids.select(batch)
         batch.reject(self._foreign(batch))
-        matched = [None] * len(batch)
-        texts = batch.texts
+        texts, found = batch.texts, []
+        lengths = np.zeros(len(batch), np.int64)
         for lang, indices in batch.by_lang().items():
-            offsets, ids = self.metadata[lang].match([texts[index] for index in indices])
-            ids, offsets = ids.tolist(), offsets.tolist()
-            for index, start, stop in zip(indices, offsets, offsets[1:]):
-                matched[index] = ids[start:stop]
-        batch.add("matched_entry_ids", matched)
-        batch.tally["matched"] += sum(map(bool, matched))
+            offsets, ids = self.metadata[lang].match([texts[index] for index in indices.tolist()])
+            lengths[indices] = np.diff(offsets)
+            found.append((indices, offsets, ids))
+        offsets = np.zeros(len(batch) + 1, np.int64)
+        np.cumsum(lengths, out=offsets[1:])
+        matched = np.empty(offsets[-1], np.uint32)
+        for indices, its_offsets, ids in found:             # of a language, to where its pairs are in the batch
+            matched[np.repeat(offsets[indices] - its_offsets[:-1], lengths[indices]) + np.arange(len(ids))] = ids
+        batch.add("matched_entry_ids", Lists(offsets, matched))
+        batch.tally["matched"] = int(np.count_nonzero(lengths))
 
     def _foreign(self, batch):
         """{index: (reason, hint)} of the pairs whose language or label the release does not have."""
@@ -44,5 +49,4 @@ class Annotator(Stage):
         return bad
 
     def summary(self, tally):
-        text = f"{tally['matched']:,} matched, {tally['out'] - tally['matched']:,} without a match"
-        return text + (f", {tally['not listed']:,} not listed" if self.ids else "")
+        return f"{tally['matched']:,} matched, {tally['out'] - tally['matched']:,} without a match"

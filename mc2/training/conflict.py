@@ -14,10 +14,10 @@ import torch
 from torch.nn import functional
 
 from mc2 import extras, files
-from mc2.clip import checkpoints, model, tokens
+from mc2.clip import checkpoints, model, tokenizers
+from mc2.clip.distributed import device_of
 from mc2.errors import BadData, BadUsage
 from mc2.training import samples
-from mc2.training.ranks import device_of
 
 ENGLISH = "en"
 ALL = "all"
@@ -79,7 +79,7 @@ def at_checkpoint(config, checkpoint, *, batches, device="auto"):
     net = model.build(held["architecture"], device=device)
     net.load_state_dict(held["state"])
     normalize = model.Normalizer(values["data"]["image_mean"], values["data"]["image_std"], device)
-    tokenizer = tokens.load(values["model"]["tokenizer"], held["architecture"]["text_cfg"])
+    tokenizer = tokenizers.load(values["model"]["tokenizer"], held["architecture"]["text_cfg"])
     loader = samples.Loader(samples.data_of({**config, "architecture": held["architecture"]}), {"student": tokenizer},
                             values["schedule"]["global_batch"] // values["compute"]["accum_freq"],
                             workers=values["compute"]["workers"])

@@ -48,7 +48,7 @@ def configure(preset, growth=None, world=1):
             "architecture": preset.architecture, "students": students, "inputs": {"tars": tar_paths, "pairs": pairs},
             "identity": {"tars": manifests.fingerprint([files.base_name(path) for path in tar_paths]),
                          "pairs": pairs and manifests.fingerprint([(files.base_name(path), size) for path, size in
-                                                                   zip(pairs, files.map_places(files.size, pairs))]),
+                                                                   zip(pairs, files.map_paths(files.size, pairs))]),
                          "thresholds": manifests.sha256(data["thresholds"]) if data["curation"] == "online" else None,
                          "tokenizers": [_content_of(name) for name in
                                         (values["model"]["tokenizer"], *(more["tokenizer"] for more in students))],

@@ -18,11 +18,14 @@ import numpy as np
 import orjson
 import zstandard
 
-from mc2 import files, manifests, tars
+from mc2 import __version__, files, manifests, tars
 from mc2.errors import BadUsage
 from mc2.execution.processes import map_in_order
-from mc2.execution.stage import Stage, manifest_of
+from mc2.execution.run import refuse_foreign_shards
+from mc2.execution.stage import Stage, Stages
 from mc2.hashing import keyed_hash
+from mc2.pairs import jsonl
+from mc2.pairs.shards import refuse_unopenable
 
 PARTS = 1024
 BUFFER = 256 << 20              # bytes of lines that wait to be written, over all parts
@@ -31,8 +34,8 @@ SCRATCH = ".join"               # in the output directory, while it is at work
 _LINE = struct.Struct("<II")    # number of the tar, bytes of the line
 
 
-class Lines(Stage):
-    """The products are (hashes of the ids, lines) of a batch."""
+class Join(Stage):
+    """What the files of pairs depend on, and the receipt."""
 
     name = "join"
 
@@ -40,18 +43,20 @@ class Lines(Stage):
         described = [manifests.describe_file(path) for path in inputs]
         self.known = all("bytes" in description for description in described)       # no pipe among them
         self.options = {"pairs": manifests.fingerprint(described), "skip_bad": skip_bad, "tars": manifests.fingerprint(
-            files.map_places(manifests.describe_file, tar_paths))}
+            files.map_paths(manifests.describe_file, tar_paths))}
         self.lineage = _common_lineage(inputs)
-
-    def product(self, batch):
-        data = batch.to_bytes()
-        return hashes_of(batch.column("id")), data
 
     def summary(self, tally):
         text = f"{tally['out']:,} out for {tally['images with pairs']:,} images"
         for what in ("images without pairs", "images twice", "pairs without image"):
             text += f", {tally[what]:,} {what}" if tally[what] else ""
         return text
+
+
+def by_image(batch):
+    """(hashes of the ids, lines) of a batch."""
+    data = jsonl.encode(batch)
+    return hashes_of(batch.column("id")), data
 
 
 def hashes_of(ids):
@@ -63,7 +68,7 @@ def join(run, tar_paths, output_dir, force=False):
     """Write the pairs of a Run to OUTPUT_DIR/<stem of the tar>.jsonl.zst, and print the receipt."""
     started, tally = time.monotonic(), Counter()
     outputs = _outputs(run, tar_paths, output_dir)
-    stage = Lines(run.inputs, tar_paths, run.skip_bad)
+    stage = Join(run.inputs, tar_paths, run.skip_bad)
     todo = np.array([force or not _is_finished(stage, *each) for each in zip(tar_paths, outputs)])
     if todo.any():
         files.make_directory(output_dir)
@@ -80,13 +85,9 @@ def _outputs(run, tar_paths, output_dir):
     twice = [name for name, times in Counter(names).items() if times > 1]
     if twice:
         raise BadUsage(f"two tars are called {twice[0]}, and both would have {twice[0]}{SUFFIX}. Rename one.")
-    if os.path.exists(output_dir) and not os.path.isdir(output_dir):
-        raise BadUsage(f"{output_dir}: is a file, and --output-dir is a directory. Name another output.")
-    present = [name for name in files.names_in(output_dir) if not name.startswith(".")]
-    if present and not any(name.endswith(".manifest.json") for name in present):
-        raise BadUsage(f"{output_dir}: this directory is not empty and holds no shards of mc2. Name another output.")
+    refuse_foreign_shards(output_dir)
     outputs = [os.path.join(output_dir, name + SUFFIX) for name in names]
-    files.refuse_unopenable(run.inputs, outputs)
+    refuse_unopenable(run.inputs, outputs)
     run.refuse_twice(outputs, also=tar_paths)
     return outputs
 
@@ -99,10 +100,12 @@ def _common_lineage(inputs):
 
 
 def _is_finished(stage, path, output):
-    if not stage.known or not files.exists(output):
-        return False
-    manifest, expected = manifests.read(output) or {}, manifest_of(stage, [path], {}, 0)
-    return all(manifest.get(key) == expected[key] for key in ("mc2", "kind", "stage", "options", "inputs", "lineage"))
+    return stage.known and manifests.is_of(output, _description(stage, path)) is not None
+
+
+def _description(stage, path):
+    """All that the pairs of a tar depend on."""
+    return {"mc2": __version__, "input": manifests.describe_file(path), "options": stage.options, "lineage": stage.lineage}
 
 
 @contextlib.contextmanager
@@ -113,10 +116,10 @@ def _scratch(output_dir):
             yield directory
         return
     directory = os.path.join(output_dir, SCRATCH)
-    with files.locked(directory, f"{output_dir}: another run is writing this output. Wait for it to end."):
+    with files.locked(directory, f"{output_dir}: another run is writing this output. Wait for it to end.") as lock:
         for name in os.listdir(directory):              # of a run that was killed
             os.unlink(os.path.join(directory, name))
-        with files.discarded_on_error(directory):
+        with files.discarded_on_error(directory, lock):
             yield directory
         shutil.rmtree(directory)
 
@@ -124,15 +127,15 @@ def _scratch(output_dir):
 def _write(run, stage, tar_paths, outputs, todo, scratch, tally):
     ids = _Ids(run, tar_paths, scratch)
     parts = _Parts(ids, todo, scratch)
-    for hashes, data in run.products(stage, tally):
+    for hashes, data in run.products([], tally, by_image):
         parts.add(hashes, data.split(b"\n")[:-1])
     tally["out"] = 0                            # of the stage, which drops nothing
     tally.update(parts.tally)
     for number, lines_of in parts.read():
         started = time.monotonic()
         its_tally = _write_one(outputs[number], ids.of(number), lines_of)
-        manifests.write_for_file(outputs[number], manifest_of(
-            stage, [tar_paths[number]], its_tally, time.monotonic() - started))
+        manifests.write_for_file(outputs[number], Stages([stage]).manifest(
+            [tar_paths[number]], its_tally, time.monotonic() - started, description=_description(stage, tar_paths[number])))
         tally.update({what: times for what, times in its_tally.items() if what != "in"})
 
 

@@ -15,9 +15,9 @@ import torch
 from tqdm import tqdm
 
 from mc2.clip import checkpoints, model
+from mc2.clip.distributed import Ranks
 from mc2.errors import BadData, BadUsage, Mc2Error
-from mc2.training import job, metrics, samples, step, students
-from mc2.training.ranks import Ranks
+from mc2.training import job, metrics, run_directory, samples, step, students
 from mc2.training.signals import Stopped
 
 LONGEST_UNLOGGED = 1000         # losses that wait on the device to be looked at
@@ -127,8 +127,8 @@ class Trainer:
         if path is None:
             return State()
         state = resume_from(path, self.config, self.students, self.ranks)
-        if self.ranks.is_first and resume != "latest" and checkpoints.is_of(path, self.directory):
-            if later := checkpoints.remove_after(self.directory, state.step):
+        if self.ranks.is_first and resume != "latest" and run_directory.holds(self.directory, path):
+            if later := run_directory.remove_after(self.directory, state.step):
                 state.notes.append(f"the checkpoints of later steps are removed: {', '.join(map(str, later))}")
         return state
 
@@ -271,7 +271,7 @@ class Trainer:
             self._give_up(f"a weight is not a number after step {self.step:,}")
         parts = self.ranks.gather(({"loader": self.position, "samples": self.digest.hex()}, self.tally))
         if self.ranks.is_first:
-            checkpoints.save(self.directory, {
+            run_directory.save(self.directory, {
                 "step": self.step, "seen_pairs": self.step * self.global_batch, "config": self.values,
                 "models": [student.state() for student in self.students], "data": [state for state, _ in parts],
                 "tallies": metrics.total_of(self.before, [tally for _, tally in parts])},

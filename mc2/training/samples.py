@@ -176,7 +176,7 @@ def count_warnings(data):
     if data.curation != "online":
         return []
     stage = sampling.Sampler(data.counts, data.thresholds)
-    files.map_places(stage.check_input, data.pairs or [])
+    files.map_paths(stage.check_input, data.pairs or [])
     counted = sum(counting.load(data.counts, samples=False, check=False)[0].pairs.values())
     found = [(manifests.read(path) or {}).get("counts", {}).get("out") for path in data.pairs or []]
     if not found or None in found or sum(found) == counted:

@@ -3,7 +3,7 @@ import os
 
 import torch
 
-from mc2.clip import model, tokens
+from mc2.clip import model, tokenizers
 from mc2.errors import BadData
 
 
@@ -15,7 +15,7 @@ class Student:
         compute, schedule = config["values"]["compute"], config["values"]["schedule"]
         self.name, self.architecture, self.lr = name, architecture, optimizer["lr"]
         self.tokenizer_name = tokenizer
-        self.tokenizer = tokens.load(tokenizer, architecture["text_cfg"])
+        self.tokenizer = tokenizers.load(tokenizer, architecture["text_cfg"])
         self.model = model.build(
             architecture, init_logit_scale=config["values"]["model"]["init_logit_scale"], precision=compute["precision"],
             grad_checkpointing=compute["grad_checkpointing"], device=ranks.device, seed=schedule["seed"])
@@ -78,8 +78,8 @@ def teacher_of(config, device):
     spec, precision = config["values"]["distill"]["teacher"], config["values"]["compute"]["precision"]
     if spec is None:
         return None
-    from mc2.clip import models
-    teacher = models.load(spec, device=device, precision=precision)
+    from mc2.clip.load import load_model
+    teacher = load_model(spec, device=device, precision=precision)
     size = config["architecture"]["vision_cfg"]["image_size"]
     if teacher.image_size != size:
         raise BadData(f"{spec}: this teacher sees images of {teacher.image_size} pixels, the student of {size}. Take a "

@@ -29,14 +29,15 @@ def write_xm3600(folder, captions=XM3600, locales=("th", "sw", "cusco")):
     return [images.write(folder / f"images/{key}.jpg", 4000 + image) for image, key in enumerate(keys)]
 
 
-def write_one_caption(folder, names_file, captions, places=("images",)):
+def write_one_caption(folder, names_file, captions, folders=("images",)):
     """captions: {file: captions}, one for each image. Returns the paths of the images."""
     number = len(next(iter(captions.values())))
     names = [f"COCO_val2014_{image:012d}.jpg" for image in range(number)]
     for name, lines in {names_file: names, **captions}.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text("\n".join(lines) + "\n", "utf-8")
-    return [images.write(folder / places[image % len(places)] / name, 4100 + image) for image, name in enumerate(names)]
+    return [images.write(folder / folders[image % len(folders)] / name, 4100 + image)
+            for image, name in enumerate(names)]
 
 
 def write_karpathy(path, captions, filepath=None, folder="images"):

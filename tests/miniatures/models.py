@@ -37,10 +37,10 @@ def _network(architecture, seed):
 
 def write_run(folder, architecture=ARCHITECTURE, seed=0):
     """A run directory with one checkpoint; returns its path."""
-    from mc2.clip import checkpoints
+    from mc2.training import run_directory
     (folder / "run").mkdir(parents=True)
     (folder / "run/tokenizer.json").write_text(tokenizer_json(), "utf-8")
-    checkpoints.save(str(folder / "run"), {
+    run_directory.save(str(folder / "run"), {
         "step": 1, "seen_pairs": 64, "config": {"data": {}}, "data": [], "tallies": {},
         "models": [{"name": "student", "architecture": architecture, "tokenizer": "tokenizer.json",
                     "tokenizer_fingerprint": hashlib.sha256(tokenizer_json().encode()).hexdigest(),

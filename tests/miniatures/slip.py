@@ -53,12 +53,12 @@ def write_cifar10(folder, monkeypatch):
     """data/cifar10/cifar-10-batches-py: pickles of (n, 3072) uint8, whose checksums torchvision would compare."""
     import torchvision
     from PIL import Image
-    place = folder / "data/cifar10/cifar-10-batches-py"
-    place.mkdir(parents=True)
+    batches = folder / "data/cifar10/cifar-10-batches-py"
+    batches.mkdir(parents=True)
     pixels = np.random.default_rng(5).integers(0, 256, (6, 3072), np.uint8)
     labels = [3, 0, 9, 3, 1, 7]
-    (place / "test_batch").write_bytes(pickle.dumps({"data": pixels, "labels": labels}))
-    (place / "batches.meta").write_bytes(pickle.dumps({"label_names": [f"thing {number}" for number in range(10)]}))
+    (batches / "test_batch").write_bytes(pickle.dumps({"data": pixels, "labels": labels}))
+    (batches / "batches.meta").write_bytes(pickle.dumps({"label_names": [f"thing {number}" for number in range(10)]}))
     reader = torchvision.datasets.CIFAR10
     monkeypatch.setattr(reader, "_check_integrity", lambda self: True)
     monkeypatch.setattr(reader, "test_list", [["test_batch", None]])

@@ -34,7 +34,7 @@ class Share(click.ParamType):
               help="Group them as in this file instead, which has the form of a release's languages.csv.")
 @click.option("--spacing", type=click.Choice(["published", "wide"]), default="published", show_default=True,
               help="How entries are found in texts: as published, or kana also inside running text, and entries with "
-                   "marks, such as U.S., too.")
+                   "punctuation, such as U.S., too.")
 @click.option("--nfc", is_flag=True, help="Bring entries, and later texts, to Unicode's normal form NFC.")
 @click.option("--unigram-share", type=Share(), default="0.10", show_default=True, metavar="X",
               help="Keep this share of the distinct words ...")
@@ -59,36 +59,41 @@ def merge(directory, output, scheme, languages, spacing, nfc, jobs, quiet, **cap
     mc2 build-metadata merge sources -o metadata
     mc2 build-metadata merge sources -o metadata --scheme openlid --spacing wide --nfc -j 0
     """
-    from mc2.metadata import sources
     from mc2.metadata import languages as mappings
-    from mc2.metadata import merge as room
-    if scheme and languages:
-        raise click.UsageError("--scheme and --languages exclude each other.")
+    from mc2.metadata import merge as merging
     if caps["min_pmi"] is not None and not math.isfinite(caps["min_pmi"]):
         raise click.UsageError(f"--min-pmi {caps['min_pmi']}: not a number that a PMI can reach.")
     started = time.monotonic()
     mapping = mappings.of(scheme, languages)
-    manifest = room.merge(directory, output, mapping, room.Caps(**caps), spacing, nfc, jobs, mapping_file=languages,
-                          progress=lambda made: shared.progress(made, " languages", quiet, len(mapping.langs)),
-                          seconds=lambda: time.monotonic() - started)
+    manifest = merging.merge(directory, output, mapping, merging.Caps(**caps), spacing, nfc, jobs,
+                             mapping_file=languages,
+                             progress=lambda made: shared.progress(made, " languages", quiet, len(mapping.langs)),
+                             seconds=lambda: time.monotonic() - started)
     if quiet:
         return
+    bare = merging.without_sources(manifest)
+    _say_what_is_odd(directory, mapping, languages, manifest, bare)
+    shared.receipt(quiet, "merge", f"{manifest['counts']['out']:,} entries in {len(manifest['languages']):,} "
+                   f"languages, {len(bare):,} of them without sources; fingerprint {manifest['fingerprint'][:12]}",
+                   output, started)
+
+
+def _say_what_is_odd(directory, mapping, mapping_file, manifest, bare):
+    """Print what a person may want to mend in the sources or in the mapping. bare: the languages without sources."""
+    from mc2.metadata import merge as merging
+    from mc2.metadata import sources
     if mapping.unnamed:
-        print(f"Wikipedias that {languages} does not name, now in `other`: {' '.join(mapping.unnamed)}",
+        print(f"Wikipedias that {mapping_file} does not name, now in `other`: {' '.join(mapping.unnamed)}",
               file=sys.stderr)
     if others := sources.others(directory):
         print(f"not a source, so not used: {' '.join(others)}", file=sys.stderr)
     if manifest["replaced_by_lists"]:
         print(f"taken from a list, so not used: {' '.join(manifest['replaced_by_lists'])}", file=sys.stderr)
     if unfinished := sources.unfinished(directory):
-        print(f"of runs that were stopped, so their sources are missing or old: {' '.join(unfinished)}. Run them again, "
-              f"or delete these.", file=sys.stderr)
-    bare = room.without_sources(manifest)
-    small = [lang for lang in bare if room.has_sources(lang, manifest, sources.find(directory))]
+        print(f"of runs that were stopped, so their sources are missing or old: {' '.join(unfinished)}. Run them "
+              f"again, or delete these.", file=sys.stderr)
+    small = [lang for lang in bare if merging.has_sources(lang, manifest, sources.find(directory))]
     if small:
         print(f"numbers only, their sources being too small for the shares: {' '.join(small)}", file=sys.stderr)
     if missing := [lang for lang in bare if lang not in small]:
-        print(f"numbers only, for want of sources: {' '.join(missing)}", file=sys.stderr)
-    shared.receipt(quiet, "merge", f"{manifest['counts']['out']:,} entries in {len(manifest['languages']):,} "
-                   f"languages, {len(bare):,} of them without sources; fingerprint {manifest['fingerprint'][:12]}",
-                   output, started)
+        print(f"numbers only, as there are no sources: {' '.join(missing)}", file=sys.stderr)

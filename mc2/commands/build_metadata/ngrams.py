@@ -20,7 +20,7 @@ LARGE = 64 << 20                # bytes, of an input
 @click.option("--text", "is_text", is_flag=True,
               help="The inputs are plain text (UTF-8) instead of dumps; a line break ends a bigram.")
 @click.option("--segmenter", multiple=True, metavar="CODE=NAME",
-              help="What tells words apart in a language without spaces, e.g. zh=rjieba; may be repeated. "
+              help="The segmenter for a language without spaces, e.g. zh=rjieba; may be repeated. "
                    "Default: the best that is installed.")
 @options.jobs
 @shared.memory
@@ -31,14 +31,14 @@ def ngrams(dumps, wiki, output, min_count, is_text, segmenter, jobs, memory, qui
 
     DUMPs are MediaWiki XML (.bz2, .gz, .zst or plain). Plain ones, and the multistream .bz2 that 'mc2 build-metadata
     urls' names, are read by all processes together; any other is read by one. A run that was stopped goes on
-    where it was when the command is given again: what is done lies in SOURCES/.{wiki}.ngrams.work until the end.
+    where it was when the command is given again: finished parts are kept in SOURCES/.{wiki}.ngrams.work until the end.
 
     \b
     mc2 build-metadata ngrams --wiki en enwiki-latest-pages-articles-multistream.xml.bz2 -o sources -j 0 --memory 8G
     mc2 build-metadata ngrams --wiki th --text *.txt -o sources --segmenter th=icu
     """
+    from mc2.metadata import ngrams as counting
     from mc2.metadata import parts, segmenters, sources
-    from mc2.metadata import ngrams as room
     shared.check_wiki(wiki)
     choice = segmenters.parse_choices(segmenter).get(wiki)
     sources.refuse_foreign_directory(output)
@@ -47,11 +47,11 @@ def ngrams(dumps, wiki, output, min_count, is_text, segmenter, jobs, memory, qui
     parts.memory_per_worker(memory, jobs)               # what cannot be done is said before anything is made
     segmenters.splitter_for(wiki, choice)
     started = time.monotonic()
-    inputs = room.parts_of(dumps, is_text)
+    inputs = counting.parts_of(dumps, is_text)
     if not quiet:
         _say_what_cannot_be_cut(inputs)
     with parts.work_directory(os.path.join(output, f".{wiki}.ngrams.work")) as directory:
-        found = room.count(inputs, wiki, choice, directory, is_text=is_text, min_count=min_count,
+        found = counting.count(inputs, wiki, choice, directory, is_text=is_text, min_count=min_count,
                            jobs=jobs, memory=memory,
                            progress=lambda results, total, unit: shared.progress(results, unit, quiet, total))
         shared.say_replaced(quiet, output, [(wiki, "unigram"), (wiki, "bigram")])
@@ -68,16 +68,17 @@ def _refuse_twice(paths):
     from mc2 import files
     seen = set()
     for path in paths:
-        if files.place(path) in seen and not files.is_special(path):
+        if files.identity(path) in seen and not files.is_special(path):
             raise click.UsageError(f"{path}: is named twice, and would be counted twice. Name it once.")
-        seen.add(files.place(path))
+        seen.add(files.identity(path))
 
 
 def _say_what_cannot_be_cut(inputs):
     for part in inputs:
         if (part.start, part.stop) == (0, None) and os.path.getsize(part.path) > LARGE:
             print(f"{part.path}: can only be read from its beginning, so one process reads it, and a run that is "
-                  f"stopped begins it anew. The dumps called ...-multistream.xml.bz2 are read in parts.", file=sys.stderr)
+                  f"stopped begins it anew. The dumps called ...-multistream.xml.bz2 are read in parts.",
+                  file=sys.stderr)
 
 
 def _what_was_read(read):

@@ -1,4 +1,4 @@
-"""What the subcommands of build-metadata share."""
+"""Options, checks and messages that the subcommands of build-metadata share."""
 import contextlib
 import os
 import re
@@ -41,10 +41,8 @@ memory = click.option("--memory", type=Size(), default=_half_of_the_machine, met
 
 def check_wiki(code):
     from mc2.metadata import languages
-    if code not in languages.of_scheme("lid176").wiki_codes:
-        hint = code.replace("-", "_")
-        also = f" Did you mean {hint}?" if hint in languages.of_scheme("lid176").wiki_codes else ""
-        raise click.UsageError(f"--wiki {code}: no Wikipedia of the 330 has this code.{also}")
+    if code not in languages.wikipedias():
+        raise click.UsageError(f"--wiki {code}: no Wikipedia of the 330 has this code.{languages.suggestion(code)}")
 
 
 def progress(items, unit, quiet, total=None):

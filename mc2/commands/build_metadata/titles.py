@@ -25,21 +25,22 @@ SHOWN = 8                       # names in a message, before it says how many mo
 def titles(pageviews, output, wiki, on_error, jobs, memory, quiet):
     """Article titles by pageviews, to SOURCES/{wiki}.title.tsv.
 
-    PAGEVIEWS are Wikimedia's hourly files; desktop and mobile views are added up. A run that was stopped is taken up
-    where it was by the same command.
+    PAGEVIEWS are Wikimedia's hourly files; desktop and mobile views are added up. A run that was stopped goes on where
+    it was when the same command is given again. A title source of an earlier run is replaced, or deleted where its
+    Wikipedia has no views in these files.
 
     \b
     mc2 build-metadata titles pageviews-202506*.gz -o sources -j 0
     mc2 build-metadata titles pageviews-*.gz -o sources -j 16 --memory 64G --on-error skip
     """
     from mc2.metadata import languages, sources
-    from mc2.metadata import titles as room
+    from mc2.metadata.titles import build
     for code in wiki:
         shared.check_wiki(code)
     sources.refuse_foreign_directory(output)
     started = time.monotonic()
-    result = room.build(
-        pageviews, output, wiki or languages.of_scheme("lid176").wiki_codes, {"wiki": list(wiki), "on_error": on_error},
+    result = build(
+        pageviews, output, wiki or languages.wikipedias(), {"wiki": list(wiki), "on_error": on_error},
         jobs=jobs or len(os.sched_getaffinity(0)), memory=memory, skip_damaged=on_error == "skip",
         progress=lambda results, total, unit: shared.progress(results, unit, quiet, total),
         before_writing=lambda codes: shared.say_replaced(quiet, output, [(code, "title") for code in codes]))
@@ -49,9 +50,12 @@ def titles(pageviews, output, wiki, on_error, jobs, memory, quiet):
 
 
 def _say_what_is_missing(result):
+    from mc2.metadata import sources
     missing = [f"{date}-{hour}" for date, row in result.coverage["dates"].items() for hour in row["missing"]]
     for what, names in [("skipped, damaged", list(result.damaged)), ("without a line", result.empty),
-                        ("no file of these hours", missing)]:
+                        ("no file of these hours", missing),
+                        ("deleted, of an earlier run and without views in this one",
+                         [sources.name_of(code, "title") for code in result.removed])]:
         if names:
             more = f" and {len(names) - SHOWN:,} more" if len(names) > SHOWN else ""
             print(f"{what}: {' '.join(names[:SHOWN])}{more}", file=sys.stderr)

@@ -15,11 +15,12 @@ from mc2.commands.build_metadata import shared
 @click.option("--days", type=click.IntRange(0), default=40, show_default=True, metavar="N",
               help="Days of hourly pageviews; 0 for none.")
 @click.option("--missing-from", type=click.Path(exists=True, file_okay=False), metavar="DIR",
-              help="Only what is not in DIR: to go on, and to see before a build whether all is there.")
+              help="Only the URLs of files that are not in DIR: to go on, and to see before a build whether all are "
+                   "there.")
 @options.quiet
 @options.verbose
 def urls(wiki, date, days, missing_from, quiet):
-    """Print the addresses of dumps and pageviews, for wget or aria2.
+    """Print the URLs of dumps and pageviews, for wget or aria2.
 
     \b
     mc2 build-metadata urls --wiki fr --wiki be_tarask | wget -c -i -
@@ -29,7 +30,7 @@ def urls(wiki, date, days, missing_from, quiet):
     import datetime
 
     from mc2.metadata import languages
-    from mc2.metadata import urls as room
+    from mc2.metadata.urls import dump, missing, pageviews
     if "all" in wiki:
         wiki = languages.of_scheme("lid176").wiki_codes
     for code in wiki:
@@ -41,11 +42,9 @@ def urls(wiki, date, days, missing_from, quiet):
             raise ValueError
     except ValueError:
         raise click.UsageError(f"--date {date}: not of the form YYYYMMDD.") from None
-    addresses = [*(room.dump(code, date or "latest") for code in dict.fromkeys(wiki)), *room.pageviews(last_day, days)]
-    wanted = len(addresses)
-    if missing_from:
-        addresses = room.missing(addresses, missing_from)
-    for address in addresses:
-        print(address)
+    wanted = [*(dump(code, date or "latest") for code in dict.fromkeys(wiki)), *pageviews(last_day, days)]
+    printed = missing(wanted, missing_from) if missing_from else wanted
+    for url in printed:
+        print(url)
     if missing_from and not quiet:
-        print(f"urls: {len(addresses):,} of {wanted:,} files are missing from {missing_from}", file=sys.stderr)
+        print(f"urls: {len(printed):,} of {len(wanted):,} files are missing from {missing_from}", file=sys.stderr)

@@ -24,12 +24,12 @@ def wordnet(paths, output, lemmas, quiet):
     mc2 build-metadata wordnet /usr/share/wordnet -o sources
     """
     from mc2.metadata import sources
-    from mc2.metadata import wordnet as room
+    from mc2.metadata.wordnet import read
     sources.refuse_foreign_directory(output)
     started = time.monotonic()
     lemmas_of, paths_of = {}, {}
     for path in paths:
-        code, words = room.read(path, lemmas)
+        code, words = read(path, lemmas)
         lemmas_of.setdefault(code, {}).update(dict.fromkeys(words))
         paths_of.setdefault(code, []).append(path)
     shared.say_replaced(quiet, output, [(code, "wordnet") for code in lemmas_of])

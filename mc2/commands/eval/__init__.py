@@ -6,7 +6,7 @@ from mc2.commands.eval import shared
 
 
 class Tasks(options.Group):
-    """A command per task of mc2.evaluation.tasks: made from its description, or of a module of its own here."""
+    """A command per task of mc2.evaluation.tasks: made from its description, or in a module of this package."""
 
     def list_commands(self, ctx):
         from mc2.evaluation.tasks import TASKS

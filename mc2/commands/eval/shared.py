@@ -1,4 +1,4 @@
-"""What the commands of mc2 eval share: their options, and the way from a task to its scores."""
+"""The options of the commands of mc2 eval, and the way from a task to its scores."""
 import contextlib
 import functools
 import importlib
@@ -17,7 +17,7 @@ METAVARS = {int: "N", float: "X", str: "TEXT"}
 
 
 class Evaluation:
-    """How a command was given: model, data, and where the scores go."""
+    """The options as they were given: model, data, and where the scores go."""
 
     def __init__(self, model, device, precision, tokenizer, batch_size, workers, cache, no_cache, on_error, quiet,
                  data=None, as_json=False, output=None, plot=None):
@@ -28,27 +28,23 @@ class Evaluation:
 
     @contextlib.contextmanager
     def encoder(self):
-        """The encoder of the model, under torchrun one on every rank."""
+        """A context that gives the Encoder of the model; under torchrun there is one on every rank."""
         if self.model is None:
             raise BadUsage("names no model. Give --model.")
         extras.need("train", "torch", "open_clip", "tokenizers")
-        import torch
-
-        from mc2.clip import models
-        from mc2.evaluation import encoding
-        if self.device == "cuda" and not torch.cuda.is_available():
-            raise BadUsage("--device cuda: torch finds no GPU here.")
-        from mc2.training import ranks
-        here = ranks.Ranks(self.device)
+        from mc2.clip.distributed import Ranks
+        from mc2.clip.load import load_model
+        from mc2.evaluation.encoding import Encoder
+        ranks = Ranks(self.device)
         try:
-            model = models.load(self.model, here.device, self.precision, self.tokenizer, self.cache)
-            if here.is_first:
+            model = load_model(self.model, ranks.device, self.precision, self.tokenizer, self.cache)
+            if ranks.is_first:
                 for note in model.notes:
                     print(f"eval: {note}", file=sys.stderr)
-            yield encoding.Encoder(model, cache=self.cache, batch_size=self.batch_size, workers=self.workers,
-                                   on_error=self.on_error, quiet=self.quiet)
+            yield Encoder(model, cache=self.cache, batch_size=self.batch_size, workers=self.workers,
+                          on_error=self.on_error, quiet=self.quiet)
         finally:
-            here.close()
+            ranks.close()
 
     def score(self, name, protocol=None, arguments=None):
         """Run a task and show its scores. protocol: {choice: value}; arguments: what its own command takes."""
@@ -67,7 +63,7 @@ class Evaluation:
                 self.receipt(name, len(records), encoder, started)
 
     def refuse_outputs(self):
-        """BadUsage where the scores or their plot could not be written: before the work, not after it."""
+        """Raise BadUsage where the scores or their plot could not be written: before the work, not after it."""
         from mc2 import files
         from mc2.evaluation import results
         if self.output:
@@ -80,7 +76,7 @@ class Evaluation:
                 _refuse_folder_of(path)
 
     def show(self, records):
-        """Scores to stdout, as a table or as JSON Lines, and to the file and the plot that were asked for."""
+        """Print the scores, as a table or as JSON Lines, and write the file and the plot that were asked for."""
         from mc2.evaluation import results, tasks
         self.print(records)
         self.write(records)
@@ -93,14 +89,14 @@ class Evaluation:
         print(*lines, sep="\n", flush=True)
 
     def write(self, records):
-        """The file with all scores so far, anew."""
+        """Write the file that was asked for, with all scores so far."""
         from mc2 import files
         from mc2.evaluation import results
         if self.output:
             files.write_bytes(self.output, "".join(results.line(record) + "\n" for record in records).encode())
 
     def receipt(self, name, scores, encoder, started, written=True):
-        """written: whether the scores are where they were asked for."""
+        """Say on stderr what was done. written: whether the scores are in the outputs that were asked for."""
         if self.quiet:
             return
         tally = ", ".join(f"{number:,} {what}" for what, number in encoder.tally.items())
@@ -132,7 +128,7 @@ OPTIONS = {
         "open_clip:NAME@TAG or open_clip:NAME."),
     "data": click.option(
         "--data", metavar="DIR", type=click.Path(exists=True, file_okay=False),
-        help="Where the benchmark is: DIR/TASK where there is such a folder, else DIR."),
+        help="The folder of the benchmark: DIR/TASK where there is such a folder, else DIR."),
     "device": click.option(
         "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True,
         help="Where the model runs."),
@@ -167,17 +163,17 @@ OPTIONS = {
 
 def evaluates(required=True, without=()):
     """Give a command the options of an evaluation, as one argument `evaluation`. required: whether --model is; without:
-    names of OPTIONS that it has not."""
-    its = {name: option for name, option in OPTIONS.items() if name not in without}
+    names of OPTIONS that it does not have."""
+    included = {name: option for name, option in OPTIONS.items() if name not in without}
 
     def decorate(function):
         @functools.wraps(function)
         def wrapper(*args, **given):
-            evaluation = Evaluation(**{name: given.pop(name) for name in its})
+            evaluation = Evaluation(**{name: given.pop(name) for name in included})
             if required and evaluation.model is None:
                 raise click.UsageError("Missing option '--model'.")
             return function(*args, evaluation=evaluation, **given)
-        for option in reversed([*its.values(), options.verbose]):
+        for option in reversed([*included.values(), options.verbose]):
             wrapper = option(wrapper)
         return wrapper
     return decorate

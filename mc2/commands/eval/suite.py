@@ -11,21 +11,21 @@ from mc2.errors import BadUsage, Mc2Error
 
 def run(suite, evaluation, beside):
     """Run the tasks of a suite that --data holds, then print their scores, and the paper's row beside ours. A task that
-    fails stops no other; what is scored is written after each. Mc2Error at the end names those that failed."""
+    fails stops no other; scores are written after each. Mc2Error at the end names those that failed."""
     from mc2.evaluation import suites, tasks
     if evaluation.model is None or evaluation.data is None:
         raise click.UsageError("--suite needs --model and --data.")
     suites.refuse_unknown(suite, beside)
     evaluation.refuse_outputs()
     names = suites.tasks_of(suite, tasks.TASKS)
-    present = {name: place for name in names if (place := tasks.place_in(name, evaluation.data))}
+    present = {name: folder for name in names if (folder := tasks.folder_or_root(name, evaluation.data))}
     if not present:
         raise BadUsage(f"{evaluation.data}: holds none of {', '.join(names)}. A suite reads a folder of that name for "
                        "each.")
     records, failed = [], {}
     with evaluation.encoder() as encoder:
-        for name, place in present.items():
-            error = _scored(name, place, evaluation, encoder, records)
+        for name, folder in present.items():
+            error = _scored(name, folder, evaluation, encoder, records)
             if error:
                 failed[name] = error
         if encoder.rank == 0:
@@ -39,19 +39,20 @@ def run(suite, evaluation, beside):
         raise error
 
 
-def _scored(name, place, evaluation, encoder, records):
+def _scored(name, folder, evaluation, encoder, records):
     """Append the scores of a task to `records` and write these; returns the error that ended it, or None."""
     from mc2.evaluation import tasks
     started, before, failure = time.monotonic(), len(records), None
     try:
-        for record in tasks.Bench(name, encoder, place, root=evaluation.data).results():
+        for record in tasks.Bench(name, encoder, folder, root=evaluation.data).results():
             records.append(record)
     except Exception as error:
         failure = error
         if click.get_current_context().meta.get("mc2.verbose"):
             traceback.print_exc()
-        said = error if isinstance(error, Mc2Error) else f"unexpected {type(error).__name__}: {error} (-v shows where)"
-        print(f"eval: {name}: {said}", file=sys.stderr)
+        message = error if isinstance(error, Mc2Error) else \
+            f"unexpected {type(error).__name__}: {error} (-v shows where)"
+        print(f"eval: {name}: {message}", file=sys.stderr)
     if encoder.rank == 0:
         evaluation.write(records)
         if not failure:
@@ -64,6 +65,7 @@ def _scored(name, place, evaluation, encoder, records):
 
 def _show(suite, evaluation, beside, records):
     from mc2.evaluation import results, suites
+    from mc2.tables import align
     beside = beside or next(iter(suites.rows_of(suite)), None)
     rows = suites.compared(suite, records, beside)
     if records:
@@ -71,7 +73,7 @@ def _show(suite, evaluation, beside, records):
     if evaluation.as_json:
         print(*(json.dumps(line) for line in suites.lines(suite, records, beside)), sep="\n", flush=True)
     else:
-        lines = results.aligned(list(suites.shown(rows, beside)), right=(1, 2, 3))
+        lines = align(list(suites.shown(rows, beside)), right=(1, 2, 3))
         print(f"\n{suite}, %", *lines, sep="\n", flush=True)
     if records and evaluation.plot:
         results.plot_beside(rows, evaluation.plot, suite, beside)

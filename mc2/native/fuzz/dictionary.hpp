@@ -5,8 +5,9 @@
 #include <string>
 #include <vector>
 
-#include "../matcher.hpp"
 #include "input.hpp"
+#include "match/build.hpp"
+#include "match/matcher.hpp"
 
 namespace mc2::fuzz {
 
@@ -15,7 +16,7 @@ struct Piece {
     bool is_open;           // an entry that begins or ends with it may do so inside a word
 };
 
-// Words of every length that is special (8 bytes, 16), marks, all kinds of spaces, scripts without spaces, parts
+// Words of every length that is special (8 bytes, 16), punctuation, all kinds of spaces, scripts without spaces, parts
 // of characters that agree in some of their bytes with others, a lone surrogate.
 inline const Piece& piece(Input& input) {
     static const Piece pieces[] = {
@@ -49,19 +50,20 @@ inline std::string joined(const std::vector<Piece>& pieces) {
 }
 
 inline void replace_all(std::string& text, const std::string& from, const std::string& to) {
-    for (size_t at = 0; (at = text.find(from, at)) != text.npos; at += to.size()) text.replace(at, from.size(), to);
+    for (size_t i = 0; (i = text.find(from, i)) != text.npos; i += to.size()) text.replace(i, from.size(), to);
 }
 
-// A space around each mark, and for each tab and line break.
+// Spaces around punctuation, and a space for each tab and line break.
 inline std::string set_apart(std::string text) {
-    for (const char* mark : {",", ".", ";", ":", "?", "!", "`"}) replace_all(text, mark, std::string(" ") + mark + " ");
+    for (const char* character : {",", ".", ";", ":", "?", "!", "`"})
+        replace_all(text, character, std::string(" ") + character + " ");
     for (const char* space : {"\t", "\n", "\r"}) replace_all(text, space, " ");
     return text;
 }
 
 enum class Spacing { PUBLISHED, WIDE, ANY };
 
-// The form of an entry, as space_entry() in matching.py; or one with spaces at its ends or not, as the input has it.
+// The form of an entry, as space_entry() in spacing.py; or one with spaces at its ends or not, as the input has it.
 inline std::string spaced_entry(const std::vector<Piece>& entry, Spacing spacing, Input& input) {
     const bool opens = spacing == Spacing::ANY ? input.flag() : entry.front().is_open;
     const bool closes = spacing == Spacing::ANY ? input.flag() : entry.back().is_open;

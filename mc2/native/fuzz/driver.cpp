@@ -1,6 +1,6 @@
-// Runs a fuzz target where the compiler has no libFuzzer: seeded random inputs, without a view of what they reach.
+// Runs a fuzz target where the compiler has no libFuzzer: on seeded random inputs, not guided by coverage.
 // Understands what tests/sanitize.sh says to libFuzzer: files to run once, -max_total_time, -seed, -artifact_prefix.
-// There is no corpus to guide it; a directory is passed over.
+// There is no corpus to guide it; a directory is ignored.
 #include <sanitizer/common_interface_defs.h>
 #include <unistd.h>
 
@@ -37,7 +37,7 @@ void keep_input() {
 }
 
 void run_current() {
-    const std::vector<uint8_t> exact(current);      // a copy without room at its end
+    const std::vector<uint8_t> exact(current);      // its memory ends with it: a read past the end is noticed
     ::alarm(seconds_per_input);
     LLVMFuzzerTestOneInput(exact.data(), exact.size());
     ::alarm(0);

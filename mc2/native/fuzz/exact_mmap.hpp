@@ -1,5 +1,6 @@
-// Files in memory of exactly their size, instead of mapped: behind a mapped file lies the rest of its last page,
-// where a read past the end of the file would go unnoticed. Include it before the sources that map files.
+// Files copied into memory of exactly their size, instead of mapped: behind a mapped file is the rest of its last page,
+// where a read past the end of the file would not be noticed. The fuzz targets are compiled with `-include` of this
+// header.
 #pragma once
 
 #include <sys/mman.h>

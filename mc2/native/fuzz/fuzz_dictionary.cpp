@@ -2,10 +2,6 @@
 #include <algorithm>
 #include <set>
 
-#include "exact_mmap.hpp"
-
-#include "../matcher.cpp"
-
 #include "dictionary.hpp"
 
 namespace {
@@ -34,7 +30,7 @@ std::string stripped(std::string text) {
     return text;
 }
 
-// As space_text() in matching.py.
+// As space_text() in spacing.py.
 std::string spaced(const std::string& text) {
     return set_apart(" " + stripped(text) + " ");
 }

@@ -1,16 +1,16 @@
-// Damaged compiled matchers: refused, or used without reading outside of them, without end or without measure.
-#include "exact_mmap.hpp"
-
-#include "../matcher.cpp"
+// Damaged compiled matchers are refused, or used: without a read outside of them, in limited time and memory.
+#include <cstring>
 
 #include "dictionary.hpp"
+#include "match/format.hpp"
 
 namespace {
 
 using namespace mc2;
 using namespace mc2::fuzz;
 
-// Most damage is found by the header's checksum, which no chance can guess; make it right, to get behind it.
+// The header's checksum reveals most damage at once, and no random change makes it right. So it is corrected, for the
+// code behind that check to see damage as well.
 void repair_header(std::string& bytes) {
     if (bytes.size() < sizeof(Header)) return;
     Header header;

@@ -1,11 +1,16 @@
-// Damaged fastText models, and texts that are any bytes: refused, or used without reading outside of them, without
-// end or without measure; and whatever the answer is, it is one of the model's labels, and the same a second time.
-#include "exact_mmap.hpp"
+// Damaged fastText models, with any bytes for texts, are refused, or used: without a read outside of them, in limited
+// time and memory. Whatever the answer is, it is one of the model's labels, and the same a second time.
+#include <cstring>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <vector>
 
-#include "../fasttext_model.cpp"
-
-#include "../fasttext_predict.hpp"
 #include "input.hpp"
+#include "lid/model.hpp"
+#include "lid/predictor.hpp"
+#include "lid/reader.hpp"
 
 namespace {
 
@@ -151,7 +156,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* bytes, size_t size) {
     const std::vector<std::string> texts = make_texts(input);
     mc2::fuzz::damage(content, input);
     file.write(content);
-    // Each text ends where memory of its own ends, so that nothing is read past it.
+    // Each text has memory of its own that ends with it, so that a read past its end is noticed.
     std::vector<std::vector<char>> copies;
     std::vector<std::string_view> views;
     for (const std::string& text : texts) copies.emplace_back(text.begin(), text.end());

@@ -1,4 +1,4 @@
-"""Tokenizers: what stands where in a row, whatever the text says; oracles are open_clip's tokenizer and its pooling."""
+"""Tokenizers: the ids of a row, whatever the text; compared with open_clip's tokenizer and its pooling."""
 import json
 import pickle
 
@@ -14,7 +14,8 @@ from open_clip.transformer import text_global_pool              # noqa: E402
 from tokenizers import decoders, models, normalizers, pre_tokenizers, processors, trainers      # noqa: E402
 
 from mc2.errors import BadData, BadUsage, Mc2Error              # noqa: E402
-from mc2.clip import architecture, tokens                   # noqa: E402
+from mc2.clip import architecture                           # noqa: E402
+from mc2.clip.tokenizers import KNOWN, load                 # noqa: E402
 
 TEXTS = ["a red star", "une étoile rouge", "красная звезда", "红色的小星星", "赤い星", "نجمة حمراء", "ᎩᎦᎨᎢ ᏃᏈᏏ"] * 3
 ODD = ["", " ", "\x00", "a\x00b", "\ud83d", "\ud83d\ude00", "line\nbreak", "★" * 50, "red star " * 5000,
@@ -71,7 +72,7 @@ def made(tmp_path):
     def make(kind, **changes):
         path = tmp_path / f"{kind}.json"
         MADE[kind][0].save(str(path))
-        return tokens.load(str(path), text_cfg(kind, **changes))
+        return load(str(path), text_cfg(kind, **changes))
     return make
 
 
@@ -145,7 +146,7 @@ def test_truncation_and_padding_of_the_definition_do_not_count(tmp_path, made):
     plain.enable_truncation(4)
     plain.enable_padding(length=8, pad_id=1, pad_token="<pad>")
     plain.save(str(tmp_path / "cut.json"))
-    assert (tokens.load(str(tmp_path / "cut.json"), text_cfg("xlm-r"))(TEXTS) == made("xlm-r")(TEXTS)).all()
+    assert (load(str(tmp_path / "cut.json"), text_cfg("xlm-r"))(TEXTS) == made("xlm-r")(TEXTS)).all()
 
 
 def test_padding_of_the_definition_says_what_pad_is(tmp_path):
@@ -153,7 +154,7 @@ def test_padding_of_the_definition_says_what_pad_is(tmp_path):
     plain.enable_padding(length=8, pad_id=1, pad_token="nothing")
     plain.save(str(tmp_path / "padded.json"))
     cfg = text_cfg("byte-level", pad_id=1, vocab_size=plain.get_vocab_size())
-    assert tokens.load(str(tmp_path / "padded.json"), cfg)([""]).tolist() == [[0] + [1] * 15]
+    assert load(str(tmp_path / "padded.json"), cfg)([""]).tolist() == [[0] + [1] * 15]
 
 
 # ---------------------------------------------------------------- CLIP's own BPE
@@ -161,13 +162,13 @@ def test_padding_of_the_definition_says_what_pad_is(tmp_path):
 def test_openai_is_open_clips_tokenizer():
     texts = TEXTS + ["", "A DOG &amp; a cat!!", "  two\n lines ", "word " * 200, "sch\u00f6n", "a\x00b",
                      "it's 3 o'clock", "a !"]
-    tokenizer = tokens.load("openai", CLIP_CFG)
+    tokenizer = load("openai", CLIP_CFG)
     assert tokenizer(texts).tolist() == tokenize(texts).tolist()
     assert (tokenizer.context_length, tokenizer.eos_id, tokenizer.pad_id) == (77, 49407, 0)
 
 
 def test_openai_reads_literal_marks_as_words():
-    rows = tokens.load("openai", CLIP_CFG)(["a <end_of_text> b", "!!<Start_Of_Text>", "\ud83d"])
+    rows = load("openai", CLIP_CFG)(["a <end_of_text> b", "!!<Start_Of_Text>", "\ud83d"])
     assert rows[0].tolist() == tokenize(["a < end_of_text> b"])[0].tolist()
     assert rows[1].tolist() == tokenize(["!!< start_of_text>"])[0].tolist()
     assert rows[2].tolist() == tokenize(["\ufffd"])[0].tolist()
@@ -175,8 +176,8 @@ def test_openai_reads_literal_marks_as_words():
 
 
 def test_openai_forgets_words_when_they_are_many(monkeypatch):
-    monkeypatch.setattr(tokens, "CLIP_WORDS", 10)
-    tokenizer = tokens.load("openai", CLIP_CFG)
+    monkeypatch.setattr("mc2.clip.tokenizers.CLIP_WORDS", 10)
+    tokenizer = load("openai", CLIP_CFG)
     texts = [f"word{'abcdefghij'[k % 10] * k}" for k in range(40)]
     assert [tokenizer([text]).tolist() for text in texts] == [tokenize([text]).tolist() for text in texts]
 
@@ -186,13 +187,13 @@ def test_openai_forgets_words_when_they_are_many(monkeypatch):
 def test_a_tokenizer_is_picklable_and_saved_whole(tmp_path, made, kind):
     tokenizer = made(kind)
     assert tokenizer.save(tmp_path / "copy.json")
-    for copy in (pickle.loads(pickle.dumps(tokenizer)), tokens.load(str(tmp_path / "copy.json"), text_cfg(kind))):
+    for copy in (pickle.loads(pickle.dumps(tokenizer)), load(str(tmp_path / "copy.json"), text_cfg(kind))):
         assert copy.fingerprint == tokenizer.fingerprint and len(copy.fingerprint) == 64
         assert (copy(TEXTS + ODD) == tokenizer(TEXTS + ODD)).all()
 
 
 def test_openai_is_picklable_and_not_saved(tmp_path):
-    tokenizer = tokens.load("openai", CLIP_CFG)
+    tokenizer = load("openai", CLIP_CFG)
     assert not tokenizer.save(tmp_path / "copy.json") and not list(tmp_path.iterdir())
     copy = pickle.loads(pickle.dumps(tokenizer))
     assert (copy(TEXTS) == tokenizer(TEXTS)).all() and copy.fingerprint == tokenizer.fingerprint
@@ -200,7 +201,7 @@ def test_openai_is_picklable_and_not_saved(tmp_path):
 
 def test_a_directory_that_holds_a_tokenizer_json_will_do(tmp_path, made):
     MADE["mt5"][0].save(str(tmp_path / "tokenizer.json"))
-    assert (tokens.load(str(tmp_path), text_cfg("mt5"))(TEXTS) == made("mt5")(TEXTS)).all()
+    assert (load(str(tmp_path), text_cfg("mt5"))(TEXTS) == made("mt5")(TEXTS)).all()
 
 
 # ---------------------------------------------------------------- does it fit the model?
@@ -228,30 +229,30 @@ def test_token_embeddings_may_be_rounded_up(made):
 def test_every_model_of_the_package_fits_its_known_tokenizer(name):
     cfg = architecture.load(name)["text_cfg"]
     if "hf_tokenizer_name" in cfg:
-        size, special = tokens.KNOWN[cfg["hf_tokenizer_name"]]
+        size, special = KNOWN[cfg["hf_tokenizer_name"]]
         assert (cfg["vocab_size"], cfg["eos_id"], cfg["pad_id"]) == (size, special.eos, special.pad)
     elif cfg["vocab_size"] == CLIP_CFG["vocab_size"]:
-        assert tokens.load("openai", cfg).vocab_size == cfg["vocab_size"]
+        assert load("openai", cfg).vocab_size == cfg["vocab_size"]
 
 
 def test_a_text_without_an_end_is_refused(tmp_path):
     plain = byte_bpe(["<x>"])
     plain.save(str(tmp_path / "endless.json"))
     with pytest.raises(BadData, match="no token ends a text"):
-        tokens.load(str(tmp_path / "endless.json"), text_cfg("byte-level"))
+        load(str(tmp_path / "endless.json"), text_cfg("byte-level"))
 
 
 @pytest.mark.parametrize("content", [b"", b"{}", b"\xff", b"[1, 2]"])
 def test_what_is_no_tokenizer_is_told(tmp_path, content):
     (tmp_path / "bad.json").write_bytes(content)
     with pytest.raises(BadData, match="bad.json: is not a tokenizer.json"):
-        tokens.load(str(tmp_path / "bad.json"), text_cfg("mt5"))
+        load(str(tmp_path / "bad.json"), text_cfg("mt5"))
 
 
 @pytest.mark.parametrize("name", ["none.json", "/none", "./none", "a/b/c", "owner/none.json"])
 def test_a_tokenizer_that_is_not_there_is_told(name):
     with pytest.raises(BadUsage, match="there is no such tokenizer. Name a tokenizer.json"):
-        tokens.load(name, text_cfg("mt5"))
+        load(name, text_cfg("mt5"))
 
 
 def test_a_hub_out_of_reach_says_what_to_do(monkeypatch):
@@ -260,13 +261,13 @@ def test_a_hub_out_of_reach_says_what_to_do(monkeypatch):
     monkeypatch.setattr(tokenizers.Tokenizer, "from_pretrained", staticmethod(refuse))
     way_out = r"from the Hub \(no route to the Hub\). Download it by hand.*save_pretrained"
     with pytest.raises(Mc2Error, match=way_out) as error:
-        tokens.load("google/mt5-base", text_cfg("mt5"))
+        load("google/mt5-base", text_cfg("mt5"))
     assert "\n" not in str(error.value)
 
 
 def test_a_name_of_the_hub_gives_its_tokenizer(monkeypatch, made):
     monkeypatch.setattr(tokenizers.Tokenizer, "from_pretrained", staticmethod(lambda name: MADE["mt5"][0]))
-    tokenizer = tokens.load("owner/name", text_cfg("mt5"))
+    tokenizer = load("owner/name", text_cfg("mt5"))
     assert (tokenizer(TEXTS) == made("mt5")(TEXTS)).all()
     assert json.loads(tokenizer.definition)["model"]["type"] == "Unigram"
 
@@ -274,4 +275,4 @@ def test_a_name_of_the_hub_gives_its_tokenizer(monkeypatch, made):
 def test_a_known_name_with_another_tokenizer_is_refused(monkeypatch):
     monkeypatch.setattr(tokenizers.Tokenizer, "from_pretrained", staticmethod(lambda name: MADE["mt5"][0]))
     with pytest.raises(BadData, match="expected were 250,100, bos none, eos 1, pad 0, unk 2"):
-        tokens.load("google/mt5-base", text_cfg("mt5"))
+        load("google/mt5-base", text_cfg("mt5"))

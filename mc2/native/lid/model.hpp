@@ -1,12 +1,12 @@
 // A fastText model for classification, as read from a .bin or .ftz file.
 //
-// What such a model is: a text is a bag of features (words, character n-grams, word n-grams), each of which
-// names a row of the input matrix. The mean of these rows is the text's hidden vector. Its dot products with
-// the rows of the output matrix tell how likely every label is.
+// The model sees a text as a bag of features (words, character n-grams, word n-grams), each of which has a row of
+// the input matrix. The mean of these rows is the text's hidden vector. Its dot products with the rows of the output
+// matrix tell how likely every label is.
 //
-// The file is memory-mapped, and what can be used in place is: words and plain input matrices are never
-// copied, so processes that load the same model share its pages. The file is input like any other: every
-// size and index is checked here, once, so that inference need not look again.
+// The file is mapped into memory. Words and plain input matrices are used where they lie in it and never copied, so
+// processes that load the same model share its pages. The file is not trusted: every size and index is checked once,
+// when it is read (read_model.cpp), so that inference need not check again.
 #pragma once
 
 #include <cstddef>
@@ -17,30 +17,16 @@
 #include <utility>
 #include <vector>
 
+#include "common/files.hpp"
+
 namespace mc2::fasttext {
 
 enum class Loss : int32_t { hierarchical_softmax = 1, negative_sampling = 2, softmax = 3, one_versus_all = 4 };
 
 // The token that stands for the end of a line.
 constexpr std::string_view end_of_sentence = "</s>";
-// Unknown words that begin with this are labels of training data, and no evidence.
+// An unknown word that begins with this is a label of training data, and no evidence.
 constexpr std::string_view label_prefix = "__label__";
-
-// A file as read-only memory.
-class MappedFile {
-public:
-    explicit MappedFile(const std::string& path);      // throws std::system_error
-    ~MappedFile();
-    MappedFile(const MappedFile&) = delete;
-    MappedFile& operator=(const MappedFile&) = delete;
-
-    const uint8_t* begin() const { return begin_; }
-    size_t size() const { return size_; }
-
-private:
-    const uint8_t* begin_ = nullptr;
-    size_t size_ = 0;
-};
 
 // Floats that begin at a cache line, all zero at first.
 class AlignedFloats {
@@ -58,10 +44,10 @@ private:
     std::unique_ptr<float[], Free> floats_;
 };
 
-// A hash for the tables of this program; nothing in the file depends on it.
+// A hash for tables in memory; nothing in the file depends on it.
 uint64_t hash_word(std::string_view word);
 
-// FNV-1a as fastText computes it: a byte counts as signed. It numbers n-grams, so the model depends on it.
+// FNV-1a as fastText computes it, with bytes as signed numbers. It numbers n-grams, so the model depends on it.
 struct FeatureHash {
     uint32_t value = 2166136261u;
 
@@ -105,7 +91,7 @@ public:
 
     bool empty() const { return kind_ == Kind::none; }
 
-    // What the inner loop needs, to hold in registers.
+    // What the inner loop needs, few enough values to stay in registers.
     struct Filter {
         uint64_t reciprocal;
         uint32_t buckets;
@@ -170,9 +156,9 @@ struct InputMatrix {
     AlignedFloats unfolded;
 };
 
-// One row per label (or per inner node of the tree), stored for one dot product with many rows at a time:
-// blocks of block_rows rows, and in a block all first numbers, then all second numbers, and so on.
-// A vector register then works on several rows, and each row is still summed in fastText's order.
+// One row per label (or per inner node of the tree), stored so that many dot products are computed at a time: in
+// blocks of block_rows rows, and in a block first the first number of each row, then the second number of each, and
+// so on. A vector register then works on several rows, and each row is still summed in fastText's order.
 struct OutputMatrix {
     static constexpr int32_t block_rows = 16;
 
@@ -191,13 +177,13 @@ struct OutputMatrix {
 struct HuffmanTree {
     std::vector<int32_t> left, right;           // by inner node number - labels
     std::vector<int32_t> parent;                // by node number; -1 for the root
-    int32_t depth = 0;                          // inner nodes on the longest way from the root
+    int32_t depth = 0;                          // inner nodes on the longest path from the root
 };
 
 class Model {
 public:
-    // Throws std::system_error where the file cannot be opened, std::invalid_argument where it is damaged
-    // or not a model for classification.
+    // Throws FileError where the file cannot be opened, std::invalid_argument where it is damaged or not a model
+    // for classification.
     explicit Model(const std::string& path);
 
     int32_t dim = 0;

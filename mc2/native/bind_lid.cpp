@@ -3,16 +3,15 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
-#include <cerrno>
+#include <cstdint>
 #include <memory>
-#include <stdexcept>
 #include <string>
 #include <string_view>
-#include <system_error>
 #include <vector>
 
-#include "fasttext_model.hpp"
-#include "fasttext_predict.hpp"
+#include "common/from_python.hpp"
+#include "lid/model.hpp"
+#include "lid/predictor.hpp"
 
 namespace py = pybind11;
 
@@ -50,24 +49,6 @@ py::list decoded_labels(const Model& model, const std::string& path) {
     return labels;
 }
 
-// A view of a Python object's bytes, released at the end.
-class BytesView {
-public:
-    explicit BytesView(const py::object& object) {
-        if (PyObject_GetBuffer(object.ptr(), &view_, PyBUF_SIMPLE) != 0) throw py::error_already_set();
-    }
-    ~BytesView() { PyBuffer_Release(&view_); }
-    BytesView(const BytesView&) = delete;
-    BytesView& operator=(const BytesView&) = delete;
-
-    std::string_view bytes() const {
-        return {static_cast<const char*>(view_.buf), static_cast<size_t>(view_.len)};
-    }
-
-private:
-    Py_buffer view_;
-};
-
 class LidModel {
 public:
     explicit LidModel(const std::string& path)
@@ -79,22 +60,18 @@ public:
     bool quantized() const { return model_.quantized; }
 
     py::tuple predict(const py::list& texts) const {
-        const py::tuple kept(texts);            // another thread may change the list, not this copy
-        std::vector<std::string_view> views;
-        views.reserve(kept.size());
-        for (const py::handle text : kept) {
+        for (const py::handle text : texts)
             if (!PyUnicode_Check(text.ptr())) throw py::type_error("texts must be a list of str.");
-            Py_ssize_t size = 0;
-            const char* bytes = PyUnicode_AsUTF8AndSize(text.ptr(), &size);
-            if (bytes == nullptr) throw py::error_already_set();
-            views.emplace_back(bytes, static_cast<size_t>(size));
-        }
+        const mc2::Texts read = mc2::read_texts(texts, mc2::LoneSurrogates::refused);
+        std::vector<std::string_view> views;
+        views.reserve(read.size());
+        for (size_t i = 0; i < read.size(); ++i) views.push_back(read[i]);
         return predict_views(views);
     }
 
     py::tuple predict_buffer(const py::object& data, const Offsets& offsets) const {
-        const BytesView view(data);
-        return predict_views(cut(view.bytes(), offsets));
+        const mc2::BytesView view(data);
+        return predict_views(cut({reinterpret_cast<const char*>(view.data()), view.size()}, offsets));
     }
 
 private:
@@ -140,25 +117,17 @@ private:
     Predictor predictor_;
 };
 
-std::unique_ptr<LidModel> open_model(const py::object& path) {
-    const std::string bytes = py::bytes(py::module_::import("os").attr("fsencode")(path));
-    try {
-        return std::make_unique<LidModel>(bytes);
-    } catch (const std::system_error& error) {
-        errno = error.code().value();
-        PyErr_SetFromErrnoWithFilenameObject(PyExc_OSError, path.ptr());
-        throw py::error_already_set();
-    }
-}
-
 }  // namespace
 
-void bind_fasttext(py::module_& module) {
+void bind_lid(py::module_& module);
+
+void bind_lid(py::module_& module) {
     py::class_<LidModel>(module, "LidModel", R"(
 A fastText model for language identification (.bin or .ftz), memory-mapped read-only.
 
 Raises ValueError where the file is damaged or no classifier. Threads may share a model.)")
-        .def(py::init(&open_model), py::arg("path"))
+        .def(py::init([](const py::object& path) { return std::make_unique<LidModel>(mc2::bytes_of_path(path)); }),
+             py::arg("path"))
         .def_property_readonly("labels", &LidModel::labels, "Labels by id, without the prefix __label__.")
         .def_property_readonly("dim", &LidModel::dim, "Length of the hidden vector.")
         .def_property_readonly("loss", &LidModel::loss, "\"hs\", \"softmax\", \"ova\" or \"ns\".")

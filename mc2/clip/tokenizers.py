@@ -1,4 +1,4 @@
-"""Tokenizers: texts in, token ids out, ready for a CLIP text transformer that pools at the end of the text.
+"""Tokenizers: from texts to token ids, ready for a CLIP text transformer that pools at the end of the text.
 
 A row is [bos] text eos pad pad ... of context_length ids. bos is there where the tokenizer's own post-processor puts
 one (XLM-R, XLM-V: <s>; Gemma: <bos>; mT5: none), eos always, also where it puts none (Gemma). A literal `</s>` in a
@@ -19,7 +19,7 @@ from mc2 import files
 from mc2.errors import BadData, BadUsage, Mc2Error
 
 CLIP_BPE = "openai"             # the name of CLIP's own BPE
-CLIP_WORDS = 1 << 20            # words whose tokens are remembered; open_clip forgets none
+CLIP_WORDS = 1 << 20            # the most words whose tokens are kept in memory; open_clip keeps all
 ROUNDED_UP = 128                # embeddings are rounded up to a multiple of at most this: mT5's 250,100 to 250,112
 CONTEXT_LENGTH, VOCAB_SIZE, EOS_ID, PAD_ID = 77, 49_408, 2, 0     # open_clip's, where text_cfg says nothing
 
@@ -29,15 +29,15 @@ UNK_NAMES = ("<unk>", "[UNK]")
 
 
 class Special(NamedTuple):
-    """Ids that a tokenizer sets apart; None: it has no such token."""
+    """Ids of special tokens; None: the tokenizer has no such token."""
 
-    bos: tuple          # of what stands before a text, mostly one or none
+    bos: tuple          # all before a text, mostly one or none
     eos: int | None
     pad: int | None
     unk: int | None
 
 
-KNOWN = {               # name on the Hub: tokens, and what is special among them
+KNOWN = {               # name on the Hub: number of tokens, special ids
     "facebook/xlm-v-base": (901_629, Special((0,), 2, 1, 3)),
     "FacebookAI/xlm-roberta-base": (250_002, Special((0,), 2, 1, 3)),
     "google/mt5-base": (250_100, Special((), 1, 0, 2)),
@@ -69,7 +69,7 @@ class Tokenizer:
     """tokenizer(texts) -> int64 [len(texts), context_length]. Picklable.
 
     definition: the bytes of its tokenizer.json; None for CLIP's own BPE. fingerprint: their SHA-256, in hexadecimal.
-    vocab_size: highest id + 1. special: the ids set apart.
+    vocab_size: highest id + 1. special: the Special ids.
     """
 
     def __init__(self, name, definition, text_cfg):
@@ -91,17 +91,17 @@ class Tokenizer:
 
     def __call__(self, texts):
         start = len(self.special.bos)
-        room = self.context_length - start - 1
+        most = self.context_length - start - 1
         rows = np.full((len(texts), self.context_length), self.pad_id, np.int64)
         rows[:, :start] = self.special.bos
         for row, ids in zip(rows, self._encode([_valid(text) for text in texts])):
-            ids = self._text_only(np.array(ids, np.int64))[:room]
+            ids = self._text_only(np.array(ids, np.int64))[:most]
             row[start:start + len(ids)] = ids
             row[start + len(ids)] = self.eos_id
         return rows
 
     def _text_only(self, ids):
-        """The ids of a text without those that would speak for its place in the row."""
+        """The ids of a text, without those that have a meaning of their own in a row (bos, eos, padding)."""
         reserved = np.isin(ids, self._reserved)
         if not reserved.any():
             return ids
@@ -116,7 +116,7 @@ class Tokenizer:
 
 
 def _valid(text):
-    """A text that is UTF-8: lone surrogates, which JSON lets through, become U+FFFD."""
+    """The text with lone surrogates, which JSON lets through, as U+FFFD, so that it can be encoded."""
     try:
         text.encode()
         return text
@@ -131,8 +131,8 @@ def _clip_bpe():
     that it looks like: this vocabulary has no <unk>, and its padding, 0, is an ordinary token."""
     from open_clip.tokenizer import SimpleTokenizer, default_bpe
     bpe = SimpleTokenizer()
-    marks = re.compile("<(?=start_of_text>|end_of_text>)", re.IGNORECASE)
-    bpe.clean_fn = functools.partial(_spaced, bpe.clean_fn, marks)
+    names = re.compile("<(?=start_of_text>|end_of_text>)", re.IGNORECASE)
+    bpe.clean_fn = functools.partial(_spaced, bpe.clean_fn, names)
     no_words = dict(bpe.cache)
 
     def encode(texts):
@@ -145,11 +145,11 @@ def _clip_bpe():
     return encode, Special((bpe.sot_token_id,), bpe.eot_token_id, None, None), bpe.vocab_size, fingerprint
 
 
-def _spaced(clean, marks, text):
-    return marks.sub("< ", clean(text))         # where words end does not change: `<` and letters are two words anyway
+def _spaced(clean, names, text):
+    return names.sub("< ", clean(text))         # where words end does not change: `<` and letters are two words anyway
 
 
-# ---------------------------------------------------------------- tokenizer.json
+# ---------------------------------------------------------------- tokenizer.json, by the library `tokenizers`
 
 def _from_hub(name):
     import tokenizers
@@ -158,8 +158,8 @@ def _from_hub(name):
     except Exception as error:                  # of the library, the network or the Hub: it has no narrower class
         reason = str(error).strip().split("\n")[0] or type(error).__name__
         raise Mc2Error(
-            f"{name}: its tokenizer.json was not to be had from the Hub ({reason}). Download it by hand and name its "
-            f"path. Where a model has only a sentencepiece file (google/mt5-base), make one: python -c "
+            f"{name}: its tokenizer.json could not be fetched from the Hub ({reason}). Download it by hand and name "
+            f"its path. Where a model has only a sentencepiece file (google/mt5-base), make one: python -c "
             f"\"from transformers import AutoTokenizer; AutoTokenizer.from_pretrained('{name}').save_pretrained("
             f"'tokenizer')\"") from None
 
@@ -184,17 +184,17 @@ def _from_definition(name, definition):
 
 
 def _special(tokenizer, padding, definition):
-    """What a tokenizer sets apart: as its post-processor and its padding do, else by the usual names."""
+    """The Special ids of a tokenizer: as its post-processor and its padding use them, else by the usual names."""
     before, after = _around(tokenizer)
     pad = padding["pad_id"] if padding else _first(tokenizer, PAD_NAMES)
     return Special(before, after[0] if after else _first(tokenizer, EOS_NAMES), pad, _unk(tokenizer, definition))
 
 
 def _around(tokenizer):
-    """The ids that the post-processor puts before and after a text, two tuples."""
+    """(ids before, ids after) that the post-processor adds to a text, two tuples."""
     encoding = tokenizer.encode("a")
     added = encoding.special_tokens_mask
-    if 0 not in added:                          # "a" is no token here: then every id was put there
+    if 0 not in added:                          # "a" is no token of this vocabulary: the post-processor put every id
         encoding = tokenizer.encode(tokenizer.id_to_token(tokenizer.get_vocab_size() - 1) or "")
         added = encoding.special_tokens_mask
     if 0 not in added:
@@ -217,7 +217,7 @@ def _unk(tokenizer, definition):
 # ---------------------------------------------------------------- does it fit?
 
 def _check(tokenizer):
-    """BadData where tokenizer and model do not belong together."""
+    """Raise BadData where tokenizer and model do not belong together."""
     name, special, text_cfg = tokenizer.name, tokenizer.special, tokenizer.text_cfg
     if special.eos is None:
         raise BadData(f"{name}: no token ends a text: the post-processor adds none, and none is called "
@@ -233,8 +233,8 @@ def _check(tokenizer):
     if special.pad is not None:
         _check_id(name, "fills rows with", "pad_id", special.pad, text_cfg.get("pad_id", PAD_ID))
     if tokenizer.context_length < len(special.bos) + 2:
-        raise BadData(f"{name}: text_cfg.context_length is {tokenizer.context_length}, which leaves no room for a text "
-                      f"between {len(special.bos)} token{'s' * (len(special.bos) != 1)} before it and one after it.")
+        raise BadData(f"{name}: text_cfg.context_length is {tokenizer.context_length}, which leaves no space for a "
+                      f"text, with {len(special.bos)} token{'s' * (len(special.bos) != 1)} before it and one after it.")
 
 
 def _check_size(tokenizer):

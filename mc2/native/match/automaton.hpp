@@ -1,33 +1,30 @@
 // Entries that may begin or end inside a word, found by an Aho-Corasick automaton over bytes.
 //
-// The forms make a trie. A state is a prefix of some form: after each byte of the text, the longest one that
-// ends there. Where the trie has no child for the next byte, the failure link leads to the longest proper
-// suffix that is a prefix of a form as well, and the byte is tried again there.
+// The forms make a trie. A state is a prefix of some form: after each byte of the text, the longest prefix that ends
+// at that byte. Where the trie has no child for the next byte, the failure link leads to the longest proper suffix
+// of the state that is a prefix of a form as well, and the byte is tried again from that state.
 //
-// The trie lies in one array of nodes (a "double array"): the child of state s along byte c is the node
-// base[s] ^ c, if its check is s. One look at memory per byte, and that can be asked for ahead of time; so many
-// texts are followed in turns, and while memory fetches the next node of one, the others go on.
+// The trie is one array of nodes (a "double array"): the child of state s along byte c is the node base[s] ^ c, if
+// its check is s. This costs one access to memory per byte, and the access can be asked for ahead of time. So many
+// texts are searched side by side: while memory fetches the next node of one text, the others go on.
 #pragma once
 
 #include <algorithm>
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <stdexcept>
 #include <string_view>
 #include <vector>
 
-#include "text.hpp"
+#include "match/format.hpp"
+#include "match/text.hpp"
 
 namespace mc2 {
 
-// A file whose bytes cannot be what the builder wrote.
-struct Damaged : std::runtime_error {
-    using std::runtime_error::runtime_error;
-};
-
-// The entries that end in a state, as a list: those of its own form, then those of the longest form that is a
-// suffix of it, and so on. `next` is always a lower index and 0 the end, so that every list ends, also in a
-// damaged file.
+// The entries that end in a state, as a linked list: those of its own form, then those of the longest form that is a
+// suffix of it, and so on. `next` is always a lower index, and 0 is the end. So every list ends, even in a damaged
+// file.
 struct Record {
     uint32_t id;
     uint32_t next;
@@ -37,7 +34,7 @@ struct Node {
     uint32_t base;
     uint32_t check;     // the parent
     uint32_t fail;
-    uint32_t record;    // where the list of entries begins; 0: none end here
+    uint32_t record;    // where the list of entries that end in this state begins; 0: there are none
 };
 
 static_assert(sizeof(Record) == 8 && sizeof(Node) == 16, "these are the layouts of the file");
@@ -51,8 +48,8 @@ struct Found {
     uint32_t record;
 };
 
-// The automaton for reading, wherever its nodes lie. Whatever their bytes are, nothing outside them is read,
-// and a search ends.
+// The automaton for reading, over nodes in the mapped file. Whatever their bytes are, nothing outside them is read,
+// and every search ends.
 class Automaton {
 public:
     Automaton() = default;
@@ -64,13 +61,14 @@ public:
         }
     }
 
-    // Append what is found in texts that lie one after the other, text i ending at ends[i]. None is empty.
+    // Append what is found in texts that follow each other in memory; text i ends at ends[i]. No text is empty.
     void find(const Byte* texts, const size_t* ends, size_t n_texts, std::vector<Found>& found) const {
         std::array<Lane, LANES> lanes;
         const size_t n_lanes = std::min(LANES, n_texts);
         for (size_t i = 0; i < n_lanes; i++) lanes[i] = lane_of(texts, ends, i);
 
-        // A byte costs at most two steps on average: every failure link undoes a child taken before.
+        // At most two steps per byte on average: a byte makes the prefix longer by one, and each failure link followed
+        // makes it shorter again.
         size_t steps_left = n_texts == 0 ? 0 : 2 * ends[n_texts - 1];
         size_t n_found = found.size(), next_text = n_lanes;
         Lane* end = lanes.data() + n_lanes;
@@ -79,23 +77,23 @@ public:
             if (found.size() < n_found + LANES) found.resize(2 * found.size() + 64 * LANES);
             Found* out = found.data();
             for (Lane* lane = lanes.data(); lane < end; lane++) {
-                const bool consumed = step(*lane);
+                const bool consumed = step(*lane);          // false: the same byte again
                 const uint32_t record = nodes_[lane->state].record;
                 out[n_found] = {lane->text, record};
-                n_found += consumed & (record != 0);        // no branch: it is anyone's guess
-                lane->at += consumed;
-                if (lane->at == lane->end) *lane = next_text < n_texts ? lane_of(texts, ends, next_text++) : *--end;
-                __builtin_prefetch(nodes_ + within(nodes_[lane->state].base ^ *lane->at));
+                n_found += consumed & (record != 0);        // without a branch, which no processor could predict
+                lane->next += consumed;
+                if (lane->next == lane->end) *lane = next_text < n_texts ? lane_of(texts, ends, next_text++) : *--end;
+                __builtin_prefetch(nodes_ + within(nodes_[lane->state].base ^ *lane->next));
             }
         }
         found.resize(n_found);
     }
 
 private:
-    static constexpr size_t LANES = 32;     // texts followed in turns
+    static constexpr size_t LANES = 32;     // texts searched side by side
 
-    struct Lane {
-        const Byte* at;
+    struct Lane {               // the search of one text
+        const Byte* next;
         const Byte* end;
         uint32_t state;
         uint32_t text;
@@ -111,103 +109,28 @@ private:
 
     uint32_t within(uint32_t node) const { return std::min(node, last_); }
 
-    // One attempt to go on along the next byte; false where the lane is at a failure link's end instead.
+    // Try to go on along the next byte. Returns false where the lane followed a failure link instead: the byte is
+    // to be tried again.
     bool step(Lane& lane) const {
         const Node node = nodes_[lane.state];
-        const uint32_t child = within(node.base ^ *lane.at);
+        const uint32_t child = within(node.base ^ *lane.next);
         const bool is_child = nodes_[child].check == lane.state;
-        const bool fails_to_root = node.fail == ROOT;       // saves a step: the root has an answer for every byte
-        const uint32_t other = fails_to_root ? from_root_[*lane.at] : within(node.fail);
+        const bool fails_to_root = node.fail == ROOT;       // saves a step: the root has a state for every byte
+        const uint32_t other = fails_to_root ? from_root_[*lane.next] : within(node.fail);
         lane.state = is_child ? child : other;
         return is_child | fails_to_root;
     }
 };
 
-// ---------------------------------------------------------------- which texts need it
-
-// Tells most texts that hold nothing for the automaton by a look at a few bytes. A form that ends inside a word
-// ends in a wanted byte, and a text that holds the form has the same two bytes before it; likewise a form that
-// begins inside a word, and the two bytes after it. A text without such a place need not be searched: most
-// apostrophes and hyphens of a language that has spaces are of this kind.
-//
-// The three bytes are a context. Contexts are kept as a set of hashes, so some texts are searched for nothing.
-class Filter {
-public:
-    static constexpr size_t SIZE = 2 * (1 << 16) / 8;   // bytes: contexts before wanted bytes, and after
-
-    Filter() = default;
-    Filter(const ByteSet& wanted, const ByteSet& alone, const Byte* contexts)
-        : wanted_(wanted), alone_(alone), contexts_(contexts) {}
-
-    const ByteSet& wanted() const { return wanted_; }
-
-    bool passes(const Byte* bytes, const Block* blocks, size_t from, size_t to) const {
-        if (from == to) return true;        // its spaced form is two spaces, which a form may be
-        return any_wanted(blocks, from, to, [&](size_t at) {
-            const Byte* p = bytes + at;
-            if (at < from + 2 || at + 2 >= to || alone_.has(*p)) return true;    // no full context
-            return has(bit_before(p[0], p[-1], p[-2])) || has(bit_after(p[0], p[1], p[2]));
-        });
-    }
-
-    static size_t bit_before(Byte wanted, Byte near, Byte far) { return bit_of(wanted, near, far); }
-    static size_t bit_after(Byte wanted, Byte near, Byte far) { return (1 << 16) + bit_of(wanted, near, far); }
-
-private:
-    ByteSet wanted_;
-    ByteSet alone_;         // forms of one byte have no context
-    const Byte* contexts_ = nullptr;
-
-    bool has(size_t bit) const { return contexts_[bit / 8] >> (bit % 8) & 1; }
-
-    // A space of the form may be any break in the text, and nothing is known of what lies beyond that.
-    static size_t bit_of(uint32_t wanted, uint32_t near, uint32_t far) {
-        if (is_break(static_cast<Byte>(near))) near = ' ', far = 0;
-        else if (is_break(static_cast<Byte>(far))) far = ' ';
-        return (far | near << 8 | wanted << 16) * 0x9E3779B1u >> 16;
-    }
-};
-
-class FilterBuilder {
-public:
-    ByteSet wanted, alone;
-    std::vector<Byte> contexts = std::vector<Byte>(Filter::SIZE);
-
-    void add(std::string_view form) {
-        if (!is_break(static_cast<Byte>(form.back()))) add(form.rbegin(), form.size(), Filter::bit_before);
-        else if (!is_break(static_cast<Byte>(form.front()))) add(form.begin(), form.size(), Filter::bit_after);
-        else add_everything();
-    }
-
-    void add_everything() {
-        for (int byte = 0; byte < 256; byte++) {
-            wanted.add(static_cast<Byte>(byte));
-            alone.add(static_cast<Byte>(byte));
-        }
-    }
-
-private:
-    // The wanted byte and its neighbours, inwards; a form of less than three may have any byte for the rest.
-    template <class Iterator>
-    void add(Iterator form, size_t size, size_t (*bit_of)(Byte, Byte, Byte)) {
-        const auto byte_at = [&](size_t i) { return static_cast<Byte>(form[static_cast<std::ptrdiff_t>(i)]); };
-        wanted.add(byte_at(0));
-        if (size == 1) return alone.add(byte_at(0));
-        for (int any = 0; any < (size == 2 ? 256 : 1); any++)
-            set(bit_of(byte_at(0), byte_at(1), size == 2 ? static_cast<Byte>(any) : byte_at(2)));
-    }
-
-    void set(size_t bit) { contexts[bit / 8] = static_cast<Byte>(contexts[bit / 8] | 1 << (bit % 8)); }
-};
-
 // ---------------------------------------------------------------- building it
 
+// Builds the trie from the top down, each family of children at free nodes of the array, then links it.
 class AutomatonBuilder {
 public:
     std::vector<Node> nodes;
 
-    // Forms are distinct, not empty, and sorted by bytes. record_of(form, after) makes the records of a form
-    // and returns the first; the list goes on at `after`.
+    // Forms are distinct, not empty, and sorted by bytes. record_of(form, next) makes the records of a form, the
+    // last of which goes on at `next`, and returns the first.
     template <class RecordOf>
     void build(const std::vector<std::string_view>& forms, RecordOf record_of) {
         grow(BLOCK);
@@ -220,8 +143,8 @@ public:
 
 private:
     static constexpr uint32_t BLOCK = 256;          // the children of a node lie in one block of this size
-    static constexpr int TRIES = 256;               // places tried for a family before it opens a new block
-    static constexpr uint32_t NEAR = 64;            // an only child stays this close, in the next few cache lines
+    static constexpr int TRIES = 256;               // bases tried for a family before it opens a new block
+    static constexpr uint32_t NEAR = 64;            // an only child is at most so far behind: in the next cache lines
     static constexpr uint32_t NO_FORM = 0xFFFFFFFF;
 
     struct Part {               // forms [first, last) share the prefix of length `depth` that `node` stands for
@@ -236,7 +159,7 @@ private:
     std::vector<uint64_t> free_;                    // one bit per node
     std::vector<uint32_t> form_of_;                 // node -> the form that ends there
     std::vector<std::pair<uint32_t, uint32_t>> states_;     // (depth, node) of all but the root
-    uint32_t search_from_ = BLOCK;                    // nodes before this one are rarely free
+    uint32_t search_from_ = BLOCK;                  // nodes before this one are rarely free
     uint32_t last_used_ = 0;
 
     void grow(size_t size) {
@@ -292,7 +215,7 @@ private:
         children.clear();
         for (size_t first = part.first; first < part.last;) {
             const Byte byte = byte_at(first);
-            size_t known = first, step = 1;         // doubling steps, then halving: groups are small or huge
+            size_t known = first, step = 1;         // steps double, then halve: groups are small or huge
             while (known + step < part.last && byte_at(known + step) == byte) known += step, step *= 2;
             for (; step > 0; step /= 2)
                 if (known + step < part.last && byte_at(known + step) == byte) known += step;
@@ -315,7 +238,7 @@ private:
                             [&](const Child& child) { return is_free(base ^ child.byte); }))
                 return base;
         }
-        search_from_ = next_free(search_from_ + 64);        // crowded here: leave these behind
+        search_from_ = next_free(search_from_ + 64);        // few of these are free: do not search them again
         const uint32_t block = (last_used_ | (BLOCK - 1)) + 1;
         if (block >= nodes.size()) grow(block + size_t{1});
         return block ^ children[0].byte;
@@ -341,7 +264,7 @@ private:
             Node& node = nodes[state];
             node.record = nodes[suffix].record;
             if (form_of_[state] != NO_FORM) node.record = record_of(form_of_[state], node.record);
-            node.fail = has_children(suffix) ? suffix : nodes[suffix].fail;     // nothing to try at a leaf
+            node.fail = has_children(suffix) ? suffix : nodes[suffix].fail;     // a leaf has no child to try
         }
     }
 

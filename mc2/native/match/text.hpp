@@ -1,14 +1,14 @@
-// Texts as bytes: stripping white space, finding the places where words end, and the spaced form.
+// Texts as bytes: stripping white space, finding where words end, and the spaced form.
 //
-// A text is matched in its spaced form: stripped, a space before and after, a space around each of the marks
-// , . ; : ? ! `, and tab, line feed and carriage return turned into spaces. Seen as words, the spaced form is
-// " " + " ".join(words) + " ": a word ends at every break (a space of any of the four kinds, or a mark), and a
-// mark is a word of its own. "a,b." has the words "a" "," "b" "." and "" (there are two spaces after a mark
-// that ends a text, and between them the empty word).
+// A text is matched in its spaced form: stripped, with a space before it and after it, spaces around each of the
+// punctuation characters , . ; : ? ! ` and a space for each tab, line feed and carriage return. Seen as words, the
+// spaced form is " " + " ".join(words) + " ": a word ends at every break (a space of any of the four kinds, or
+// punctuation), and a punctuation character is a word of its own. "a,b." has the words "a" "," "b" "." and "": a
+// text that ends in punctuation has two spaces after it, and the empty word between them.
 //
-// All texts are UTF-8 (lone surrogates in three bytes, as Python's "surrogatepass" has them). Breaks are ASCII
-// and never part of another character, so nothing here decodes anything. Bytes that are no UTF-8 give some
-// result, and do no harm.
+// All texts are UTF-8 (a lone surrogate in three bytes, as Python's "surrogatepass" encodes it). Breaks are ASCII,
+// and an ASCII byte is never part of another character, so nothing is decoded here. Bytes that are not UTF-8 give
+// some result, and do no harm.
 #pragma once
 
 #include <array>
@@ -16,7 +16,7 @@
 #include <cstdint>
 #include <cstring>
 
-#include "cpu.hpp"
+#include "common/cpu.hpp"
 
 #if MC2_X86_64
 #include <immintrin.h>
@@ -26,20 +26,20 @@ namespace mc2 {
 
 using Byte = unsigned char;
 
-// Whoever hands over bytes to be matched owns this many readable ones past their end: blocks are read whole.
+// The caller makes sure that so many bytes can be read past the end of the texts: blocks are read whole.
 constexpr size_t PADDING = 64;
 
-constexpr bool is_mark(Byte byte) {
+constexpr bool is_punctuation(Byte byte) {
     return byte == ',' || byte == '.' || byte == ';' || byte == ':' || byte == '?' || byte == '!' || byte == '`';
 }
 
 constexpr bool is_space(Byte byte) { return byte == ' ' || byte == '\t' || byte == '\n' || byte == '\r'; }
 
-constexpr bool is_break(Byte byte) { return is_space(byte) || is_mark(byte); }
+constexpr bool is_break(Byte byte) { return is_space(byte) || is_punctuation(byte); }
 
 // ---------------------------------------------------------------- stripping, as str.strip() does
 
-// Three-byte characters that Python takes for white space.
+// Whether a three-byte character is white space to Python.
 inline bool is_white_3(const Byte* p) {
     switch (p[0]) {
         case 0xE1: return p[1] == 0x9A && p[2] == 0x80;                                 // U+1680
@@ -51,7 +51,7 @@ inline bool is_white_3(const Byte* p) {
     }
 }
 
-// Two-byte characters that Python takes for white space: U+0085 and U+00A0.
+// Whether a two-byte character is white space to Python: U+0085 and U+00A0.
 inline bool is_white_2(const Byte* p) { return p[0] == 0xC2 && (p[1] == 0x85 || p[1] == 0xA0); }
 
 inline bool is_white_1(Byte byte) {
@@ -83,8 +83,9 @@ inline void strip(const Byte*& begin, const Byte*& end) {
 
 // ---------------------------------------------------------------- where the breaks are
 
-// A set of byte values in the shape that a 16-entry table look-up (pshufb) wants: the low half of a byte
-// chooses a row, the high half a bit in it. There are two tables, for bytes below and from 0x80.
+// A set of byte values, as the instruction pshufb (which looks up 16 or 32 bytes at once in a table of 16) needs
+// it: the low half of a byte chooses a row of the table, the high half a bit in that row. There are two tables, one
+// for bytes below 0x80 and one for bytes from 0x80 on.
 struct ByteSet {
     std::array<Byte, 16> rows_below{};
     std::array<Byte, 16> rows_from{};
@@ -109,9 +110,9 @@ inline ByteSet byte_set_of(bool (*belongs)(Byte)) {
 
 // What 64 consecutive bytes are, one bit per byte, the first byte lowest.
 struct Block {
-    uint64_t breaks;    // a word ends here
-    uint64_t marks;     // ... and this byte is a word of its own
-    uint64_t wanted;    // the byte is in the set that was asked for
+    uint64_t breaks;        // a word ends at this byte
+    uint64_t punctuation;   // ... and this byte is a word of its own
+    uint64_t wanted;        // the byte is in the set that was asked for
 };
 
 constexpr size_t BLOCK_BYTES = 64;
@@ -121,14 +122,14 @@ inline void describe_scalar(const Byte* bytes, size_t n_blocks, const ByteSet& w
     std::array<Byte, 256> kinds;
     for (size_t byte = 0; byte < 256; byte++) {
         const Byte value = static_cast<Byte>(byte);
-        kinds[byte] = static_cast<Byte>(is_break(value) | is_mark(value) << 1 | wanted.has(value) << 2);
+        kinds[byte] = static_cast<Byte>(is_break(value) | is_punctuation(value) << 1 | wanted.has(value) << 2);
     }
     for (size_t i = 0; i < n_blocks; i++) {
         Block block{0, 0, 0};
         for (size_t bit = 0; bit < BLOCK_BYTES; bit++) {
             const uint64_t kind = kinds[bytes[i * BLOCK_BYTES + bit]];
             block.breaks |= (kind & 1) << bit;
-            block.marks |= (kind >> 1 & 1) << bit;
+            block.punctuation |= (kind >> 1 & 1) << bit;
             block.wanted |= (kind >> 2) << bit;
         }
         blocks[i] = block;
@@ -145,8 +146,8 @@ MC2_AVX2 inline uint64_t nonzero_bytes(__m256i bytes) {
 }
 
 MC2_AVX2 inline void describe_avx2(const Byte* bytes, size_t n_blocks, const ByteSet& wanted, Block* blocks) {
-    static const ByteSet break_set = byte_set_of(is_break), mark_set = byte_set_of(is_mark);
-    const __m256i breaks = twice(break_set.rows_below), marks = twice(mark_set.rows_below);
+    static const ByteSet break_set = byte_set_of(is_break), punctuation_set = byte_set_of(is_punctuation);
+    const __m256i breaks = twice(break_set.rows_below), punctuation = twice(punctuation_set.rows_below);
     const __m256i wanted_below = twice(wanted.rows_below), wanted_from = twice(wanted.rows_from);
     const __m256i bit_of_high_half = twice({1, 2, 4, 8, 16, 32, 64, 128, 1, 2, 4, 8, 16, 32, 64, 128});
     const __m256i low_half = _mm256_set1_epi8(0x0F), top_bit = _mm256_set1_epi8(static_cast<char>(0x80));
@@ -163,7 +164,7 @@ MC2_AVX2 inline void describe_avx2(const Byte* bytes, size_t n_blocks, const Byt
                 _mm256_shuffle_epi8(wanted_below, row),
                 _mm256_shuffle_epi8(wanted_from, _mm256_xor_si256(row, top_bit)));
             block.breaks |= nonzero_bytes(_mm256_and_si256(_mm256_shuffle_epi8(breaks, row), bit)) << half;
-            block.marks |= nonzero_bytes(_mm256_and_si256(_mm256_shuffle_epi8(marks, row), bit)) << half;
+            block.punctuation |= nonzero_bytes(_mm256_and_si256(_mm256_shuffle_epi8(punctuation, row), bit)) << half;
             block.wanted |= nonzero_bytes(_mm256_and_si256(wanted_row, bit)) << half;
         }
         blocks[i] = block;
@@ -189,14 +190,14 @@ inline uint64_t bits_within(size_t block, size_t from, size_t to) {
     return bits;
 }
 
-// Call on_break(position, is_mark) for every break of [from, to), in order.
+// Call on_break(position, is_punctuation) for every break of [from, to), in order.
 template <class OnBreak>
 inline void for_each_break(const Block* blocks, size_t from, size_t to, OnBreak on_break) {
     for (size_t block = from / BLOCK_BYTES; block * BLOCK_BYTES < to; block++) {
         uint64_t breaks = blocks[block].breaks & bits_within(block, from, to);
         while (breaks != 0) {
             const int bit = __builtin_ctzll(breaks);
-            on_break(block * BLOCK_BYTES + static_cast<size_t>(bit), (blocks[block].marks >> bit & 1) != 0);
+            on_break(block * BLOCK_BYTES + static_cast<size_t>(bit), (blocks[block].punctuation >> bit & 1) != 0);
             breaks &= breaks - 1;
         }
     }
@@ -215,8 +216,9 @@ inline bool any_wanted(const Block* blocks, size_t from, size_t to, Holds holds)
 
 // ---------------------------------------------------------------- the spaced form
 
-// Room that write_spaced needs for `size` bytes: each may become three, and copies are made in whole blocks.
-inline size_t spaced_room(size_t size) { return 3 * size + 2 + PADDING; }
+// Bytes of memory that write_spaced needs for a text of `size` bytes: each may become three, and pieces are copied
+// in whole blocks.
+inline size_t spaced_capacity(size_t size) { return 3 * size + 2 + PADDING; }
 
 // Write the spaced form of the stripped text at positions [from, to) of `bytes`; returns its end.
 inline Byte* write_spaced(const Byte* bytes, const Block* blocks, size_t from, size_t to, Byte* out) {
@@ -228,12 +230,12 @@ inline Byte* write_spaced(const Byte* bytes, const Block* blocks, size_t from, s
     };
     size_t start = from;
     *out++ = ' ';
-    for_each_break(blocks, from, to, [&](size_t position, bool mark) {
+    for_each_break(blocks, from, to, [&](size_t position, bool punctuation) {
         copy(start, position);
         *out++ = ' ';
         out[0] = bytes[position];
         out[1] = ' ';
-        out += mark ? 2 : 0;
+        out += punctuation ? 2 : 0;
         start = position + 1;
     });
     copy(start, to);

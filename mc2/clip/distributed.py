@@ -1,7 +1,10 @@
-"""The processes of a run, and what they have to agree on. Without torchrun there is one process, and all of this is free."""
+"""The processes that torchrun started (ranks), and what they exchange. Without torchrun there is one, and nothing to
+exchange.
+"""
 import datetime
 import os
 
+import numpy as np
 import torch
 import torch.distributed as dist
 
@@ -36,7 +39,7 @@ class Ranks:
         return self.rank == 0
 
     def most(self, *numbers):
-        """The largest of each over all ranks. Whole numbers."""
+        """[the largest over all ranks] of whole numbers."""
         if self.world == 1:
             return list(numbers)
         tensor = torch.tensor(numbers, dtype=torch.int64)
@@ -61,3 +64,54 @@ class Ranks:
     def close(self):
         if self.world > 1 and dist.is_initialized():
             dist.destroy_process_group()
+
+
+# ---------------------------------------------------------------- work that the ranks divide, wherever Ranks was made
+
+def rank_and_world():
+    """(number of this rank, number of ranks)"""
+    return (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
+
+
+def own_share(total):
+    """(begin, end): the part of `total` items that this rank does."""
+    rank, world = rank_and_world()
+    return total * rank // world, total * (rank + 1) // world
+
+
+def rows_of_all(own):
+    """float32 (n, d) on every rank: the rows of all ranks in order; None where no rank has any. own: (m, d) or None."""
+    _, world = rank_and_world()
+    if world == 1:
+        return own
+    shapes = _of_all(None if own is None else own.shape)
+    width = next((shape[1] for shape in shapes if shape), None)
+    if width is None:
+        return None
+    most = max(shape[0] for shape in shapes if shape)
+    padded = torch.zeros(most, width)
+    if own is not None:
+        padded[:len(own)] = torch.from_numpy(own)
+    parts = [torch.empty(most, width) for _ in range(world)]
+    dist.all_gather(parts, padded)
+    return np.concatenate([part[:shape[0]].numpy() for part, shape in zip(parts, shapes) if shape])
+
+
+def sum_of_all(array):
+    """The sum over all ranks of an array, which is overwritten."""
+    if dist.is_initialized():
+        dist.all_reduce(torch.from_numpy(array))
+    return array
+
+
+def is_so_on_all(condition):
+    """Whether a condition holds on every rank."""
+    return all(_of_all(bool(condition)))
+
+
+def _of_all(value):
+    _, world = rank_and_world()
+    values = [value] * world
+    if world > 1:
+        dist.all_gather_object(values, value)
+    return values

@@ -1,0 +1,187 @@
+"""One shard of pairs through stages, from a file to a file: the only such loop.
+
+The truth about what is done lies on disk: a shard is done when its output is there, whole, with a manifest that
+describes this input, these options and this version, and when what its stages keep beside it is there as well.
+"""
+import collections
+import contextlib
+import os
+import shutil
+import time
+import uuid
+
+from mc2 import __version__, files, manifests
+from mc2.errors import BadData
+from mc2.execution.stage import Stages
+from mc2.pairs import jsonl
+from mc2.pairs.shards import encoder_of, open_write, read_blocks
+
+QUARANTINE, REJECTS, DROPPED = "quarantine", "rejects", "dropped"      # what a shard may leave beside its pairs
+
+
+class ShardPaths:
+    """Where the outputs of shards are: each is called like its shard.
+
+    directory: of the pairs. quarantine: the directory of bad lines, with the reasons. parts: that of raw bad lines and
+    of dropped pairs, which are put together at the end of a run. logs: None = no logs.
+    """
+
+    def __init__(self, directory, quarantine, parts, logs=None):
+        self.directory, self.quarantine, self.parts, self.logs = directory, quarantine, parts, logs
+
+    def output(self, shard):
+        return os.path.join(self.directory, files.base_name(shard))
+
+    def beside(self, what, shard):
+        """The file of a shard's bad lines or dropped pairs. what: QUARANTINE, REJECTS or DROPPED"""
+        directory = self.quarantine if what == QUARANTINE else os.path.join(self.parts, what)
+        return os.path.join(directory, files.base_name(shard) + ".jsonl")
+
+    def log(self, shard):
+        return None if self.logs is None else os.path.join(self.logs, files.base_name(shard) + ".log")
+
+
+class ShardTask:
+    """What is done to every shard: read, go through the stages, write. Pickled to the workers of any executor.
+
+    stages: of mc2.execution.stage.Stage. paths: ShardPaths. name: of the task, in messages and logs. upstream: the
+    ShardTask whose output is read in place of the shard. skip_bad: put bad lines into quarantine, rather than fail.
+    keep: REJECTS and DROPPED, those that are wanted.
+    """
+
+    def __init__(self, stages, paths, *, name=None, upstream=None, skip_bad=False, keep=()):
+        self.stages, self.paths, self.upstream = Stages(stages), paths, upstream
+        self.name = name or self.stages.last.name
+        self.skip_bad, self.keep = skip_bad, tuple(keep)
+        self.run = uuid.uuid4().hex         # tells what this run read from a pipe from what another one did
+
+    def name_of(self, shard):
+        """How the shard is called in messages."""
+        return files.printable(files.base_name(shard))
+
+    def output(self, shard):
+        return self.paths.output(shard)
+
+    def log_path(self, shard):
+        return self.paths.log(shard)
+
+    # ------------------------------------------------------------ is it done
+
+    def description(self, shard):
+        """All that the result depends on. Shards go by their names: in which directory they are does not matter."""
+        return {"mc2": __version__, "input": self._input(shard), "options": self.stages.options,
+                "lineage": self.stages.lineage}
+
+    def _input(self, shard):
+        if self.upstream:
+            return self.upstream.description(shard)
+        described = {**manifests.describe_file(shard), "name": self.name_of(shard)}
+        return described if "bytes" in described else {**described, "run": self.run}
+
+    def is_done(self, shard):
+        """Whether the output is there, and all that the stages keep beside it."""
+        return self.is_written(shard) and self.is_kept(shard)
+
+    def is_written(self, shard):
+        """Whether the output is there, of this description."""
+        manifest = manifests.is_of(self.output(shard), self.description(shard))
+        return manifest is not None and self.may_stand(manifest["counts"]) and self._has_all(shard, manifest["counts"])
+
+    def is_kept(self, shard):
+        """Whether what the stages keep beside the output is there, of this description."""
+        description = self.description(shard)
+        return all(stage.is_done(shard, description) for stage in self.stages)
+
+    def may_stand(self, counts):
+        """Whether a result that came about so may stand: without --on-error skip, none with bad lines."""
+        return self.skip_bad or not any(reason.startswith("bad: ") for reason in counts)
+
+    def _has_all(self, shard, counts):
+        """Whether the bad lines and dropped pairs that are wanted are there, where there were any."""
+        for what, reasons in ((REJECTS, "bad: "), (DROPPED, "dropped: ")):
+            if what in self.keep and any(reason.startswith(reasons) for reason in counts) \
+                    and not files.exists(self.paths.beside(what, shard)):
+                return False
+        return True
+
+    def forget(self, shard):
+        """Take the manifest of a shard's output back, so that it is done again."""
+        files.remove(files.manifest_name(self.output(shard)))
+
+    # ------------------------------------------------------------ do it
+
+    def __call__(self, shard):
+        """Do the shard. Returns the number of pairs. Raises BadData where it changed while it was read."""
+        started, description = time.monotonic(), self.description(shard)
+        self._refuse_changed(shard, description)
+        source, output, tally = self.upstream.output(shard) if self.upstream else shard, self.output(shard), \
+            collections.Counter()
+        for stage in self.stages:
+            stage.begin(shard)
+        with contextlib.ExitStack() as stack:
+            out, encode = stack.enter_context(open_write(output)), encoder_of(output)
+            beside = {what: _WhenNeeded(self.paths.beside(what, shard), stack) for what in
+                      [*([QUARANTINE] if self.skip_bad else []), *self.keep]}
+            for block in read_blocks([source], self.stages.whole_images):
+                batch = block.batch(self.stages.requires, self.skip_bad, keep_dropped=DROPPED in self.keep)
+                out.write(self.stages.product(batch, encode))
+                tally.update(batch.tally)
+                for what, stream in beside.items():
+                    stream.write(LINES[what](batch))
+            for stream in beside.values():
+                stream.end()
+            self._refuse_changed(shard, description)
+            more = {}
+            for stage in self.stages:
+                more.update(stage.finish(shard, description, tally))
+        manifests.write_for_file(output, self.stages.manifest([source], tally, time.monotonic() - started,
+                                                              description=description, **more))
+        return tally["in"]
+
+    def _refuse_changed(self, shard, description):
+        if self.upstream and not self.upstream.is_written(shard):
+            raise BadData(f"{shard}: changed while the job ran, after it was counted. Run again when it is complete.")
+        if self.description(shard) != description:
+            raise BadData(f"{shard}: changed while it was read. Run again when it is complete.")
+
+
+def _quarantined(batch):
+    return b"".join(map(jsonl.quarantined_line, batch.rejects))
+
+
+def rejected(batch):
+    """The bad lines of a batch as they came in. bytes"""
+    return b"".join([reject.line + b"\n" for reject in batch.rejects])
+
+
+def dropped(batch):
+    """The dropped pairs of a batch, each with the reason. bytes"""
+    return b"".join(map(jsonl.kept_line, batch.dropped))
+
+
+LINES = {QUARANTINE: _quarantined, REJECTS: rejected, DROPPED: dropped}
+
+
+def put_together(task, what, shards, out):
+    """Write the bad lines or dropped pairs of shards, those that have any, to a stream. what: REJECTS or DROPPED"""
+    for path in (task.paths.beside(what, shard) for shard in shards):
+        if files.exists(path):
+            with files.open_read(path) as lines:
+                shutil.copyfileobj(lines, out, files.BLOCK)
+
+
+class _WhenNeeded:
+    """A file that is there when anything was written to it, and is not when nothing was."""
+
+    def __init__(self, path, stack):
+        self.path, self.stack, self.stream = path, stack, None
+
+    def write(self, data):
+        if data and self.stream is None:
+            self.stream = self.stack.enter_context(files.open_write(self.path))
+        if data:
+            self.stream.write(data)
+
+    def end(self):
+        if self.stream is None:
+            files.remove(self.path)         # of an earlier run

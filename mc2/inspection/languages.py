@@ -1,0 +1,69 @@
+"""Say which Wikipedias the labels of a language identification model reach."""
+import textwrap
+
+from mc2 import files
+from mc2.errors import BadUsage
+from mc2.metadata.languages import OTHER
+from mc2.stages import lid
+from mc2.tables import align
+
+
+def labels_of(mapping, model=None, engine=None):
+    """(path, labels) of a model; without one of the default model, where the mapping has all of its labels; else
+    (None, None)."""
+    if model:
+        return model, lid.open_model(model, engine).labels
+    try:
+        default = lid.default_model()
+    except BadUsage:
+        return None, None
+    labels = lid.open_model(default, engine).labels
+    return (default, labels) if mapping.lang_of.keys() >= set(labels) else (None, None)
+
+
+def describe(name, mapping, model=None, labels=None):
+    """Yield lines on the mapping (metadata.languages.Languages) of this name, and on the labels of this model."""
+    of = f"labels of {files.name_of(model)}" if model else "labels of the mapping alone, without a --model"
+    yield f"mapping {files.name_of(name)}, {of}"
+    yield ""
+    yield from coverage(mapping, labels)
+
+
+def coverage(mapping, labels=None):
+    """Yield lines: which Wikipedias the labels of a mapping reach, and which are in `other`.
+
+    labels: those of a model. Then only they count, and where model and mapping differ is said.
+    """
+    present = mapping.lang_of.keys() if labels is None else mapping.lang_of.keys() & set(labels)
+    labels_of_lang = {lang: [] for lang in mapping.langs}
+    for label in sorted(present):
+        labels_of_lang[mapping.lang_of[label]].append(label)
+    reached = sorted(lang for lang, found in labels_of_lang.items() if found and lang != OTHER)
+    silent = sorted(lang for lang, found in labels_of_lang.items() if not found and lang != OTHER)
+    yield from align([["language", "Wikipedias", "labels"],
+                      *([lang, " ".join(mapping.groups[lang]), " ".join(labels_of_lang[lang])] for lang in reached)],
+                     right=())
+    unreached = [code for lang in silent for code in mapping.groups[lang]]
+    yield from _paragraph("labels that the mapping lacks, so that mc2 lid refuses the model",
+                          sorted(set(labels or ()) - present))
+    yield from _paragraph("labels that the model lacks", sorted(mapping.lang_of.keys() - present))
+    yield from _paragraph("labels that go to other", labels_of_lang[OTHER])
+    yield from _paragraph("Wikipedias of languages that no label reaches", unreached)
+    yield from _paragraph("Wikipedias in other", mapping.groups[OTHER])
+    if mapping.unnamed:
+        yield f"  {len(mapping.unnamed):,} of them are there because no line of the mapping names them"
+    yield ""
+    total, others = len(mapping.wiki_codes), len(mapping.groups[OTHER])
+    n_labels = sum(len(labels_of_lang[lang]) for lang in reached)
+    text = (f"{total:,} Wikipedias: {total - others - len(unreached):,} reached by {n_labels:,} labels in "
+            f"{len(reached):,} languages, {others:,} in other")
+    yield text + (f", {len(unreached):,} in languages that no label reaches" if unreached else "")
+
+
+def _paragraph(title, words):
+    if not words:
+        return
+    yield ""
+    yield f"{title}: {len(words):,}"
+    yield from textwrap.wrap(" ".join(words), 100, initial_indent="  ", subsequent_indent="  ",
+                             break_long_words=False, break_on_hyphens=False)

@@ -1,0 +1,290 @@
+"""Pairs as rows of Arrow tables: columns are named like the keys of a pair, and a null is a key that is not there.
+
+Blocks and what `encode` gives are Arrow IPC streams: batches of rows that go between processes without being taken
+apart. From rows to rows a column that no stage asks for stays as it is.
+
+    in JSON Lines                   in a table
+    string, true/false              string, bool
+    integer, other number           int64, double (both in one key: double, where that is exact)
+    array, object                   list, struct (one type per element or key)
+    null, or no such key            null
+    lid, lang; lid_prob             string; double
+    matched_entry_ids               list<uint32>
+
+From rows to JSON Lines also: times and decimals become strings as Arrow writes them, bytes become base64, numbers
+that are not finite become null, and rows of a map become arrays of [key, value].
+"""
+import base64
+from itertools import chain
+from typing import NamedTuple
+
+import numpy as np
+import orjson
+
+from mc2.errors import BadData, BadLine, BadUsage
+from mc2.pairs import batch as pairs
+from mc2.pairs.batch import KEYS, Labels, Lists, ascending
+
+try:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+except ImportError as error:
+    raise BadUsage(f"Parquet needs pyarrow ({error}). Install it: pip install 'mc2[parquet]'") from None
+
+KEY_TYPES = {"id": pa.string(), "text": pa.string(), "lid": pa.string(), "lid_prob": pa.float64(),
+             "lang": pa.string(), "matched_entry_ids": pa.list_(pa.uint32())}
+ONE_TYPE = " A Parquet column has one type: write .jsonl.zst instead, or make the key the same everywhere."
+CONVERSION = (pa.ArrowException, OverflowError, TypeError, ValueError)
+
+
+def to_ipc(table):
+    """An Arrow table as an IPC stream. bytes"""
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write(table)
+    return sink.getvalue().to_pybytes()
+
+
+def from_ipc(data):
+    """The Arrow table of an IPC stream."""
+    return pa.ipc.open_stream(data).read_all()
+
+
+# ---------------------------------------------------------------- rows as a batch
+
+class Block(NamedTuple):
+    """Rows of one input: what one worker takes at a time."""
+
+    source: str         # the input's name, for messages
+    number: int         # number of its first row, from 1
+    data: bytes         # Arrow IPC
+
+    def batch(self, requires=(), skip_bad=False, keep_dropped=False):
+        return Batch(self, requires, skip_bad, keep_dropped)
+
+
+def is_string(type):
+    return type in (pa.string(), pa.large_string(), getattr(pa, "string_view", pa.string)())
+
+
+class Batch(pairs.Batch):
+    """The pairs of a Block of rows.
+
+    table:   pyarrow Table, one row per pair
+    numbers: list of int, their row numbers
+    """
+
+    def _parse(self, block, requires):
+        self.table = from_ipc(block.data)
+        self.numbers = list(range(block.number, block.number + len(self.table)))
+        self.tally["in"] += len(self.table)
+        self._forget()
+        bad = {}
+        for key in requires:
+            for index, why in self._without(key):
+                bad.setdefault(index, why)
+        self.reject(bad)
+
+    def _forget(self):
+        """Drop the Python values of the rows."""
+        self._columns, self._lines = {}, None
+
+    def _without(self, key):
+        """[(index, (reason, hint))] of the rows that do not have a mandatory key of the right type."""
+        kind, kind_name, hint = KEYS[key]
+        if key not in self.table.column_names:
+            return [(index, (f'no "{key}" key.', hint)) for index in range(len(self))]
+        column = self.table.column(key)
+        bad = [(index, (f'no "{key}" key.', hint)) for index in np.flatnonzero(column.is_null()).tolist()]
+        if not (is_string(column.type) if kind is str else _is_list(column.type)):
+            present = np.flatnonzero(column.is_valid()).tolist()
+            bad += [(index, (f'"{key}" is not {kind_name}.', "")) for index in present]
+        elif kind is str:
+            bad += [(index, (f'"{key}" is not UTF-8.', "")) for index in _undecodable(column)]
+        return bad
+
+    def _read(self, key, default=None):
+        if key not in self._columns:
+            self._columns[key] = self.table.column(key).to_pylist() if key in self.table.column_names \
+                else [None] * len(self)
+        values = self._columns[key]
+        return values if default is None else [default if value is None else value for value in values]
+
+    def _select(self, keep):
+        self.table = self.table.filter(pa.array(keep))
+        self._forget()
+
+    @property
+    def records(self):
+        """list of dict: all columns of the rows, without nulls"""
+        return [orjson.loads(self.line(index)) for index in range(len(self))]
+
+    def line(self, index):
+        if self._lines is None:
+            self._lines = _json_lines(self.table, lossy=True)
+        return self._lines[index]
+
+    def lines_without(self, keys):
+        bad = {}
+        for name, column in zip(self.table.column_names, self.table.columns):
+            if name not in keys:
+                for index in _undecodable(column):
+                    bad.setdefault(index, (f'"{name}" is not UTF-8.', ""))
+        self.reject(bad)
+        return _json_lines(self._table_without(keys))
+
+    def _table_without(self, keys):
+        return self.table.drop_columns([key for key in keys if key in self.table.column_names])
+
+    def matched_ids(self):
+        if "matched_entry_ids" not in self.added and len(self):
+            lists = self.table.column("matched_entry_ids").combine_chunks()
+            ids = lists.flatten()
+            if pa.types.is_integer(ids.type) and not ids.null_count:
+                ids = ids.to_numpy(zero_copy_only=False)
+                offsets = np.zeros(len(lists) + 1, np.int64)
+                np.cumsum(pc.list_value_length(lists).to_numpy(zero_copy_only=False), out=offsets[1:])
+                if not ids.size or ids.min() >= 0 and ids.max() < 1 << 32 \
+                        and ascending(offsets, ids.astype(np.int64)):
+                    return offsets, ids.astype(np.uint32)
+        return super().matched_ids()
+
+
+def _is_list(type):
+    return pa.types.is_list(type) or pa.types.is_large_list(type) or pa.types.is_fixed_size_list(type)
+
+
+def _undecodable(column):
+    """Indices of the rows that hold a string which is not UTF-8."""
+    try:
+        column.validate(full=True)
+        return []
+    except pa.ArrowInvalid:
+        return [index for index, value in enumerate(column) if not _is_decodable(value)]
+
+
+def _is_decodable(value):
+    try:
+        value.as_py()
+        return True
+    except UnicodeDecodeError:
+        return False
+
+
+# ---------------------------------------------------------------- rows as JSON
+
+def _json_lines(table, lossy=False):
+    """The rows as compact JSON objects without nulls, in the order of the columns. lossy: bytes that are not UTF-8
+    are spelled out. list of bytes"""
+    names = table.column_names
+    columns = [_json_values(name, column, lossy) for name, column in zip(names, table.columns)]
+    return [orjson.dumps({name: value for name, value in zip(names, row) if value is not None}, default=_base64)
+            for row in zip(*columns)]
+
+
+def _json_values(name, column, lossy):
+    """The values of a column as Python objects that orjson takes, with _base64."""
+    form = _json_type(column.type)
+    try:
+        if form != column.type:
+            column = column.cast(form)
+        if pa.types.is_floating(form):
+            column = pc.if_else(pc.is_finite(column), column, pa.scalar(None, form))
+        return column.to_pylist()
+    except UnicodeDecodeError:
+        if not lossy:
+            raise
+        return [_spelled_out(value) for value in column]
+    except pa.ArrowException as error:
+        raise BadData(f'the column "{name}" ({column.type}) has no form in JSON ({error}). Write .parquet.') from None
+
+
+def _spelled_out(value):
+    try:
+        return value.as_py()
+    except UnicodeDecodeError:
+        return value.as_buffer().to_pybytes().decode("utf-8", "backslashreplace") \
+            if hasattr(value, "as_buffer") else str(value.type)
+
+
+def _json_type(type):
+    """The Arrow type of which the Python values have a form in JSON."""
+    if isinstance(type, pa.BaseExtensionType):
+        return _json_type(type.storage_type)
+    if pa.types.is_temporal(type) or pa.types.is_decimal(type):
+        return pa.string()
+    if pa.types.is_float16(type):
+        return pa.float32()
+    if pa.types.is_struct(type):
+        return pa.struct([field.with_type(_json_type(field.type)) for field in type])
+    if pa.types.is_list(type):
+        return pa.list_(type.value_field.with_type(_json_type(type.value_type)))
+    return type
+
+
+def _base64(value):
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode()
+    raise TypeError
+
+
+# ---------------------------------------------------------------- a batch as a table
+
+def encode(batch):
+    """The pairs of a batch with the added keys, as an Arrow IPC stream for the Writer of parquet.py. bytes"""
+    return _encode_rows(batch) if isinstance(batch, Batch) else _encode_lines(batch)
+
+
+def _encode_rows(batch):
+    table = batch._table_without(batch.added)
+    for key, values in batch.added.items():
+        table = table.append_column(key, _array(batch.source, batch.numbers, key, values))
+    return _described(batch.source, table, [batch.numbers[0]] * table.num_columns if len(batch) else None)
+
+
+def _encode_lines(batch):
+    names = [name for name in dict.fromkeys(chain.from_iterable(batch.records)) if name not in batch.added]
+    arrays, fields, lines = [], [], []
+    for name in [*names, *batch.added] if len(batch) else ():
+        values = batch.added.get(name)
+        values = batch.column(name) if values is None else values
+        array = _array(batch.source, batch.numbers, name, values)
+        if array.null_count < len(array):
+            arrays.append(array)
+            fields.append(name)
+            lines.append(batch.numbers[int(np.argmax(array.is_valid()))])
+    return _described(batch.source, pa.table(arrays, names=fields), lines)
+
+
+def _array(source, numbers, key, values):
+    """An Arrow array. Raises BadLine at the first value that is of another type than those before it."""
+    if isinstance(values, Labels):
+        return pa.array(values.names, pa.string()).take(pa.array(values.numbers)) if len(values) else pa.array([], pa.string())
+    if isinstance(values, Lists):
+        return pa.ListArray.from_arrays(pa.array(values.offsets, pa.int32()), pa.array(values.values, pa.uint32()))
+    try:
+        return pa.array(values, KEY_TYPES.get(key))
+    except CONVERSION:
+        good, bad = 0, len(values)          # so many from the start have one type, and so many do not
+        while bad - good > 1:
+            middle = (good + bad) // 2
+            try:
+                pa.array(values[:middle], KEY_TYPES.get(key))
+                good = middle
+            except CONVERSION as error:
+                bad, why = middle, error
+        try:
+            pa.array(values[:bad], KEY_TYPES.get(key))
+        except CONVERSION as error:
+            why = error
+        raise BadLine(source, numbers[good], f'"{key}" does not fit its column ({why}).', ONE_TYPE) from None
+
+
+def _described(source, table, lines):
+    """The table as an IPC stream that says where its columns come from, for messages.
+
+    lines: per column, the first line that has a value.
+    """
+    fields = [field.with_metadata({"line": str(line)}) for field, line in zip(table.schema, lines)] if lines \
+        else [field.remove_metadata() for field in table.schema]
+    return to_ipc(pa.table(table.columns, pa.schema(fields, {"source": source})))

@@ -1,0 +1,82 @@
+"""A stage of the user's own, named as MODULE:CLASS: a class of mc2.execution.stage.Stage that filters pairs, say."""
+import functools
+import importlib
+import inspect
+import os
+import sys
+
+from mc2 import files, manifests
+from mc2.errors import BadUsage, Mc2Error
+from mc2.execution.stage import Stage
+
+
+class PlugIn(Stage):
+    """The stage that MODULE:CLASS names, made with the given settings; the module is looked for in the current
+    directory first. What is made with it depends on its file's content too. It is imported anew in every worker.
+
+    Raises BadUsage where the module or the class is not there, is no Stage, or does not take these settings.
+    """
+
+    name = "filter"
+
+    def __init__(self, spec, settings=None):
+        """settings: {name: value}, arguments of the class."""
+        self.spec, self.settings, self.directory = spec, settings or {}, os.getcwd()
+        self.stage = self._open()
+        self.requires, self.adds, self.whole_images = self.stage.requires, self.stage.adds, self.stage.whole_images
+        self.lineage, self.paths = self.stage.lineage, self.stage.paths
+        self.options = {"with": spec, "settings": self.settings, "sha256": self._source(), **self.stage.options}
+
+    def _open(self):
+        module, colon, name = self.spec.partition(":")
+        if not colon or not module or not name:
+            raise BadUsage(f"--with {self.spec}: name a class as MODULE:CLASS, e.g. my_filters:Short.")
+        if self.directory not in sys.path:
+            sys.path.insert(0, self.directory)
+        try:
+            found = functools.reduce(getattr, name.split("."), importlib.import_module(module))
+        except (ImportError, AttributeError) as error:
+            raise BadUsage(f"--with {self.spec}: {error}. The module is looked for in the current directory and among "
+                           f"what is installed.") from error
+        if not inspect.isclass(found) or not issubclass(found, Stage):
+            raise BadUsage(f"--with {self.spec}: is no class of mc2.execution.stage.Stage. See CONTRIBUTING.md, \"A filter\".")
+        try:
+            return found(**self.settings)
+        except TypeError as error:
+            raise BadUsage(f"--with {self.spec}: {error}. Give its arguments with --set NAME=VALUE.") from error
+
+    def _source(self):
+        """SHA-256 of the file of the class; None where it has none."""
+        try:
+            return manifests.sha256(inspect.getsourcefile(type(self.stage)))
+        except (TypeError, OSError):
+            return None
+
+    def __getstate__(self):
+        return {**self.__dict__, "stage": None}
+
+    def _opened(self):
+        if self.stage is None:
+            self.stage = self._open()
+        return self.stage
+
+    def __call__(self, batch):
+        try:
+            self._opened()(batch)
+        except (Mc2Error, OSError, MemoryError):
+            raise
+        except Exception as error:
+            raise Mc2Error(f"{files.printable(self.spec)}: {type(error).__name__}: {error}, in the pairs of {batch.source} "
+                           f"from line {batch.numbers[0] if len(batch) else 1}. Mend the class; -v shows where.") from error
+
+    def begin(self, shard):
+        self._opened().begin(shard)
+
+    def finish(self, shard, description, tally):
+        return self._opened().finish(shard, description, tally)
+
+    def is_done(self, shard, description):
+        return self._opened().is_done(shard, description)
+
+    def summary(self, tally):
+        return self._opened().summary(tally)
