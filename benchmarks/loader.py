@@ -116,7 +116,7 @@ def compare(path, side, tokenizer, n, repeats):
 
 
 def check(path, tokenizer, n):
-    """mc2 has the pixels that torchvision gives for the same boxes, and the same tokens as the plain loop."""
+    """Stop unless mc2 has the pixels that torchvision gives for the same boxes, and the tokens of the plain loop."""
     batch = ours(path, tokenizer, n)
     with tarfile.open(path) as tar:
         for number in range(0, n, 7):

@@ -8,8 +8,8 @@ from mc2 import __version__, options, signals
 from mc2.errors import Mc2Error
 
 # Each is mc2/commands/NAME.py, or a package there, with a click command of that name (`-` as `_`).
-COMMANDS = ["build-metadata", "lid", "match", "count", "thresholds", "sample", "filter", "curate", "status", "inspect", "join",
-            "train", "checkpoint", "eval"]
+COMMANDS = ["build-metadata", "lid", "match", "count", "thresholds", "sample", "filter", "curate", "status", "inspect",
+            "join", "plan", "train", "conflict", "checkpoint", "eval"]
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "MC2", "max_content_width": 100}
 

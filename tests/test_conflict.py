@@ -159,7 +159,7 @@ def test_a_plot_is_drawn(tmp_path, kind, start):
 
 
 def test_a_model_of_another_form_is_refused():
-    with pytest.raises(BadUsage, match="text.logit_bias: no parameter of a CLIP"):
+    with pytest.raises(BadUsage, match="text.logit_bias: not a parameter of a CLIP"):
         conflict.group_of("text.logit_bias")
 
 

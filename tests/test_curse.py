@@ -1,4 +1,4 @@
-"""examples/curse: its report on scores as they may come, what it trains on, and what its Makefile would run."""
+"""examples/curse: its report on any scores, the pairs that it trains on, and the commands of its Makefile."""
 import importlib.util
 import os
 import shutil
@@ -12,14 +12,14 @@ from conftest import ROOT
 CURSE = ROOT / "examples" / "curse"
 
 
-def room(name):
+def load(name):
     spec = importlib.util.spec_from_file_location(f"curse_{name}", CURSE / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 
 
-report = room("report")
+report = load("report")
 
 
 def scores(en, fr, zh):
@@ -69,7 +69,7 @@ def test_the_report_has_a_row_for_each_kind_of_data():
     assert "English only" in text and "52.0% +- 2.8%" in text and "2.5% +- 0.7%" in text
 
 
-def test_a_glimpse_of_one_kind_alone_is_reported_too():
+def test_one_kind_alone_is_reported_too():
     text = "\n".join(report.report({("small", "english"): [scores(0.5, 0.1, 0.1)]}))
     assert "  small, in English: English only\n" in text and "Table 2 in small" not in text
 
@@ -80,14 +80,14 @@ def test_the_english_pairs_of_every_shard_are_kept(tmp_path):
              "pool-0001": [b'{"text":"c","lang":"en"}']}
     for name, content in lines.items():
         files.write_bytes(tmp_path / f"in/{name}.jsonl.zst", b"".join(line + b"\n" for line in content))
-    room("english").main(str(tmp_path / "in"), "-O", str(tmp_path / "out"))
+    load("english").main(str(tmp_path / "in"), "-O", str(tmp_path / "out"))
     kept = {path.name: [line for _, line in files.read_lines(path)] for path in (tmp_path / "out").iterdir()}
     assert kept == {"pool-0000.jsonl.zst": ['{"text":"a","lang":"en"}'],
                     "pool-0001.jsonl.zst": ['{"text":"c","lang":"en"}']}
 
 
 def test_growth_is_one_over_the_english_share():
-    assert room("growth").growth({"en": 200, "fr": 500, "zh": 100}) == 4
+    assert load("growth").growth({"en": 200, "fr": 500, "zh": 100}) == 4
 
 
 def dry_run(tmp_path, *variables):

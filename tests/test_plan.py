@@ -1,14 +1,16 @@
-"""mc2 train --plan: what a run takes is computed from its preset, without torch."""
+"""mc2 plan: what a run takes is computed from its preset, without torch."""
 import json
 import re
+import shlex
 import subprocess
 import sys
+import types
 from fractions import Fraction
-from pathlib import Path
 
 import pytest
 
 from conftest import ROOT
+from mc2 import cli
 from mc2.clip import architecture
 from mc2.errors import BadData, BadUsage
 from mc2.training import plan, presets
@@ -41,6 +43,17 @@ SMALL = {"embed_dim": 3, "quick_gelu": True,
 
 def made(name, **options):
     return plan.make(presets.load(name), **options)
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch, capsys):
+    """run("plan tiny") runs mc2 in this process, in a directory of its own."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(arguments):
+        status = cli.run(shlex.split(arguments))
+        return types.SimpleNamespace(status=status, **capsys.readouterr()._asdict())
+    return run
 
 
 def text_of(name):
@@ -116,7 +129,7 @@ def test_a_preset_opens_with_title_cost_score_command_and_data(name):
     assert all(line.startswith("#") for line in head)
     labels = [line.split(":")[0] for line in head[2:] if not line.startswith("#     ")]
     assert head[1] == "#" and labels[:4] == ["# Cost", "# Expect", "# Command", "# Data"]
-    command = "mc2 train --plan tiny " if name == "tiny" else f"mc2 train {name} --train-data "
+    command = "mc2 plan tiny " if name == "tiny" else f"mc2 train {name} --train-data "
     assert f"# Command: {command}" in text_of(name)
     assert presets.load(name).title == head[0][2:]
 
@@ -167,10 +180,10 @@ def test_presets_and_models_are_package_data():
 
 # Batch and growth
 
-def test_a_batch_that_does_not_divide_names_the_nearest_that_do(sh):
+def test_a_batch_that_does_not_divide_names_the_nearest_that_do(run):
     assert made("h14-non-english", gpus=256)["batch"] == {
         "per_gpu": 167, "at_a_time": 167, "divides": False, "nearest_down": 42_496, "nearest_up": 42_752}
-    out = sh.ok("mc2 train --plan h14-non-english --gpus 256")
+    out = run("plan h14-non-english --gpus 256").out
     assert "42,598 does not divide over 256 GPUs; the nearest that do: 42,496 or 42,752" in out
     assert "below, the most on one GPU: 167" in out
 
@@ -200,14 +213,14 @@ def test_growth_scales_batch_and_pairs_so_that_english_pairs_stay_the_same(name,
     assert schedule["english_pairs"] == pytest.approx(12.8e9, rel=1e-4)     # less what fills no batch
 
 
-def test_growth_of_an_english_run_says_that_the_model_stays_english(sh):
+def test_growth_of_an_english_run_says_that_the_model_stays_english(run):
     assert made("h14-english", growth=1)["notes"] == []
-    assert "(openai) are those of the English-only run" in sh.ok("mc2 train --plan l14-english --growth 2.3")
+    assert "(openai) are those of the English-only run" in run("plan l14-english --growth 2.3").out
 
 
-def test_growth_needs_english_pairs(sh):
-    done = sh("mc2 train --plan h14-non-english --growth 2.3")
-    assert done.status == 2 and "sees no English pairs" in done.stderr
+def test_growth_needs_english_pairs(run):
+    done = run("plan h14-non-english --growth 2.3")
+    assert done.status == 2 and "sees no English pairs" in done.err
 
 
 # Architecture
@@ -353,7 +366,7 @@ def test_a_model_of_ones_own_lies_beside_its_preset(edited, tmp_path):
     ("grad_checkpointing = false", "grad_checkpointing = 0", "compute.grad_checkpointing is 0, not true or false."),
     ('precision = "fp32"', 'precision = "fp8"', 'compute.precision is "fp8", not "fp32" or "amp_bf16" or "bf16".'),
     ("aug_scale = [0.9, 1.0]", "aug_scale = [0.9]", "data.aug_scale is [0.9], not a list of 2 numbers from 0 to 1."),
-    ('name = "tiny"', 'name = "ViT-Z-1"', 'model.name is "ViT-Z-1", which is no model. Allowed: a .json file beside '
+    ('name = "tiny"', 'name = "ViT-Z-1"', 'model.name is "ViT-Z-1", which is not a model. Allowed: a .json file beside '
      "the preset, or ViT-B-16-mt5-quickgelu,"),
     ('name = "tiny"', 'name = "none.json"', 'model.name is "none.json", but there is no '),
     ("global_batch = 256", "global_batch = 20_000", "schedule.global_batch (20,000) is more than the pairs of a pass "
@@ -369,9 +382,9 @@ def test_a_wrong_preset_is_refused_with_file_key_and_what_is_allowed(edited, old
 
 
 @pytest.mark.parametrize("change, message", [
-    ({"embed_dim": None}, "no embed_dim."),
-    ({"embed_dim": 0}, "embed_dim is 0; it must be more than 0."),
-    ({"embed_dim": "3"}, "embed_dim is '3', not a whole number."),
+    ({"embed_dim": None}, "no embed_dim: a whole number from 1."),
+    ({"embed_dim": 0}, "embed_dim is 0, not a whole number from 1."),
+    ({"embed_dim": "3"}, 'embed_dim is "3", not a whole number from 1.'),
     ({"quick_gelu": 1}, "quick_gelu is 1, not true or false."),
     ({"text_cfg": []}, "text_cfg is [], not an object."),
     ({"custom_text": True}, "unknown key custom_text."),
@@ -408,8 +421,8 @@ def test_tomli_reads_presets_where_python_has_no_tomllib(monkeypatch):
 
 # The command
 
-def test_the_plan_of_the_main_model_for_people(sh):
-    done = sh("mc2 train --plan h14-worldwide --gpus 384")
+def test_the_plan_of_the_main_model_for_people(run):
+    done = run("plan h14-worldwide --gpus 384")
     assert done.status == 0
     for line in ["model          ViT-H-14-xlmv-quickgelu, 1,858,783,745 parameters",
                  "global batch   75,264",
@@ -417,59 +430,68 @@ def test_the_plan_of_the_main_model_for_people(sh):
                  "passes         32 of 920,000,000 pairs, each 12,223 whole batches",
                  "steps          391,136, of them warm-up 2,000",
                  "optimiser      adamw, lr 0.0004 (cosine), betas 0.9 0.95, eps 1e-06, wd 0.1"]:
-        assert line in done.stdout.splitlines()
-    assert re.search(r"^English share  43.5% of the seen pairs, 12,799,842,366$", done.stdout, re.MULTILINE)
+        assert line in done.out.splitlines()
+    assert re.search(r"^English share  43.5% of the seen pairs, 12,799,842,366$", done.out, re.MULTILINE)
     assert re.search(r"^GPU memory     [\d.]+ of 80.0 GB estimated \(amp_bf16, gradient checkpointing\): fits$",
-                     done.stdout, re.MULTILINE)
-    assert re.search(r"^cost           21,056 GPU hours, 54.8 hours, assuming 45% of 989 TFLOPS a GPU", done.stdout,
+                     done.out, re.MULTILINE)
+    assert re.search(r"^cost           21,056 GPU hours, 54.8 hours, assuming 45% of 989 TFLOPS a GPU", done.out,
                      re.MULTILINE)
-    assert done.stderr == "train: plan of h14-worldwide, 391,136 steps on 384 GPUs; nothing was started\n"
+    assert done.err == "plan: h14-worldwide, 391,136 steps on 384 GPUs; nothing was started\n"
 
 
-def test_memory_that_does_not_fit_is_said(sh):
-    out = sh.ok("mc2 train h14-worldwide --plan --gpus 8 -q")
+def test_memory_that_does_not_fit_is_said(run):
+    out = run("plan h14-worldwide --gpus 8 -q").out
     assert "does NOT fit" in out and "not divide" not in out
 
 
-def test_the_plan_as_json_is_the_plan(sh):
-    done = sh("mc2 train --plan h14-worldwide-1x --growth 1.8 --gpus 256 --mfu 0.3 --json -q")
-    assert json.loads(done.stdout) == made("h14-worldwide-1x", growth=1.8, gpus=256, mfu=0.3)
-    assert done.stderr == ""
+def test_the_plan_as_json_is_the_plan(run):
+    done = run("plan h14-worldwide-1x --growth 1.8 --gpus 256 --mfu 0.3 --json -q")
+    assert json.loads(done.out) == made("h14-worldwide-1x", growth=1.8, gpus=256, mfu=0.3)
+    assert done.err == ""
 
 
-def test_the_list_has_one_line_for_each_preset(sh):
-    lines = sh.ok("mc2 train --list").splitlines()
+def test_the_list_has_one_line_for_each_preset(run):
+    lines = run("plan --list").out.splitlines()
     assert [line.split()[0] for line in lines] == sorted(RUNS)
     assert "h14-worldwide     ViT-H/14 on worldwide pairs, 2.3x seen pairs: the paper's main model (Table 1)" in lines
-    assert {entry["preset"] for entry in json.loads(sh.ok("mc2 train --list --json"))} == set(RUNS)
+    assert {entry["preset"] for entry in json.loads(run("plan --list --json").out)} == set(RUNS)
 
 
 @pytest.mark.parametrize("arguments, status, message", [
-    ("--plan", 2, "name a preset or a TOML file"),
-    ("--plan nope", 2, "neither a preset nor a file"),
-    ("--plan .", 2, "neither a preset nor a file"),
-    ("--list --plan tiny", 2, "--list stands alone"),
-    ("--plan tiny --gpus 0", 2, "--gpus"),
-    ("--plan tiny --growth 0.5", 2, "--growth"),
-    ("--plan tiny --growth inf", 2, "--growth"),
-    ("--plan tiny --mfu nan", 2, "--mfu"),
-    ("--plan tiny --mfu 1.5", 2, "--mfu"),
-    ("--plan wrong.toml", 3, "wrong.toml: no section [model]. It holds name, tokenizer, init_logit_scale."),
+    ("", 2, "name a preset or a TOML file"),
+    ("nope", 2, "neither a preset nor a file"),
+    (".", 2, "neither a preset nor a file"),
+    ("--list tiny", 2, "--list goes with --json alone."),
+    ("tiny --gpus 0", 2, "--gpus"),
+    ("tiny --growth 0.5", 2, "--growth"),
+    ("tiny --growth inf", 2, "--growth"),
+    ("tiny --mfu nan", 2, "--mfu"),
+    ("tiny --mfu 1.5", 2, "--mfu"),
+    ("wrong.toml", 3, "wrong.toml: no section [model]. It holds name, tokenizer, init_logit_scale."),
 ])
-def test_exit_status_and_message(sh, arguments, status, message):
-    Path(sh / "wrong.toml").write_text("[data]\n")
-    done = sh(f"mc2 train {arguments}")
-    assert (done.status, done.stdout) == (status, "") and message in done.stderr
+def test_exit_status_and_message(run, tmp_path, arguments, status, message):
+    (tmp_path / "wrong.toml").write_text("[data]\n")
+    done = run(f"plan {arguments}")
+    assert (done.status, done.out) == (status, "") and message in done.err
+
+
+@pytest.mark.parametrize("arguments, command", [
+    ("train --plan h14-worldwide --mfu 0.3", "mc2 plan NAME"), ("train --list --json", "mc2 plan --list"),
+    ("train run.toml --gradient-conflict run --batches 2", "mc2 conflict CONFIG CHECKPOINT"),
+    ("train run.toml --gradient-conflict=run", "mc2 conflict CONFIG CHECKPOINT")])
+def test_options_that_became_commands_name_them(run, arguments, command):
+    done = run(arguments)
+    assert done.status == 2 and f"'{command}' does that now." in done.err
 
 
 def test_the_command_assumes_what_the_plan_assumes():
-    from mc2.commands.train import train
-    defaults = {param.name: param.default for param in train.params}
+    from mc2.commands.plan import plan as command
+    defaults = {param.name: param.default for param in command.params}
     assert (defaults["mfu"], defaults["gpu_tflops"], defaults["gpu_memory"]) == \
         (plan.MFU, plan.H100_TFLOPS, plan.GPU_MEMORY)
 
 
-@pytest.mark.parametrize("arguments", [["train", "--help"], ["train", "--list"], ["train", "--plan", "h14-worldwide"]])
+@pytest.mark.parametrize("arguments", [["train", "--help"], ["plan", "--list"], ["plan", "h14-worldwide"]])
 def test_the_plan_needs_the_base_install_alone(arguments):
     heavy = ("torch", "open_clip", "numpy", "orjson", "ahocorasick", "zstandard", "tqdm")
     code = f"import sys, mc2.cli; mc2.cli.run({arguments}); print([m for m in {heavy} if m in sys.modules])"

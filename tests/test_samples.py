@@ -27,6 +27,7 @@ from mc2.metadata.release import Release                            # noqa: E402
 from mc2.pairs.shards import read_blocks                            # noqa: E402
 from mc2.training import division, samples                          # noqa: E402
 from mc2.training.samples import Data, Loader                       # noqa: E402
+from mc2.training.stream import Stream, shift_of                    # noqa: E402
 
 
 def letters(texts):
@@ -102,14 +103,14 @@ def one_stream(data, number=0, streams=1, stream=0):
     shards, _ = division.shards(data)
     sampler = sampling.Sampler(data.counts, data.thresholds, one_per_image=True) if data.curation == "online" else None
     dealt = division.Division(data, [name for name, _, _ in shards], streams)
-    one, place = samples._Stream(data, shards, sampler, {}, 1, dealt, 0, [], 0), dealt.beginning(number)
-    return list(one._pass(place, dealt.units(place, stream))), one.tally
+    one, cursor = Stream(data, shards, sampler, {}, 1, dealt, 0, [], 0), division.Cursor.at_pass(number, data.open_tars)
+    return list(one.pairs_of_pass(cursor, dealt.units(cursor, stream))), one.tally
 
 
 def pairs_of_this_pass(made):
     """What is left of the pass for a loader without processes."""
-    stream, place = made._loader.dataset, made.state()["places"][0]
-    return list(stream._pass(place, made._division.units(place, stream.first)))
+    stream, cursor = made._loader.dataset, division.Cursor.of_state(made.state()["places"][0])
+    return list(stream.pairs_of_pass(cursor, made._division.units(cursor, stream.first)))
 
 
 def keys(batches):
@@ -160,7 +161,7 @@ def test_passes_differ_in_order_and_seeds_differ(pool):
     assert keys(take(loader(pool, 35), 1)) not in passes
 
 
-def test_tars_are_read_in_turns(pool):
+def test_tars_are_read_in_rotation(pool):
     pool.open_tars = 5
     assert len({int(its_id.removeprefix("image-")) // 7 for its_id in next(loader(pool, 5)).ids}) == 5
     pool.open_tars = 1
@@ -180,7 +181,7 @@ def test_with_shuffled_texts_no_image_has_its_own(pool):
     assert shuffled.ids == plain.ids and torch.equal(shuffled.images, plain.images)
     assert sorted(zip(shuffled.texts, shuffled.langs)) == sorted(zip(plain.texts, plain.langs))
     assert all(text != f"{its_id.removeprefix('image-')}/0" for its_id, text in zip(shuffled.ids, shuffled.texts))
-    assert samples._shift(["a", "a", "b", "b"]) == 2 and samples._shift(["a", "b", "a", "c"]) == 3
+    assert shift_of(["a", "a", "b", "b"]) == 2 and shift_of(["a", "b", "a", "c"]) == 3
     with pytest.raises(BadUsage, match="batches of 2"):
         loader(pool, 1)
 
@@ -190,9 +191,9 @@ def test_with_shuffled_texts_no_image_has_its_own(pool):
 def passes_of(data, passes):
     """For each pass the (id, text) that it keeps, without images."""
     sampler = sampling.Sampler(data.counts, data.thresholds, one_per_image=True)
-    stream = samples._Stream(data, division.shards(data)[0], sampler, {}, 1, None, 0, [], 0)
+    stream = Stream(data, division.shards(data)[0], sampler, {}, 1, None, 0, [], 0)
     for number in range(passes):
-        tables = [stream._table(path, f"{data.seed}:{number}", stream.tally) for path in data.pairs]
+        tables = [stream.table(path, f"{data.seed}:{number}", stream.tally) for path in data.pairs]
         yield [(its_id, text) for table in tables for its_id, found in table.items() for _, text, _ in found if text]
 
 
@@ -260,7 +261,7 @@ def test_passes_in_which_nothing_is_drawn_are_passed_over_but_not_for_ever(onlin
     batches = take(loader(online, 1), 8)
     drawn = sum(batch.tally["drawn", "en"] for batch in batches)
     assert drawn > 16 and sum(batch.tally["not drawn"] for batch in batches) == drawn - 8
-    monkeypatch.setattr(samples, "EMPTY_PASSES", 1)
+    monkeypatch.setattr("mc2.training.stream.EMPTY_PASSES", 1)
     with pytest.raises(BadData, match="not drawn: 1"):
         take(loader(online, 1), 8)
 
@@ -306,6 +307,34 @@ def test_without_pairs_the_texts_come_from_the_tars(tmp_path):
     assert list(zip(batch.ids, batch.texts, batch.langs))[:3] == [
         ("0", "from json", "fr"), ("1", "from txt ö", "unknown"), ("x", "named", "unknown")]
     assert batch.tally["image without pair"] == 2
+
+
+def test_without_pairs_online_records_that_are_not_matched_pairs_are_counted(online, tmp_path):
+    def record(**more):
+        return orjson.dumps({"text": "a", "lang": "en", "matched_entry_ids": [0], **more})
+    records = [record(), record(lang=3), record(lang="xx"), record(matched_entry_ids=[1, 0]),
+               record(matched_entry_ids=[6]), record(matched_entry_ids="0"), b'{"text": "a"}', record(matched_entry_ids=[])]
+    write_tar(tmp_path / "own.tar", [(name, data) for number, record in enumerate(records)
+                                     for name, data in ((f"{number}.jpg", jpeg(number)), (f"{number}.json", record))])
+    _, tally = one_stream(Data([str(tmp_path / "own.tar")], None, "online", online.counts, online.thresholds, image_size=8))
+    assert {reason: number for reason, number in tally.items() if isinstance(reason, str) and reason != "not drawn"} == {
+        "images": 8, "image without pair": 6, "no match": 1,
+        'bad: "lang" is not a string.': 1, f"""bad: "lang" is 'xx', which {online.counts} does not have.""": 1,
+        'bad: "matched_entry_ids" is not an ascending list of entry ids.': 1,
+        f"bad: entry 6 of 'en' is outside {online.counts} (6 entries).": 1,
+        'bad: "matched_entry_ids" is not a list of integers.': 1, 'bad: no "lang" key.': 1}
+
+
+def test_a_cursor_says_where_a_stream_is_and_goes_on_from_there():
+    cursor = division.Cursor.at_pass(3, n_readers=2)
+    assert cursor.is_at_beginning()
+    assert [cursor.take_reader() for _ in range(3)] == [0, 1, 0]
+    cursor.readers[1].unit_finished()
+    cursor.readers[1].pair_given(sample=5, pairs=1)
+    assert cursor.state() == {"pass": 3, "units": None, "turn": 1, "slots": [[0, 0, 0], [1, 5, 1]]}
+    assert division.Cursor.of_state(cursor.state()) == cursor
+    cursor.begin_next_pass()
+    assert cursor == division.Cursor.at_pass(4, n_readers=2)
 
 
 def test_without_pairs_online_draws_as_with_pairs(online, tmp_path):

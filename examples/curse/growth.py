@@ -1,5 +1,5 @@
-"""Print how many seen pairs of all languages hold as many English ones as a run on English alone: one over the share
-of English among the pairs that balancing keeps.
+"""Print the growth: by which factor the seen pairs of all languages must be more, so that as many of them are English as in a
+run on English alone. It is one over the share of English among the pairs that balancing keeps.
 
     python growth.py ../demo/out/counts-after
 """
@@ -9,7 +9,7 @@ from mc2.balance import counting
 
 
 def growth(matched):
-    """matched: {lang: curated pairs}."""
+    """The growth, a float. matched: {lang: curated pairs}."""
     return sum(matched.values()) / matched["en"]
 
 

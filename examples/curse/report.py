@@ -2,7 +2,7 @@
 
     python report.py out/small/english/0.json out/small/english/1.json ...
 
-Every file holds the scores of one run (examples/demo/zeroshot.py -o); its place is SIZE/DATA/SEED.json.
+Every file holds the scores of one run (examples/demo/zeroshot.py -o); its path ends in SIZE/DATA/SEED.json.
 """
 import os
 import sys
@@ -29,7 +29,7 @@ def read(paths):
 
 
 def accuracies(scores):
-    """(English, mean over the other languages), each float [seeds], on pictures of held-out classes."""
+    """(English, mean over the other languages): accuracies on pictures of held-out classes, each float (seeds,)."""
     return (np.array([run["en"]["held_out"] for run in scores]),
             np.array([np.mean([row["held_out"] for lang, row in run.items() if lang != "en"]) for run in scores]))
 

@@ -2,9 +2,9 @@
 
     python train_tokenizer.py out/matched -o out/tokenizer.json
 
-Takes two seconds. Every text has tokens, whatever its script; <s> 0, <pad> 1, </s> 2 and <unk> 3 stand where XLM-V
-has them, and its post-processor puts <s> before a text and </s> after it. Only texts that matched something are learned
-from: file names and numbers would take the place of words.
+Takes two seconds. Every text has tokens, whatever its script; <s>, <pad>, </s> and <unk> are the tokens 0, 1, 2
+and 3, as in XLM-V, and <s> is put before a text and </s> after it. It learns from texts that matched an entry alone,
+because file names and numbers would fill the vocabulary otherwise.
 """
 import argparse
 import glob

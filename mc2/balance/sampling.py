@@ -66,20 +66,27 @@ class Sampler(Stage):
     def keep_probs(self, batch):
         """float64 (len(batch),): the probability q of every pair; 0 also for those that are no candidates."""
         offsets, ids = counting.matched_ids(batch, self.n_entries, self.counts_path)
-        matched_probs = np.empty(len(ids))
-        never_counted = np.zeros(len(ids), bool)
-        of_pair = np.repeat(np.arange(len(batch)), np.diff(offsets))
-        langs = np.array(batch.column("lang"))
-        for lang in set(batch.column("lang")):
-            here = (langs == lang)[of_pair]
-            matched_counts = self.entry_counts[lang][ids[here]]
-            matched_probs[here] = algorithm.entry_probs(matched_counts, self.t[lang])
-            never_counted[here] = matched_counts == 0
-        batch.tally["never counted"] += len(np.unique(of_pair[never_counted]))
-        q = algorithm.keep_probs(offsets, matched_probs)
+        q, never_counted = self.pair_probs(batch.column("lang"), offsets, ids)
+        batch.tally["never counted"] += int(np.count_nonzero(never_counted))
         if self.one_per_image:
             q[~self._candidates(batch, np.diff(offsets) > 0)] = 0
         return q
+
+    def pair_probs(self, langs, offsets, ids):
+        """(q float64 (n,), bool (n,): whether the pair matches an entry that was never counted) of n pairs.
+
+        langs: n texts. offsets: int64 (n+1,). ids: uint32 (offsets[n],), the matched entries, pair by pair.
+        """
+        matched_probs = np.empty(len(ids))
+        never_counted = np.zeros(len(langs), bool)
+        of_pair = np.repeat(np.arange(len(langs)), np.diff(offsets))
+        lang_of_match = np.array(langs)[of_pair]
+        for lang in set(langs):
+            is_lang = lang_of_match == lang
+            matched_counts = self.entry_counts[lang][ids[is_lang]]
+            matched_probs[is_lang] = algorithm.entry_probs(matched_counts, self.t[lang])
+            never_counted[of_pair[is_lang][matched_counts == 0]] = True
+        return algorithm.keep_probs(offsets, matched_probs), never_counted
 
     def _candidates(self, batch, matched):
         """bool (len(batch),): of each image's adjacent lines that matched, the one with the smallest hash."""

@@ -6,17 +6,22 @@ transformer, both of blocks that are norm, attention, norm, MLP. Those of the pa
 import json
 from importlib import resources
 
+from mc2 import settings
 from mc2.errors import BadData
+from mc2.settings import Key
 
 PRECISIONS = ("fp32", "amp_bf16", "bf16")       # open_clip's names; amp_bf16: weights in fp32, products in bfloat16
 
 MLP_RATIO = 4.0
 HEAD_WIDTH = 64
-KEYS = {"embed_dim": int, "quick_gelu": bool, "vision_cfg": dict, "text_cfg": dict}
-VISION_KEYS = {"image_size": int, "patch_size": int, "layers": int, "width": int, "head_width": int, "mlp_ratio": float}
-TEXT_KEYS = {"context_length": int, "vocab_size": int, "layers": int, "width": int, "heads": int, "mlp_ratio": float,
-             "hf_tokenizer_name": str, "pool_type": str, "eos_id": int, "pad_id": int}
-OPTIONAL = {"quick_gelu", "head_width", "mlp_ratio", "hf_tokenizer_name", "pool_type", "eos_id", "pad_id"}
+SIZE = Key(int, (1, None))
+OPTIONAL_SIZE, RATIO = Key(int, (1, None), default=None), Key(float, (1e-3, None), default=None)
+OPTIONAL_ID, OPTIONAL_TEXT = Key(int, (0, None), default=None), Key(str, default=None)
+KEYS = {"embed_dim": SIZE, "quick_gelu": Key(bool, default=None), "vision_cfg": Key(dict), "text_cfg": Key(dict)}
+VISION_KEYS = {"image_size": SIZE, "patch_size": SIZE, "layers": SIZE, "width": SIZE, "head_width": OPTIONAL_SIZE,
+               "mlp_ratio": RATIO}
+TEXT_KEYS = {"context_length": SIZE, "vocab_size": SIZE, "layers": SIZE, "width": SIZE, "heads": SIZE, "mlp_ratio": RATIO,
+             "hf_tokenizer_name": OPTIONAL_TEXT, "pool_type": OPTIONAL_TEXT, "eos_id": OPTIONAL_ID, "pad_id": OPTIONAL_ID}
 
 
 def names():
@@ -138,27 +143,11 @@ def _folder():
 
 
 def _check(values, keys, source, prefix):
-    """Raise BadData unless `values` holds the keys, of their types and positive."""
+    """Raise BadData unless `values` holds the keys, each as its rule says."""
     if not isinstance(values, dict):
         raise BadData(f"{source}: is not a JSON object.")
-    for key in values:
-        if key not in keys:
-            raise BadData(f"{source}: unknown key {prefix}{key}. Models are plain vision and text transformers; "
-                          f"allowed are {', '.join(prefix + name for name in keys)}.")
-    for key, kind in keys.items():
-        if key not in values:
-            if key not in OPTIONAL:
-                raise BadData(f"{source}: no {prefix}{key}.")
-            continue
-        value = values[key]
-        numeric = kind in (int, float)
-        if isinstance(value, bool) != (kind is bool) or not isinstance(value, (int, float) if kind is float else kind):
-            raise BadData(f"{source}: {prefix}{key} is {value!r}, not {_KINDS[kind]}.")
-        if numeric and (value < 0 or value == 0 and not key.endswith("_id")):
-            raise BadData(f"{source}: {prefix}{key} is {value!r}; it must be more than 0.")
-
-
-_KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text", dict: "an object"}
+    settings.check(values, keys, source, prefix, "Models are plain vision and text transformers; allowed are "
+                   f"{', '.join(prefix + name for name in keys)}.")
 
 
 def _hidden(tower):

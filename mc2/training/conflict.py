@@ -1,4 +1,4 @@
-"""Do English and the other languages pull a model apart? The cosine between the gradients of their losses.
+"""Gradient conflict: the cosine between the gradients of the English loss and of the other languages' loss.
 
 Of one checkpoint and one batch: the English loss is the mean cross-entropy of the rows of the English pairs, both ways,
 each against all columns of the batch; the other loss is that of the other pairs. The loss that is trained is their mean
@@ -14,7 +14,10 @@ import torch
 from torch.nn import functional
 
 from mc2 import extras, files
+from mc2.clip import checkpoints, model, tokenizers
+from mc2.clip.distributed import device_of
 from mc2.errors import BadData, BadUsage
+from mc2.training import samples
 
 ENGLISH = "en"
 ALL = "all"
@@ -28,17 +31,17 @@ GROUPS = [      # of what is in no block, norms with their part: group, beginnin
     ("logit scale", ("logit_scale",))]
 
 
-def measure(model, batches, n_batches, *, english=ENGLISH):
-    """The cosine for each group of parameters over so many batches, as a dict that JSON can hold.
+def measure(net, batches, n_batches, *, english=ENGLISH):
+    """The cosine for each group of parameters over so many batches, as a dict of plain data.
 
-    model: an open_clip CLIP whose forward gives a dict; batches: yields (images (n, 3, S, S) normalised, tokens
+    net: an open_clip CLIP whose forward gives a dict; batches: yields (images (n, 3, S, S) normalised, tokens
         (n, context), langs: n texts), the tensors where the model is; english: the language on the one side.
     batches with pairs of one side alone are counted and passed over; BadData where all of them are.
     groups: for each, in the order of the model, its number of parameters, and over the batches `mean` and `std` (sample
         standard deviation; None for one batch) of `cosine` and of `norm_ratio`, the English gradient's norm over the
         other's. A batch in which a group's gradient is zero on either side has no cosine: `undefined` counts them.
     """
-    names, parameters = zip(*((name, weight) for name, weight in model.named_parameters() if weight.requires_grad))
+    names, parameters = zip(*((name, weight) for name, weight in net.named_parameters() if weight.requires_grad))
     groups = [group_of(name) for name in names]
     passed_over = {"without_english": 0, "without_others": 0}
     read, n_pairs, losses, found = 0, [0, 0], [], []
@@ -49,7 +52,7 @@ def measure(model, batches, n_batches, *, english=ENGLISH):
         if n_english in (0, len(langs)):
             passed_over["without_others" if n_english else "without_english"] += 1
             continue
-        values, gradients = _gradients(model, parameters, images, tokens, is_english)
+        values, gradients = _gradients(net, parameters, images, tokens, is_english)
         n_pairs = [n_pairs[0] + n_english, n_pairs[1] + len(langs) - n_english]
         losses.append(values)
         found.append(_products(groups, *gradients))
@@ -68,6 +71,25 @@ def measure(model, batches, n_batches, *, english=ENGLISH):
                        for group in _sorted(sizes)]}
 
 
+def at_checkpoint(config, checkpoint, *, batches, device="auto"):
+    """What `measure` finds of a checkpoint on so many batches of the run `config`, with the checkpoint's `step`."""
+    content = checkpoints.load(checkpoint)
+    held, values = content["models"][0], config["values"]
+    device = device_of(device)
+    net = model.build(held["architecture"], device=device)
+    net.load_state_dict(held["state"])
+    normalize = model.Normalizer(values["data"]["image_mean"], values["data"]["image_std"], device)
+    tokenizer = tokenizers.load(values["model"]["tokenizer"], held["architecture"]["text_cfg"])
+    loader = samples.Loader(samples.data_of({**config, "architecture": held["architecture"]}), {"student": tokenizer},
+                            values["schedule"]["global_batch"] // values["compute"]["accum_freq"],
+                            workers=values["compute"]["workers"])
+    try:
+        return {"checkpoint": checkpoint, "step": content["step"], **measure(
+            net, ((normalize(batch.images), batch.tokens["student"].to(device), batch.langs) for batch in loader), batches)}
+    finally:
+        loader.close()
+
+
 def group_of(name):
     """The group of a parameter by its name in open_clip. BadUsage for a name that a plain CLIP does not have."""
     if block := BLOCK.match(name):
@@ -75,22 +97,23 @@ def group_of(name):
     for group, starts in GROUPS:
         if name.startswith(starts):
             return group
-    raise BadUsage(f"{name}: no parameter of a CLIP of plain vision and text transformers, which alone are measured.")
+    raise BadUsage(f"{name}: not a parameter of a CLIP of plain vision and text transformers. Other models cannot "
+                   "be measured.")
 
 
 def _sorted(groups):
     """Groups in the order in which images and then texts pass them."""
-    def place(group):
+    def position(group):
         tower, _, number = group.partition(" block ")
         order = ["visual embeddings", "visual", "visual projection", "token embedding", "text positions", "text",
                  "text projection", "logit scale", ALL]
         return order.index(tower if number else group), int(number or 0)
-    return sorted(groups, key=place)
+    return sorted(groups, key=position)
 
 
-def _gradients(model, parameters, images, tokens, is_english):
+def _gradients(net, parameters, images, tokens, is_english):
     """((English loss, other loss), (gradients of the one, of the other)) of one batch."""
-    out = model(images, tokens)
+    out = net(images, tokens)
     image, text = out["image_features"].float(), out["text_features"].float()
     logits = out["logit_scale"].float() * image @ text.T
     own = torch.arange(len(logits), device=logits.device)
@@ -115,7 +138,7 @@ def _dot(x, y):
 
 
 def _summary(products):
-    """Of one group over the batches."""
+    """The statistics of one group over the batches."""
     defined = [(ab, aa, bb) for ab, aa, bb in products if aa > 0 and bb > 0]
     return {"cosine": _spread([max(-1.0, min(1.0, ab / math.sqrt(aa * bb))) for ab, aa, bb in defined]),
             "norm_ratio": _spread([math.sqrt(aa / bb) for _, aa, bb in defined]),
@@ -138,14 +161,14 @@ def plot(measured, path):
     extras.need("plot", "matplotlib")
     from matplotlib.figure import Figure
     rows = [row for row in measured["groups"] if row["cosine"]["mean"] is not None]
-    places = range(len(rows))
+    lines = range(len(rows))
     figure = Figure(figsize=(9, 1.2 + 0.2 * len(rows)), layout="constrained")
     left, right = figure.subplots(1, 2, sharey=True)
     for axes, key, neutral in ((left, "cosine", 0), (right, "norm_ratio", 1)):
-        axes.errorbar([row[key]["mean"] for row in rows], places, fmt="o", markersize=4, capsize=2,
+        axes.errorbar([row[key]["mean"] for row in rows], lines, fmt="o", markersize=4, capsize=2,
                       xerr=[row[key]["std"] or 0 for row in rows])
         axes.axvline(neutral, color="grey", linewidth=0.8)
-    left.set_yticks(places, [row["group"] for row in rows], fontsize=8)
+    left.set_yticks(lines, [row["group"] for row in rows], fontsize=8)
     left.invert_yaxis()
     left.set_xlabel("cosine of the gradients")
     right.set_xlabel("norm ratio, English / others")

@@ -1,11 +1,13 @@
 """Which tars a process reads, and in which order: the same for a seed and a pass, whatever happened before.
 
-A pass takes all tars in the order of a hash of (seed, pass, name). They are divided among streams, one for each loading
-process of all ranks; a stream reads its share through a few slots in turns.
+A pass takes all tars in the order of a hash of (seed, pass, name). They are divided among streams, one for each
+loading process of all ranks. A stream has a few readers, as many as it holds tars open; each reads its part of the
+stream's tars one after another, and the stream takes a pair from each reader in rotation.
 """
 import copy
 import hashlib
 from collections import Counter
+from dataclasses import dataclass
 
 import orjson
 
@@ -14,7 +16,7 @@ from mc2.errors import BadUsage
 
 
 def shards(data):
-    """([(name, tar, file of its pairs or None)], notes). Raises BadUsage where these do not go together."""
+    """([(name, tar, file of its pairs or None)], notes). Raises BadUsage where a tar has no pairs, or not its own."""
     if not data.tars:
         raise BadUsage("no tars to train on. Name them.")
     names = [tars.stem(path) for path in data.tars]
@@ -37,30 +39,80 @@ def shards(data):
         [f"{len(unused):,} of {len(pairs_of):,} files of pairs have no tar, {unused[0]} for one"] if unused else []
 
 
+@dataclass
+class ReaderCursor:
+    """Where a reader is: units it has finished; of the unit under way, the sample of the last pair and how many pairs
+    of this sample were given out."""
+
+    finished: int = 0
+    sample: int = 0
+    pairs: int = 0
+
+    def pair_given(self, sample, pairs):
+        self.sample, self.pairs = sample, pairs
+
+    def unit_finished(self):
+        self.finished, self.sample, self.pairs = self.finished + 1, 0, 0
+
+
+@dataclass
+class Cursor:
+    """Where a stream is within its data.
+
+    units: those of this pass where they are not the usual ones of the stream. next_reader: the reader that gives the
+    next pair.
+    """
+
+    pass_number: int
+    readers: list
+    next_reader: int = 0
+    units: list = None
+
+    @classmethod
+    def at_pass(cls, number, n_readers, units=None):
+        """The cursor at the beginning of a pass."""
+        return cls(number, [ReaderCursor() for _ in range(n_readers)], units=units)
+
+    @classmethod
+    def of_state(cls, state):
+        """The cursor that gave this state."""
+        return cls(state["pass"], [ReaderCursor(*reader) for reader in state["slots"]], state["turn"], state["units"])
+
+    def state(self):
+        """The cursor as a checkpoint holds it: plain data."""
+        return {"pass": self.pass_number, "units": self.units, "turn": self.next_reader,
+                "slots": [[reader.finished, reader.sample, reader.pairs] for reader in self.readers]}
+
+    def take_reader(self):
+        """The reader that gives the next pair; then the one after it does."""
+        reader, self.next_reader = self.next_reader, (self.next_reader + 1) % len(self.readers)
+        return reader
+
+    def begin_next_pass(self):
+        beginning = Cursor.at_pass(self.pass_number + 1, len(self.readers))
+        self.pass_number, self.readers, self.next_reader, self.units = beginning.pass_number, beginning.readers, 0, None
+
+    def is_at_beginning(self):
+        """Whether this is the beginning of a pass over all tars of the stream."""
+        return self == Cursor.at_pass(self.pass_number, len(self.readers))
+
+
 class Division:
     """How the tars of a pass are divided among n streams (processes of all ranks).
 
-    A stream has units [shard, low, high, of]: of a shard the samples whose place among `of` is in low..high-1. As
-    many shards as go evenly are dealt out whole; of the rest every stream has the same part.
+    A stream has units [shard, low, high, of]: the samples of a shard that fall into parts low..high-1 of `of` (see
+    is_in). As many shards as go evenly are dealt out whole; of the rest every stream has the same part.
     """
 
     def __init__(self, data, names, n):
         self.names, self.n, self.seed, self.open_tars = names, n, data.seed, data.open_tars
         self.fingerprint = hashlib.sha256(orjson.dumps([data.seed, names])).hexdigest()
 
-    def beginning(self, number):
-        """The place at the beginning of a pass: plain data.
-
-        units: those of this pass where they are not the usual ones. turn: the slot that comes next. slots: of each, how
-        many of its units are finished, and of the one under way the next sample and how many of its pairs are done.
-        """
-        return {"pass": number, "units": None, "turn": 0, "slots": [[0, 0, 0] for _ in range(self.open_tars)]}
-
-    def units(self, place, stream):
-        """The units of a stream in the pass of a place."""
-        if place["units"] is not None:
-            return place["units"]
-        seed = f"{self.seed}:{place['pass']}"
+    def units(self, cursor, stream):
+        """The units of a stream in the pass of its cursor."""
+        if cursor.units is not None:
+            return cursor.units
+        seed = f"{self.seed}:{cursor.pass_number}"
         order = sorted(range(len(self.names)), key=lambda shard: hashing.keyed_hash("shard", seed, self.names[shard]))
         even = len(order) // self.n * self.n
         return [[shard, 0, 1, 1] for shard in order[stream:even:self.n]] + list(self._parts(order[even:], stream))
@@ -84,12 +136,17 @@ def rest(states, division):
     """(pass, units that are not finished) of the states of all ranks, which may have been divided otherwise."""
     old = copy.copy(division)
     old.n, old.open_tars = states[0]["world"] * states[0]["workers"], states[0]["open_tars"]
-    places = [place for state in states for place in state["places"]]
-    number = min(place["pass"] for place in places)
+    cursors = cursors_of(states)
+    number = min(cursor.pass_number for cursor in cursors)
     found = []
-    for stream, place in enumerate(places):
-        if place["pass"] == number:
-            units = old.units(place, stream)
-            for slot, (finished, _, _) in enumerate(place["slots"]):
-                found += units[slot::old.open_tars][finished:]
+    for stream, cursor in enumerate(cursors):
+        if cursor.pass_number == number:
+            units = old.units(cursor, stream)
+            for number_of_reader, reader in enumerate(cursor.readers):
+                found += units[number_of_reader::old.open_tars][reader.finished:]
     return number, found
+
+
+def cursors_of(states):
+    """The cursors of all streams, from the states of all ranks."""
+    return [Cursor.of_state(state) for rank in states for state in rank["places"]]

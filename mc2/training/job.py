@@ -11,7 +11,7 @@ from mc2.training import plan
 
 KIND = "training run"
 
-# What may be another when a run goes on; all else would make it another run.
+# Keys that may change when a run goes on; any other change would make it another run.
 FREE = {"run": None, "compute": {"gpus", "workers", "grad_checkpointing", "torchcompile", "accum_freq"},
         "data": {"train_data", "pairs", "counts", "thresholds"},        # paths: what they hold is compared instead
         "model": {"tokenizer"}, "distill": {"teacher"}}
@@ -20,8 +20,8 @@ IDENTITY = {"tars": "the names of the tars", "pairs": "the files of pairs", "thr
 
 
 def configure(preset, growth=None, world=1):
-    """The configuration of a run on `world` processes, as a dict that JSON can hold. BadUsage or BadData where it
-    cannot start."""
+    """The configuration of a run on `world` processes, as a dict of plain data. BadUsage or BadData where it cannot
+    start."""
     values = preset.values
     if growth is not None:
         values = _grown(preset, growth)
@@ -50,14 +50,14 @@ def configure(preset, growth=None, world=1):
                          "pairs": pairs and manifests.fingerprint([(files.base_name(path), size) for path, size in
                                                                    zip(pairs, files.map_paths(files.size, pairs))]),
                          "thresholds": manifests.sha256(data["thresholds"]) if data["curation"] == "online" else None,
-                         "tokenizers": [_content_of(place) for place in
+                         "tokenizers": [_content_of(name) for name in
                                         (values["model"]["tokenizer"], *(more["tokenizer"] for more in students))],
                          "teacher": _content_of(values["distill"]["teacher"])}}
 
 
-def _content_of(place):
-    """SHA-256 of a file; the name itself of what is none."""
-    return manifests.sha256(place) if place and os.path.isfile(place) else place
+def _content_of(name):
+    """SHA-256 of a file, or the name itself where it is not a file."""
+    return manifests.sha256(name) if name and os.path.isfile(name) else name
 
 
 def _grown(preset, growth):
@@ -77,9 +77,9 @@ def _check_batch(global_batch, world, accum_freq):
                        + f"; the nearest that do: {nearest} (--set schedule.global_batch=N).")
 
 
-def _expanded(places):
-    """The paths that patterns and lists stand for, sorted, each once."""
-    paths = sorted(tars.expand(places))
+def _expanded(patterns):
+    """[path] of all files that patterns and lists stand for, sorted, each once."""
+    paths = sorted(tars.expand(patterns))
     twice = next((path for path, other in zip(paths, paths[1:]) if path == other), None)
     if twice:
         raise BadUsage(f"{twice}: is named twice.")
@@ -96,16 +96,16 @@ def read(run):
         with open(path_of(run), "rb") as stream:
             config = orjson.loads(stream.read())
     except FileNotFoundError:
-        raise BadUsage(f"{run}: is no run: it has no config.json.") from None
+        raise BadUsage(f"{run}: is not a run: it has no config.json.") from None
     except orjson.JSONDecodeError as error:
         raise BadData(f"{path_of(run)}: is not JSON ({error}).") from None
     if not isinstance(config, dict) or config.get("kind") != KIND:
-        raise BadData(f"{path_of(run)}: is no configuration of a training run.")
+        raise BadData(f"{path_of(run)}: is not the configuration of a training run.")
     return config
 
 
 def differences(old, new):
-    """["schedule.seed: 0, now 1", ...]: what makes `new` another run than `old`."""
+    """["schedule.seed: 0, now 1", ...]: why `new` is another run than `old`."""
     found = []
     for section, content in new["values"].items():
         before = old["values"].get(section, {})

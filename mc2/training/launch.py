@@ -14,15 +14,16 @@ import mc2
 from mc2 import files, manifests
 from mc2.errors import BadUsage, Mc2Error
 from mc2.training import job
+from mc2.training.signals import STOPPING, Noted, Stopped
 
-FORWARDED = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT, signal.SIGHUP)
-STATUS_FILE = "MC2_TRAIN_STATUS"        # an environment variable: where a worker says how it ended
-ELSEWHERE = ".elsewhere"                # the end of its name where the cause is on another machine
-BUSY = "{}: another run is training here. Wait for it to end, or name another output."
+REPORTS = "MC2_TRAIN_REPORTS"           # an environment variable: the directory of the workers' reports
+LISTENS, ENDED, FAILED_ELSEWHERE = "listens-", "ended", "failed-elsewhere"      # their names
+DRIVER = "MC2_TRAIN_DRIVER"             # an environment variable: process id of `mc2 train`
+BUSY = "{}: another run is training in this directory. Wait for it to end, or name another output."
 
 
 class Layout:
-    """How many processes there are, and where.
+    """How many processes there are, and on which machines.
 
     nproc: processes on this machine; None: one per GPU, or one. nnodes: machines. rendezvous: torchrun's flags for more
     than one machine. In a SLURM step of several tasks, one per node, all of this comes from SLURM's variables.
@@ -49,7 +50,7 @@ class Layout:
 
 
 def gpus():
-    """GPUs of this machine, without torch: what CUDA_VISIBLE_DEVICES or nvidia-smi says."""
+    """The number of GPUs of this machine, by CUDA_VISIBLE_DEVICES or nvidia-smi, without torch."""
     if "CUDA_VISIBLE_DEVICES" in os.environ:
         return len([name for name in os.environ["CUDA_VISIBLE_DEVICES"].split(",") if name.strip() and name != "-1"])
     try:
@@ -64,7 +65,8 @@ def start(config, layout, *, resume="latest", force=False, device="auto", quiet=
     output = config["values"]["run"]["output"]
     manifests.refuse_foreign_directory(output, job.KIND)
     if force and resume != "latest" and os.path.realpath(resume).startswith(os.path.realpath(output) + os.sep):
-        raise BadUsage(f"-f removes the checkpoints of {output}, {resume} among them. Leave -f out, or name another output.")
+        raise BadUsage(f"-f removes the checkpoints of {output}, {resume} among them. Leave -f out, or name another "
+                       "output.")
     if layout.nnodes > 1:
         if _leads(layout):
             with files.locked(output, BUSY.format(output)):         # not where a run of one machine is at work
@@ -75,11 +77,13 @@ def start(config, layout, *, resume="latest", force=False, device="auto", quiet=
         return None
     with files.locked(output, BUSY.format(output)):
         _begin(config, force, output)
-        if layout.alone:
-            from mc2.training import loop
-            return loop.run(output, resume=resume, device=device, quiet=quiet)
-        _torchrun(output, layout, resume, device, quiet)
-        return None
+        if not layout.alone:
+            _torchrun(output, layout, resume, device, quiet)
+            return None
+        with Noted(announce=True, ends_at_second=True) as signals:
+            from mc2.training import loop           # takes seconds
+            signals.stop_before_training()
+            return loop.run(output, signals, resume=resume, device=device, quiet=quiet)
 
 
 def _begin(config, force, output):
@@ -106,51 +110,91 @@ def _wait_for(output, config, patience=600):
 
 
 def _torchrun(output, layout, resume, device, quiet):
-    with tempfile.TemporaryDirectory(prefix="mc2-train-") as scratch:
-        status_file = os.path.join(scratch, "status")
+    with Noted(announce=_leads(layout)) as signals, tempfile.TemporaryDirectory(prefix="mc2-train-") as reports:
         command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", str(layout.nproc),
                    *(layout.flags if layout.nnodes > 1 else ["--standalone"]),
                    *(["--nnodes", str(layout.nnodes)] if layout.nnodes > 1 else []),
+                   "--log-dir", reports,                    # which torchrun would leave behind elsewhere
                    "-m", "mc2.training.worker", output, "--resume", resume, "--device", device,
                    *(["--quiet"] if quiet else [])]
         threads = max(1, len(os.sched_getaffinity(0)) // layout.nproc)
-        environment = {"OMP_NUM_THREADS": str(threads), **os.environ, STATUS_FILE: status_file, "PYTHONPATH": _python_path()}
-        status, received = _attended(command, environment)
-        _raise_what_they_said(status_file, status, received)
+        environment = {"OMP_NUM_THREADS": str(threads), **os.environ, "PYTHONPATH": _python_path(),
+                       REPORTS: reports, DRIVER: str(os.getpid())}
+        status = _attend(command, environment, signals, layout, reports)
+        _raise_what_they_said(reports, status, signals)
 
 
-def _attended(command, environment):
-    """(status of torchrun, the signals that came): they are handed to its workers, which torchrun would end."""
-    received, patience = [], 30             # tenths of a second without a worker
-    previous = {number: signal.signal(number, signal.SIG_IGN) for number in FORWARDED}     # the child inherits this
-    # a session of its own: Ctrl-C in a terminal reaches the workers through this process alone
-    child = subprocess.Popen(command, env=environment, start_new_session=True, preexec_fn=end_with_parent)
+def _attend(command, environment, signals, layout, reports):
+    """The status of torchrun. Signals go to its workers once all of them listen; torchrun would end them. Before that
+    there is nothing to save, and torchrun is killed, unless workers of other machines are waiting for these."""
+    before, forwarded = _children(os.getpid()), 0
+    with _adopting():
+        # a session of its own: Ctrl-C in a terminal reaches the workers through this process alone
+        child = subprocess.Popen(command, env=environment, start_new_session=True, preexec_fn=_begin_child)
+        try:
+            while True:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    return child.wait(timeout=0.1)
+                if signals.is_urgent:
+                    raise KeyboardInterrupt
+                if len(signals.received) > forwarded:
+                    workers = _children(child.pid)
+                    if _listening(reports) == layout.nproc:
+                        _send(signals.received[forwarded], workers)
+                        forwarded += 1
+                    elif layout.nnodes == 1 or not workers:
+                        return -signal.SIGKILL
+        finally:
+            _end_all(child, before)
+
+
+def _begin_child():
+    """In torchrun's process: hear nothing that is meant for the workers, and end with this one."""
+    for number in STOPPING:
+        signal.signal(number, signal.SIG_IGN)
+    end_with_parent()
+
+
+@contextlib.contextmanager
+def _adopting():
+    """A block in which processes whose parent has ended become this one's children (Linux)."""
+    _prctl(36, 1)                                           # PR_SET_CHILD_SUBREAPER
     try:
-        for number in FORWARDED:
-            signal.signal(number, lambda number, frame: received.append(number))
-        while True:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                return child.wait(timeout=0.1), received
-            if received.count(signal.SIGINT) > 1:
-                raise KeyboardInterrupt
-            if received:                # again and again: workers that are starting do not listen yet
-                workers = _children(child.pid)
-                _send(signal.SIGTERM if received[0] == signal.SIGHUP else received[0], workers)
-                patience -= not workers
-            if not patience:            # it waits for other machines, and hears nothing
-                return -signal.SIGKILL, received
+        yield
     finally:
-        if child.poll() is None:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(child.pid, signal.SIGKILL)
-        for number, handler in previous.items():
-            signal.signal(number, handler)
+        _prctl(36, 0)
+
+
+def _end_all(child, before, patience=1.0):
+    """Kill torchrun where it still runs, and whatever it leaves: processes that are children of this one and not of
+    `before`. After an end of its own they get some seconds."""
+    ended = child.poll() is not None
+    if not ended:
+        child.kill()
+        child.wait()
+    deadline = time.monotonic() + patience * ended
+    while left := [process for process in _children(os.getpid()) if process not in before]:
+        if time.monotonic() >= deadline:
+            _send(signal.SIGKILL, left)
+        for process in left:
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(process, os.WNOHANG)
+        time.sleep(0.01)
 
 
 def end_with_parent():
     """Have this process killed when the one that started it ends, however that ends (Linux)."""
+    _prctl(1, signal.SIGKILL)                               # PR_SET_PDEATHSIG
+
+
+def _prctl(option, value):
     with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL)          # PR_SET_PDEATHSIG
+        ctypes.CDLL(None).prctl(option, value)
+
+
+def _listening(reports):
+    """How many workers attend to signals."""
+    return sum(name.startswith(LISTENS) for name in os.listdir(reports))
 
 
 def _send(number, processes):
@@ -160,7 +204,7 @@ def _send(number, processes):
 
 
 def _python_path():
-    """Where the workers find this mc2, installed or not."""
+    """A PYTHONPATH by which the workers find this mc2, installed or not."""
     return os.pathsep.join([os.path.dirname(os.path.dirname(mc2.__file__)),
                             *filter(None, [os.environ.get("PYTHONPATH")])])
 
@@ -176,28 +220,23 @@ def _children(parent):
 
 
 class WorkerError(Mc2Error):
-    """What a worker process ended with."""
+    """The error that a worker process ended with."""
 
     def __init__(self, message, status):
         super().__init__(message)
         self.status = status
 
 
-def _raise_what_they_said(status_file, status, received=()):
-    try:
-        with open(status_file, encoding="utf-8") as stream:
+def _raise_what_they_said(reports, status, signals):
+    for name in (ENDED, FAILED_ELSEWHERE):
+        with contextlib.suppress(FileNotFoundError), open(os.path.join(reports, name), encoding="utf-8") as stream:
             number, _, message = stream.read().partition("\n")
-    except FileNotFoundError:
-        if os.path.exists(status_file + ELSEWHERE):
-            return _raise_what_they_said(status_file + ELSEWHERE, status)
-        if status and received:
-            raise WorkerError(f"stopped by {signal.Signals(received[0]).name} before training began.",
-                              128 + received[0]) from None
-        if status:
-            raise WorkerError(f"torchrun ended with status {status}; its messages are above. The same command goes on from "
-                              "the newest checkpoint.", 1) from None
-        return
-    raise WorkerError(message, int(number))
+            raise WorkerError(message, int(number))
+    if signals.first:
+        raise Stopped(signals.first, "before training began" if status else "after its last step; the run is complete")
+    if status:
+        raise WorkerError(f"torchrun ended with status {status}; its messages are above. The same command goes on from "
+                          "the newest checkpoint.", 1)
 
 
 def _slurm_rendezvous():
@@ -239,7 +278,7 @@ set -uo pipefail
 
 # One task per node; each starts its processes. The nodes find each other through SLURM's variables.
 export PYTHONPATH={shlex.quote(_python_path())}
-srun --kill-on-bad-exit=1 --cpus-per-task={per_node * cpus} {shlex.join(command)} --nproc {per_node}
+srun --kill-on-bad-exit=1 --cpus-per-task={per_node * cpus} {shlex.join(command)}
 status=$?
 
 if [ $status -eq 138 ] || [ $status -eq 143 ]; then       # a checkpoint is written: on with it later

@@ -1,55 +1,48 @@
 """The training loop: Meta CLIP 2, section 3.4, on one process or on all that torchrun started.
 
-A step: the loader's batch to the device and normalised there; forward and backward (mc2/training/step.py); AdamW with the
-learning rate of the step; logit_scale clamped to [0, ln 100]. Every `save_steps` steps, at the end, and when SIGTERM, SIGUSR1
-or Ctrl-C asks the run to stop, a checkpoint holds all that the next step depends on, so a run that goes on is the run that
-was not disturbed.
+A step: the loader's batch to the device and normalised there; forward and backward (mc2/training/step.py); AdamW with
+the learning rate of the step; logit_scale clamped to [0, ln 100]. Every `save_steps` steps, at the end, and when
+SIGTERM, SIGUSR1, SIGHUP or Ctrl-C asks the run to stop, a checkpoint holds all that the next step depends on, so a
+run that goes on is the run that was not disturbed.
 """
 import collections
 import hashlib
-import os
-import signal
 import sys
 import time
+from dataclasses import dataclass, field
 
 import torch
 from tqdm import tqdm
 
-from mc2.clip import checkpoints, model, tokenizers
-from mc2.clip.distributed import Ranks, device_of
-from mc2.errors import Mc2Error
-from mc2.training import job, metrics, run_directory, samples, step
+from mc2.clip import checkpoints, model
+from mc2.clip.distributed import Ranks
+from mc2.errors import BadData, BadUsage, Mc2Error
+from mc2.training import job, metrics, run_directory, samples, step, students
+from mc2.training.signals import Stopped
 
-STOPPING = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT, signal.SIGHUP)
-BY_LANG = ("seen", "drawn", "kept", "expected")
 LONGEST_UNLOGGED = 1000         # losses that wait on the device to be looked at
-
-
-class Stopped(Mc2Error):
-    """A signal ended the run, after a checkpoint."""
-
-    def __init__(self, message, number):
-        super().__init__(message)
-        self.status = 128 + number
 
 
 class ElsewhereError(Mc2Error):
     """Another rank has failed, and says why."""
 
 
-def run(directory, *, resume="latest", device="auto", quiet=False):
+def run(directory, signals, *, resume="latest", device="auto", quiet=False):
     """Train as the directory's config.json says, from its newest checkpoint (or `resume`, a checkpoint) on.
 
-    Returns what happened, for the receipt: {"step", "steps", "seen_pairs", "loss", "seconds", "notes"}.
+    signals: signals.Noted, which the run looks at after every step. Returns what happened, for the receipt: {"step",
+    "steps", "seen_pairs", "loss", "seconds", "notes"}.
     """
     ranks = Ranks(device)
     try:
-        with _Signals() as signals:
-            trainer = _agreed(ranks, lambda: Trainer(job.read(directory), directory, ranks, resume, quiet))
-            try:
-                return trainer.train(signals)
-            finally:
-                trainer.close()
+        trainer = _agreed(ranks, lambda: Trainer(job.read(directory), directory, ranks, resume, quiet))
+        try:
+            done = trainer.train(signals)
+        finally:
+            trainer.close()
+        if signals.first:
+            raise Stopped(signals.first, "after its last step; the run is complete")
+        return done
     finally:
         ranks.close()
 
@@ -66,50 +59,38 @@ def _agreed(ranks, function):
     return result
 
 
-class Student:
-    """A model in training, with its optimizer."""
+@dataclass
+class State:
+    """Where a run goes on.
 
-    def __init__(self, name, architecture, tokenizer, optimizer, config, ranks):
-        """tokenizer: its place, as in the preset. optimizer: lr, beta1, beta2, eps, wd."""
-        compute, schedule = config["values"]["compute"], config["values"]["schedule"]
-        self.name, self.architecture, self.lr = name, architecture, optimizer["lr"]
-        self.tokenizer_place = tokenizer
-        self.tokenizer = tokenizers.load(tokenizer, architecture["text_cfg"])
-        self.model = model.build(
-            architecture, init_logit_scale=config["values"]["model"]["init_logit_scale"], precision=compute["precision"],
-            grad_checkpointing=compute["grad_checkpointing"], device=ranks.device, seed=schedule["seed"])
-        self.optimizer = model.optimizer_of(self.model, **optimizer)
-        self.trained = self.model
-        if compute["torchcompile"]:
-            self.trained = torch.compile(self.trained)
-        if ranks.world > 1:
-            self.trained = torch.nn.parallel.DistributedDataParallel(
-                self.trained, device_ids=[ranks.local_rank] if ranks.device.type == "cuda" else None,
-                gradient_as_bucket_view=True,
-                static_graph=compute["accum_freq"] == 1)        # pytorch/pytorch#187732: wrong with accumulation
+    step: steps done. samples: digest of this rank's pairs so far. tallies: what happened so far, on all ranks.
+    loaders: states of the loaders of all ranks, or None.
+    """
 
-    def state(self):
-        return {"name": self.name, "architecture": self.architecture, "tokenizer": self.tokenizer_place,
-                "tokenizer_fingerprint": self.tokenizer.fingerprint,
-                "state": self.model.state_dict(), "optimizer": self.optimizer.state_dict()}
+    step: int = 0
+    samples: bytes = b""
+    tallies: dict = field(default_factory=dict)
+    loaders: list = None
+    notes: list = field(default_factory=list)
 
-    def load(self, state, path):
-        if state["architecture"] != self.architecture:
-            raise job.BadData(f"{path}: holds a model of another architecture than this run's.")
-        self.model.load_state_dict(state["state"])
-        if state["optimizer"] is not None:
-            self.optimizer.load_state_dict(state["optimizer"])
 
-    def set_lr(self, lr):
-        for group in self.optimizer.param_groups:
-            group["lr"] = lr
-
-    def update(self, grad_clip_norm):
-        if grad_clip_norm is not None:
-            torch.nn.utils.clip_grad_norm_(self.model.parameters(), grad_clip_norm)
-        self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
-        model.clamp_logit_scale(self.model)
+def resume_from(path, config, its_students, ranks):
+    """Load a checkpoint into the students of a run: the State to go on from."""
+    content = checkpoints.load(path)
+    if len(content["models"]) != len(its_students):
+        raise BadData(f"{path}: holds {len(content['models'])} models, this run has {len(its_students)}.")
+    is_imported = content["models"][0]["optimizer"] is None
+    if not is_imported and content["config"] != config["values"]:
+        if changed := job.differences({**config, "values": content["config"]}, config):
+            raise BadUsage(f"{path}: is of another configuration ({'; '.join(changed[:4])}).")
+    for student, state in zip(its_students, content["models"]):
+        student.load(state, path)
+    if is_imported:
+        return State(notes=[f"begins with the weights of {path}"])
+    of_ranks = content["data"]
+    digest = bytes.fromhex(of_ranks[ranks.rank]["samples"]) if len(of_ranks) == ranks.world else b""
+    return State(content["step"], digest, content["tallies"], [of_rank["loader"] for of_rank in of_ranks],
+                 [f"goes on from step {content['step']:,} ({path})"])
 
 
 class Trainer:
@@ -119,90 +100,64 @@ class Trainer:
         values = config["values"]
         self.config, self.values, self.directory, self.ranks, self.quiet = config, values, directory, ranks, quiet
         self.steps, self.global_batch = config["schedule"]["steps"], config["schedule"]["global_batch"]
-        self.notes = []
         if ranks.device.type == "cuda":
             torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
-        self.students = list(_students(config, ranks))
-        self.teacher = _teacher(config, ranks.device)
-        self.notes += self.teacher.notes if self.teacher else []
+        self.students = list(students.of_config(config, ranks))
+        self.teacher = students.teacher_of(config, ranks.device)
         self.normalize = model.Normalizer(
             values["data"]["image_mean"], values["data"]["image_std"], ranks.device,
             torch.bfloat16 if values["compute"]["precision"] == "bf16" else torch.float32)
         self.autocast = model.autocast(values["compute"]["precision"], ranks.device)
-        self.step, self.digest, states = 0, b"", None
-        self.tally, self.before = collections.Counter(), {}
-        path = checkpoints.find(directory) if resume == "latest" else resume
-        if path is not None:
-            states = self._resume(path)
-            if ranks.is_first and resume != "latest" and run_directory.holds(directory, path):
-                later = run_directory.remove_after(directory, self.step)
-                self.notes += [f"the checkpoints of later steps are removed: {', '.join(map(str, later))}"] if later else []
-        self.loader = self._loader(states)
+        state = self._resume(resume)
+        self.step, self.digest, self.before = state.step, state.samples, state.tallies
+        self.tally = collections.Counter()
+        self.loader = samples.Loader(
+            samples.data_of(config), {student.name: student.tokenizer for student in self.students},
+            self.global_batch // ranks.world, rank=ranks.rank, world=ranks.world,
+            workers=values["compute"]["workers"], states=state.loaders, pin_memory=ranks.device.type == "cuda")
         self.position = self.loader.state()
-        self.notes += self.loader.notes
-        if ranks.is_first and values["data"]["curation"] == "online":
-            self.notes += samples.count_warnings(data_of(config))
-        if ranks.is_first and not quiet:
+        self.notes = [*(self.teacher.notes if self.teacher else []), *state.notes, *self.loader.notes]
+        self.log = None
+        if ranks.is_first:
+            self._begin()
+
+    def _resume(self, resume):
+        """The State to go on from: of the newest checkpoint, or of the one that `resume` names."""
+        path = checkpoints.find(self.directory) if resume == "latest" else resume
+        if path is None:
+            return State()
+        state = resume_from(path, self.config, self.students, self.ranks)
+        if self.ranks.is_first and resume != "latest" and run_directory.holds(self.directory, path):
+            if later := run_directory.remove_after(self.directory, state.step):
+                state.notes.append(f"the checkpoints of later steps are removed: {', '.join(map(str, later))}")
+        return state
+
+    def _begin(self):
+        """What the first rank does for all."""
+        if self.values["data"]["curation"] == "online":
+            self.notes += samples.count_warnings(samples.data_of(self.config))
+        if not self.quiet:
             for note in self.notes:
                 print(f"train: {note}", file=sys.stderr, flush=True)
-        self._save_tokenizers()
-        self.log = metrics.Log(directory, self.step, values, config["name"]) if ranks.is_first else None
-
-    def _resume(self, path):
-        content = checkpoints.load(path)
-        if len(content["models"]) != len(self.students):
-            raise job.BadData(f"{path}: holds {len(content['models'])} models, this run has {len(self.students)}.")
-        if content["models"][0]["optimizer"] is None:
-            for student, state in zip(self.students, content["models"]):
-                student.load(state, path)
-            self.notes.append(f"begins with the weights of {path}")
-            return None
-        if resumed := content["config"] != self.values and job.differences(
-                {**self.config, "values": content["config"]}, self.config):
-            raise job.BadUsage(f"{path}: is of another configuration ({'; '.join(resumed[:4])}).")
-        for student, state in zip(self.students, content["models"], strict=True):
-            student.load(state, path)
-        self.step, self.before = content["step"], content["tallies"]
-        states = content["data"]
-        if len(states) == self.ranks.world:
-            self.digest = bytes.fromhex(states[self.ranks.rank]["samples"])
-        self.notes.append(f"goes on from step {self.step:,} ({path})")
-        return [state["loader"] for state in states]
-
-    def _loader(self, states):
-        return samples.Loader(
-            data_of(self.config), {student.name: student.tokenizer for student in self.students},
-            self.global_batch // self.ranks.world, rank=self.ranks.rank, world=self.ranks.world,
-            workers=self.values["compute"]["workers"], states=states, pin_memory=self.ranks.device.type == "cuda")
-
-    def _save_tokenizers(self):
-        if not self.ranks.is_first:
-            return
         for student in self.students:
-            if student.tokenizer_place != "openai":
-                student.tokenizer.save(tokenizer_path(self.directory, student.name))
+            student.save_tokenizer(self.directory)
+        self.log = metrics.Log(self.directory, self.step, self.values, self.config["name"])
 
     def train(self, signals):
-        """All steps that are left. Raises Stopped after a signal, Mc2Error where the loss is no number."""
+        """All steps that are left. Raises Stopped after a signal, Mc2Error where the loss is not a number."""
         self.started, self.first = time.monotonic(), self.step
         self.waited, self.losses, self.last_loss = 0.0, [], None
         self.logged = (self.started, self.step)
         saved = self.step
-        self.progress = tqdm(total=self.steps, initial=self.step, unit="step", disable=None if self._shown() else True)
+        is_shown = self.ranks.is_first and not self.quiet
+        self.progress = tqdm(total=self.steps, initial=self.step, unit="step", disable=None if is_shown else True)
         batches = iter(self.loader)
+        self._stop_if_asked(signals, saved)             # before the processes of the loader start
         while self.step < self.steps:
             batch, error = self._next(batches)
-            failed, number = self.ranks.most(error is not None, signals.number)
-            if failed or number:
-                if self.step > saved:
-                    self._save()
-                if failed:
-                    raise error or ElsewhereError("another process of this run has failed.")
-                done = f"after step {self.step:,} of {self.steps:,}; the checkpoint is written" if self.step \
-                    else "before its first step"
-                raise Stopped(f"stopped by {signal.Signals(number).name} {done}, and the same command goes on.", number)
+            self._stop_if_asked(signals, saved, error)
             self._train_on(batch)
-            if self.step % self.values["run"]["save_steps"] == 0 or self.step == self.steps:
+            if self._saves():
                 self._write_log(batch)
                 self._save()
                 saved = self.step
@@ -214,10 +169,25 @@ class Trainer:
         return {"step": self.step, "steps": self.steps, "seen_pairs": self.step * self.global_batch,
                 "trained_pairs": (self.step - self.first) * self.global_batch, "loss": self.last_loss,
                 "seconds": time.monotonic() - self.started, "notes": self.notes, "first": self.ranks.is_first,
-                "images": told(total_of(self.before, [self.tally]))["images"]}
+                "images": metrics.summary(metrics.total_of(self.before, [self.tally]))["images"]}
 
-    def _shown(self):
-        return self.ranks.is_first and not self.quiet
+    def _stop_if_asked(self, signals, saved, error=None):
+        """Write a checkpoint and raise, where a signal or an error came on any rank. saved: step of the newest
+        checkpoint."""
+        failed, number = self.ranks.most(error is not None, signals.first)
+        if not failed and not number:
+            return
+        if self.step > saved:
+            self._save()
+        if failed:
+            raise error or ElsewhereError("another process of this run has failed.")
+        when = f"after step {self.step:,} of {self.steps:,}; the checkpoint is written" if self.step \
+            else "before its first step"
+        raise Stopped(number, f"{when}, and the same command goes on")
+
+    def _saves(self):
+        """Whether a checkpoint is due after this step."""
+        return self.step % self.values["run"]["save_steps"] == 0 or self.step == self.steps
 
     def _next(self, batches):
         """(the next batch, None) or (None, the error that it raised)."""
@@ -255,20 +225,21 @@ class Trainer:
         return image_features, text_features, self.values["distill"]["teacher_logit_scale"]
 
     def _check_losses(self):
-        """The losses since the last look, mean over the ranks, (steps, students); an error where one is no number."""
+        """The losses since the last look, mean over the ranks, (steps, students); an error where one is not a
+        number."""
         losses = self.ranks.mean(torch.stack(self.losses)).cpu()
         self.losses = []
         bad = ~torch.isfinite(losses).all(1)
         if bad.any():
             at = self.step - len(losses) + 1 + int(bad.nonzero()[0])
-            self._stop_here(f"the loss of step {at:,} is {losses[bad][0].tolist()}")
+            self._give_up(f"the loss of step {at:,} is {losses[bad][0].tolist()}")
         self.last_loss = losses[-1].tolist()
         self.progress.set_postfix_str(f"loss {self.last_loss[0]:.3f}")
         return losses
 
-    def _stop_here(self, what):
+    def _give_up(self, reason):
         path = checkpoints.find(self.directory)
-        raise Mc2Error(f"{what}: training cannot go on. " + (
+        raise Mc2Error(f"{reason}: training cannot go on. " + (
             f"{path} is the last good checkpoint." if path else "There is no checkpoint yet.")
             + " A lower optimizer.lr, a longer schedule.warmup or optimizer.grad_clip_norm often helps.")
 
@@ -276,43 +247,35 @@ class Trainer:
         losses = self._check_losses()
         now = time.monotonic()
         since, at = self.logged
-        saves = self.step % self.values["run"]["save_steps"] == 0 or self.step == self.steps
         names = [name for name in self.students[0].parts if name != "loss"]
         means = dict(zip(names, self.ranks.mean(torch.stack(
             [self.students[0].parts[name].float() for name in names])).tolist()))
-        parts = self.ranks.gather({
+        of_ranks = self.ranks.gather({
             "samples": self.digest.hex(), "ids": batch.ids if self.values["run"]["log_ids"] else None,
-            "waited": self.waited, "tally": self.tally if saves else None})
+            "waited": self.waited, "tally": self.tally if self._saves() else None})
         self.logged, self.waited = (now, self.step), 0.0
         if not self.ranks.is_first:
             return
         first, *others = self.students
-        line = {"step": self.step, "loss": losses[-1, 0].item(), "logit_scale": first.model.logit_scale.exp().item(),
-                "lr": first.optimizer.param_groups[0]["lr"], "seen_pairs": self.step * self.global_batch,
-                "samples": hashlib.sha256("".join(part["samples"] for part in parts).encode()).hexdigest()[:16]}
-        line |= means
-        line |= {f"loss_{student.name}": losses[-1, 1 + k].item() for k, student in enumerate(others)}
-        if self.values["run"]["log_ids"]:
-            line["ids"] = [pair_id for part in parts for pair_id in part["ids"]]
-        seconds = max(now - since, 1e-9)
-        line |= {"pairs_per_second": round((self.step - at) * self.global_batch / seconds, 1),
-                 "data_wait": round(max(part["waited"] for part in parts) / seconds, 4), "seconds": round(now - self.started, 3)}
-        if saves:
-            line |= told(total_of(self.before, [part["tally"] for part in parts]))
-        self.log.write(line)
+        self.log.write(metrics.line_of(
+            self.step, of_ranks, global_batch=self.global_batch, loss=losses[-1, 0].item(), means=means,
+            logit_scale=first.model.logit_scale.exp().item(), lr=first.optimizer.param_groups[0]["lr"],
+            other_losses={student.name: losses[-1, 1 + k].item() for k, student in enumerate(others)},
+            steps=self.step - at, seconds=now - since, seconds_of_run=now - self.started, before=self.before))
 
     def _save(self):
         if self.losses:
             self._check_losses()
         finite = all(model.is_finite(student.model) for student in self.students)
         if self.ranks.most(not finite)[0]:
-            self._stop_here(f"a weight is no number after step {self.step:,}")
+            self._give_up(f"a weight is not a number after step {self.step:,}")
         parts = self.ranks.gather(({"loader": self.position, "samples": self.digest.hex()}, self.tally))
         if self.ranks.is_first:
             run_directory.save(self.directory, {
                 "step": self.step, "seen_pairs": self.step * self.global_batch, "config": self.values,
                 "models": [student.state() for student in self.students], "data": [state for state, _ in parts],
-                "tallies": total_of(self.before, [tally for _, tally in parts])}, self.values["run"]["keep_checkpoints"])
+                "tallies": metrics.total_of(self.before, [tally for _, tally in parts])},
+                self.values["run"]["keep_checkpoints"])
         self.ranks.most(0)          # nobody goes on, or ends, before it is written
 
     def close(self):
@@ -321,118 +284,9 @@ class Trainer:
             self.log.close()
 
 
-def gradient_conflict(config, checkpoint, *, batches, device="auto"):
-    """mc2.training.conflict.measure of a checkpoint on so many batches of the run `config`, with its `step`."""
-    from mc2.training import conflict
-    content = checkpoints.load(checkpoint)
-    held, values = content["models"][0], config["values"]
-    device = device_of(device)
-    net = model.build(held["architecture"], device=device)
-    net.load_state_dict(held["state"])
-    normalize = model.Normalizer(values["data"]["image_mean"], values["data"]["image_std"], device)
-    tokenizer = tokenizers.load(values["model"]["tokenizer"], held["architecture"]["text_cfg"])
-    loader = samples.Loader(data_of({**config, "architecture": held["architecture"]}), {"student": tokenizer},
-                            values["schedule"]["global_batch"] // values["compute"]["accum_freq"],
-                            workers=values["compute"]["workers"])
-    try:
-        return {"checkpoint": checkpoint, "step": content["step"], **conflict.measure(
-            net, ((normalize(batch.images), batch.tokens["student"].to(device), batch.langs) for batch in loader), batches)}
-    finally:
-        loader.close()
-
-
-def data_of(config):
-    """What a run trains on, for its loader."""
-    data, inputs = config["values"]["data"], config["inputs"]
-    return samples.Data(
-        tars=inputs["tars"], pairs=inputs["pairs"], curation=data["curation"], counts=data["counts"],
-        thresholds=data["thresholds"], seed=config["values"]["schedule"]["seed"],
-        image_size=config["architecture"]["vision_cfg"]["image_size"], aug_scale=tuple(data["aug_scale"]),
-        interpolation=data["image_interpolation"], jpeg_scaling=data["jpeg_scaling"],
-        shuffle_texts=data["shuffle_texts"], open_tars=data["open_tars"])
-
-
-def tokenizer_path(directory, student="student"):
-    """Where a run keeps a student's tokenizer."""
-    return os.path.join(directory, "tokenizer.json" if student == "student" else f"tokenizer-{student}.json")
-
-
-def total_of(before, tallies):
-    """Tallies of all ranks, and of the run before a resume, as {what: {of what: number}}, for a checkpoint."""
-    total = {what: dict(row) for what, row in before.items()}
-    for tally in tallies:
-        for key, number in tally.items():
-            what, of_what = key if isinstance(key, tuple) and key[0] in BY_LANG \
-                else ("images", " ".join(key) if isinstance(key, tuple) else key)
-            row = total.setdefault(what, {})
-            row[of_what] = row.get(of_what, 0) + number
-    return total
-
-
-def told(total):
-    """{"languages": {lang: {"seen", "drawn", "kept_share", "expected_share"}}, "images": {what happened: number}} of the
-    run so far. kept_share is that of the pairs that were drawn for, expected_share what Algorithm 1 says of these."""
-    seen, drawn, kept, expected = (total.get(what, {}) for what in BY_LANG)
-    languages = {}
-    for lang in sorted({*seen, *drawn}):
-        languages[lang] = {"seen": seen.get(lang, 0)}
-        if drawn.get(lang):
-            languages[lang] |= {"drawn": drawn[lang], "kept_share": round(kept.get(lang, 0) / drawn[lang], 6),
-                                "expected_share": round(expected.get(lang, 0) / drawn[lang], 6)}
-    return {"languages": languages, "images": dict(sorted(total.get("images", {}).items()))}
-
-
-def _students(config, ranks):
-    values = config["values"]
-    optimizer = {key: values["optimizer"][key] for key in ("lr", "beta1", "beta2", "eps", "wd")}
-    yield Student("student", config["architecture"], values["model"]["tokenizer"], optimizer, config, ranks)
-    size = config["architecture"]["vision_cfg"]["image_size"]
-    for more in config["students"]:
-        if more["architecture"]["vision_cfg"]["image_size"] != size:
-            raise job.BadData(f"the student {more['name']} sees images of {more['architecture']['vision_cfg']['image_size']} "
-                              f"pixels, the first one of {size}: all students share the images, so make them equal.")
-        own = {key: more[key] for key in ("lr", "wd") if more[key] is not None}
-        yield Student(more["name"], more["architecture"], more["tokenizer"], {**optimizer, **own}, config, ranks)
-
-
-def _teacher(config, device):
-    spec, precision = config["values"]["distill"]["teacher"], config["values"]["compute"]["precision"]
-    if spec is None:
-        return None
-    from mc2.clip.load import load_model
-    teacher = load_model(spec, device=device, precision=precision)
-    size = config["architecture"]["vision_cfg"]["image_size"]
-    if teacher.image_size != size:
-        raise job.BadData(f"{spec}: this teacher sees images of {teacher.image_size} pixels, the student of {size}. Take a "
-                          "student of the teacher's image_size.")
-    return teacher
-
-
 def _chained(digest, batch):
     """A digest of every pair since the run began, in order."""
     chain = hashlib.blake2b(digest, digest_size=16)
     for pair_id, text in zip(batch.ids, batch.texts):
         chain.update(f"{len(pair_id)} {pair_id} {len(text)} {text}".encode("utf-8", "surrogatepass"))
     return chain.digest()
-
-
-class _Signals:
-    """Notes the signals that ask the run to stop. A second Ctrl-C ends it at once."""
-
-    def __enter__(self):
-        self.number = 0
-        self.before = {number: signal.signal(number, self._note) for number in STOPPING
-                       if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN}       # nohup
-        return self
-
-    def _note(self, number, frame):
-        if number == signal.SIGINT and self.number == signal.SIGINT and "RANK" not in os.environ:
-            raise KeyboardInterrupt         # under torchrun the process that started it sees to this
-        if not self.number and os.environ.get("RANK", "0") == "0":
-            print(f"train: {signal.Signals(number).name}: writing a checkpoint, then stopping"
-                  + (" (Ctrl-C again: at once)" if number == signal.SIGINT else ""), file=sys.stderr, flush=True)
-        self.number = self.number or int(number)
-
-    def __exit__(self, *_):
-        for number, handler in self.before.items():
-            signal.signal(number, handler)

@@ -1,10 +1,14 @@
-"""What a run tells of itself: log.jsonl, TensorBoard and Weights & Biases where they are installed."""
+"""What a run reports: log.jsonl, TensorBoard and Weights & Biases where they are installed, and its receipt."""
+import hashlib
 import os
 
 import orjson
 
 from mc2 import files
 from mc2.errors import BadUsage
+from mc2.execution.receipt import duration
+
+BY_LANG = ("seen", "drawn", "kept", "expected")
 
 
 class Log:
@@ -43,6 +47,68 @@ def cut_off(path, step):
                 break
             kept.append(line if line.endswith(b"\n") else line + b"\n")
     files.write_bytes(path, b"".join(kept))
+
+
+def total_of(before, tallies):
+    """{event: {language or reason: number}}: the sum of the tallies of all ranks and of the run before it was
+    resumed."""
+    total = {what: dict(row) for what, row in before.items()}
+    for tally in tallies:
+        for key, number in tally.items():
+            what, of_what = key if isinstance(key, tuple) and key[0] in BY_LANG \
+                else ("images", " ".join(key) if isinstance(key, tuple) else key)
+            row = total.setdefault(what, {})
+            row[of_what] = row.get(of_what, 0) + number
+    return total
+
+
+def summary(total):
+    """{"languages": {lang: {"seen", "drawn", "kept_share", "expected_share"}}, "images": {event: number}} of the
+    run so far. kept_share is that of the pairs that were drawn for, expected_share what Algorithm 1 says of these."""
+    seen, drawn, kept, expected = (total.get(what, {}) for what in BY_LANG)
+    languages = {}
+    for lang in sorted({*seen, *drawn}):
+        languages[lang] = {"seen": seen.get(lang, 0)}
+        if drawn.get(lang):
+            languages[lang] |= {"drawn": drawn[lang], "kept_share": round(kept.get(lang, 0) / drawn[lang], 6),
+                                "expected_share": round(expected.get(lang, 0) / drawn[lang], 6)}
+    return {"languages": languages, "images": dict(sorted(total.get("images", {}).items()))}
+
+
+def line_of(step, of_ranks, *, global_batch, loss, means, logit_scale, lr, other_losses, steps, seconds, seconds_of_run,
+            before):
+    """The line of log.jsonl after a step, as plain data.
+
+    of_ranks:      of every rank {"samples": digest of its pairs so far, "ids": ids of its batch or None, "waited":
+                   seconds that it waited for data, "tally": what happened since the run was started, or None where no
+                   checkpoint is written}
+    means:         {part of the loss: its mean over the ranks}
+    other_losses:  {further student: its loss}
+    steps, seconds: since the last line
+    before:        total_of the run before it was started
+    """
+    seconds = max(seconds, 1e-9)
+    line = {"step": step, "loss": loss, "logit_scale": logit_scale, "lr": lr, "seen_pairs": step * global_batch,
+            "samples": hashlib.sha256("".join(rank["samples"] for rank in of_ranks).encode()).hexdigest()[:16], **means,
+            **{f"loss_{name}": value for name, value in other_losses.items()}}
+    if of_ranks[0]["ids"] is not None:
+        line["ids"] = [pair_id for rank in of_ranks for pair_id in rank["ids"]]
+    line |= {"pairs_per_second": round(steps * global_batch / seconds, 1),
+             "data_wait": round(max(rank["waited"] for rank in of_ranks) / seconds, 4),
+             "seconds": round(seconds_of_run, 3)}
+    if of_ranks[0]["tally"] is not None:
+        line |= summary(total_of(before, [rank["tally"] for rank in of_ranks]))
+    return line
+
+
+def receipt(done, output):
+    """The last line of a run, for stderr."""
+    usual = ("images", "not drawn")
+    skipped = ", ".join(f"{number:,} {reason}" for reason, number in done["images"].items()
+                        if number and reason not in usual)
+    loss = "" if done["loss"] is None else f", loss {done['loss'][0]:.4f}"
+    return f"train: {done['step']:,} of {done['steps']:,} steps, {done['seen_pairs']:,} pairs seen{loss}" \
+        + (f"; not trained on: {skipped}" if skipped else "") + f" -> {output} ({duration(done['seconds'])})"
 
 
 def _numbers(line):

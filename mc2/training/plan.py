@@ -1,4 +1,4 @@
-"""What a training run takes, computed from its preset: steps, pairs, memory, FLOPs, GPU hours. Nothing is started."""
+"""The plan of a training run, computed from its preset: steps, pairs, memory, FLOPs, GPU hours. Nothing is started."""
 from fractions import Fraction
 
 from mc2.clip import architecture
@@ -10,7 +10,7 @@ GPU_MEMORY = 80             # GB of 10^9 bytes
 
 
 def make(preset, *, gpus=None, growth=None, mfu=MFU, gpu_tflops=H100_TFLOPS, gpu_memory=GPU_MEMORY):
-    """The plan as a dict that JSON can hold. Whole numbers are exact; None stands for what is not known.
+    """The plan as a dict of plain data. Whole numbers are exact; None stands for what is not known.
 
     growth: as if the pool were that many times its English part; see schedule_of.
     """
@@ -40,7 +40,7 @@ def make(preset, *, gpus=None, growth=None, mfu=MFU, gpu_tflops=H100_TFLOPS, gpu
 
 
 def lines(plan):
-    """The plan for people, one line each."""
+    """The plan as lines of text."""
     count, schedule, batch = plan["parameters"], plan["schedule"], plan["batch"]
     optimizer, memory, cost = plan["optimizer"], plan["memory_per_gpu"], plan["cost"]
     rows = [
@@ -68,7 +68,7 @@ def lines(plan):
 
 
 def schedule_of(preset, growth=None):
-    """Batch, passes, steps and pairs, and how many of them are English.
+    """The numbers of batch, passes, steps and pairs, and how many pairs are English, as a dict.
 
     growth G, where given: the pool is G times its English part. Then batch and pairs are G times those of the
     English-only run (the preset's, divided by its own growth), and a 1/G part of them is English, so that as many
@@ -100,7 +100,7 @@ def schedule_of(preset, growth=None):
 
 
 def batch_of(global_batch, gpus, accum_freq):
-    """How the global batch spreads over the GPUs. Where it does not divide: of the GPU with the most pairs."""
+    """The batch of a GPU, as a dict; where the global batch does not divide, that of the GPU with the most pairs."""
     share = gpus * accum_freq
     down = global_batch // share * share
     divides = down == global_batch

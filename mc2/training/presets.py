@@ -1,71 +1,16 @@
-"""Presets: one TOML file per training run, complete in itself. Those of the paper are mc2/data/presets/*.toml.
+"""Presets: one complete TOML file per training run. Those of the paper are mc2/data/presets/*.toml.
 
 Keys with a default may be left out; a section of such keys too. Paths are relative to the file
 (lines of an @list.txt to the working directory, as everywhere).
 """
 import copy
-import math
 import os
 from importlib import resources
 
+from mc2 import settings
 from mc2.clip import architecture
 from mc2.errors import BadData, BadUsage
-
-REQUIRED = object()
-PATHS = "paths"
-
-
-class Key:
-    """What a key of a preset may hold.
-
-    kind:     int, float, bool, str, PATHS (a text or a list of texts), or a tuple (float, n): a list of n numbers
-    allowed:  values, or a pair (least, most) of numbers; None: any
-    default:  where the key may be missing
-    """
-
-    def __init__(self, kind, allowed=None, default=REQUIRED):
-        self.kind, self.allowed, self.default = kind, allowed, default
-
-    def __str__(self):
-        if isinstance(self.kind, tuple):
-            return f"a list of {self.kind[1]} numbers{self._span()}"
-        name = {int: "a whole number", float: "a number", bool: "true or false", str: "a text",
-                PATHS: "a text or a list of texts"}[self.kind]
-        return " or ".join(f'"{value}"' for value in self.allowed) if self.kind is str and self.allowed \
-            else name + self._span()
-
-    def _span(self):
-        if not self.allowed or self.kind in (str, PATHS):
-            return ""
-        least, most = self.allowed
-        return f" from {least:g}" if most is None else f" from {least:g} to {most:g}"
-
-    def fits(self, value):
-        if isinstance(self.kind, tuple):
-            number = Key(self.kind[0], self.allowed)
-            return isinstance(value, list) and len(value) == self.kind[1] and all(map(number.fits, value))
-        if self.kind == PATHS:
-            return isinstance(value, str) or isinstance(value, list) and bool(value) \
-                and all(isinstance(item, str) for item in value)
-        if isinstance(value, bool) != (self.kind is bool):
-            return False
-        if not isinstance(value, (int, float) if self.kind is float else self.kind):
-            return False
-        if self.kind is float and not math.isfinite(value):
-            return False
-        if self.allowed is None:
-            return True
-        if self.kind is str:
-            return value in self.allowed
-        least, most = self.allowed
-        return value >= least and (most is None or value <= most)
-
-    def taken(self, value):
-        """A value that fits, as the code takes it: 0 of a number is 0.0."""
-        if self.kind is float and value is not None:
-            return float(value)
-        return [float(number) for number in value] if isinstance(self.kind, tuple) and value is not None else value
-
+from mc2.settings import PATHS, REQUIRED, Key
 
 COUNT = (1, None)
 KEYS = {        # names follow open_clip's options where they mean the same
@@ -86,7 +31,7 @@ KEYS = {        # names follow open_clip's options where they mean the same
         "pairs": Key(PATHS, default=None),          # their pairs, a file per tar; absent: the tars hold the texts
         "counts": Key(str, default=None),           # for online curation
         "thresholds": Key(str, default=None),
-        "open_tars": Key(int, COUNT, default=4),    # tars that a worker reads in turns
+        "open_tars": Key(int, COUNT, default=4),    # tars that a worker reads in rotation
         "jpeg_scaling": Key(bool, default=False),   # decode large JPEGs at a reduced scale: faster, other pixels
         "shuffle_texts": Key(bool, default=False),  # a control: every image gets the text of another one
     },
@@ -130,7 +75,7 @@ KEYS = {        # names follow open_clip's options where they mean the same
         "weight": Key(float, (0, None), default=1.0),
     },
 }
-PLACES = {"data": ("train_data", "pairs", "counts", "thresholds"), "run": ("output",)}
+LOCATED = {"data": ("train_data", "pairs", "counts", "thresholds"), "run": ("output",)}
 STUDENT = {         # [[students]]: further students of the same teacher, each with a model and an optimizer of its own
     "name": Key(str),
     "model": Key(str),
@@ -141,12 +86,12 @@ STUDENT = {         # [[students]]: further students of the same teacher, each w
 
 
 class Preset:
-    """A run as its file says. `name`: of the preset or the file; `title`: the file's first comment line;
+    """A run as in its file. `name`: of the preset or the file; `title`: the file's first comment line;
     `values[section][key]`; `architecture`: the model's configuration; `students`: [(values, architecture)] of further
     students."""
 
     def __init__(self, name, source, text, folder=None, changes=()):
-        """folder: of a file, for the paths in it. changes: [(section, key, value)] that win over the text's; paths
+        """folder: of a file, for the paths in it. changes: [(section, key, value)] that replace the text's; paths
         among them are taken as they are."""
         self.name, self.source = name, source
         self.title = title(text)
@@ -160,7 +105,7 @@ class Preset:
 
 
 def names():
-    """Names of the package's presets, sorted."""
+    """[name] of the package's presets, sorted."""
     return sorted(entry.name[:-len(".toml")] for entry in _folder().iterdir() if entry.name.endswith(".toml"))
 
 
@@ -224,7 +169,7 @@ def _parse(text, source):
 def _located(values, folder):
     """The values with paths that are relative to the folder of their file."""
     values = copy.deepcopy(values)
-    for section, keys in PLACES.items():
+    for section, keys in LOCATED.items():
         content = values.get(section)
         for key in keys if isinstance(content, dict) and folder else ():
             if isinstance(content.get(key), str):
@@ -255,8 +200,8 @@ def _check_students(students, source, folder):
     seen = {"student"}
     for student in checked:
         if student["name"] in seen or not student["name"].isidentifier():
-            raise BadData(f"{source}: students.name is \"{student['name']}\"; it must be a word of its own (the model of "
-                          "[model] is \"student\").")
+            raise BadData(f"{source}: students.name is \"{student['name']}\"; it must be one word that no other student has (the model "
+                          "of [model] is \"student\").")
         seen.add(student["name"])
         if folder and student["tokenizer"].endswith(".json"):
             student["tokenizer"] = _beside(folder, student["tokenizer"])
@@ -271,29 +216,14 @@ def _check(values, source):
             raise BadData(f"{source}: unknown {kind}. Sections: {', '.join(f'[{name}]' for name in KEYS)}.")
         if not isinstance(content, dict):
             raise BadData(f"{source}: {section} is {content!r}, not a section. Write [{section}].")
-    return {section: _check_section(values.get(section), keys, source, section) for section, keys in KEYS.items()}
+    for section, keys in KEYS.items():
+        if section not in values and any(rule.default is REQUIRED for rule in keys.values()):
+            raise BadData(f"{source}: no section [{section}]. It holds {', '.join(keys)}.")
+    return {section: _check_section(values.get(section, {}), keys, source, section) for section, keys in KEYS.items()}
 
 
 def _check_section(content, keys, source, section):
-    if content is None and any(rule.default is REQUIRED for rule in keys.values()):
-        raise BadData(f"{source}: no section [{section}]. It holds {', '.join(keys)}.")
-    content = content or {}
-    for key in content:
-        if key not in keys:
-            raise BadData(f"{source}: unknown key {section}.{key}. Allowed in [{section}]: {', '.join(keys)}.")
-    checked = {}
-    for key, rule in keys.items():
-        if key not in content and rule.default is REQUIRED:
-            raise BadData(f"{source}: no {section}.{key}: {rule}.")
-        value = content.get(key, rule.default)
-        if key in content and not rule.fits(value):
-            raise BadData(f"{source}: {section}.{key} is {_shown(value)}, not {rule}.")
-        checked[key] = rule.taken(value)
-    return checked
-
-
-def _shown(value):
-    return f'"{value}"' if isinstance(value, str) else str(value).lower() if isinstance(value, bool) else str(value)
+    return settings.check(content, keys, source, f"{section}.", f"Allowed in [{section}]: {', '.join(keys)}.")
 
 
 def _architecture(name, source, model_folder):
@@ -309,5 +239,5 @@ def _architecture(name, source, model_folder):
     try:
         return architecture.load(name)
     except KeyError:
-        raise BadData(f"{source}: model.name is \"{name}\", which is no model. Allowed: a .json file beside the "
+        raise BadData(f"{source}: model.name is \"{name}\", which is not a model. Allowed: a .json file beside the "
                       f"preset, or {', '.join(architecture.names())}.") from None

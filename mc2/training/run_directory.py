@@ -5,6 +5,7 @@ Their form, and how the newest is found, is in mc2/clip/checkpoints.py.
 import contextlib
 import os
 
+from mc2 import files
 from mc2.clip import checkpoints
 
 
@@ -16,8 +17,9 @@ def save(run, content, keep):
     link = os.path.join(directory, ".latest.tmp")
     with contextlib.suppress(FileNotFoundError):
         os.unlink(link)
-    os.symlink(os.path.basename(path), link)
-    os.replace(link, os.path.join(directory, "latest"))
+    with files.discarded_on_error(link):
+        os.symlink(os.path.basename(path), link)
+        os.replace(link, os.path.join(directory, "latest"))
     for old in [step for step in checkpoints.steps_in(run) if step < content["step"]][:1 - keep or None]:
         os.unlink(checkpoints.path_of(run, old))
     for other in os.listdir(directory):                 # what a killed run was writing

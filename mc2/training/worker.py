@@ -1,19 +1,18 @@
 """One process of a run, as torchrun starts it: python -m mc2.training.worker RUN.
 
-What ends the run is written to the file that $MC2_TRAIN_STATUS names (status, then the message), for `mc2 train` to say;
-the process itself then ends with 0, so that torchrun adds nothing of its own.
+It reports to `mc2 train` by files in the directory $MC2_TRAIN_REPORTS: that it attends to signals, and what ended the
+run (status, then the message). It then ends with 0, so that torchrun adds no message of its own.
 """
 import argparse
 import contextlib
 import os
-import signal
 import sys
 import traceback
 
 from mc2 import files
 from mc2.errors import Mc2Error
 from mc2.training import launch
-from mc2.training.launch import ELSEWHERE
+from mc2.training.signals import Noted
 
 
 def main():
@@ -24,16 +23,20 @@ def main():
     parser.add_argument("--quiet", action="store_true")
     options = parser.parse_args()
     launch.end_with_parent()
-    for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT):
-        signal.signal(number, signal.SIG_IGN)       # until the loop attends to them
-    from mc2.commands import train
-    from mc2.training import loop
-    launch.end_with_parent()
+    with Noted() as signals:
+        _report(launch.LISTENS + os.environ.get("RANK", "0"))
+        if not _has_driver():
+            sys.exit(1)
+        _train(options, signals)
+
+
+def _train(options, signals):
+    from mc2.training import loop, metrics
     try:
         with _first_alone(options.run):
-            done = loop.run(options.run, resume=options.resume, device=options.device, quiet=options.quiet)
+            done = loop.run(options.run, signals, resume=options.resume, device=options.device, quiet=options.quiet)
     except loop.ElsewhereError:
-        _say(1, "a process on another machine has failed; its messages say why.", ELSEWHERE)
+        _say(1, "a process on another machine has failed; its messages say why.", launch.FAILED_ELSEWHERE)
         return
     except Mc2Error as error:
         _say(error.status, str(error))
@@ -44,7 +47,16 @@ def main():
         _say(1, f"{getattr(error, 'filename', None) or type(error).__name__}: {getattr(error, 'strerror', None) or error}.")
         sys.exit(1)                 # torchrun ends the others, which wait for this one
     if done["first"] and not options.quiet:
-        train.receipt(done, options.run)
+        print(metrics.receipt(done, options.run), file=sys.stderr)
+
+
+def _has_driver():
+    """Whether `mc2 train` is still there, or never was."""
+    try:
+        os.kill(int(os.environ.get(launch.DRIVER, os.getpid())), 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def _first_alone(run):
@@ -54,18 +66,20 @@ def _first_alone(run):
     return files.locked(os.path.join(run, "checkpoints"), launch.BUSY.format(run))
 
 
-def _say(status, message, where=""):
+def _say(status, message, name=launch.ENDED):
     """The first process that fails says why."""
-    place = os.environ.get(launch.STATUS_FILE)
-    if place is None:
+    if not _report(name, f"{status}\n{message}"):
         print(f"mc2 train: {message}", file=sys.stderr)
-        return
-    try:
-        descriptor = os.open(place + where, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
-    except FileExistsError:
-        return
-    with open(descriptor, "w", encoding="utf-8") as stream:
-        stream.write(f"{status}\n{message}")
+
+
+def _report(name, content=""):
+    """Leave a file for `mc2 train`, unless another process has. Returns whether there is somebody to report to."""
+    directory = os.environ.get(launch.REPORTS)
+    if directory is None:
+        return False
+    with contextlib.suppress(FileExistsError), open(os.path.join(directory, name), "x", encoding="utf-8") as stream:
+        stream.write(content)
+    return True
 
 
 if __name__ == "__main__":
