@@ -14,7 +14,8 @@ from mc2.commands.thresholds import ways_to_t
 @click.option("-j", "--jobs", default=0, show_default=True, metavar="N", type=click.IntRange(0),
               help="Worker processes of --executor local; 0 = all cores.")
 @options.executor_options
-@click.option("--engine", "old_engine", type=click.Choice(["local", "ray", "slurm"]), hidden=True)
+@click.option("--engine", "old_engine", type=click.Choice(["local", "ray", "slurm"]), hidden=True,
+              help="The old name of --executor.")
 @click.option("--keep-matched/--no-keep-matched", default=True, show_default=True,
               help="Keep OUT/matched, the pairs that are drawn from.")
 @identification("--lid-engine")
