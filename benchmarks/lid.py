@@ -6,7 +6,7 @@ Costs a minute, 0.5 GB of memory and 0.2 GB of disk; a quarter of that with --qu
 
 Expect of lid.176.ftz some 6 times fasttext, whether that is called for one text or for many (`multilinePredict`).
 The large model has random weights in the shape of GlotLID (dim 256, 2,000 labels, softmax; fewer n-grams), of which
-the time hangs on the output layer. Labels and probabilities are compared to the last bit.
+the time depends on the output layer. Labels and probabilities are compared to the last bit.
 """
 import argparse
 import os

@@ -111,8 +111,8 @@ def _explain(error, verbose):
     if isinstance(error, Mc2Error):
         return str(error)
     if isinstance(error, OSError) and (error.strerror or error.filename):
-        place = f"{error.filename}: " if error.filename else ""
-        return f"{place}{error.strerror or error}."
+        where = f"{error.filename}: " if error.filename else ""
+        return f"{where}{error.strerror or error}."
     if isinstance(error, MemoryError):
         return "out of memory."
     hint = "" if verbose else " (-v shows where)"

@@ -402,7 +402,7 @@ def discard_unfinished():
 
 
 def manifest_name(path):
-    """Where the manifest of the file `path` is."""
+    """The path or URL of the manifest of the file `path`."""
     if is_remote(path) and "?" in path:
         return path.replace("?", ".manifest.json?", 1)
     return f"{path}.manifest.json"

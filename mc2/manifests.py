@@ -43,7 +43,7 @@ def describe_file(path):
 
 
 def beside(path):
-    """Where the manifest of this output is."""
+    """The path or URL of the manifest of this output."""
     return os.path.join(path, "manifest.json") if os.path.isdir(path) else files.manifest_name(files.identity(path))
 
 

@@ -89,7 +89,7 @@ def open_read(url, at_random=False):
 
 
 def info(url):
-    """What the file system says about a URL (a dict with `type` and `size`), or None where there is nothing."""
+    """The description of a URL by its file system (a dict with `type` and `size`), or None where there is nothing."""
     with _named(url):
         system, path = _locate(url)
         system.invalidate_cache(system._parent(path))

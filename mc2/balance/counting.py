@@ -56,8 +56,8 @@ def sample_of(hashes, offsets, ids):
     lengths = np.diff(offsets)[order]
     packed = np.zeros(len(order) + 1, np.int64)
     np.cumsum(lengths, out=packed[1:])
-    places = np.repeat(offsets[:-1][order] - packed[:-1], lengths) + np.arange(packed[-1])
-    return Sample(hashes[order], packed, ids[places])
+    kept = np.repeat(offsets[:-1][order] - packed[:-1], lengths) + np.arange(packed[-1])
+    return Sample(hashes[order], packed, ids[kept])
 
 
 def _ties_by_ids(order, hashes, offsets, ids):
@@ -79,7 +79,7 @@ def merge_samples(samples):
 
 
 class Partial(NamedTuple):
-    """What a batch, or a part of the pool, adds to the counts of one language."""
+    """The counts of one language in a batch, or in a part of the pool."""
 
     pairs: int
     matched: int

@@ -56,7 +56,7 @@ def expected_pairs(counts, lang, t_lang):
 
 
 def warnings(content, counts, min_t=None):
-    """What a person should look at before sampling: list of str, one for each kind of trouble."""
+    """Warnings to look at before sampling: list of str, one for each kind of trouble."""
     p, found = content["p"], []
     rows = {lang: row for lang, row in content["languages"].items() if counts.matched[lang]}
     if p is not None and not 0 < p < 1:

@@ -82,7 +82,7 @@ def curate(ctx, inputs, metadata, output, old_engine, quiet, dry_run, force, sha
 
 
 def _renamed(old_engine):
-    """What --engine says, which is now called --executor."""
+    """The executor that --engine names, which is now called --executor; None without it."""
     if old_engine:
         click.echo("curate: --engine is now called --executor, as in all commands. The old name goes in a later version.",
                    err=True)

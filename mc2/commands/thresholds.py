@@ -44,14 +44,14 @@ def thresholds(counts, t_en, p, t_all, min_t, output, dry_run, quiet):
     mc2 thresholds counts --t-en 20 -n                      # only look
     """
     from mc2.balance import counting
-    from mc2.balance import thresholds as room
+    from mc2.balance import thresholds as deriving
     check_one_way(t_en, p, t_all)
     started = time.monotonic()
     counted, fingerprint = counting.load(counts)
-    content = room.derive(counted, fingerprint, t_en, p, t_all, min_t)
+    content = deriving.derive(counted, fingerprint, t_en, p, t_all, min_t)
     if not quiet:
-        print(*room.table(content), sep="\n", file=sys.stderr)
-        for warning in room.warnings(content, counted, min_t):
+        print(*deriving.table(content), sep="\n", file=sys.stderr)
+        for warning in deriving.warnings(content, counted, min_t):
             print(f"warning: {warning}", file=sys.stderr)
     if not dry_run:
         _write(content, counts, output, {"t_en": t_en, "p": p, "t_all": t_all, "min_t": min_t},
@@ -59,7 +59,7 @@ def thresholds(counts, t_en, p, t_all, min_t, output, dry_run, quiet):
     if not quiet:
         how = f"t = {t_all:,} for all" if t_all else f"p = {content['p']:.4f}, t_en = {content['t_en']}"
         where = f" -> {output}" if output != "-" and not dry_run else ""
-        print(f"thresholds: {how}; {room.total_expected(content)} of {sum(counted.matched.values()):,} matched pairs "
+        print(f"thresholds: {how}; {deriving.total_expected(content)} of {sum(counted.matched.values()):,} matched pairs "
               f"expected{where} ({time.monotonic() - started:.1f} s)", file=sys.stderr)
 
 

@@ -33,7 +33,7 @@ MARK = "job-of-mc2-curate"
 
 @dataclass
 class Settings:
-    """What the result depends on, beside the pool: the options of the five commands."""
+    """The options of the five commands: all that the result depends on beside the pool."""
 
     stages: list                        # lid and match, after a list of ids perhaps; of mc2.execution.stage.Stage
     release: object                     # metadata.release.Release
@@ -237,9 +237,9 @@ def refuse_foreign_directory(out):
 
 def refuse_inputs_within(out, paths):
     """Raise BadUsage when one of these paths is in a directory of the job, which would replace or remove it."""
-    places = [os.path.join(os.path.realpath(out), name, "") for name in (*OUTPUTS, ".work")]
+    replaced = [os.path.join(os.path.realpath(out), name, "") for name in (*OUTPUTS, ".work")]
     for path in paths:
-        if not files.is_remote(path) and os.path.realpath(path).startswith(tuple(places)):
+        if not files.is_remote(path) and os.path.realpath(path).startswith(tuple(replaced)):
             raise BadUsage(f"{files.name_of(path)}: lies in the output directory {out}, where the job would replace it. "
                            f"Name another output.")
 

@@ -1,4 +1,4 @@
-"""What curate does, as tasks: where everything is in its output directory, and the merging of counts.
+"""The tasks of curate: the paths in its output directory, and the merging of counts.
 
     match     a shard of the pool -> matched/ and its counts, in one pass: lid, match, count      (a ShardTask)
     reduce    counts of up to 16 shards, or of such groups -> one file of counts                  (Reduce)
@@ -14,7 +14,7 @@ GROUP = 16                      # files of counts merged into one by an item of 
 
 
 class Layout:
-    """Where everything is in the output directory of a job."""
+    """The paths in the output directory of a job."""
 
     def __init__(self, out):
         self.out = os.path.realpath(out)

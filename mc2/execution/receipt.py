@@ -1,4 +1,4 @@
-"""What a person reads when a command ends: the receipt, its last line on stderr."""
+"""The receipt of a command: its last line on stderr, for people."""
 import sys
 
 
@@ -10,7 +10,7 @@ def duration(seconds):
 
 
 def what_was_left_out(tally, fate="skipped"):
-    """What was dropped and which lines were bad, by reason: ", 3 not listed, 1 bad lines skipped (not JSON)" or ""."""
+    """Text on dropped pairs and bad lines, by reason: ", 3 not listed, 1 bad lines skipped (not JSON)" or ""."""
     text = ""
     for reason, count in sorted(tally.items()):
         kind, colon, reason = reason.partition(": ") if isinstance(reason, str) else ("", "", "")

@@ -1,4 +1,4 @@
-"""What the command line says about inputs, outputs and the way to run, and the run itself.
+"""A run of stages: its inputs, outputs and options as the command line gives them.
 
     a stream      -o: a block at a time through the stages, in one process or many    (stream.py)
     shards        -O: a ShardTask on an executor, resumed where it was stopped         (shard.py, rounds.py)

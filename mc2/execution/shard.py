@@ -19,7 +19,7 @@ QUARANTINE, REJECTS, DROPPED = "quarantine", "rejects", "dropped"      # what a 
 
 
 class ShardPaths:
-    """Where the outputs of shards are: each is called like its shard.
+    """The paths of the outputs of shards: each is called like its shard.
 
     directory: of the pairs. quarantine: the directory of bad lines, with the reasons. parts: that of raw bad lines and
     of dropped pairs, which are put together at the end of a run. logs: None = no logs.
@@ -41,7 +41,7 @@ class ShardPaths:
 
 
 class ShardTask:
-    """What is done to every shard: read, go through the stages, write. Pickled to the workers of any executor.
+    """The work on every shard: read, go through the stages, write. Pickled to the workers of any executor.
 
     stages: of mc2.execution.stage.Stage. paths: ShardPaths. name: of the task, in messages and logs. upstream: the
     ShardTask whose output is read in place of the shard. skip_bad: put bad lines into quarantine, rather than fail.

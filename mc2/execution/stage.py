@@ -60,7 +60,7 @@ class Stages:
         return iter(self.stages)
 
     def product(self, batch, make):
-        """What `make` makes of a batch that went through the stages: the bytes of an encoder, say."""
+        """make(batch) after the batch went through the stages: the bytes of an encoder, say."""
         for stage in self.stages:
             if not stage.observes:
                 stage(batch)

@@ -1,4 +1,4 @@
-"""What happens in a worker, whichever executor started it: one item of a task, with a log of its own."""
+"""One item of a task, with a log of its own: the work of a worker, whichever executor started it."""
 import errno
 import os
 import pickle

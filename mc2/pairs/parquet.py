@@ -226,7 +226,7 @@ def _conform(table, schema):
         try:
             columns.append(_cast(column, field.type))
         except pa.ArrowException as error:          # an integer that no double equals
-            source, line = _place(table.schema, table.schema.field(field.name))
+            source, line = _origin(table.schema, table.schema.field(field.name))
             raise BadLine(source, line, f'"{field.name}" does not fit its column ({error}).', ONE_TYPE) from None
     return pa.table(columns, schema)
 
@@ -240,7 +240,7 @@ def _cast(column, type):
     return column.cast(type)
 
 
-def _place(schema, field):
+def _origin(schema, field):
     """(input, line number) of the first value of a column, as _described noted them."""
     return (schema.metadata or {}).get(b"source", b"").decode(), int((field.metadata or {}).get(b"line", 0))
 
@@ -249,7 +249,7 @@ def _widened(schema, more):
     """The schema with the columns of another, each of a type that takes both. Raises BadLine where none does."""
     fields = {field.name: field for field in schema}
     for field in more:
-        place = _place(more, field)
+        origin = _origin(more, field)
         field = pa.field(field.name, _canonical(field.type))
         before = fields.get(field.name, field)
         if before.type != field.type:
@@ -257,7 +257,7 @@ def _widened(schema, more):
                 field = pa.unify_schemas([pa.schema([before]), pa.schema([field])],
                                          promote_options="permissive").field(0)
             except pa.ArrowException:
-                raise BadLine(*place, f'"{field.name}" is {field.type}, but {before.type} before.',
+                raise BadLine(*origin, f'"{field.name}" is {field.type}, but {before.type} before.',
                               ONE_TYPE) from None
         fields[field.name] = field
     return pa.schema(list(fields.values()))

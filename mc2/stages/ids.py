@@ -33,8 +33,8 @@ class IdList(Stage):
         wanted = np.array([id if len(id) <= longest and not id.endswith(b"\0") else b"" for id in wanted], f"S{longest}")
         if not len(self._ids) or not len(wanted):
             return np.zeros(len(ids), bool)
-        places = np.minimum(np.searchsorted(self._ids, wanted), len(self._ids) - 1)
-        return self._ids[places] == wanted
+        found = np.minimum(np.searchsorted(self._ids, wanted), len(self._ids) - 1)
+        return self._ids[found] == wanted
 
     def __getstate__(self):
         return {**self.__dict__, "_ids": None}

@@ -35,7 +35,7 @@ _LINE = struct.Struct("<II")    # number of the tar, bytes of the line
 
 
 class Join(Stage):
-    """What the files of pairs depend on, and the receipt."""
+    """The options and fingerprints that the files of pairs depend on, and the receipt."""
 
     name = "join"
 
@@ -93,7 +93,7 @@ def _outputs(run, tar_paths, output_dir):
 
 
 def _common_lineage(inputs):
-    """What the manifests of all inputs agree on, so that later commands can compare it."""
+    """The fingerprints that the manifests of all inputs agree on, so that later commands can compare them."""
     found = [(manifests.read(path) or {}).get("lineage", {}) if path != "-" else {} for path in inputs]
     return {what: fingerprint for what, fingerprint in found[0].items()
             if all(each.get(what) == fingerprint for each in found)}
@@ -162,15 +162,15 @@ class _Ids:
     """The ids of the images of all tars: on disk, and as hashes in memory."""
 
     def __init__(self, run, tar_paths, scratch):
-        self.path, self.places, hashes = os.path.join(scratch, "ids"), [], []
+        self.path, self.offsets, hashes = os.path.join(scratch, "ids"), [], []
         with open(self.path, "wb") as stream:
             for path, (ids, damage) in zip(tar_paths, map_in_order(_ids_of, tar_paths, run.jobs)):
                 if damage and not run.quiet:
                     print(f"warning: {damage}", file=sys.stderr)
-                self.places.append(stream.tell())
+                self.offsets.append(stream.tell())
                 stream.write(zstandard.compress(orjson.dumps(ids), 1))
                 hashes.append(hashes_of(ids))
-            self.places.append(stream.tell())
+            self.offsets.append(stream.tell())
         owners = np.repeat(np.arange(len(hashes), dtype=np.uint32), list(map(len, hashes)))
         self.hashes, first = np.unique(np.concatenate(hashes), return_index=True)
         self._owners = owners[first]
@@ -179,14 +179,14 @@ class _Ids:
         """int64 (n,): the number of the first tar that has each image; -1 where none has."""
         if not len(self.hashes):
             return np.full(len(hashes), -1)
-        places = np.minimum(np.searchsorted(self.hashes, hashes), len(self.hashes) - 1)
-        return np.where(self.hashes[places] == hashes, self._owners[places].astype(np.int64), -1)
+        found = np.minimum(np.searchsorted(self.hashes, hashes), len(self.hashes) - 1)
+        return np.where(self.hashes[found] == hashes, self._owners[found].astype(np.int64), -1)
 
     def of(self, number):
         """The ids of a tar's images, in order."""
         with open(self.path, "rb") as stream:
-            stream.seek(self.places[number])
-            return orjson.loads(zstandard.decompress(stream.read(self.places[number + 1] - self.places[number])))
+            stream.seek(self.offsets[number])
+            return orjson.loads(zstandard.decompress(stream.read(self.offsets[number + 1] - self.offsets[number])))
 
 
 def _ids_of(path):
