@@ -49,7 +49,7 @@ class Sampler(Stage):
         self.kept = collections.Counter()
 
     def __call__(self, batch):
-        q = self.keep_probs(batch)
+        q = self.keep_probs(batch, self.seed)
         batch.tally["matched"] += int(np.count_nonzero(q))
         reasons = {}
         for index, (prob, pair_id, text) in enumerate(zip(q.tolist(), batch.column("id"), batch.texts)):
@@ -63,43 +63,31 @@ class Sampler(Stage):
     def finish(self, shard, description, tally):
         return {"kept": self.kept}
 
-    def keep_probs(self, batch):
-        """float64 (len(batch),): the probability q of every pair; 0 also for those that are no candidates."""
+    def keep_probs(self, batch, seed):
+        """float64 (len(batch),): the probability q of every pair; 0 also for those that are no candidates under this
+        seed (with one_per_image)."""
         offsets, ids = counting.matched_ids(batch, self.n_entries, self.counts_path)
-        q, never_counted = self.pair_probs(batch.column("lang"), offsets, ids)
+        q, never_counted = self.pair_probs(batch.labels("lang"), offsets, ids)
         batch.tally["never counted"] += int(np.count_nonzero(never_counted))
         if self.one_per_image:
-            q[~self._candidates(batch, np.diff(offsets) > 0)] = 0
+            q[~_candidates(batch, np.diff(offsets) > 0, seed)] = 0
         return q
 
     def pair_probs(self, langs, offsets, ids):
         """(q float64 (n,), bool (n,): whether the pair matches an entry that was never counted) of n pairs.
 
-        langs: n texts. offsets: int64 (n+1,). ids: uint32 (offsets[n],), the matched entries, pair by pair.
+        langs: Labels of n pairs. offsets: int64 (n+1,). ids: uint32 (offsets[n],), the matched entries, pair by pair.
         """
         matched_probs = np.empty(len(ids))
         never_counted = np.zeros(len(langs), bool)
         of_pair = np.repeat(np.arange(len(langs)), np.diff(offsets))
-        lang_of_match = np.array(langs)[of_pair]
-        for lang in set(langs):
-            is_lang = lang_of_match == lang
+        lang_of_match = langs.numbers[of_pair]
+        for number in np.unique(lang_of_match).tolist():
+            is_lang, lang = lang_of_match == number, langs.names[number]
             matched_counts = self.entry_counts[lang][ids[is_lang]]
             matched_probs[is_lang] = algorithm.entry_probs(matched_counts, self.t[lang])
             never_counted[of_pair[is_lang][matched_counts == 0]] = True
         return algorithm.keep_probs(offsets, matched_probs), never_counted
-
-    def _candidates(self, batch, matched):
-        """bool (len(batch),): of each image's adjacent lines that matched, the one with the smallest hash."""
-        candidates = np.zeros(len(batch), bool)
-        ids, texts = batch.column("id"), batch.texts
-        for _, lines in itertools.groupby(range(len(batch)), ids.__getitem__):
-            lines = [index for index in lines if matched[index]]
-            if lines:
-                choices = [hashing.keyed_hash("choice", str(self.seed), ids[index], texts[index]) for index in lines]
-                smallest = min(choices)
-                first = [index for index, choice in zip(lines, choices) if choice == smallest]
-                candidates[first[0] if len(first) == 1 else min(first, key=batch.line)] = True
-        return candidates
 
     def __getstate__(self):             # to a worker go the paths; it maps the arrays itself
         return {**self.__dict__, "entry_counts": None}
@@ -114,6 +102,20 @@ class Sampler(Stage):
             text += (f"; {tally['never counted']:,} pairs match entries that were never counted: "
                      f"these are not the counts of this pool")
         return text
+
+
+def _candidates(batch, matched, seed):
+    """bool (len(batch),): of each image's adjacent lines that matched, the one with the smallest hash."""
+    candidates = np.zeros(len(batch), bool)
+    ids, texts = batch.column("id"), batch.texts
+    for _, lines in itertools.groupby(range(len(batch)), ids.__getitem__):
+        lines = [index for index in lines if matched[index]]
+        if lines:
+            choices = [hashing.keyed_hash("choice", str(seed), ids[index], texts[index]) for index in lines]
+            smallest = min(choices)
+            first = [index for index, choice in zip(lines, choices) if choice == smallest]
+            candidates[first[0] if len(first) == 1 else min(first, key=batch.line)] = True
+    return candidates
 
 
 class Uids(Stage):
@@ -202,7 +204,7 @@ class Expectation:
         self.sampler = sampler
 
     def __call__(self, batch):
-        q = self.sampler.keep_probs(batch)
+        q = self.sampler.keep_probs(batch, self.sampler.seed)
         batch.tally["matched"] += int(np.count_nonzero(q))
         return {lang: (len(indices), int(np.count_nonzero(q[indices])), math.fsum(q[indices]))
                 for lang, indices in batch.by_lang().items()}

@@ -29,6 +29,7 @@ from mc2 import files, tars
 from mc2.balance import algorithm
 from mc2.clip import images
 from mc2.errors import BadData, Mc2Error
+from mc2.pairs.batch import Labels
 from mc2.pairs.shards import read_blocks
 from mc2.training import division
 from mc2.training.division import Cursor
@@ -221,9 +222,8 @@ class Stream(torch.utils.data.IterableDataset):
 
     def _draw(self, batch, seed, table, tally):
         """Add the outcome of a batch of pairs to a table."""
-        self.sampler.seed = seed
         found = {}
-        q = self.sampler.keep_probs(batch).tolist()
+        q = self.sampler.keep_probs(batch, seed).tolist()
         for image_id, text, lang, prob in zip(batch.column("id"), batch.texts, batch.column("lang"), q):
             chosen = found.setdefault(image_id, [])
             if prob > 0 and chosen:
@@ -251,7 +251,8 @@ class Stream(torch.utils.data.IterableDataset):
         if problem := self._problem(lang, ids):
             tally[f"bad: {problem}"] += 1
             return None
-        (prob,), (never_counted,) = self.sampler.pair_probs([lang], np.array([0, len(ids)]), np.array(ids, np.uint32))
+        (prob,), (never_counted,) = self.sampler.pair_probs(
+            Labels(np.zeros(1, np.int64), [lang]), np.array([0, len(ids)]), np.array(ids, np.uint32))
         if never_counted:
             tally["never counted"] += 1
         return [_drawn(image_id, text, lang, float(prob), seed)] if ids else []
