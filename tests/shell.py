@@ -177,13 +177,15 @@ def run_here(steps, directory, stdin, environment):
 
 def _mc2(arguments):
     """The exit status of mc2 with these arguments."""
+    from mc2 import signals
     from mc2.cli import main
     sys.argv = [f"{ROOT}/bin/mc2", *arguments]
     gc.freeze()
     with open(0, closefd=False) as sys.stdin, open(1, "w", closefd=False) as sys.stdout, \
             open(2, "w", buffering=1, errors="backslashreplace", closefd=False) as sys.stderr:
         try:
-            main()
+            with signals.handled():             # main would leave them so
+                main()
         except SystemExit as end:
             status = end.code
         if status:
