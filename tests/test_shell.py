@@ -8,6 +8,8 @@ import warnings
 import pytest
 from shell import expand, steps_of
 
+from mc2 import signals
+
 
 @pytest.mark.parametrize("command, stdin", [
     ("mc2", b""), ("mc2 --version", b""), ("mc2 match -h", b""), ("mc2 no-such-command", b""), ("mc2 match", b""),
@@ -28,7 +30,7 @@ def test_what_a_run_shows_does_not_depend_on_the_process(toy, command, stdin):
 
 def state():
     return (os.getcwd(), dict(os.environ), sys.argv, sys.stdin, sys.stdout, sys.stderr, sys.modules["__main__"],
-            sys.excepthook, sys.unraisablehook, tempfile.gettempdir(), warnings.filters[:], os.listdir("/proc/self/fd"),
+            sys.excepthook, sys.unraisablehook, sys.path[:], signals.fileno(), tempfile.gettempdir(), warnings.filters[:], os.listdir("/proc/self/fd"),
             [signal.getsignal(number) for number in signal.valid_signals()], signal.pthread_sigmask(signal.SIG_BLOCK, ()))
 
 
@@ -39,6 +41,15 @@ def test_a_run_changes_nothing_in_this_process(sh, command, status):
     before = state()
     assert sh(command, b"{" if status == 3 else b"", MC2_LID_MIN_PROB="0.5", TMPDIR=str(sh.directory)).status == status
     assert state() == before
+
+
+def test_a_module_of_ones_own_is_read_anew_by_every_run(sh):
+    for text in "one", "two":
+        sh.write("own.py", f"raise ImportError('version {text}')")
+        sh.fails("mc2 filter --with own:All", 2, f"version {text}")
+    sh.write("own.py", "from mc2.execution.stage import Stage", "class All(Stage):", "    def __call__(self, batch): pass")
+    sh.ok("mc2 filter --with own:All")
+    assert "own" not in sys.modules and sorted(os.listdir(sh.directory)) == [".bin", "own.py"]
 
 
 def test_what_python_reads_when_it_starts_needs_a_process(sh):
