@@ -197,10 +197,10 @@ def _mc2(arguments):
 
 @contextlib.contextmanager
 def _as_a_new_process(directory, environment):
-    """Within, the directory, environment and hooks of Python are those of a new process; afterwards, those of before."""
+    """Within, directory, environment and hooks of Python are those of a new process; afterwards, those of before."""
     saved = {name: getattr(sys, name) for name in (
         "argv", "stdin", "stdout", "stderr", "excepthook", "unraisablehook", "dont_write_bytecode")}
-    main, before, temporary, here = sys.modules["__main__"], dict(os.environ), tempfile.tempdir, os.getcwd()
+    main, before, temporary, folder = sys.modules["__main__"], dict(os.environ), tempfile.tempdir, os.getcwd()
     handlers = {number: signal.getsignal(number) for number in signal.valid_signals()}
     paths, blocked, wakeup = sys.path[:], signal.pthread_sigmask(signal.SIG_BLOCK, ()), signal.set_wakeup_fd(-1)
     try:
@@ -235,7 +235,7 @@ def _as_a_new_process(directory, environment):
             del sys.modules[name]
         tempfile.tempdir = temporary
         _replace_environment(before)
-        os.chdir(here)
+        os.chdir(folder)
 
 
 def _replace_environment(environment):
