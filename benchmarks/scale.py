@@ -147,7 +147,7 @@ def compare(pool, n_pairs, metadata, directory, repeats, with_ray):
             "curate -j 1": lambda out: curate(pool, metadata, out, "-j", "1"),
             "curate -j 2": lambda out: curate(pool, metadata, out, "-j", "2")}
     if with_ray:
-        ways["curate, Ray, two nodes of one core"] = lambda out: curate(pool, metadata, out, "--engine", "ray",
+        ways["curate, Ray, two nodes of one core"] = lambda out: curate(pool, metadata, out, "--executor", "ray",
                                                                         "--address", f"{HEAD}:{PORT}")
     seconds, memories, sums = {way: [] for way in ways}, {}, set()
     for number in range(repeats):

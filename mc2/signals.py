@@ -22,36 +22,38 @@ _first = None                   # the number of the first signal that came
 _raised = False                 # whether it was raised
 _depth = 0                      # of noted() blocks
 _wakeup = None                  # (read end, write end) of the pipe that a signal makes readable
+_before = None                  # handlers, wakeup descriptor and hook of before
 
 
 def install():
-    """Handle signals as described above; those that the caller ignores (nohup) stay ignored. Returns a function that
-    takes it back."""
-    global _first, _raised, _wakeup
+    """Handle signals as described above; those that the caller ignores (nohup) stay ignored. In the main thread only.
+    Returns whether they were not handled before."""
+    global _first, _raised, _wakeup, _before
     if _wakeup is not None or threading.current_thread() is not threading.main_thread():
-        return lambda: None
+        return False
     _first, _raised = None, False
     _wakeup = os.pipe()
     for end in _wakeup:
         os.set_blocking(end, False)
     handlers = {number: handler for number in ENDING
                 if (handler := signal.getsignal(number)) not in (signal.SIG_IGN, None)}
-    wakeup_before, hook_before = signal.set_wakeup_fd(_wakeup[1], warn_on_full_buffer=False), sys.unraisablehook
+    _before = handlers, signal.set_wakeup_fd(_wakeup[1], warn_on_full_buffer=False), sys.unraisablehook
     sys.unraisablehook = _send_again
     for number in handlers:
         signal.signal(number, _handle)
+    return True
 
-    def restore():
-        global _wakeup
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
-        signal.set_wakeup_fd(wakeup_before)
-        sys.unraisablehook = hook_before
-        for end in _wakeup:
-            os.close(end)
-        _wakeup = None
 
-    return restore
+def uninstall():
+    """Handle signals as before install()."""
+    global _wakeup
+    handlers, wakeup, sys.unraisablehook = _before
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+    signal.set_wakeup_fd(wakeup)
+    for end in _wakeup:
+        os.close(end)
+    _wakeup = None
 
 
 def take_back():
@@ -65,11 +67,12 @@ def take_back():
 @contextlib.contextmanager
 def handled():
     """Handle signals as described above within the block."""
-    restore = install()
+    installed = install()
     try:
         yield
     finally:
-        restore()
+        if installed:
+            uninstall()
 
 
 def ignore():

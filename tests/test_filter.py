@@ -1,8 +1,12 @@
 """A filter of one's own: a class that drops pairs with a reason."""
+import re
 import sys
+import types
 
 import pytest
-from conftest import pair
+from conftest import ROOT, pair
+
+from mc2.cli import cli
 
 SHORT = '''\
 from mc2.execution.stage import Stage
@@ -74,3 +78,30 @@ def test_what_is_no_filter_is_said(filters):
 def test_an_error_within_a_filter_names_the_filter_and_the_pairs(filters):
     filters.fails("mc2 filter pairs.jsonl --with my_filters:Broken -o k.jsonl", 1,
                   "my_filters:Broken: ZeroDivisionError: no pairs, in the pairs of pairs.jsonl from line 1")
+
+
+# ---------------------------------------------------------------- what CONTRIBUTING.md shows
+
+def shown(name):
+    """The code of a file that CONTRIBUTING.md shows."""
+    text = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+    return next(code for code in re.findall("```python\n(.*?)```", text, re.DOTALL) if code.startswith(f"# {name}\n"))
+
+
+def test_the_filter_that_is_shown_works(filters):
+    (filters / "my_filters.py").write_text(shown("my_filters.py"))
+    command = "mc2 filter pairs.jsonl --with my_filters:Short --set least=8 --dropped dropped.jsonl -o kept.jsonl"
+    assert command in (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+    assert "1 too short" in filters(command).stderr
+    assert filters.read("dropped.jsonl") == [{**pair(1, "cat"), "dropped": "too short"}]
+
+
+def test_the_command_that_is_shown_works(filters, monkeypatch):
+    for name, code in [("mc2.stages.short", shown("my_filters.py")), ("mc2.commands.short", shown("mc2/commands/short.py"))]:
+        module = types.ModuleType(name)
+        monkeypatch.setitem(sys.modules, name, module)
+        exec(code, module.__dict__)
+    monkeypatch.setitem(cli.modules, "short", "short")
+    done = filters("mc2 short pairs.jsonl --least 4 -o kept.jsonl")
+    assert done.stderr.startswith("filter: 2 pairs in, 1 out, 1 too short -> kept.jsonl (")
+    assert shown("mc2/commands/short.py").count("\n") < 30 and shown("my_filters.py").count("\n") < 20
