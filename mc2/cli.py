@@ -50,8 +50,9 @@ def main(args=None):
     signals.install()                                       # so that temporary files and workers go
     status = run(sys.argv[1:] if args is None else args)
     signals.ignore()
-    if "mc2.files" in sys.modules:                          # where a second signal came while the first was carried out
-        sys.modules["mc2.files"].discard_unfinished()
+    if "mc2.files" in sys.modules:                          # it takes a while to import
+        from mc2 import files
+        files.discard_unfinished()                          # where a second signal came while the first was carried out
     try:
         sys.stdout.flush()
     except OSError:                                         # again: run has said it

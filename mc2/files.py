@@ -11,7 +11,6 @@ import gzip
 import io
 import os
 import re
-import secrets
 import shutil
 import stat
 import sys
@@ -314,7 +313,7 @@ def _open_upload(url):
     """A stream to a local temporary file that goes to the URL when the block ends without an exception."""
     from mc2 import remote
     remote.refuse_unwritable(url)
-    temporary = os.path.join(tempfile.gettempdir(), f".mc2-{os.getpid()}-{secrets.token_hex(8)}.tmp")
+    temporary = os.path.join(tempfile.gettempdir(), f".mc2-{os.getpid()}-{os.urandom(8).hex()}.tmp")
     with discarded_on_error(temporary), \
             io.BufferedWriter(_Output(temporary, os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)), BLOCK) as raw:
         with _compressed(raw, url) as stream:

@@ -189,7 +189,6 @@ def _mc2(arguments):
                 main()
         except SystemExit as end:
             status = end.code
-        signals.uninstall()
         if status:
             gc.collect()                        # what a process leaves to its end: only what this run made
     gc.unfreeze()

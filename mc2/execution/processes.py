@@ -3,7 +3,6 @@
 concurrent.futures has queues that all workers share: when one is killed while it sends a result, the driver can wait
 for the rest of it for ever, and which item killed it is not known.
 """
-import collections
 import multiprocessing
 import multiprocessing.connection
 import multiprocessing.resource_tracker

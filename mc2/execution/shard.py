@@ -8,7 +8,6 @@ import contextlib
 import os
 import shutil
 import time
-import uuid
 
 from mc2 import __version__, files, manifests
 from mc2.errors import BadData
@@ -53,7 +52,7 @@ class ShardTask:
         self.stages, self.paths, self.upstream = Stages(stages), paths, upstream
         self.name = name or self.stages.last.name
         self.skip_bad, self.keep = skip_bad, tuple(keep)
-        self.run = uuid.uuid4().hex         # tells what this run read from a pipe from what another one did
+        self.run = os.urandom(16).hex()         # tells what this run read from a pipe from what another one did
 
     def name_of(self, shard):
         """How the shard is called in messages."""

@@ -193,7 +193,8 @@ class Batch:
         """Leave out the pairs with the given indices: {index: reason}. They are counted by reason."""
         if not reasons:
             return
-        self.tally.update(Counter(f"dropped: {reason}" for reason in reasons.values()))
+        for reason, count in Counter(reasons.values()).items():
+            self.tally[f"dropped: {reason}"] += count
         if self.keep_dropped:
             self.dropped += [Reject(self.numbers[index], reasons[index], self.line(index)) for index in sorted(reasons)]
         keep = np.ones(len(self), bool)

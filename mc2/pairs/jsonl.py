@@ -7,6 +7,7 @@ the stage's keys last, numbers in the form they were written.
 JSON is as strict as orjson: no NaN, no lone surrogates, valid UTF-8, no byte order mark.
 """
 import json
+from itertools import chain, repeat
 from typing import NamedTuple
 
 import numpy as np
@@ -87,17 +88,17 @@ def encode(batch):
     lines = batch.lines_without(tuple(batch.added))         # before the values: it may reject pairs
     if not batch.added:
         return b"".join([line + b"\n" for line in lines])
-    names = [b',"%b":' % key.encode() for key in batch.added]
-    return b"".join([b"".join([line[:-1], *(part for pair in zip(names, values) for part in pair), b"}\n"])
-                     for line, *values in zip(lines, *map(_encoded, batch.added.values()))])
+    members = [_members(key, values) for key, values in batch.added.items()]
+    return b"".join(chain.from_iterable(zip([line[:-1] for line in lines], *members, repeat(b"}\n"))))
 
 
-def _encoded(values):
-    """The JSON of each value of an added column. list of bytes"""
+def _members(key, values):
+    """`,"key":value` in JSON for each value of an added column. list of bytes"""
+    start = b",%b:" % orjson.dumps(key)
     if isinstance(values, Labels):
-        names = [orjson.dumps(name) for name in values.names]
+        names = [start + orjson.dumps(name) for name in values.names]
         return [names[number] for number in values.numbers.tolist()]
-    return [orjson.dumps(value) for value in (values if isinstance(values, list) else values.tolist())]
+    return [start + orjson.dumps(value) for value in (values if isinstance(values, list) else values.tolist())]
 
 
 def kept_line(reject, key="dropped"):
