@@ -9,10 +9,10 @@ from shell import ROOT, Shell, line_of, until  # noqa: F401
 
 DATA = ROOT.parent / "shared" / "data"          # real data; tests that use it skip where it is absent
 
-settings.register_profile("mc2", deadline=None)         # how long an example takes depends on what else the machine does
+settings.register_profile("mc2", deadline=None)     # how long an example takes depends on what else the machine does
 settings.load_profile("mc2")
 
-os.fsync = os.fstat         # only a machine that loses its power would show the difference, and it takes half of the time
+os.fsync = os.fstat         # only a machine that loses its power would show the difference, and it takes much time
 
 
 @pytest.fixture
@@ -34,11 +34,12 @@ def toy_template(tmp_path_factory):
 
 
 def filled(sh, template):
-    """The Shell, once its directory holds what is in a template. The languages that have nothing but the numbers are
-    links to the template's, as a hundred tests want them: replace them, do not write into them."""
+    """The Shell, once its directory holds what is in a template. The lists of languages that have nothing but the
+    numbers are links to the template's, as a hundred tests want them: replace them, do not write into them."""
     def link_or_copy(source, target):
         stem, suffix = os.path.splitext(os.path.basename(source))
-        (os.link if suffix in (".tsv", ".matcher") and stem not in ("en", "fr") else shutil.copy2)(source, target)
+        of_numbers = suffix in (".tsv", ".matcher") and "." not in stem and stem not in ("en", "fr")
+        (os.link if of_numbers else shutil.copy2)(source, target)
 
     shutil.copytree(template, sh.directory, dirs_exist_ok=True, ignore=shutil.ignore_patterns(".bin"),
                     copy_function=link_or_copy)

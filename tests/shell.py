@@ -6,6 +6,7 @@ process of the tests. What such a run must not hide, see `Shell`.
 import contextlib
 import gc
 import glob
+import importlib
 import multiprocessing.resource_tracker
 import os
 import re
@@ -184,10 +185,10 @@ def _mc2(arguments):
     with open(0, closefd=False) as sys.stdin, open(1, "w", closefd=False) as sys.stdout, \
             open(2, "w", buffering=1, errors="backslashreplace", closefd=False) as sys.stderr:
         try:
-            main()
+            with signals.handled():             # main would leave them so
+                main()
         except SystemExit as end:
             status = end.code
-        signals.uninstall()
         if status:
             gc.collect()                        # what a process leaves to its end: only what this run made
     gc.unfreeze()
@@ -196,16 +197,19 @@ def _mc2(arguments):
 
 @contextlib.contextmanager
 def _as_a_new_process(directory, environment):
-    """Within, the directory, environment and hooks of Python are those of a new process; afterwards, those of before."""
-    saved = {name: getattr(sys, name) for name in ("argv", "stdin", "stdout", "stderr", "excepthook", "unraisablehook")}
-    main, before, temporary, here = sys.modules["__main__"], dict(os.environ), tempfile.tempdir, os.getcwd()
+    """Within, directory, environment and hooks of Python are those of a new process; afterwards, those of before."""
+    saved = {name: getattr(sys, name) for name in (
+        "argv", "stdin", "stdout", "stderr", "excepthook", "unraisablehook", "dont_write_bytecode")}
+    main, before, temporary, folder = sys.modules["__main__"], dict(os.environ), tempfile.tempdir, os.getcwd()
     handlers = {number: signal.getsignal(number) for number in signal.valid_signals()}
-    blocked, wakeup = signal.pthread_sigmask(signal.SIG_BLOCK, ()), signal.set_wakeup_fd(-1)
+    paths, blocked, wakeup = sys.path[:], signal.pthread_sigmask(signal.SIG_BLOCK, ()), signal.set_wakeup_fd(-1)
     try:
         os.chdir(directory)
+        importlib.invalidate_caches()
         _replace_environment(environment)
         tempfile.tempdir = None
         sys.excepthook, sys.unraisablehook = sys.__excepthook__, sys.__unraisablehook__
+        sys.dont_write_bytecode = True
         sys.modules["__main__"] = types.ModuleType("__main__")          # spawned workers import it
         sys.modules["__main__"].__file__ = f"{ROOT}/bin/mc2"
         signal.signal(signal.SIGALRM, _too_long)
@@ -225,10 +229,13 @@ def _as_a_new_process(directory, environment):
         signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
         for name, value in saved.items():
             setattr(sys, name, value)
-        sys.modules["__main__"] = main
+        sys.modules["__main__"], sys.path[:] = main, paths
+        for name in [name for name, module in sys.modules.items()           # another test's are other modules
+                     if str(getattr(module, "__file__", "")).startswith(f"{directory}{os.sep}")]:
+            del sys.modules[name]
         tempfile.tempdir = temporary
         _replace_environment(before)
-        os.chdir(here)
+        os.chdir(folder)
 
 
 def _replace_environment(environment):

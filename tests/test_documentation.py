@@ -51,7 +51,7 @@ def test_every_command_and_option_has_help():
     def check(command, path):
         assert command.help, path
         for param in command.params:
-            assert param.param_type_name == "argument" or param.help, f"{path} {param.name}"
+            assert param.param_type_name == "argument" or param.help or param.hidden, f"{path} {param.name}"
         for name in command.list_commands(None) if hasattr(command, "list_commands") else ():
             check(command.get_command(None, name), f"{path} {name}")
     for name in COMMANDS:

@@ -239,7 +239,7 @@ def test_a_directory_without_permission_is_an_error(sh, command):
 
 @each
 def test_a_full_disk_keeps_the_previous_output(made, command):
-    made.write("big.jsonl", *(pair(1, os.urandom(200).hex(), "en", [0]) for _ in range(30)))       # less than any buffer
+    made.write("big.jsonl", *(pair(1, os.urandom(200).hex(), "en", [0]) for _ in range(30)))    # less than any buffer
     made.fails(f"ulimit -f 1; {command('big.jsonl')}", 1, "File too large.")
 
 
