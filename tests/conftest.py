@@ -4,7 +4,7 @@ import shutil
 import sys
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from shell import ROOT, Shell, line_of, until  # noqa: F401
 
 DATA = ROOT.parent / "shared" / "data"          # real data; tests that use it skip where it is absent

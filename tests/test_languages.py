@@ -124,7 +124,7 @@ def test_a_scheme_survives_its_csv_with_and_without_the_line_other(tmp_path, sch
         assert (again.groups, again.lang_of) == (mapping.groups, mapping.lang_of)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.permutations(range(330)), st.sets(st.integers(1, 329), max_size=20), st.integers(1, 3), st.booleans())
 def test_any_accepted_file_has_every_wikipedia_once(tmp_path_factory, order, cuts, labels_each, all_named):
     """Random partitions of the codes; the last part is named for `other`, or not at all."""

@@ -391,7 +391,7 @@ LARGEST = st.sampled_from([99, 2, 0])
 CAPS = st.builds(merging.Caps, SHARES, LARGEST, SHARES, LARGEST, SHARES, LARGEST, st.sampled_from([None, 1.0]))
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(SOURCES, CAPS, st.booleans(), st.booleans(), st.booleans())
 def test_reading_sources_as_streams_changes_nothing(content, caps, nfc, is_sorted, collide):
     """A sorted file is read up to its cap, any other in bounded memory; also where two entries have one hash."""

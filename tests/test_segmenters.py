@@ -145,7 +145,7 @@ PARTS = strategies.sampled_from([
     ",", "。", "·", "_", "€", "😀", "👩🏽‍🚀", "𐌲𐌿𐍄", "\U0001d165", "\uffff", "\U0010ffff", "\ue000", "Ð", "ﷺ",
     "١٢٣", "１２", "Ａ", "ß", "ǅ"])
 TEXTS = strategies.lists(PARTS | strategies.characters(exclude_categories=["Cs"]), max_size=25).map("".join)
-LIGHT = settings(max_examples=40, deadline=None)
+LIGHT = settings(max_examples=40)
 
 
 def bare(text):
@@ -254,7 +254,7 @@ def test_words_are_those_of_plain_icu(wiki):
 @given(strategies.lists(strategies.sampled_from(
     ["ພາສາ", "ລາວ", "ດາດາ", "ທອມ", "ທ", "ອ", "ມ", "ນາ", "ສະ", "ຈຸ", "໑໒", "ab", "7", "ຳ", "ກ", "ບອ", "ส", "é"]),
     min_size=1, max_size=9).map("".join))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_the_fewest_words_are_those_of_laonlp(run):
     splitter("lo", "laonlp")
     assert segmenters.open_lao()(run).split() == plainly("laonlp")(run)

@@ -187,7 +187,7 @@ def oracle(lines):
             for code, rows in best_first.items()}
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(strategies.lists(strategies.lists(LINES, max_size=30), min_size=1, max_size=5), strategies.booleans())
 def test_any_lines_in_any_files_are_summed_as_by_the_plain_loop(tmp_path_factory, hours, little_memory):
     directory = tmp_path_factory.mktemp("hours")
