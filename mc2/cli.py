@@ -99,6 +99,8 @@ def run(args):
         if verbose:
             import traceback
             traceback.print_exc()
+            for each in (error, error.__cause__):
+                print(getattr(each, "trace", ""), end="", file=sys.stderr)      # of a worker
         _say(meta, _explain(error, verbose))
         return getattr(error, "status", 1)
 

@@ -125,7 +125,7 @@ class Job:
     def _complete(self, task, items, of=None):
         if items:
             _retract(self.layout.out)
-        complete(task, items, self.executor, self.progress, total=len(of if of is not None else items))
+        complete(task, items, self.executor, self.progress, total=len(of if of is not None else items), phase=task.name)
 
     def _reduce(self):
         """Merge the counts of the shards in a tree, down to at most GROUP files. Returns them, opened."""

@@ -20,13 +20,14 @@ _NO_USE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}       # no othe
 class JobFailed(Mc2Error):
     """Some items could not be done; all others are."""
 
-    def __init__(self, task, failures, others):
-        """failures: {name of a shard: error}. others: whether there are shards that did not fail."""
+    def __init__(self, phase, failures, others):
+        """phase: of a job of several, else "". failures: {name of a shard: error}. others: whether there are shards that
+        did not fail."""
         lines = [f"  {item}: {error}" for item, error in sorted(failures.items())[:SHOWN]]
         more = [f"  and {len(failures) - SHOWN:,} more"] if len(failures) > SHOWN else []
         what = "1 shard" if len(failures) == 1 else f"{len(failures):,} shards"
         done = "; all others are done, and stay so when this command runs again" if others else ""
-        super().__init__("\n".join([f"{task}: {what} failed{done}.", *lines, *more]))
+        super().__init__("\n".join([f"{phase and phase + ': '}{what} failed{done}.", *lines, *more]))
         self.status = BadData.status if any(isinstance(error, BadData) for error in failures.values()) else 1
 
 
@@ -37,11 +38,12 @@ def missing(task, items):
     return [item for item, is_done in zip(items, done) if not is_done]
 
 
-def complete(task, items, executor, progress, total):
+def complete(task, items, executor, progress, total, phase=""):
     """Have the executor do all items of a task that are not done. Raises JobFailed for those that cannot be, or the
     error itself where there is one item in all.
 
-    total: of how many items of the task these are, for the progress.
+    total: of how many items of the task these are, for the progress. phase: how the task is called in messages, where a
+    job has several.
     """
     waiting = missing(task, items)
     if waiting:
@@ -70,8 +72,8 @@ def complete(task, items, executor, progress, total):
     if failures and total == 1:
         raise next(iter(failures.values()))
     if failures:
-        raise JobFailed(task.name, {task.name_of(item): error for item, error in failures.items()},
-                        others=len(failures) < total)
+        raise JobFailed(phase, {task.name_of(item): error for item, error in failures.items()},
+                        others=len(failures) < total) from next(iter(failures.values()))
 
 
 def _after_tries(error, tries):

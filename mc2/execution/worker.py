@@ -19,8 +19,11 @@ def do(task, item):
     try:
         pairs = task(item)
     except Exception as error:
-        log.write(f"fails after {time.monotonic() - started:.1f} s: {error}\n{traceback.format_exc()}")
-        return 0, portable(error)
+        trace = traceback.format_exc()
+        log.write(f"fails after {time.monotonic() - started:.1f} s: {error}\n{trace}")
+        error = portable(error)
+        error.trace = trace[-LONGEST_TRACE:]            # for -v
+        return 0, error
     log.write(f"done: {pairs:,} pairs, {time.monotonic() - started:.1f} s")
     return pairs, None
 
