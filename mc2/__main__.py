@@ -8,7 +8,10 @@ def main():
     """Run mc2 and exit. Signals are handled before anything else is imported."""
     signals.install()
     try:
-        from mc2 import cli
+        with signals.noted():           # orjson crashes where an exception comes while it is imported
+            import orjson               # noqa: F401
+
+            from mc2 import cli
         cli.main()
     except KeyboardInterrupt:           # before the command began
         sys.exit(130)

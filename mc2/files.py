@@ -395,6 +395,12 @@ def _discard(temporary):
     _unfinished.pop(temporary, None)
 
 
+def discard_abandoned(path):
+    """Delete the temporary file of an output that a killed process was writing, unless another process is writing it."""
+    if not is_remote(path) and os.path.exists(temporary := temporary_name(os.path.realpath(path))):
+        _discard(temporary)
+
+
 def discard_unfinished():
     """Delete the temporary outputs of this process: for one that ends without unwinding its stack."""
     for temporary in list(_unfinished):

@@ -224,8 +224,11 @@ def executor_of(jobs, executor, address, slurm_option, slurm_groups, print_only)
 
 
 @contextlib.contextmanager
-def printing_scripts():
-    """Print the script of SLURM that ends the block, where one was asked for."""
+def printing_scripts(wanted):
+    """Print the script of SLURM that ends the block, where one is wanted."""
+    if not wanted:
+        yield
+        return
     from mc2.execution.slurm import Printed
     try:
         yield
@@ -253,7 +256,7 @@ def reads_pairs(command=None, *, reduces=False):
                 outputs["part"] = shard
             run = Run(inputs, **outputs, jobs=jobs, dry_run=dry_run, rejects=rejects, quiet=quiet,
                       skip_bad=on_error == "skip" or bool(rejects))
-            with printing_scripts() if outputs else contextlib.nullcontext():
+            with printing_scripts(ctx.params.get("print_only")):
                 return function(*args, run=run, **rest)
 
         own = [] if reduces else [output, output_dir, force]

@@ -1,7 +1,7 @@
 """SIGINT, SIGTERM and SIGHUP end a command once, with the right status, whenever they come.
 
 The first of them raises KeyboardInterrupt or SystemExit(128 + number) where the program is, so that it unwinds and
-removes what it had begun; later ones are ignored meanwhile. An exception may come at a bad moment, however: while a
+removes what it had begun; later ones are ignored for two seconds. An exception may come at a bad moment, however: while a
 process is started or joined, or in a finaliser, where Python drops it. Therefore
 
 - within `noted()` signals raise nothing. Who waits there for other processes waits for `fileno()` too, and calls
@@ -14,12 +14,14 @@ import os
 import signal
 import sys
 import threading
+import time
 
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 AGAIN = 0.01                    # seconds after which a signal that was lost in a finaliser is sent again
+SWALLOWED = 2                   # seconds after which a further signal raises again: something swallowed the first one
 
 _first = None                   # the number of the first signal that came
-_raised = False                 # whether it was raised
+_raised = None                  # when it was raised, or None
 _depth = 0                      # of noted() blocks
 _wakeup = None                  # (read end, write end) of the pipe that a signal makes readable
 _before = None                  # handlers, wakeup descriptor and hook of before
@@ -31,7 +33,7 @@ def install():
     global _first, _raised, _wakeup, _before
     if _wakeup is not None or threading.current_thread() is not threading.main_thread():
         return False
-    _first, _raised = None, False
+    _first, _raised = None, None
     _wakeup = os.pipe()
     for end in _wakeup:
         os.set_blocking(end, False)
@@ -122,11 +124,13 @@ def _handle(number, frame):
         _first = number
         if not _depth:
             _raise()
+    elif _raised and time.monotonic() - _raised > SWALLOWED and not _depth:
+        _raise()
 
 
 def _raise():
     global _raised
-    _raised = True
+    _raised = time.monotonic()
     raise KeyboardInterrupt if _first == signal.SIGINT else SystemExit(128 + _first)
 
 
@@ -136,7 +140,7 @@ def _send_again(unraisable):
     if _first is None or not issubclass(unraisable.exc_type, (KeyboardInterrupt, SystemExit)):
         sys.__unraisablehook__(unraisable)
         return
-    number, _first, _raised = _first, None, False
+    number, _first, _raised = _first, None, None
     timer = threading.Timer(AGAIN, os.kill, (os.getpid(), number))
     timer.daemon = True
     timer.start()

@@ -40,6 +40,9 @@ class Square:
     def is_done(self, item):
         return os.path.exists(self.path(item))
 
+    def discard(self, item):
+        files.discard_abandoned(self.path(item))
+
     def __call__(self, item):
         with open(os.path.join(self.directory, "begun"), "a") as stream:
             stream.write(f"{item}\n")

@@ -17,7 +17,7 @@ from mc2.pairs.shards import encoder_of, open_write
 UID = re.compile("[0-9a-fA-F]{32}")
 UIDS = np.dtype("u8,u8")                    # DataComp's subset form: the first 16 digits of a uid, and the last
 # Why pairs are dropped.
-NO_MATCH, NOT_CHOSEN, NOT_DRAWN = "without a match", "without a match or not the chosen text of their image", "not drawn"
+NO_MATCH, NOT_CHOSEN, NOT_DRAWN = "without a match", "not the chosen text of their image", "not drawn"
 
 
 class Sampler(Stage):
@@ -49,12 +49,12 @@ class Sampler(Stage):
         self.kept = collections.Counter()
 
     def __call__(self, batch):
-        q = self.keep_probs(batch, self.seed)
+        q, matched = self._probs(batch, self.seed)
         batch.tally["matched"] += int(np.count_nonzero(q))
         reasons = {}
         for index, (prob, pair_id, text) in enumerate(zip(q.tolist(), batch.column("id"), batch.texts)):
             if prob <= 0:
-                reasons[index] = NOT_CHOSEN if self.one_per_image else NO_MATCH
+                reasons[index] = NOT_CHOSEN if matched[index] else NO_MATCH
             elif prob < 1 and algorithm.draw(self.seed, pair_id, text) >= prob:
                 reasons[index] = NOT_DRAWN
         batch.drop(reasons)
@@ -66,12 +66,16 @@ class Sampler(Stage):
     def keep_probs(self, batch, seed):
         """float64 (len(batch),): the probability q of every pair; 0 also for those that are no candidates under this
         seed (with one_per_image)."""
+        return self._probs(batch, seed)[0]
+
+    def _probs(self, batch, seed):
+        """(q of every pair, bool (len(batch),): whether it matched anything)"""
         offsets, ids = counting.matched_ids(batch, self.n_entries, self.counts_path)
         q, never_counted = self.pair_probs(batch.labels("lang"), offsets, ids)
         batch.tally["never counted"] += int(np.count_nonzero(never_counted))
         if self.one_per_image:
             q[~_candidates(batch, np.diff(offsets) > 0, seed)] = 0
-        return q
+        return q, np.diff(offsets) > 0
 
     def pair_probs(self, langs, offsets, ids):
         """(q float64 (n,), bool (n,): whether the pair matches an entry that was never counted) of n pairs.

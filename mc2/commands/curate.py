@@ -54,11 +54,14 @@ def curate(ctx, inputs, metadata, output, old_engine, quiet, dry_run, force, sha
 
     from mc2.curate import job
     from mc2.execution.progress import Progress
+    from mc2.execution.run import refuse_twice
     pool, whole_pool = _pool(ctx, inputs, shard), _pool(ctx, inputs, None)
     check_uids(params["uids"])
     job.refuse_foreign_directory(output)
-    paths = (*pool, metadata, params["ids"], params["uids"], params["dropped"])
-    job.refuse_inputs_within(output, [path for path in paths if path])
+    read = [path for path in (*whole_pool, metadata, params["ids"], params["model"], params["languages"]) if path]
+    written = [path for path in (params["uids"], params["dropped"]) if path]
+    job.refuse_paths_within(output, [*read, *written])
+    refuse_twice(written, read)
     executor = {name: params.pop(name) for name in options.EXECUTOR_OPTIONS}
     executor["executor"] = _renamed(old_engine) or executor["executor"]
     make_executor = options.executor_of(jobs, **executor)
@@ -74,7 +77,7 @@ def curate(ctx, inputs, metadata, output, old_engine, quiet, dry_run, force, sha
         its_job = job.Job(pool, output, settings, chosen, Progress("curate", work, quiet), whole_pool)
         if force:
             its_job.forget()
-        with options.printing_scripts():
+        with options.printing_scripts(executor["print_only"]):
             manifest = its_job.run()
             if not quiet:
                 for line in job.summary(manifest, output, its_job.warnings, its_job.changed):

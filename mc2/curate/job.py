@@ -75,7 +75,8 @@ class Job:
         with _alone(self.layout.out):
             mark(self.layout.work)
             with self.progress:
-                uncounted = [shard for shard in self.pool if not self._is_counted(shard)]
+                uncounted = [shard for shard in self.pool if not self._is_counted(shard)
+                             or self.keep and not self.match.is_written(shard)]
                 self.changed = [shard for shard in uncounted if self.counter.shards_of(shard)]
                 self._complete(self.match, uncounted, of=self.pool)
                 counted = self._counts()
@@ -235,11 +236,13 @@ def refuse_foreign_directory(out):
     manifests.refuse_foreign_directory(out, KIND)
 
 
-def refuse_inputs_within(out, paths):
-    """Raise BadUsage when one of these paths is in a directory of the job, which would replace or remove it."""
-    replaced = [os.path.join(os.path.realpath(out), name, "") for name in (*OUTPUTS, ".work")]
+def refuse_paths_within(out, paths):
+    """Raise BadUsage when one of these paths is the job's own: in a directory of it, or a file that it writes."""
+    out = os.path.realpath(out)
+    directories = tuple(os.path.join(out, name, "") for name in (*OUTPUTS, "logs", ".work"))
+    own = {os.path.join(out, name) for name in ("thresholds.json", "thresholds.json.manifest.json", "manifest.json")}
     for path in paths:
-        if not files.is_remote(path) and os.path.realpath(path).startswith(tuple(replaced)):
+        if not files.is_remote(path) and ((real := os.path.realpath(path)).startswith(directories) or real in own):
             raise BadUsage(f"{files.name_of(path)}: lies in the output directory {out}, where the job would replace it. "
                            f"Name another output.")
 

@@ -62,6 +62,9 @@ class Reduce:
     def log_path(self, item):
         return os.path.join(self.layout.out, "logs", "reduce.log")
 
+    def discard(self, item):
+        files.discard_abandoned(self.output(item))
+
     def __call__(self, item):
         shard_counts.merge(item, self.output(item))
         return 0

@@ -23,6 +23,7 @@ class Local:
             return
         waiting = collections.deque(items)
         with Workers(functools.partial(worker.do, task), min(self.jobs, len(items))) as workers, signals.noted():
+            workers.start(workers.jobs)
             while waiting or len(workers):
                 while waiting and workers.has_idle:
                     item = waiting.popleft()

@@ -3,6 +3,7 @@
 concurrent.futures has queues that all workers share: when one is killed while it sends a result, the driver can wait
 for the rest of it for ever, and which item killed it is not known.
 """
+import itertools
 import multiprocessing
 import multiprocessing.connection
 import multiprocessing.resource_tracker
@@ -10,6 +11,7 @@ import os
 import pickle
 import signal
 import threading
+import time
 import traceback
 
 from mc2 import files, signals
@@ -36,6 +38,9 @@ def map_in_order(work, items, jobs):
         return
     items, results, given, yielded, more = iter(items), {}, 0, 0, True
     with Workers(work, jobs) as workers:
+        first = list(itertools.islice(items, jobs))
+        workers.start(len(first))
+        items = itertools.chain(first, items)
         while more or yielded < given:
             while more and workers.has_idle and given - yielded < AHEAD * jobs:
                 try:
@@ -90,10 +95,16 @@ class Workers:
         """Items that are under way."""
         return len(self._busy)
 
+    def start(self, number):
+        """Start so many workers at once, rather than each when it is needed."""
+        with signals.noted():
+            for _ in range(number):
+                self._idle.append(_Worker(self._work))
+
     def give(self, key, item):
         """Let an idle worker do an item; take() gives the key back."""
         with signals.noted():
-            worker = self._idle.pop() if self._idle else _Worker(self._work)
+            worker = self._idle.pop(0) if self._idle else _Worker(self._work)
             self._busy[worker] = key
             worker.send(item)
 
@@ -109,7 +120,7 @@ class Workers:
                         key = self._busy.pop(worker)
                         answer = worker.receive()
                         if answer is None:
-                            worker.end()
+                            worker.end(time.monotonic() + PATIENCE)
                             return key, None, WorkerKilled("its worker process was killed (out of memory?)"), ""
                         self._idle.append(worker)
                         return key, *answer
@@ -117,8 +128,9 @@ class Workers:
     def _end(self):
         for worker in (workers := [*self._idle, *self._busy]):      # also after an error or Ctrl-C: no worker goes on
             worker.process.terminate()
+        deadline = time.monotonic() + PATIENCE
         for worker in workers:
-            worker.end()
+            worker.end(deadline)
 
 
 class _Worker:
@@ -155,8 +167,9 @@ class _Worker:
         except (EOFError, OSError):
             return None
 
-    def end(self):
-        self.process.join(PATIENCE)
+    def end(self, deadline):
+        """Wait for the process until then, and kill it after that."""
+        self.process.join(max(0, deadline - time.monotonic()))
         self.process.kill()
         self.process.join()
         self.connection.close()

@@ -1,7 +1,7 @@
 """Do what is missing, in rounds, until nothing is; collect what fails, and say so by the shard's name.
 
-A task has `name`, `is_done(item)`, `name_of(item)`, `log_path(item)`, and is called with an item; it returns a number
-of pairs (mc2.execution.shard.ShardTask is one). An executor has one method, `run(task, items, report)`: it calls
+A task has `name`, `is_done(item)`, `name_of(item)`, `log_path(item)`, `discard(item)` (what a killed worker left), and is
+called with an item; it returns a number of pairs (mc2.execution.shard.ShardTask is one). An executor has one method, `run(task, items, report)`: it calls
 task(item) for every item somewhere, and report(item, error, pairs) here when that has ended, error being None or an
 exception. What it reports is not believed: after each round the items whose outputs are missing are listed anew.
 """
@@ -9,7 +9,7 @@ import errno
 from collections import Counter
 
 from mc2 import files
-from mc2.errors import BadData, Mc2Error
+from mc2.errors import BadData, BadUsage, Mc2Error
 from mc2.execution.processes import WorkerKilled
 
 TRIES = 3                           # of an item whose worker is killed, or that fails for want of something
@@ -28,7 +28,8 @@ class JobFailed(Mc2Error):
         what = "1 shard" if len(failures) == 1 else f"{len(failures):,} shards"
         done = "; all others are done, and stay so when this command runs again" if others else ""
         super().__init__("\n".join([f"{phase and phase + ': '}{what} failed{done}.", *lines, *more]))
-        self.status = BadData.status if any(isinstance(error, BadData) for error in failures.values()) else 1
+        statuses = {getattr(error, "status", 1) for error in failures.values()}
+        self.status = BadData.status if BadData.status in statuses else min(statuses) if len(statuses) == 1 else 1
 
 
 def missing(task, items):
@@ -39,8 +40,8 @@ def missing(task, items):
 
 
 def complete(task, items, executor, progress, total, phase=""):
-    """Have the executor do all items of a task that are not done. Raises JobFailed for those that cannot be, or the
-    error itself where there is one item in all.
+    """Have the executor do all items of a task that are not done. Returns these. Raises JobFailed for those that cannot
+    be, or the error itself where there is one item in all.
 
     total: of how many items of the task these are, for the progress. phase: how the task is called in messages, where a
     job has several.
@@ -48,7 +49,7 @@ def complete(task, items, executor, progress, total, phase=""):
     waiting = missing(task, items)
     if waiting:
         progress.begin(task.name, total, total - len(waiting))
-    tries, failures = Counter(), {}
+    begun_with, tries, failures = waiting, Counter(), {}
     while waiting:
         errors = {}
 
@@ -65,8 +66,9 @@ def complete(task, items, executor, progress, total, phase=""):
         hopeless = len(begun) == len(waiting) > 2 and all(isinstance(errors.get(item), WorkerKilled) for item in waiting)
         for item in waiting:
             error = errors.get(item) or WorkerKilled("its output is not there, and no error was seen")
-            if isinstance(error, BadData) or tries[item] >= TRIES or hopeless:
+            if isinstance(error, (BadData, BadUsage)) or tries[item] >= TRIES or hopeless:
                 failures[item] = _after_tries(error, tries[item])
+                task.discard(item)
         waiting = [item for item in waiting if item not in failures]
         progress.again(len(waiting), failures)
     if failures and total == 1:
@@ -74,9 +76,11 @@ def complete(task, items, executor, progress, total, phase=""):
     if failures:
         raise JobFailed(phase, {task.name_of(item): error for item, error in failures.items()},
                         others=len(failures) < total) from next(iter(failures.values()))
+    return begun_with
 
 
 def _after_tries(error, tries):
     if isinstance(error, WorkerKilled):
-        return WorkerKilled(f"{error} {tries} times. Leave this shard out, or look into it.")
+        often = f" {tries} times" if tries > 1 else ""
+        return WorkerKilled(f"{error}{often}. Leave this shard out, or look into it.")
     return error

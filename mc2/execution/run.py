@@ -113,8 +113,7 @@ class Run:
         with contextlib.closing(executor), Progress(stages.last.name, work, self.quiet, self.part) as progress:
             if self.force:
                 files.map_paths(task.forget, self.inputs)
-            todo = rounds.missing(task, self.inputs)
-            rounds.complete(task, todo, executor, progress, total=len(self.inputs))
+            todo = rounds.complete(task, self.inputs, executor, progress, total=len(self.inputs))
             progress.end()
         self._put_together(task)
         tally = collections.Counter()
@@ -146,15 +145,7 @@ class Run:
 
     def refuse_twice(self, outputs, also=()):
         """Raise BadUsage for an output that is an input (or one of `also`), or another output, too."""
-        inputs = {files.identity(path) for path in [*self.inputs, *also]
-                  if files.is_remote(path) or os.path.isfile(path) or os.path.isdir(path)}
-        seen = set()
-        for output in outputs:
-            identity = files.identity(output) if output != "-" else output
-            if identity in inputs or identity in seen and not files.is_special(output):
-                raise BadUsage(f"{output}: is {'an input' if identity in inputs else 'another output'} too. "
-                               f"Name another output.")
-            seen.add(identity)
+        refuse_twice(outputs, [*self.inputs, *also])
 
     def _progress(self):
         if self.quiet or not sys.stderr.isatty():
@@ -166,6 +157,19 @@ class Run:
         """The last line on stderr: what went in and out, what was left out and why, where it is, how long."""
         if not self.quiet:
             receipt.write(name, summary, tally, output, seconds)
+
+
+def refuse_twice(outputs, inputs):
+    """Raise BadUsage for an output that is an input, or another output, too."""
+    inputs = {files.identity(path) for path in inputs
+              if files.is_remote(path) or os.path.isfile(path) or os.path.isdir(path)}
+    seen = set()
+    for output in outputs:
+        identity = files.identity(output) if output != "-" else output
+        if identity in inputs or identity in seen and not files.is_special(output):
+            raise BadUsage(f"{output}: is {'an input' if identity in inputs else 'another output'} too. "
+                           f"Name another output.")
+        seen.add(identity)
 
 
 def refuse_foreign_shards(directory):

@@ -84,7 +84,7 @@ class ShardTask:
     def is_written(self, shard):
         """Whether the output is there, of this description."""
         manifest = manifests.is_of(self.output(shard), self.description(shard))
-        return manifest is not None and self.may_stand(manifest["counts"]) and self._has_all(shard, manifest["counts"])
+        return manifest is not None and self.may_stand(manifest["counts"]) and self._has_all(shard, manifest)
 
     def is_kept(self, shard):
         """Whether what the stages keep beside the output is there, of this description."""
@@ -95,13 +95,11 @@ class ShardTask:
         """Whether a result that came about so may stand: without --on-error skip, none with bad lines."""
         return self.skip_bad or not any(reason.startswith("bad: ") for reason in counts)
 
-    def _has_all(self, shard, counts):
-        """Whether the bad lines and dropped pairs that are wanted are there, where there were any."""
-        for what, reasons in ((REJECTS, "bad: "), (DROPPED, "dropped: ")):
-            if what in self.keep and any(reason.startswith(reasons) for reason in counts) \
-                    and not files.exists(self.paths.beside(what, shard)):
-                return False
-        return True
+    def _has_all(self, shard, manifest):
+        """Whether the bad lines and dropped pairs that are wanted were kept, and are there where there were any."""
+        return all(what in manifest.get("beside", ()) and (not _any(what, manifest["counts"]) or
+                                                           files.exists(self.paths.beside(what, shard)))
+                   for what in self.keep)
 
     def forget(self, shard):
         """Take the manifest of a shard's output back, so that it is done again."""
@@ -112,15 +110,15 @@ class ShardTask:
     def __call__(self, shard):
         """Do the shard. Returns the number of pairs. Raises BadData where it changed while it was read."""
         started, description = time.monotonic(), self.description(shard)
-        self._refuse_changed(shard, description)
+        if self.upstream:
+            self._refuse_changed(shard, description)
         source, output, tally = self.upstream.output(shard) if self.upstream else shard, self.output(shard), \
             collections.Counter()
         for stage in self.stages:
             stage.begin(shard)
         with contextlib.ExitStack() as stack:
             out, encode = stack.enter_context(open_write(output)), encoder_of(output)
-            beside = {what: _WhenNeeded(self.paths.beside(what, shard), stack) for what in
-                      [*([QUARANTINE] if self.skip_bad else []), *self.keep]}
+            beside = self._open_beside(shard, stack)
             for block in read_blocks([source], self.stages.whole_images):
                 batch = block.batch(self.stages.requires, self.skip_bad, keep_dropped=DROPPED in self.keep)
                 out.write(self.stages.product(batch, encode))
@@ -134,8 +132,22 @@ class ShardTask:
             for stage in self.stages:
                 more.update(stage.finish(shard, description, tally))
         manifests.write_for_file(output, self.stages.manifest([source], tally, time.monotonic() - started,
-                                                              description=description, **more))
+                                                              description=description, beside=list(beside), **more))
         return tally["in"]
+
+    def _open_beside(self, shard, stack):
+        """{what: file} of the lines that are kept beside the pairs. What earlier runs kept goes."""
+        wanted = [*([QUARANTINE] if self.skip_bad else []), *self.keep]
+        for what in LINES.keys() - set(wanted):
+            path = self.paths.beside(what, shard)
+            if not files.is_remote(path):           # a manifest tells what counts: this saves space, and requests cost time
+                files.remove(path)
+        return {what: _WhenNeeded(self.paths.beside(what, shard), stack) for what in wanted}
+
+    def discard(self, shard):
+        """Delete the temporary files of a worker that was killed, unless another one is writing them."""
+        for path in (self.output(shard), *(self.paths.beside(what, shard) for what in LINES)):
+            files.discard_abandoned(path)
 
     def _refuse_changed(self, shard, description):
         if self.upstream and not self.upstream.is_written(shard):
@@ -161,11 +173,17 @@ def dropped(batch):
 LINES = {QUARANTINE: _quarantined, REJECTS: rejected, DROPPED: dropped}
 
 
+def _any(what, counts):
+    """Whether there were any such lines. what: REJECTS or DROPPED. counts: of a manifest, by reason"""
+    return any(reason.startswith("bad: " if what == REJECTS else "dropped: ") for reason in counts)
+
+
 def put_together(task, what, shards, out):
-    """Write the bad lines or dropped pairs of shards, those that have any, to a stream. what: REJECTS or DROPPED"""
-    for path in (task.paths.beside(what, shard) for shard in shards):
-        if files.exists(path):
-            with files.open_read(path) as lines:
+    """Write the bad lines or dropped pairs of shards that are done, those that have any, to a stream. what: REJECTS or
+    DROPPED"""
+    for shard in shards:
+        if _any(what, manifests.read(task.output(shard))["counts"]):
+            with files.open_read(task.paths.beside(what, shard)) as lines:
                 shutil.copyfileobj(lines, out, files.BLOCK)
 
 

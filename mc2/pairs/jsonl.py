@@ -14,7 +14,7 @@ import numpy as np
 import orjson
 
 from mc2.pairs import batch as pairs
-from mc2.pairs.batch import KEYS, Labels
+from mc2.pairs.batch import KEYS, Labels, Lists
 
 WHITE_SPACE = b" \t\r\n"            # of JSON
 COMPRESSED = {b"\x28\xb5\x2f\xfd": "zstd", b"\x1f\x8b": "gzip"}
@@ -98,6 +98,9 @@ def _members(key, values):
     if isinstance(values, Labels):
         names = [start + orjson.dumps(name) for name in values.names]
         return [names[number] for number in values.numbers.tolist()]
+    if isinstance(values, Lists):               # all of them in one piece: that is faster
+        lists = orjson.dumps(values.tolist())[2:-2].split(b"],[") if len(values) else []
+        return [b"%b[%b]" % (start, each) for each in lists]
     return [start + orjson.dumps(value) for value in (values if isinstance(values, list) else values.tolist())]
 
 

@@ -21,7 +21,7 @@ import zstandard
 from mc2 import __version__, files, manifests, tars
 from mc2.errors import BadUsage
 from mc2.execution.processes import map_in_order
-from mc2.execution.run import refuse_foreign_shards
+from mc2.execution.run import mark_shards, refuse_foreign_shards
 from mc2.execution.stage import Stage, Stages
 from mc2.hashing import keyed_hash
 from mc2.pairs import jsonl
@@ -71,7 +71,7 @@ def join(run, tar_paths, output_dir, force=False):
     stage = Join(run.inputs, tar_paths, run.skip_bad)
     todo = np.array([force or not _is_finished(stage, *each) for each in zip(tar_paths, outputs)])
     if todo.any():
-        files.make_directory(output_dir)
+        mark_shards(output_dir)
         with _scratch(output_dir) as scratch:
             _write(run, stage, tar_paths, outputs, todo, scratch, tally)
     summary = f"{np.count_nonzero(todo):,} tars, {tally['in']:,} pairs in, {stage.summary(tally)}"
