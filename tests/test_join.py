@@ -45,7 +45,7 @@ def test_every_tar_gets_the_lines_of_its_images_in_its_order_as_they_came(sh):
     manifest = orjson.loads((sh / "out/0.jsonl.zst.manifest.json").read_bytes())
     assert manifest["kind"] == "pairs" and manifest["stage"] == "join"
     assert manifest["counts"] == {"images": 2, "images with pairs": 2, "in": 3, "out": 3}
-    assert sorted(path.name for path in (sh / "out").iterdir() if "manifest" not in path.name) == [
+    assert sorted(path.name for path in (sh / "out").glob("[!.]*") if "manifest" not in path.name) == [
         "0.jsonl.zst", "1.jsonl.zst"]
 
 
@@ -106,6 +106,15 @@ def test_finished_tars_are_skipped_as_long_as_nothing_changed(sh):
         assert "join: 3 tars" in sh("mc2 join --tars '*.tar' -O out", (sh / "in.jsonl").read_bytes()).stderr
 
 
+def test_a_join_that_was_killed_before_its_first_tar_was_done_goes_on(sh):
+    write_tar(sh / "0.tar", ["a"])
+    sh.write("in.jsonl", pair("a", "one"))
+    sh.ok("mc2 join in.jsonl --tars 0.tar -O out -q")
+    (sh / "out/0.jsonl.zst.manifest.json").unlink()             # as a kill between the two leaves it
+    sh.ok("mc2 join in.jsonl --tars 0.tar -O out -q")
+    assert lines(sh / "out/0.jsonl.zst") == [line_of(pair("a", "one"))]
+
+
 def test_a_damaged_tar_is_named_and_its_whole_images_have_their_pairs(sh):
     write_tar(sh / "0.tar", ["a", "b", "c"])
     (sh / "0.tar").write_bytes((sh / "0.tar").read_bytes()[:2562])
@@ -118,7 +127,8 @@ def test_a_damaged_tar_is_named_and_its_whole_images_have_their_pairs(sh):
 def test_bad_lines_leave_no_output_and_bad_usage_is_said_in_one_line(sh):
     write_tar(sh / "0.tar", ["a"])
     sh.write("in.jsonl", pair("a", "x"), "no pair")
-    sh.fails("mc2 join in.jsonl --tars 0.tar -O out", 3, "in.jsonl:2: not JSON.", leaves=["out"])
+    sh.fails("mc2 join in.jsonl --tars 0.tar -O out", 3, "in.jsonl:2: not JSON.",
+             leaves=["out", "out/.work", "out/.work/shards-of-mc2"])
     write_tar(sh.write("x/0.tar"), [])
     for command, message in [("--tars 0.tar --tars x/0.tar -O out", "two tars are called 0"),
                              ("--tars '9*.tar' -O out", "9*.tar: no such files"), ("-O out", "--tars")]:
