@@ -1,6 +1,7 @@
 """What the tests share: a shell, a toy release, one way of drawing random examples."""
 import os
 import shutil
+import signal
 import sys
 
 import pytest
@@ -12,6 +13,10 @@ DATA = ROOT.parent / "shared" / "data"          # real data; tests that use it s
 # how long an example takes, or its making, depends on what else the machine does
 settings.register_profile("mc2", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("mc2")
+
+# As in a terminal, also where nohup or `&` has these ignored, which mc2 would respect.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 os.fsync = os.fstat         # only a machine that loses its power would show the difference, and it takes much time
 

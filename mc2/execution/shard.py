@@ -96,10 +96,9 @@ class ShardTask:
         return self.skip_bad or not any(reason.startswith("bad: ") for reason in counts)
 
     def _has_all(self, shard, manifest):
-        """Whether the bad lines and dropped pairs that are wanted were kept, and are there where there were any."""
-        return all(what in manifest.get("beside", ()) and (not _any(what, manifest["counts"]) or
-                                                           files.exists(self.paths.beside(what, shard)))
-                   for what in self.keep)
+        """Whether the bad lines and dropped pairs that are wanted, if there were any, were kept and are there."""
+        return all(what in manifest.get("beside", ()) and files.exists(self.paths.beside(what, shard))
+                   for what in self.keep if _any(what, manifest["counts"]))
 
     def forget(self, shard):
         """Take the manifest of a shard's output back, so that it is done again."""
@@ -138,7 +137,7 @@ class ShardTask:
     def _open_beside(self, shard, stack):
         """{what: file} of the lines that are kept beside the pairs. What earlier runs kept goes."""
         wanted = [*([QUARANTINE] if self.skip_bad else []), *self.keep]
-        for what in LINES.keys() - set(wanted):
+        for what in LINES.keys() - {*wanted, *([QUARANTINE] if self.upstream else [])}:     # that is the upstream task's
             path = self.paths.beside(what, shard)
             if not files.is_remote(path):           # a manifest tells what counts: this saves space, and requests cost time
                 files.remove(path)
