@@ -48,14 +48,14 @@ def install():
 
 def uninstall():
     """Handle signals as before install()."""
-    global _wakeup
+    global _first, _raised, _wakeup
     handlers, wakeup, sys.unraisablehook = _before
     for number, handler in handlers.items():
         signal.signal(number, handler)
     signal.set_wakeup_fd(wakeup)
     for end in _wakeup:
         os.close(end)
-    _wakeup = None
+    _first, _raised, _wakeup = None, None, None
 
 
 def take_back():

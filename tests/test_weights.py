@@ -15,7 +15,7 @@ import open_clip                                            # noqa: E402
 import torch                                                # noqa: E402
 from safetensors.torch import save_file                     # noqa: E402
 
-from mc2 import __version__, cli                            # noqa: E402
+from mc2 import __version__, cli, signals # noqa: E402
 from mc2.errors import BadData                              # noqa: E402
 from mc2.clip import architecture, checkpoints, exchange, torch_files       # noqa: E402
 from mc2.clip.weights import expected_shapes                # noqa: E402
@@ -270,26 +270,17 @@ def disturbed(monkeypatch):
         torch, "save", lambda content, stream: save(content, Disturbed(stream, number, disturb)))
 
 
-@pytest.fixture
-def handlers():
-    """The handlers of signals, which mc2 sets for its process, are those of before again after the test."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
-
-
 @pytest.mark.parametrize("command", ["export {run}", "import start.pt --model {tiny}"])
 @pytest.mark.parametrize("number, status", [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
-def test_a_signal_at_any_write_ends_it_with_its_status_and_leaves_nothing(here, run, tiny, disturbed, handlers, number,
-                                                                         status, command):
+def test_a_signal_at_any_write_ends_it_with_its_status_and_leaves_nothing(here, run, tiny, disturbed, number, status,
+                                                                         command):
     torch.save(build(TINY).state_dict(), here / "start.pt")
     counted = Disturbed(io.BytesIO())
     torch_files.save(build(TINY).state_dict(), counted)
     arguments = [*command.format(run=run, tiny=tiny).split(), "-o", str(here / "out/mine.pt")]
     for at in [*range(0, counted.writes, 7), counted.writes - 1]:
         disturbed(at, lambda: os.kill(os.getpid(), number))
-        with pytest.raises(SystemExit) as end:
+        with signals.handled(), pytest.raises(SystemExit) as end:
             cli.main(["checkpoint", *arguments])
         assert end.value.code == status, at
         assert os.listdir(here / "out") == [], at
