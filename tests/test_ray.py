@@ -1,4 +1,4 @@
-"""The engine for Ray, on a real cluster of two nodes on this machine."""
+"""The executor for Ray, on a real cluster of two nodes on this machine."""
 import contextlib
 import os
 import signal
@@ -14,7 +14,7 @@ from conftest import ROOT
 from mc2.errors import BadUsage
 from mc2.execution import rounds
 from test_curate import CURATE, assert_undisturbed, count_in, make_pool, start, wait_for
-from test_curate_engines import Square, complete, squares
+from trouble import Square, complete, squares
 
 try:
     import ray
@@ -73,28 +73,28 @@ def cluster():
 
 
 @pytest.fixture
-def engine(cluster):
+def executor(cluster):
     from mc2.execution.ray import Ray
-    engine = Ray(cluster)
-    yield engine
-    engine.close()
+    executor = Ray(cluster)
+    yield executor
+    executor.close()
 
 
-def test_two_nodes_do_all_items(engine, tmp_path):
-    assert engine.ray.cluster_resources()["CPU"] == 2
-    complete(Square(tmp_path), range(10), engine)
+def test_two_nodes_do_all_items(executor, tmp_path):
+    assert executor.ray.cluster_resources()["CPU"] == 2
+    complete(Square(tmp_path), range(10), executor)
     assert squares(tmp_path) == {n: n * n for n in range(10)}
 
 
-def test_bad_data_and_a_poison_item_are_named_and_the_rest_is_done(engine, tmp_path):
+def test_bad_data_and_a_poison_item_are_named_and_the_rest_is_done(executor, tmp_path):
     with pytest.raises(rounds.JobFailed) as failed:
-        complete(Square(tmp_path), range(12, 21), engine)
+        complete(Square(tmp_path), range(12, 21), executor)
     assert "19.jsonl: 19.jsonl:812: not JSON." in str(failed.value)
     assert "13.jsonl: its Ray task was lost" in str(failed.value) and "3 times" in str(failed.value)
     assert set(squares(tmp_path)) == {12, 14, 15, 16, 17, 18, 20}
 
 
-def test_a_node_that_is_killed_costs_nothing(engine, tmp_path):
+def test_a_node_that_is_killed_costs_nothing(executor, tmp_path):
     def kill_when_under_way():
         while len(list(tmp_path.glob("*.txt"))) < 20:
             time.sleep(0.02)
@@ -103,7 +103,7 @@ def test_a_node_that_is_killed_costs_nothing(engine, tmp_path):
     killer = threading.Thread(target=kill_when_under_way, daemon=True)
     killer.start()
     items = range(1000, 1300)
-    complete(Square(tmp_path), items, engine)
+    complete(Square(tmp_path), items, executor)
     killer.join()
     assert squares(tmp_path) == {n: n * n for n in items}
     start_node()

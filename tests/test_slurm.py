@@ -1,4 +1,4 @@
-"""The engine for SLURM: its scripts, run as its tasks everywhere, and on a real SLURM of two nodes where it is installed."""
+"""The executor for SLURM: its scripts, run as its tasks everywhere, and on a real SLURM of two nodes where it is installed."""
 import os
 import shutil
 import signal
@@ -12,7 +12,7 @@ from conftest import ROOT
 from mc2.errors import BadUsage
 from mc2.execution import rounds, slurm
 from test_curate import CURATE, assert_undisturbed, count_in, make_pool, start, wait_for
-from test_curate_engines import Square, complete, squares
+from trouble import Square, complete, squares
 
 CONF = """\
 ClusterName=mc2test
@@ -49,10 +49,10 @@ def python_path(monkeypatch):
 
 
 def test_the_script_is_bash_and_its_tasks_do_all_items(tmp_path):
-    phase = Square(tmp_path)
-    engine = slurm.Slurm(tmp_path / "slurm", ["--partition=cpu", "--time=1:00:00"], groups=3, print_only=True)
+    task = Square(tmp_path)
+    executor = slurm.Slurm(tmp_path / "slurm", ["--partition=cpu", "--time=1:00:00"], groups=3, print_only=True)
     with pytest.raises(slurm.Printed) as printed:
-        complete(phase, range(8), engine)
+        complete(task, range(8), executor)
     script = printed.value.args[0]
     subprocess.run(["bash", "-n", script], check=True)
     text = open(script).read()
@@ -60,18 +60,18 @@ def test_the_script_is_bash_and_its_tasks_do_all_items(tmp_path):
     for index in range(3):
         subprocess.run(["bash", script], env={**os.environ, "SLURM_ARRAY_TASK_ID": str(index)}, check=True)
     assert squares(tmp_path) == {n: n * n for n in range(8)}
-    assert sorted(phase.begun()) == sorted(map(str, range(8)))
+    assert sorted(task.begun()) == sorted(map(str, range(8)))
 
 
 def test_a_task_goes_on_after_a_bad_shard_and_passes_over_what_is_done(tmp_path):
-    phase = Square(tmp_path)
-    engine = slurm.Slurm(tmp_path / "slurm", groups=1, print_only=True)
-    script = engine.write(phase, [18, 19, 20])
+    task = Square(tmp_path)
+    executor = slurm.Slurm(tmp_path / "slurm", groups=1, print_only=True)
+    script = executor.write(task, [18, 19, 20])
     for _ in range(2):
         done = subprocess.run(["bash", script], env={**os.environ, "SLURM_ARRAY_TASK_ID": "0"})
         assert done.returncode == 1
-    assert set(squares(tmp_path)) == {18, 20} and phase.begun() == ["18", "19", "20", "19"]
-    assert "19.jsonl:812: not JSON." in str(slurm._read_error(slurm._error_path(engine.directory, phase, 19)))
+    assert set(squares(tmp_path)) == {18, 20} and task.begun() == ["18", "19", "20", "19"]
+    assert "19.jsonl:812: not JSON." in str(slurm._read_error(slurm._error_path(executor.directory, task, 19)))
 
 
 def test_without_sbatch_the_way_out_is_named(tmp_path, monkeypatch):
@@ -135,16 +135,16 @@ def _wait_for_nodes(environment):
 
 
 def test_arrays_do_all_items_and_name_what_fails(cluster, tmp_path):
-    phase = Square(tmp_path)
+    task = Square(tmp_path)
     with pytest.raises(rounds.JobFailed) as failed:
-        complete(phase, [*range(8), 13, 19], slurm.Slurm(tmp_path / "slurm", groups=4))
+        complete(task, [*range(8), 13, 19], slurm.Slurm(tmp_path / "slurm", groups=4))
     assert squares(tmp_path) == {n: n * n for n in range(8)}
     assert "19.jsonl: 19.jsonl:812: not JSON." in str(failed.value)
     assert "13.jsonl: its task left neither output nor error 3 times" in str(failed.value)
 
 
 def test_a_task_that_is_killed_costs_nothing(cluster, tmp_path):
-    phase = Square(tmp_path)
+    task = Square(tmp_path)
 
     def kill_a_task():
         while len(squares(tmp_path)) < 20:
@@ -154,7 +154,7 @@ def test_a_task_that_is_killed_costs_nothing(cluster, tmp_path):
 
     killer = threading.Thread(target=kill_a_task, daemon=True)
     killer.start()
-    complete(phase, range(100, 400), slurm.Slurm(tmp_path / "slurm", groups=2))
+    complete(task, range(100, 400), slurm.Slurm(tmp_path / "slurm", groups=2))
     killer.join()
     assert squares(tmp_path) == {n: n * n for n in range(100, 400)}
 
