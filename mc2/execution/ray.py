@@ -65,9 +65,21 @@ class Ray:
                     except ray.exceptions.RayError as lost:
                         pairs, error = 0, WorkerKilled(f"its Ray task was lost ({_first_line(lost)})")
                     report(item, error, pairs)
+        except BaseException:
+            self._abandon()
+            raise
+
+    def _abandon(self):
+        """End the tasks that are under way, by leaving the cluster: ray.cancel() can crash this process where a task is
+        done at that moment. Ray's words on stderr about tasks that end in this way are left out."""
+        stderr = os.dup(2)
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        try:
+            self.close()
         finally:
-            for ref in under_way:
-                ray.cancel(ref, force=True)
+            os.dup2(stderr, 2)
+            os.close(stderr)
 
     def close(self):
         with signals.noted():
