@@ -5,16 +5,16 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 import pytest
+from conftest import ROOT, pair, until
+from test_curate import CURATE, assert_undisturbed, count_in, large, large_template, start           # noqa: F401
+from test_filter import SHORT
+from trouble import Square, complete, squares
 
-from conftest import ROOT
 from mc2.errors import BadUsage
 from mc2.execution import rounds
-from test_curate import CURATE, assert_undisturbed, count_in, make_pool, start, wait_for
-from trouble import Square, complete, squares
 
 try:
     import ray
@@ -29,6 +29,7 @@ AUTHENTICATION = {"RAY_AUTH_MODE": "disabled"}      # on loopback; whatever toke
 ENVIRONMENT = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}", "RAY_health_check_initial_delay_ms": "1000",
                "RAY_health_check_period_ms": "1000", "RAY_health_check_timeout_ms": "1000",
                "RAY_health_check_failure_threshold": "3", **AUTHENTICATION}
+ON_RAY = CURATE.replace("-j 2", "--executor ray")
 
 
 def ray_command(*arguments):
@@ -95,30 +96,66 @@ def test_bad_data_and_a_poison_item_are_named_and_the_rest_is_done(executor, tmp
 
 
 def test_a_node_that_is_killed_costs_nothing(executor, tmp_path):
+    task = Square(tmp_path)
+
     def kill_when_under_way():
-        while len(list(tmp_path.glob("*.txt"))) < 20:
-            time.sleep(0.02)
-        kill_node()
+        try:
+            until(lambda: {"1000", "1001"} <= set(task.begun()))
+            kill_node()
+        finally:
+            task.go()
 
-    killer = threading.Thread(target=kill_when_under_way, daemon=True)
-    killer.start()
-    items = range(1000, 1300)
-    complete(Square(tmp_path), items, executor)
-    killer.join()
+    threading.Thread(target=kill_when_under_way, daemon=True).start()
+    items = [*range(30, 40), *range(1000, 1006)]
+    complete(task, items, executor)
     assert squares(tmp_path) == {n: n * n for n in items}
+    assert len(task.begun()) > len(items)                       # what the node had begun came again
     start_node()
 
 
-def test_curate_on_ray_gives_the_same_bytes_also_when_a_node_is_killed(cluster, toy):
-    make_pool(toy, shards=24, lines=400)
-    toy.ok(f"{CURATE.replace('-o out', '-o undisturbed')} -q")
-    driver = start(toy, f"{CURATE.replace('-j 2', '')} --executor ray --address {cluster}")
-    wait_for(lambda: count_in(toy / "out/matched") >= 4, driver)
+def test_match_on_ray_is_resumed_and_quarantines_bad_lines_as_on_one_machine(cluster, toy):
+    toy.write("a.jsonl", pair(1, "a red circle", "en"), "{")
+    toy.write("b.jsonl", pair(2, "un chat noir", "fr"))
+    command = "mc2 match a.jsonl b.jsonl -m toy --on-error skip"
+    toy.ok(f"{command} -O expected -q")
+    done = toy(f"{command} -O out --executor ray --address {cluster}")
+    assert "match: 2 shards, 3 pairs in, 2 matched, 0 without a match, 1 bad lines skipped (not JSON)" in done.stderr
+    for name in "a.jsonl", "b.jsonl", "quarantine/a.jsonl.jsonl":
+        assert (toy / "out" / name).read_bytes() == (toy / "expected" / name).read_bytes()
+    before = toy.files()
+    done = toy(f"{command} -O out --executor ray --address {cluster}")
+    assert "match: 0 shards, 0 pairs in" in done.stderr and "; 2 shards were finished" in done.stderr
+    assert {name for name, its in toy.files().items() if its != before.get(name)} == {"out/.work/progress.json"}
+
+
+def test_workers_on_ray_find_a_filter_of_ones_own(cluster, sh):
+    (sh / "my_filters.py").write_text(SHORT)
+    sh.write("a.jsonl", pair(1, "cat"), pair(2, "a red circle"))
+    sh.ok(f"mc2 filter a.jsonl --with my_filters:Short --set least=4 -O out --executor ray --address {cluster} -q")
+    assert sh.read("out/a.jsonl") == [pair(2, "a red circle")]
+
+
+def test_curate_on_ray_gives_the_same_bytes_also_when_a_node_is_killed(cluster, large):             # noqa: F811
+    driver = start(large, f"{ON_RAY} --address {cluster}")
+    until(lambda: count_in(large / "out/matched") >= 4, lambda: driver.poll() is None)
     kill_node()
-    assert driver.wait(120) == 0, driver.stderr.read()
-    assert driver.stderr.read().splitlines()[-1].startswith("curate: 24 shards, 9,600 pairs in, ")
-    assert_undisturbed(toy)
+    _, stderr = driver.communicate(timeout=120)
+    assert driver.returncode == 0, stderr
+    assert stderr.splitlines()[-1].startswith("curate: 24 shards, ")
+    assert_undisturbed(large)
     start_node()
+
+
+@pytest.mark.parametrize("send", [os.killpg, os.kill])
+def test_ctrl_c_leaves_what_is_done_and_nothing_half_done(cluster, large, send):                     # noqa: F811
+    driver = start(large, f"{ON_RAY} --address {cluster}")
+    until(lambda: count_in(large / "out/matched") >= 4, lambda: driver.poll() is None)
+    send(driver.pid, signal.SIGINT)
+    _, stderr = driver.communicate(timeout=60)
+    assert (driver.returncode, stderr) == (130, "mc2 curate: interrupted.\n")
+    assert not [*(large / "out").glob(".*.tmp"), *(large / "out/.work").glob(".*.tmp")]     # where the driver writes
+    large.ok(CURATE)
+    assert_undisturbed(large)
 
 
 def test_a_cluster_that_is_not_there_is_a_usage_error():
