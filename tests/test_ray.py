@@ -29,7 +29,6 @@ AUTHENTICATION = {"RAY_AUTH_MODE": "disabled"}      # on loopback; whatever toke
 ENVIRONMENT = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}", "RAY_health_check_initial_delay_ms": "1000",
                "RAY_health_check_period_ms": "1000", "RAY_health_check_timeout_ms": "1000",
                "RAY_health_check_failure_threshold": "3", **AUTHENTICATION}
-ON_RAY = CURATE.replace("-j 2", "--executor ray")
 
 
 def ray_command(*arguments):
@@ -136,7 +135,7 @@ def test_workers_on_ray_find_a_filter_of_ones_own(cluster, sh):
 
 
 def test_curate_on_ray_gives_the_same_bytes_also_when_a_node_is_killed(cluster, large):             # noqa: F811
-    driver = start(large, f"{ON_RAY} --address {cluster}")
+    driver = start(large, f"{CURATE} --executor ray --address {cluster}")
     until(lambda: count_in(large / "out/matched") >= 4, lambda: driver.poll() is None)
     kill_node()
     _, stderr = driver.communicate(timeout=120)
@@ -148,13 +147,13 @@ def test_curate_on_ray_gives_the_same_bytes_also_when_a_node_is_killed(cluster, 
 
 @pytest.mark.parametrize("send", [os.killpg, os.kill])
 def test_ctrl_c_leaves_what_is_done_and_nothing_half_done(cluster, large, send):                     # noqa: F811
-    driver = start(large, f"{ON_RAY} --address {cluster}")
+    driver = start(large, f"{CURATE} --executor ray --address {cluster}")
     until(lambda: count_in(large / "out/matched") >= 4, lambda: driver.poll() is None)
     send(driver.pid, signal.SIGINT)
     _, stderr = driver.communicate(timeout=60)
     assert (driver.returncode, stderr) == (130, "mc2 curate: interrupted.\n")
     assert not [*(large / "out").glob(".*.tmp"), *(large / "out/.work").glob(".*.tmp")]     # where the driver writes
-    large.ok(CURATE)
+    large.ok(f"{CURATE} -j 1")
     assert_undisturbed(large)
 
 

@@ -190,7 +190,7 @@ def test_tasks_of_slurm_find_a_filter_of_ones_own(on_slurm, sh):
 
 
 def test_curate_on_slurm_gives_the_same_bytes_also_when_a_task_is_killed(on_slurm, large):          # noqa: F811
-    driver = start(large, CURATE.replace("-j 2", on_slurm))
+    driver = start(large, f"{CURATE} {on_slurm}")
     until(lambda: count_in(large / "out/matched") >= 4, lambda: driver.poll() is None)
     kill_a_task(large / "out")
     _, stderr = driver.communicate(timeout=120)
