@@ -6,6 +6,7 @@ its tasks with it; Ray runs them elsewhere, and what is missing after that comes
 import hashlib
 import os
 import pickle
+import signal
 import socket
 
 from mc2 import __version__, signals
@@ -32,9 +33,13 @@ class Ray:
         self.ray = ray
         try:
             _knock(address)
-            with signals.noted():               # Ray loses them, and takes SIGTERM for itself
-                ray.init(address=address or "local", logging_level="ERROR", log_to_driver=False, configure_logging=False)
-                signals.take_back()
+            with signals.noted():               # Ray loses them
+                try:
+                    ray.init(address=address or "local", logging_level="ERROR", log_to_driver=False,
+                             configure_logging=False)
+                    signals.take_back()         # Ray took SIGTERM for itself
+                except SystemExit:              # so it came between the two
+                    raise SystemExit(128 + signal.SIGTERM) from None
         except (ConnectionError, OSError) as error:
             raise BadUsage(f"--address {address}: no Ray cluster answers there ({error}). Start one with 'ray start "
                            f"--head'.") from None
