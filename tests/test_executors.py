@@ -55,7 +55,8 @@ def test_a_full_disk_stops_the_job_at_once(tmp_path):
 def test_workers_end_when_their_driver_is_killed(tmp_path):
     code = (f"from mc2.execution.local import Local; from trouble import Square, complete\n"
             f"if __name__ == '__main__': complete(Square({str(tmp_path)!r}), range(998, 1002), Local(2))")
-    driver = subprocess.Popen([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}"})
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}"}
+    driver = subprocess.Popen([sys.executable, "-c", code], env=environment)
     until(lambda: {"1000", "1001"} <= set(Square(tmp_path).begun()), lambda: driver.poll() is None)
     workers = children_of(driver.pid)
     assert len(workers) >= 2

@@ -11,6 +11,7 @@ import pytest
 from conftest import ROOT, pair, until
 from test_curate import CURATE, assert_undisturbed, count_in, large, large_template, start           # noqa: F401
 from test_filter import SHORT
+from test_signals import INJECT, STATUS
 from trouble import Square, complete, squares
 
 from mc2.errors import BadUsage
@@ -86,7 +87,8 @@ def test_two_nodes_do_all_items(executor, tmp_path):
     assert squares(tmp_path) == {n: n * n for n in range(10)}
 
 
-def test_bad_data_and_a_poison_item_are_named_and_the_rest_is_done(executor, tmp_path):
+def test_bad_data_and_a_poison_item_are_named_and_the_rest_is_done(executor, tmp_path, monkeypatch):
+    monkeypatch.setattr("mc2.execution.ray.RETRIES", 1)         # of Ray itself, in each of our three rounds
     with pytest.raises(rounds.JobFailed) as failed:
         complete(Square(tmp_path), range(12, 21), executor)
     assert "19.jsonl: 19.jsonl:812: not JSON." in str(failed.value)
@@ -155,6 +157,20 @@ def test_ctrl_c_leaves_what_is_done_and_nothing_half_done(cluster, large, send):
     assert not [*(large / "out").glob(".*.tmp"), *(large / "out/.work").glob(".*.tmp")]     # where the driver writes
     large.ok(f"{CURATE} -j 1")
     assert_undisturbed(large)
+
+
+@pytest.mark.parametrize("line, number", [
+    ("ray.init(address=", signal.SIGINT), ("signals.take_back()", signal.SIGTERM), ("signals.take_back()", signal.SIGHUP),
+    ("self.ray.shutdown()", signal.SIGINT)])
+def test_a_signal_while_ray_begins_or_ends_is_not_lost(cluster, toy, line, number):
+    toy.write("a.jsonl", pair(1, "red", "en"))
+    (toy / "inject.py").write_text(INJECT)
+    done = subprocess.run([sys.executable, "inject.py", str(ROOT / "mc2/execution/ray.py"), line, "1", str(int(number)),
+                           *f"match a.jsonl -m toy -O out --executor ray --address {cluster} -q".split()],
+                          cwd=toy.directory, env={**toy.environment, "PYTHONPATH": str(ROOT)}, text=True, timeout=60,
+                          stderr=subprocess.PIPE)
+    said = "interrupted" if number == signal.SIGINT else "terminated"
+    assert (done.returncode, done.stderr.splitlines()[-1:]) == (STATUS[number], [f"mc2 match: {said}."]), done.stderr
 
 
 def test_a_cluster_that_is_not_there_is_a_usage_error():

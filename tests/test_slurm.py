@@ -1,4 +1,4 @@
-"""The executor for SLURM: its scripts, run as its tasks everywhere, and a real SLURM of two nodes where it is installed."""
+"""The executor for SLURM: its scripts, run as its tasks would run them, and a real SLURM of two nodes."""
 import os
 import shutil
 import signal
@@ -126,7 +126,8 @@ def cluster(tmp_path_factory):
 
 
 def _nodes(environment):
-    return subprocess.run(["sinfo", "-h", "-N", "-o", "%N %t"], env=environment, capture_output=True, text=True).stdout.split()
+    sinfo = subprocess.run(["sinfo", "-h", "-N", "-o", "%N %t"], env=environment, capture_output=True, text=True)
+    return sinfo.stdout.split()
 
 
 def test_arrays_do_all_items_and_name_what_fails(cluster, tmp_path):
