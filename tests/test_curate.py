@@ -11,14 +11,14 @@ import signal
 import struct
 import subprocess
 import termios
-import time
+from pathlib import Path
 
 import numpy as np
 import orjson
 import pytest
 import zstandard
+from conftest import Shell, filled, pair, until
 
-from conftest import pair
 from mc2 import files
 from mc2.balance import shard_counts
 
@@ -45,26 +45,49 @@ def write_shard(sh, name, data):
                      else data)
 
 
-@pytest.fixture
-def pool(toy):
-    """The toy release, a pool of six shards, and what the single commands make of it in expected/."""
-    make_pool(toy)
-    toy.ok(f"mc2 lid pool/* -O lid -q && mc2 match {LID} -m toy -O matched -q && mc2 count {MATCHED} -m toy -o counts -q")
-    toy.ok("mc2 thresholds counts --t-en 20 -o thresholds.json -q")
-    toy.ok(f"mc2 sample {MATCHED} -c counts -t thresholds.json --seed 3 -O expected -q")
-    return toy
-
-
 LID, MATCHED = "lid/*.jsonl lid/*.zst lid/*.gz", "matched/*.jsonl matched/*.zst matched/*.gz"
+CURATE = "mc2 curate pool/* -m toy --t-en 20 --seed 3 -o out"
+ALONE, TWO = f"{CURATE} -j 1", f"{CURATE} -j 2"           # in one process; with two workers
 
 
-CURATE = "mc2 curate pool/* -m toy --t-en 20 --seed 3 -o out -j 2"
+@pytest.fixture(scope="module")
+def pool_template(toy_template, tmp_path_factory):
+    sh = filled(Shell(tmp_path_factory.mktemp("pool")), toy_template)
+    make_pool(sh)
+    sh.ok(f"mc2 lid pool/* -O lid -q && mc2 match {LID} -m toy -O matched -q && mc2 count {MATCHED} -m toy -o counts -q")
+    sh.ok("mc2 thresholds counts --t-en 20 -o thresholds.json -q")
+    sh.ok(f"mc2 sample {MATCHED} -c counts -t thresholds.json --seed 3 -O expected -q")
+    return sh.directory
+
+
+@pytest.fixture
+def pool(sh, pool_template):
+    """The toy release, a pool of six shards, and what the single commands make of it in expected/."""
+    return filled(sh, pool_template)
+
+
+@pytest.fixture(scope="module")
+def curated_template(pool_template, tmp_path_factory):
+    sh = filled(Shell(tmp_path_factory.mktemp("curated")), pool_template)
+    sh.ok(f"{ALONE} -q")
+    return sh.directory
+
+
+@pytest.fixture
+def curated(sh, curated_template):
+    """The same, with what curate made of it in out/."""
+    return filled(sh, curated_template)
 
 
 def shards_in(directory):
     """{name: SHA-256} of the shards in a directory, without manifests and temporary files."""
     return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in directory.iterdir()
             if not path.name.endswith(".manifest.json") and not path.name.startswith(".")}
+
+
+def times(directory, pattern="*"):
+    """{name: when it was written}"""
+    return {path.name: path.stat().st_mtime_ns for path in directory.glob(pattern)}
 
 
 def assert_as_expected(sh, out="out"):
@@ -92,51 +115,48 @@ def test_one_job_gives_the_bytes_of_the_five_commands(pool, jobs):
     assert "match: done: 60 pairs" in (pool / "out/logs/s00.jsonl.log").read_text()
 
 
-def test_a_finished_job_does_nothing_again(pool):
-    pool.ok(CURATE)
-    before = {path: path.stat().st_mtime_ns for path in (pool / "out").rglob("*") if path.is_file()}
-    pool.ok(CURATE)
-    after = {path: path.stat().st_mtime_ns for path in (pool / "out").rglob("*") if path.is_file()}
-    changed = {path.name for path in after if after[path] != before.get(path)}
-    assert changed == {"manifest.json", "progress.json"}
+def test_a_finished_job_does_nothing_again(curated):
+    before = curated.files()
+    curated.ok(ALONE)
+    assert {name for name, its in curated.files().items() if its != before.get(name)} == \
+        {"out/manifest.json", "out/.work/progress.json"}
 
 
-def test_another_seed_draws_again_and_matches_nothing_again(pool):
-    pool.ok(CURATE)
-    matched = {path: path.stat().st_mtime_ns for path in (pool / "out/matched").iterdir()}
-    pool.ok(CURATE.replace("--seed 3", "--seed 4"))
-    assert {path: path.stat().st_mtime_ns for path in (pool / "out/matched").iterdir()} == matched
-    assert shards_in(pool / "out/curated") != shards_in(pool / "expected")
-    pool.ok(CURATE)
-    assert_as_expected(pool)
+def test_another_seed_draws_again_and_matches_nothing_again(curated):
+    matched = times(curated / "out/matched")
+    curated.ok(ALONE.replace("--seed 3", "--seed 4"))
+    assert times(curated / "out/matched") == matched
+    assert shards_in(curated / "out/curated") != shards_in(curated / "expected")
+    curated.ok(ALONE)
+    assert_as_expected(curated)
 
 
 def test_one_per_image_is_that_of_sample(pool):
     pool.ok(f"mc2 sample {MATCHED} -c counts -t thresholds.json --seed 3 --one-per-image -O one -q")
-    pool.ok(f"{CURATE} --one-per-image")
+    pool.ok(f"{ALONE} --one-per-image")
     assert shards_in(pool / "out/curated") == shards_in(pool / "one")
 
 
 def test_matched_pairs_need_not_be_kept(pool):
-    pool.ok(f"{CURATE} --no-keep-matched")
+    pool.ok(f"{ALONE} --no-keep-matched")
     assert not (pool / "out/matched").exists() and shards_in(pool / "out/curated") == shards_in(pool / "expected")
-    before = {path.name: path.stat().st_mtime_ns for path in (pool / "out/curated").iterdir()}
-    pool.ok(f"{CURATE} --no-keep-matched")
-    assert {path.name: path.stat().st_mtime_ns for path in (pool / "out/curated").iterdir()} == before
-    pool.ok(f"{CURATE} --no-keep-matched --seed 4")
-    pool.ok(CURATE)
+    before = times(pool / "out/curated")
+    pool.ok(f"{ALONE} --no-keep-matched")
+    assert times(pool / "out/curated") == before
+    pool.ok(f"{ALONE} --no-keep-matched --seed 4")
+    pool.ok(ALONE)
     assert_as_expected(pool)
 
 
 def test_ids_restrict_the_run(pool):
     listed = [f"{number:024x}" for number in range(0, 400, 3)]
     (pool / "ids.txt").write_text("\n".join(listed) + "\n")
-    done = pool(f"{CURATE} --ids ids.txt")
+    done = pool(f"{ALONE} --ids ids.txt")
     assert done.status == 0 and " not listed" in done.stderr
     for shard in sorted((pool / "pool").iterdir()):
         chosen = [line for line in read_shard(shard).splitlines(keepends=True) if orjson.loads(line)["id"] in listed]
         write_shard(pool, f"some/{shard.name}", b"".join(chosen))
-    pool.ok(CURATE.replace("pool/*", "some/*").replace("-o out", "-o some-out"))
+    pool.ok(ALONE.replace("pool/*", "some/*").replace("-o out", "-o some-out"))
     for what in ("matched", "curated", "counts"):
         assert {name: data for name, data in contents(pool, f"out/{what}").items() if name != "manifest.json"} == \
             {name: data for name, data in contents(pool, f"some-out/{what}").items() if name != "manifest.json"}
@@ -159,7 +179,7 @@ def test_the_ids_that_are_kept_make_a_subset_of_datacomp(toy):
     records = [{"id": f"{number * 7919:032x}", "text": f"red circle {number}"} for number in range(40)]
     toy.write("pool/a.jsonl", *records[:20])
     toy.write("pool/b.jsonl", *records[20:])
-    toy.ok("mc2 curate pool/* -m toy --t-all 5 -o out --uids subset.npy")
+    toy.ok("mc2 curate pool/* -m toy --t-all 5 -o out --uids subset.npy -j 1")
     kept = [record["id"] for name in "ab" for record in toy.read(f"out/curated/{name}.jsonl")]
     subset = np.load(toy / "subset.npy")
     assert 0 < len(kept) < 40
@@ -184,11 +204,14 @@ def start(sh, command):
                             stderr=subprocess.PIPE, text=True, start_new_session=True)
 
 
-def wait_for(condition, process, seconds=60):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert process.poll() is None and time.monotonic() < deadline, process.stderr and process.stderr.read()
-        time.sleep(0.01)
+def workers_of(driver):
+    children = Path(f"/proc/{driver.pid}/task/{driver.pid}/children").read_text().split()
+    return [int(pid) for pid in children if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+
+
+def when(condition, driver):
+    """Wait for a condition while the driver runs."""
+    until(condition, lambda: driver.poll() is None)
 
 
 def count_in(directory, pattern="[!.]*"):
@@ -197,23 +220,16 @@ def count_in(directory, pattern="[!.]*"):
 
 @pytest.fixture(scope="module")
 def large_template(toy_template, tmp_path_factory):
-    """A pool large enough to be interrupted, and the result of an undisturbed run."""
-    import shutil
-
-    from conftest import Shell
-    sh = Shell(tmp_path_factory.mktemp("large"))
-    shutil.copytree(toy_template / "toy", sh / "toy")
+    sh = filled(Shell(tmp_path_factory.mktemp("large")), toy_template)
     make_pool(sh, shards=24, lines=400)
-    sh.ok(f"{CURATE.replace('-o out', '-o undisturbed')} -q")
+    sh.ok(f"{ALONE.replace('-o out', '-o undisturbed')} -q")
     return sh.directory
 
 
 @pytest.fixture
 def large(sh, large_template):
-    import shutil
-    shutil.copytree(large_template, sh.directory, dirs_exist_ok=True, ignore=shutil.ignore_patterns(".bin"))
-    # copytree keeps modification times, so the copy of the pool is the pool
-    return sh
+    """A pool large enough to be interrupted, and the result of an undisturbed run."""
+    return filled(sh, large_template)
 
 
 def assert_undisturbed(sh):
@@ -226,7 +242,7 @@ def assert_undisturbed(sh):
 def test_a_terminal_shows_how_far_it_is_in_one_line(large):
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("4H", 40, 120, 0, 0))
-    driver = subprocess.Popen(["bash", "-c", CURATE], cwd=large.directory, env=large.environment, stderr=theirs)
+    driver = subprocess.Popen(["bash", "-c", ALONE], cwd=large.directory, env=large.environment, stderr=theirs)
     os.close(theirs)
     shown = b""
     with contextlib.suppress(OSError):          # the end of a terminal
@@ -240,55 +256,54 @@ def test_a_terminal_shows_how_far_it_is_in_one_line(large):
 
 @pytest.mark.parametrize("directory", ["matched", "curated"])
 def test_a_driver_that_is_killed_goes_on_where_it_was(large, directory):
-    driver = start(large, CURATE)
-    wait_for(lambda: count_in(large / "out" / directory) >= 4, driver)
+    driver = start(large, TWO)
+    when(lambda: count_in(large / "out" / directory) >= 4, driver)
+    workers = workers_of(driver)
     driver.kill()
     driver.wait()
     assert "stopped while in: " in large.ok("mc2 status out")
     finished = {path: path.stat().st_mtime_ns for path in (large / "out/matched").glob("s*.manifest.json")}
-    time.sleep(0.5)                             # its workers end by themselves
-    large.ok(CURATE)
+    until(lambda: not any(os.path.exists(f"/proc/{worker}") for worker in workers))         # they end by themselves
+    large.ok(ALONE)
     assert_undisturbed(large)
     assert finished and all(path.stat().st_mtime_ns == mtime for path, mtime in finished.items())
     assert large.ok("mc2 status out").startswith("finished, ")
 
 
 def test_a_worker_that_is_killed_costs_nothing(large):
-    driver = start(large, CURATE)
-    wait_for(lambda: count_in(large / "out/matched") >= 4, driver)
-    workers = [int(pid) for pid in open(f"/proc/{driver.pid}/task/{driver.pid}/children").read().split()
-               if "spawn_main" in open(f"/proc/{pid}/cmdline").read()]
-    os.kill(workers[0], signal.SIGKILL)
+    driver = start(large, TWO)
+    when(lambda: count_in(large / "out/matched") >= 4, driver)
+    os.kill(workers_of(driver)[0], signal.SIGKILL)
     assert driver.wait(120) == 0, driver.stderr.read()
     assert_undisturbed(large)
 
 
 def test_ctrl_c_leaves_what_is_done_and_nothing_half_done(large):
-    driver = start(large, CURATE)
-    wait_for(lambda: count_in(large / "out/matched") >= 4, driver)
+    driver = start(large, TWO)
+    when(lambda: count_in(large / "out/matched") >= 4, driver)
     os.killpg(driver.pid, signal.SIGINT)
     assert driver.wait(30) == 130
     assert driver.stderr.read() == "mc2 curate: interrupted.\n"
     assert not list((large / "out").rglob(".*.tmp"))
-    large.ok(CURATE)
+    large.ok(ALONE)
     assert_undisturbed(large)
 
 
 def test_a_full_disk_stops_the_job_and_loses_nothing(large):
     largest = max(path.stat().st_size for path in (large / "undisturbed/matched").iterdir())
-    stopped = large(f"ulimit -f {largest // 1024 // 2}; {CURATE}")
+    stopped = large(f"ulimit -f {largest // 1024 // 2}; {TWO}")
     assert stopped.status == 1 and "File too large" in stopped.stderr.splitlines()[-1]
     assert not list((large / "out").rglob(".*.tmp"))
-    large.ok(CURATE)
+    large.ok(ALONE)
     assert_undisturbed(large)
 
 
 def test_a_second_driver_is_refused_and_no_lock_remains(large):
-    driver = start(large, CURATE)
-    wait_for(lambda: count_in(large / "out/matched") >= 1, driver)
+    driver = start(large, TWO)
+    when(lambda: count_in(large / "out/matched") >= 1, driver)
     assert "; process" in large.ok("mc2 status out")
     driver.send_signal(signal.SIGSTOP)
-    second = large(CURATE)
+    second = large(ALONE)
     driver.send_signal(signal.SIGCONT)
     assert second.status == 1 and "another 'mc2 curate' is at work on this output" in second.stderr
     assert driver.wait(120) == 0, driver.stderr.read()
@@ -299,23 +314,23 @@ def test_a_second_driver_is_refused_and_no_lock_remains(large):
 def test_a_cut_off_shard_is_named_and_the_others_are_done(pool):
     whole = (pool / "pool/s01.jsonl.zst").read_bytes()
     (pool / "pool/s01.jsonl.zst").write_bytes(whole[:-7])
-    done = pool(CURATE)
+    done = pool(ALONE)
     assert done.status == 3
     assert "s01.jsonl.zst: pool/s01.jsonl.zst: the compressed data is cut off." in done.stderr
     assert "1 shard failed; all others are done" in done.stderr
     assert count_in(pool / "out/matched") == 5 and not (pool / "out/curated").exists()
     assert "s01.jsonl.zst: the compressed data is cut off" in pool.ok("mc2 status out")
     (pool / "pool/s01.jsonl.zst").write_bytes(whole)
-    pool.ok(CURATE)
+    pool.ok(ALONE)
     assert_as_expected(pool)
 
 
 def test_a_bad_line_fails_its_shard_or_goes_to_quarantine(pool):
     good = (pool / "pool/s00.jsonl").read_bytes()
     (pool / "pool/s00.jsonl").write_bytes(b"not JSON\n" + good + b'{"id":"x"}\n')
-    done = pool(CURATE)
+    done = pool(ALONE)
     assert done.status == 3 and "pool/s00.jsonl:1: not JSON." in done.stderr
-    done = pool(f"{CURATE} --on-error skip")
+    done = pool(f"{ALONE} --on-error skip")
     assert done.status == 0 and "1 bad lines in quarantine (not JSON)" in done.stderr
     assert shards_in(pool / "out/curated") == shards_in(pool / "expected")
     quarantined = pool.read("out/quarantine/s00.jsonl.jsonl")
@@ -327,11 +342,11 @@ def test_a_bad_line_fails_its_shard_or_goes_to_quarantine(pool):
 def test_shards_without_bad_lines_are_not_done_again_for_skip(pool):
     with open(pool / "pool/s00.jsonl", "ab") as stream:
         stream.write(b"not JSON\n")
-    assert pool(CURATE).status == 3
+    assert pool(ALONE).status == 3
     before = {path: path.stat().st_mtime_ns for path in (pool / "out/matched").iterdir()}
-    pool.ok(f"{CURATE} --on-error skip")
+    pool.ok(f"{ALONE} --on-error skip")
     assert {path: path.stat().st_mtime_ns for path in before} == before
-    assert pool(CURATE).status == 3
+    assert pool(ALONE).status == 3
 
 
 def test_shards_without_pairs_are_shards_too(toy):
@@ -339,27 +354,26 @@ def test_shards_without_pairs_are_shards_too(toy):
     (toy / "pool/empty.jsonl").write_bytes(b"")
     (toy / "pool/blank.jsonl").write_bytes(b"\n\n")
     (toy / "pool/bad.jsonl").write_bytes(b"{\n")
-    done = toy(f"{CURATE} --on-error skip")
+    done = toy(f"{ALONE} --on-error skip")
     assert done.status == 0 and "4 shards, 61 pairs in" in done.stderr
     assert [(toy / f"out/curated/{name}.jsonl").read_bytes() for name in ("empty", "blank", "bad")] == [b"", b"", b""]
     (toy / "none.txt").write_text("")
-    toy.ok(f"{CURATE.replace('--t-en 20', '--t-all 5').replace('-o out', '-o none')} --on-error skip --ids none.txt")
+    toy.ok(f"{ALONE.replace('--t-en 20', '--t-all 5').replace('-o out', '-o none')} --on-error skip --ids none.txt")
     assert "curation of 4 shards: 61 pairs, 0 matched, 0 kept" in toy.ok("mc2 inspect none")
 
 
-def test_the_pool_may_be_named_from_another_place(pool):
-    pool.ok(CURATE)
-    before = {path: path.stat().st_mtime_ns for path in (pool / "out/curated").iterdir()}
-    pool.ok(f"mkdir elsewhere && cd elsewhere && {CURATE.replace('pool/', '../pool/').replace('toy', '../toy').replace('out', '../out')}")
-    assert {path: path.stat().st_mtime_ns for path in (pool / "out/curated").iterdir()} == before
+def test_the_pool_may_be_named_from_another_directory(curated):
+    before = times(curated / "out/curated")
+    (curated / "elsewhere").mkdir()
+    Shell(curated / "elsewhere").ok(ALONE.replace("pool/", "../pool/").replace("toy", "../toy").replace("out", "../out"))
+    assert times(curated / "out/curated") == before
 
 
-def test_inputs_in_the_output_are_refused(pool):
-    pool.ok(CURATE)
+def test_inputs_in_the_output_are_refused(curated):
     for inside in ("out/matched/*.jsonl", "out/curated/*.zst"):
-        done = pool(CURATE.replace("pool/*", inside) + " -f")
+        done = curated(ALONE.replace("pool/*", inside) + " -f")
         assert done.status == 2 and "lies in the output directory out, where the job would replace it" in done.stderr
-    assert_as_expected(pool)
+    assert_as_expected(curated)
 
 
 def test_odd_names_of_shards_do_no_harm(pool):
@@ -368,55 +382,52 @@ def test_odd_names_of_shards_do_no_harm(pool):
         with open(os.path.join(os.fsencode(pool / "pool"), name), "wb") as stream:
             stream.write((pool / "pool/s00.jsonl").read_bytes())
     out = "'o u%t'"
-    pool.ok(f"{CURATE.replace('-j 2', '').replace('-o out', f'-o {out}')} --executor slurm --slurm-groups 1 --print > job.sh")
-    pool.ok("bash -n job.sh && bash job.sh", SLURM_ARRAY_TASK_ID="0")
-    pool.ok(CURATE.replace("-o out", f"-o {out}"))
+    script = pool.ok(f"{CURATE.replace('-o out', f'-o {out}')} --executor slurm --slurm-groups 1 --print")
+    pool.ok("bash", stdin=script.encode(), SLURM_ARRAY_TASK_ID="0")
+    pool.ok(ALONE.replace("-o out", f"-o {out}"))
     assert set(odd) <= set(os.listdir(os.fsencode(pool / "o u%t/curated"))) and not (pool / "INJECTED").exists()
-    assert "#SBATCH --output=\"" in (pool / "job.sh").read_text() and "o u%%t" in (pool / "job.sh").read_text()
+    assert "#SBATCH --output=\"" in script and "o u%%t" in script
 
 
 def test_a_shard_that_changes_while_the_job_runs_is_noticed(large):
-    driver = start(large, CURATE)
-    wait_for(lambda: (large / "out/thresholds.json").exists(), driver)
+    driver = start(large, TWO)
+    when(lambda: (large / "out/thresholds.json").exists(), driver)
     os.utime(large / "pool/s23.jsonl.gz", ns=(1, 1))
     assert driver.wait(120) == 3
     assert "changed while the job ran, after it was counted. Run again" in driver.stderr.read()
     assert not (large / "out/manifest.json").exists()
-    large.ok(CURATE)
+    large.ok(ALONE)
     assert_undisturbed(large)
 
 
-def test_a_shard_that_changed_since_is_done_again(pool):
-    pool.ok(CURATE)
-    others = {path: path.stat().st_mtime_ns for path in (pool / "out/matched").glob("s*") if "s00" not in path.name}
-    data = (pool / "pool/s00.jsonl").read_bytes()
-    (pool / "pool/s00.jsonl").write_bytes(data + orjson.dumps(pair(999, "red circle")) + b"\n")
-    done = pool(CURATE)
+def test_a_shard_that_changed_since_is_done_again(curated):
+    others = times(curated / "out/matched", "s0[1-5]*")
+    data = (curated / "pool/s00.jsonl").read_bytes()
+    (curated / "pool/s00.jsonl").write_bytes(data + orjson.dumps(pair(999, "red circle")) + b"\n")
+    done = curated(ALONE)
     assert "changed since an earlier run, or of other options, so done again: pool/s00.jsonl\n" in done.stderr
     assert "361 pairs in" in done.stderr
-    assert {path: path.stat().st_mtime_ns for path in others} == others
-    (pool / "pool/s00.jsonl").write_bytes(data)
-    pool.ok(CURATE)
-    assert_as_expected(pool)
+    assert times(curated / "out/matched", "s0[1-5]*") == others
+    (curated / "pool/s00.jsonl").write_bytes(data)
+    curated.ok(ALONE)
+    assert_as_expected(curated)
 
 
-def test_a_shard_that_left_the_pool_leaves_the_result(pool):
-    make_pool(pool, shards=8)
-    pool.ok(CURATE)
-    for path in (pool / "pool").glob("s0[67]*"):
-        path.unlink()
-    done = pool(CURATE)
-    assert "outputs of 2 shards removed that are no longer in the pool" in done.stderr
-    assert_as_expected(pool)
+def test_a_shard_that_left_the_pool_leaves_the_result(curated):
+    for name in "s04.jsonl.zst", "s05.jsonl.gz":
+        (curated / "pool" / name).unlink()
+    assert "outputs of 2 shards removed that are no longer in the pool" in curated(ALONE).stderr
+    curated.ok(ALONE.replace("-o out", "-o anew"))
+    for what in "matched", "curated":
+        assert shards_in(curated / "out" / what) == shards_in(curated / "anew" / what)
 
 
-def test_damaged_counts_of_a_shard_are_made_again(pool):
-    pool.ok(CURATE)
-    path = pool / "out/.work/counts/s02.jsonl.gz.counts"
+def test_damaged_counts_of_a_shard_are_made_again(curated):
+    path = curated / "out/.work/counts/s02.jsonl.gz.counts"
     path.write_bytes(path.read_bytes()[:-9])
-    (pool / "out/counts/en.npy").unlink()
-    pool.ok(CURATE)
-    assert_as_expected(pool)
+    (curated / "out/counts/en.npy").unlink()
+    curated.ok(ALONE)
+    assert_as_expected(curated)
     assert shard_counts.ShardCounts(path).tally["in"] == 60
 
 
@@ -427,7 +438,7 @@ def test_parquet_shards_give_the_same_pairs(pool):
     for name, data in contents(pool, "pool").items():
         records = [orjson.loads(line) for line in data.splitlines()]
         parquet.write_table(pyarrow.Table.from_pylist(records), pool / "tables" / f"{name.split('.')[0]}.parquet")
-    pool.ok(CURATE.replace("pool/*", "tables/*"))
+    pool.ok(ALONE.replace("pool/*", "tables/*"))
     for name, data in contents(pool, "expected").items():
         table = parquet.read_table(pool / "out/curated" / f"{name.split('.')[0]}.parquet")
         assert table.to_pylist() == [orjson.loads(line) for line in data.splitlines()]
@@ -456,32 +467,28 @@ def test_what_cannot_be_is_refused(toy, command, message):
     assert done.status == 2 and message in done.stderr, done.stderr
 
 
-def test_a_dry_run_tells_how_far_each_shard_is(pool):
-    assert pool.ok(f"{CURATE} -n").splitlines() == [f"to do\tpool/{name}" for name in sorted(os.listdir(pool / "pool"))]
-    assert not (pool / "out").exists()
-    pool.ok(CURATE)
-    (pool / "out/curated/s00.jsonl").unlink()
-    assert pool.ok(f"{CURATE} -n").splitlines()[:2] == ["counted\tpool/s00.jsonl", "drawn\tpool/s01.jsonl.zst"]
+def test_a_dry_run_tells_how_far_each_shard_is(curated):
+    anew = curated.ok(f"{ALONE} -n".replace("-o out", "-o anew"))
+    assert anew.splitlines() == [f"to do\tpool/{name}" for name in sorted(os.listdir(curated / "pool"))]
+    assert not (curated / "anew").exists()
+    (curated / "out/curated/s00.jsonl").unlink()
+    assert curated.ok(f"{ALONE} -n").splitlines()[:2] == ["counted\tpool/s00.jsonl", "drawn\tpool/s01.jsonl.zst"]
 
 
-def test_force_does_everything_anew(pool):
-    pool.ok(CURATE)
-    before = (pool / "out/matched/s00.jsonl").stat().st_mtime_ns
-    pool.ok(f"{CURATE} -f")
-    assert (pool / "out/matched/s00.jsonl").stat().st_mtime_ns > before
-    assert_as_expected(pool)
+def test_force_does_everything_anew(curated):
+    before = curated.files()
+    curated.ok(f"{ALONE} -f")
+    after = curated.files()
+    assert all(after[name] != before[name] for name in before if name.startswith("out/matched/"))
+    assert_as_expected(curated)
 
 
 def test_slurm_scripts_are_printed_phase_by_phase(pool):
-    """Each printed script is run as its tasks, until nothing is left to print."""
+    """Each printed script is run as its task, until nothing is left to print."""
     phases = []
-    for _ in range(5):
-        done = pool(f"{CURATE.replace('-j 2', '')} --executor slurm --slurm-groups 2 --print > job.sh && bash -n job.sh")
-        assert done.status == 0, done.stderr
-        if not (pool / "job.sh").read_text():
-            break
-        phases.append((pool / "job.sh").read_text().split("--job-name=")[1].split("\n")[0])
-        for task in range(2):
-            pool.ok("bash job.sh", SLURM_ARRAY_TASK_ID=str(task))
+    while script := pool.ok(f"{CURATE} --executor slurm --slurm-groups 1 --print"):
+        phases.append(script.split("--job-name=")[1].split("\n")[0])
+        assert len(phases) <= 2
+        pool.ok("bash", stdin=script.encode(), SLURM_ARRAY_TASK_ID="0")
     assert phases == ["mc2-match", "mc2-sample"]
     assert_as_expected(pool)

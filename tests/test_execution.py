@@ -2,11 +2,10 @@
 import json
 import os
 import shutil
-import signal
-import time
 
 import pytest
-from conftest import pair, until
+from conftest import pair
+from trouble import NoProgress
 
 from mc2.errors import BadData
 from mc2.execution import rounds
@@ -39,27 +38,6 @@ class Touched(Upper):
     def __call__(self, batch):
         super().__call__(batch)
         os.utime(self.path, ns=(1, 1))
-
-
-class Slow(Upper):
-    """Waits until it is told to go on."""
-
-    gate = None
-
-    def __call__(self, batch):
-        until(lambda: os.path.exists(self.gate))
-        super().__call__(batch)
-
-
-class NoProgress:
-    def begin(self, *_):
-        pass
-
-    def update(self, *_, **__):
-        pass
-
-    def again(self, *_):
-        pass
 
 
 def task_of(sh, *stages, **more):

@@ -7,7 +7,7 @@ from training_tools import require_train
 
 require_train()
 
-from test_curate_slurm import cluster                                   # noqa: F401
+from test_slurm import cluster                                   # noqa: F401
 from test_train import log_of, template                                 # noqa: F401
 
 

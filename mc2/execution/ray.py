@@ -6,6 +6,7 @@ its tasks with it; Ray runs them elsewhere, and what is missing after that comes
 import hashlib
 import os
 import pickle
+import signal
 import socket
 
 from mc2 import __version__, signals
@@ -32,9 +33,13 @@ class Ray:
         self.ray = ray
         try:
             _knock(address)
-            with signals.noted():               # Ray loses them, and takes SIGTERM for itself
-                ray.init(address=address or "local", logging_level="ERROR", log_to_driver=False, configure_logging=False)
-                signals.take_back()
+            with signals.noted():               # Ray loses them
+                try:
+                    ray.init(address=address or "local", logging_level="ERROR", log_to_driver=False,
+                             configure_logging=False)
+                    signals.take_back()         # Ray took SIGTERM for itself
+                except SystemExit:              # so it came between the two
+                    raise SystemExit(128 + signal.SIGTERM) from None
         except (ConnectionError, OSError) as error:
             raise BadUsage(f"--address {address}: no Ray cluster answers there ({error}). Start one with 'ray start "
                            f"--head'.") from None
@@ -65,9 +70,21 @@ class Ray:
                     except ray.exceptions.RayError as lost:
                         pairs, error = 0, WorkerKilled(f"its Ray task was lost ({_first_line(lost)})")
                     report(item, error, pairs)
+        except BaseException:
+            self._abandon()
+            raise
+
+    def _abandon(self):
+        """End the tasks that are under way, by leaving the cluster: ray.cancel() can crash this process where a task is
+        done at that moment. Ray's words on stderr about tasks that end in this way are left out."""
+        stderr = os.dup(2)
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        try:
+            self.close()
         finally:
-            for ref in under_way:
-                ray.cancel(ref, force=True)
+            os.dup2(stderr, 2)
+            os.close(stderr)
 
     def close(self):
         with signals.noted():

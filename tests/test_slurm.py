@@ -1,18 +1,18 @@
-"""The engine for SLURM: its scripts, run as its tasks everywhere, and on a real SLURM of two nodes where it is installed."""
+"""The executor for SLURM: its scripts, run as its tasks would run them, and a real SLURM of two nodes."""
 import os
 import shutil
 import signal
 import subprocess
 import threading
-import time
 
 import pytest
+from conftest import ROOT, pair, until
+from test_curate import CURATE, assert_undisturbed, count_in, large, large_template, start           # noqa: F401
+from test_filter import SHORT
+from trouble import Square, complete, squares
 
-from conftest import ROOT
 from mc2.errors import BadUsage
 from mc2.execution import rounds, slurm
-from test_curate import CURATE, assert_undisturbed, count_in, make_pool, start, wait_for
-from test_curate_engines import Square, complete, squares
 
 CONF = """\
 ClusterName=mc2test
@@ -49,10 +49,10 @@ def python_path(monkeypatch):
 
 
 def test_the_script_is_bash_and_its_tasks_do_all_items(tmp_path):
-    phase = Square(tmp_path)
-    engine = slurm.Slurm(tmp_path / "slurm", ["--partition=cpu", "--time=1:00:00"], groups=3, print_only=True)
+    task = Square(tmp_path)
+    executor = slurm.Slurm(tmp_path / "slurm", ["--partition=cpu", "--time=1:00:00"], groups=3, print_only=True)
     with pytest.raises(slurm.Printed) as printed:
-        complete(phase, range(8), engine)
+        complete(task, range(8), executor)
     script = printed.value.args[0]
     subprocess.run(["bash", "-n", script], check=True)
     text = open(script).read()
@@ -60,18 +60,18 @@ def test_the_script_is_bash_and_its_tasks_do_all_items(tmp_path):
     for index in range(3):
         subprocess.run(["bash", script], env={**os.environ, "SLURM_ARRAY_TASK_ID": str(index)}, check=True)
     assert squares(tmp_path) == {n: n * n for n in range(8)}
-    assert sorted(phase.begun()) == sorted(map(str, range(8)))
+    assert sorted(task.begun()) == sorted(map(str, range(8)))
 
 
 def test_a_task_goes_on_after_a_bad_shard_and_passes_over_what_is_done(tmp_path):
-    phase = Square(tmp_path)
-    engine = slurm.Slurm(tmp_path / "slurm", groups=1, print_only=True)
-    script = engine.write(phase, [18, 19, 20])
+    task = Square(tmp_path)
+    executor = slurm.Slurm(tmp_path / "slurm", groups=1, print_only=True)
+    script = executor.write(task, [18, 19, 20])
     for _ in range(2):
         done = subprocess.run(["bash", script], env={**os.environ, "SLURM_ARRAY_TASK_ID": "0"})
         assert done.returncode == 1
-    assert set(squares(tmp_path)) == {18, 20} and phase.begun() == ["18", "19", "20", "19"]
-    assert "19.jsonl:812: not JSON." in str(slurm._read_error(slurm._error_path(engine.directory, phase, 19)))
+    assert set(squares(tmp_path)) == {18, 20} and task.begun() == ["18", "19", "20", "19"]
+    assert "19.jsonl:812: not JSON." in str(slurm._read_error(slurm._error_path(executor.directory, task, 19)))
 
 
 def test_without_sbatch_the_way_out_is_named(tmp_path, monkeypatch):
@@ -109,8 +109,9 @@ def cluster(tmp_path_factory):
         for command in commands:
             daemons.append(subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL,
                                             stderr=(directory / f"{command[0]}{len(daemons)}.err").open("w")))
-            time.sleep(1)
-        _wait_for_nodes(environment)
+            if command[0] == "munged":
+                until((directory / "munge.socket").exists, lambda: daemons[0].poll() is None)
+        until(lambda: _nodes(environment) == ["n1", "idle", "n2", "idle"])
         os.environ["SLURM_CONF"] = environment["SLURM_CONF"]
         yield directory
     finally:
@@ -124,51 +125,78 @@ def cluster(tmp_path_factory):
                 daemon.kill()
 
 
-def _wait_for_nodes(environment):
-    deadline = time.monotonic() + 60
-    while True:
-        nodes = subprocess.run(["sinfo", "-h", "-N", "-o", "%N %t"], env=environment, capture_output=True, text=True)
-        if nodes.stdout.split() == ["n1", "idle", "n2", "idle"]:
-            return
-        assert time.monotonic() < deadline, nodes
-        time.sleep(0.5)
+def _nodes(environment):
+    sinfo = subprocess.run(["sinfo", "-h", "-N", "-o", "%N %t"], env=environment, capture_output=True, text=True)
+    return sinfo.stdout.split()
 
 
 def test_arrays_do_all_items_and_name_what_fails(cluster, tmp_path):
-    phase = Square(tmp_path)
+    task = Square(tmp_path)
     with pytest.raises(rounds.JobFailed) as failed:
-        complete(phase, [*range(8), 13, 19], slurm.Slurm(tmp_path / "slurm", groups=4))
+        complete(task, [*range(8), 13, 19], slurm.Slurm(tmp_path / "slurm", groups=4))
     assert squares(tmp_path) == {n: n * n for n in range(8)}
     assert "19.jsonl: 19.jsonl:812: not JSON." in str(failed.value)
     assert "13.jsonl: its task left neither output nor error 3 times" in str(failed.value)
 
 
-def test_a_task_that_is_killed_costs_nothing(cluster, tmp_path):
-    phase = Square(tmp_path)
-
-    def kill_a_task():
-        while len(squares(tmp_path)) < 20:
-            time.sleep(0.05)
-        found = subprocess.run(["pgrep", "-f", f"mc2.execution.slurm {tmp_path}"], capture_output=True, text=True)
-        os.kill(int(found.stdout.split()[0]), signal.SIGKILL)
-
-    killer = threading.Thread(target=kill_a_task, daemon=True)
-    killer.start()
-    complete(phase, range(100, 400), slurm.Slurm(tmp_path / "slurm", groups=2))
-    killer.join()
-    assert squares(tmp_path) == {n: n * n for n in range(100, 400)}
-
-
-def test_curate_on_slurm_gives_the_same_bytes_also_when_a_task_is_killed(cluster, toy):
-    make_pool(toy, shards=24, lines=400)
-    toy.ok(f"{CURATE.replace('-o out', '-o undisturbed')} -q")
-    toy.environment["SLURM_CONF"] = str(cluster / "slurm.conf")
-    driver = start(toy, f"{CURATE.replace('-j 2', '')} --executor slurm --slurm-groups 2")
-    wait_for(lambda: count_in(toy / "out/matched") >= 4, driver)
-    found = subprocess.run(["pgrep", "-f", f"mc2.execution.slurm {toy / 'out'}"], capture_output=True, text=True)
+def kill_a_task(directory):
+    """Kill one of the processes that do groups of a plan in this directory."""
+    found = subprocess.run(["pgrep", "-f", f"mc2.execution.slurm {directory}"], capture_output=True, text=True)
     os.kill(int(found.stdout.split()[0]), signal.SIGKILL)
-    assert driver.wait(120) == 0, driver.stderr.read()
-    assert_undisturbed(toy)
+
+
+def test_a_task_that_is_killed_costs_nothing(cluster, tmp_path):
+    task = Square(tmp_path)
+
+    def kill_when_under_way():
+        try:
+            until(lambda: {"1000", "1001"} <= set(task.begun()))
+            kill_a_task(tmp_path)
+        finally:
+            task.go()
+
+    threading.Thread(target=kill_when_under_way, daemon=True).start()
+    items = [*range(30, 40), *range(1000, 1006)]
+    complete(task, items, slurm.Slurm(tmp_path / "slurm", groups=2))
+    assert squares(tmp_path) == {n: n * n for n in items}
+    assert len(task.begun()) > len(items)                       # what the task had begun came again
+
+
+@pytest.fixture
+def on_slurm(cluster):
+    """The options of a command that is to run on the cluster."""
+    return "--executor slurm --slurm-groups 2"
+
+
+def test_match_on_slurm_is_resumed_and_quarantines_bad_lines_as_on_one_machine(on_slurm, toy):
+    toy.write("a.jsonl", pair(1, "a red circle", "en"), "{")
+    toy.write("b.jsonl", pair(2, "un chat noir", "fr"))
+    command = "mc2 match a.jsonl b.jsonl -m toy --on-error skip"
+    toy.ok(f"{command} -O expected -q")
+    done = toy(f"{command} -O out {on_slurm}")
+    assert "match: 2 shards, 3 pairs in, 2 matched, 0 without a match, 1 bad lines skipped (not JSON)" in done.stderr
+    for name in "a.jsonl", "b.jsonl", "quarantine/a.jsonl.jsonl":
+        assert (toy / "out" / name).read_bytes() == (toy / "expected" / name).read_bytes()
+    before = toy.files()
+    done = toy(f"{command} -O out {on_slurm}")
+    assert "match: 0 shards, 0 pairs in" in done.stderr and "; 2 shards were finished" in done.stderr
+    assert {name for name, its in toy.files().items() if its != before.get(name)} == {"out/.work/progress.json"}
+
+
+def test_tasks_of_slurm_find_a_filter_of_ones_own(on_slurm, sh):
+    (sh / "my_filters.py").write_text(SHORT)
+    sh.write("a.jsonl", pair(1, "cat"), pair(2, "a red circle"))
+    sh.ok(f"mc2 filter a.jsonl --with my_filters:Short --set least=4 -O out {on_slurm} -q")
+    assert sh.read("out/a.jsonl") == [pair(2, "a red circle")]
+
+
+def test_curate_on_slurm_gives_the_same_bytes_also_when_a_task_is_killed(on_slurm, large):          # noqa: F811
+    driver = start(large, f"{CURATE} {on_slurm}")
+    until(lambda: count_in(large / "out/matched") >= 4, lambda: driver.poll() is None)
+    kill_a_task(large / "out")
+    _, stderr = driver.communicate(timeout=120)
+    assert driver.returncode == 0, stderr
+    assert_undisturbed(large)
 
 
 def test_what_sbatch_refuses_is_shown(cluster, tmp_path):
