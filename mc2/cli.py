@@ -4,7 +4,7 @@ import sys
 
 import click
 
-from mc2 import __version__, options, signals
+from mc2 import __version__, options, signals, temporaries
 from mc2.errors import Mc2Error
 
 # Each is mc2/commands/NAME.py, or a package there, with a click command of that name (`-` as `_`).
@@ -50,9 +50,7 @@ def main(args=None):
     signals.install()                                       # so that temporary files and workers go
     status = run(sys.argv[1:] if args is None else args)
     signals.ignore()
-    if "mc2.files" in sys.modules:                          # it takes a while to import
-        from mc2 import files
-        files.discard_unfinished()                          # where a second signal came while the first was carried out
+    temporaries.discard_unfinished()                        # where a second signal came while the first was carried out
     try:
         sys.stdout.flush()
     except OSError:                                         # again: run has said it

@@ -2,11 +2,9 @@
 
 Inputs: a path, a URL, `-` for stdin, `.gz` and `.zst` decompressed; one that was cut off is an error.
 Outputs appear whole or not at all: they are written under a temporary name in the same directory
-(`.NAME.tmp`), synced, and renamed. The temporary file is locked while it is written, so what a
-killed run left behind is told apart from what another run is writing, and reused. URLs: mc2/remote.py.
+(see temporaries.py), synced, and renamed. URLs: remote.py.
 """
 import contextlib
-import fcntl
 import gzip
 import io
 import os
@@ -15,19 +13,17 @@ import shutil
 import stat
 import sys
 import tempfile
-import time
 import zlib
 
 import zstandard
 
-from mc2.errors import BadData, BadUsage, Mc2Error
+from mc2 import temporaries
+from mc2.errors import BadData, BadUsage
 
 BLOCK = 1 << 20                 # bytes: the unit of reading, and of work for --jobs
 STDIN = "<stdin>"
 STDOUT = "<stdout>"
 LONGEST_WINDOW = 1 << 31        # bytes: what `zstd --long=31` needs
-
-_unfinished = {}                # temporary file or directory that this process is writing -> its descriptor, or None
 
 
 def name_of(path):
@@ -294,8 +290,8 @@ def open_write(path, parquet=False, suffix=None):
     else:
         path = os.path.realpath(path)           # a link stays a link; its target is replaced
         os.makedirs(os.path.dirname(path), exist_ok=True)
-        temporary = temporary_name(path)
-        with _claimed(temporary, path, os.O_RDWR | os.O_CREAT) as descriptor, \
+        temporary = temporaries.name_of(path)
+        with temporaries.claimed(temporary, path, os.O_RDWR | os.O_CREAT) as descriptor, \
                 io.BufferedWriter(_Output(path, descriptor, closefd=False), BLOCK) as raw:
             os.truncate(descriptor, 0)
             with _compressed(raw, path) as stream:
@@ -314,7 +310,7 @@ def _open_upload(url):
     from mc2 import remote
     remote.refuse_unwritable(url)
     temporary = os.path.join(tempfile.gettempdir(), f".mc2-{os.getpid()}-{os.urandom(8).hex()}.tmp")
-    with discarded_on_error(temporary), \
+    with temporaries.discarded_on_error(temporary), \
             io.BufferedWriter(_Output(temporary, os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)), BLOCK) as raw:
         with _compressed(raw, url) as stream:
             yield stream
@@ -359,64 +355,11 @@ def refuse_unwritable(path, parquet):
         raise BadUsage(f"{path}: this format is not written. Name a .jsonl, .jsonl.gz, .jsonl.zst or .parquet.")
 
 
-@contextlib.contextmanager
-def discarded_on_error(temporary, descriptor=None):
-    """Delete a temporary file or directory when the block ends with an error. It is entered before the file is made,
-    so that a signal in between leaves nothing; what a second signal leaves, discard_unfinished() finds.
-
-    descriptor: of the file, where this process holds its lock already
-    """
-    _unfinished[temporary] = descriptor
-    try:
-        yield
-    except BaseException:
-        _discard(temporary)
-        raise
-    _unfinished.pop(temporary, None)
-
-
-def _discard(temporary):
-    """Delete a temporary file or directory, unless another process is writing it."""
-    descriptor = _unfinished.get(temporary)
-    with contextlib.suppress(OSError):
-        own = os.open(temporary, os.O_RDONLY) if descriptor is None else descriptor
-        try:
-            fcntl.flock(own, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            is_ours = os.path.samestat(os.fstat(own), os.stat(temporary))
-        except BlockingIOError:
-            is_ours = False
-        except OSError:                         # a file system without locks
-            is_ours = os.path.exists(temporary)
-        finally:
-            if descriptor is None:
-                os.close(own)
-        if is_ours:
-            shutil.rmtree(temporary, ignore_errors=True) if os.path.isdir(temporary) else os.unlink(temporary)
-    _unfinished.pop(temporary, None)
-
-
-def discard_abandoned(path):
-    """Delete the temporary file of an output that a killed process was writing, unless another process is writing it."""
-    if not is_remote(path) and os.path.exists(temporary := temporary_name(os.path.realpath(path))):
-        _discard(temporary)
-
-
-def discard_unfinished():
-    """Delete the temporary outputs of this process: for one that ends without unwinding its stack."""
-    for temporary in list(_unfinished):
-        _discard(temporary)
-
-
 def manifest_name(path):
     """The path or URL of the manifest of the file `path`."""
     if is_remote(path) and "?" in path:
         return path.replace("?", ".manifest.json?", 1)
     return f"{path}.manifest.json"
-
-
-def temporary_name(path):
-    directory, name = os.path.split(path)
-    return os.path.join(directory, f".{name}.tmp")
 
 
 def is_special(path):
@@ -437,71 +380,14 @@ def _compressed(raw, path):
 
 
 @contextlib.contextmanager
-def _claimed(temporary, path, flags, make=None):
-    """Make, open and lock a temporary file or directory, which is deleted when the block ends with an error; yields its
-    descriptor. It is locked until it is renamed or deleted; the lock of a killed process goes with it."""
-    descriptor = None
-    try:
-        with discarded_on_error(temporary):
-            if make:
-                make(temporary, exist_ok=True)
-            descriptor = _claim(temporary, path, flags)
-            yield descriptor
-    finally:
-        if descriptor is not None:
-            os.close(descriptor)
-
-
-def _claim(temporary, path, flags):
-    while True:
-        descriptor = _unfinished[temporary] = os.open(temporary, flags, 0o666)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            _unfinished[temporary] = None
-            os.close(descriptor)
-            raise Mc2Error(f"{path}: another run is writing this output. Wait for it to end.") from None
-        except OSError:
-            return descriptor                   # a file system without locks
-        with contextlib.suppress(FileNotFoundError):
-            if os.path.samestat(os.fstat(descriptor), os.stat(temporary)):
-                return descriptor
-        _unfinished[temporary] = None           # its owner renamed it meanwhile: this is no longer a temporary
-        os.close(descriptor)
-
-
-@contextlib.contextmanager
-def locked(directory, busy):
-    """Hold the lock of a directory, which is made if need be; yields its descriptor. The lock is on the directory itself,
-    so no lock file remains, and that of a killed process goes with it. Raises Mc2Error with the message `busy` when it
-    is held."""
-    os.makedirs(directory, exist_ok=True)
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        for patience in (0.05, 0.1, 0.2, None):  # seconds: somebody may just be looking whether it is held
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if patience is None:
-                    raise Mc2Error(busy) from None
-                time.sleep(patience)
-            except OSError:
-                break                           # a file system without locks
-        yield descriptor
-    finally:
-        os.close(descriptor)
-
-
-@contextlib.contextmanager
 def open_directory(path):
     """Yield a temporary directory that takes the place of `path`, whole, when the block ends well."""
     if is_remote(path):
         raise BadUsage(f"{path}: this directory is made on local disks only. Make it there, then copy it.")
     path = os.path.realpath(path)
     os.makedirs(os.path.dirname(path), exist_ok=True)
-    temporary = temporary_name(path)
-    with _claimed(temporary, path, os.O_RDONLY, os.makedirs) as descriptor, _named(path):
+    temporary = temporaries.name_of(path)
+    with temporaries.claimed(temporary, path, os.O_RDONLY, os.makedirs) as descriptor, _named(path):
         _empty(temporary)
         yield temporary
         for name in os.listdir(temporary):

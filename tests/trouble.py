@@ -5,7 +5,7 @@ from pathlib import Path
 
 from shell import until
 
-from mc2 import files
+from mc2 import files, temporaries
 from mc2.errors import BadData
 from mc2.execution import rounds
 
@@ -38,7 +38,7 @@ class Square:
         return os.path.exists(self.path(item))
 
     def discard(self, item):
-        files.discard_abandoned(self.path(item))
+        temporaries.discard_abandoned(self.path(item))
 
     def __call__(self, item):
         with open(os.path.join(self.directory, "begun"), "a") as stream:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 import orjson
 
-from mc2 import files, manifests
+from mc2 import files, manifests, temporaries
 from mc2.balance import counting, sampling, shard_counts, thresholds
 from mc2.curate.phases import GROUP, Layout, Reduce
 from mc2.errors import BadData, BadUsage, Mc2Error
@@ -262,7 +262,7 @@ def _retract(out):
 
 
 def _alone(out):
-    return files.locked(out, f"{out}: another 'mc2 curate' is at work on this output. Wait for it to end; 'mc2 status "
+    return temporaries.locked(out, f"{out}: another 'mc2 curate' is at work on this output. Wait for it to end; 'mc2 status "
                              f"{out}' shows how far it is.")
 
 

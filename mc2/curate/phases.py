@@ -6,7 +6,7 @@
 """
 import os
 
-from mc2 import files
+from mc2 import files, temporaries
 from mc2.balance import shard_counts
 from mc2.execution.shard import ShardPaths
 
@@ -63,7 +63,7 @@ class Reduce:
         return os.path.join(self.layout.out, "logs", "reduce.log")
 
     def discard(self, item):
-        files.discard_abandoned(self.output(item))
+        temporaries.discard_abandoned(self.output(item))
 
     def __call__(self, item):
         shard_counts.merge(item, self.output(item))

@@ -14,7 +14,7 @@ import threading
 import time
 import traceback
 
-from mc2 import files, signals
+from mc2 import signals, temporaries
 from mc2.errors import Mc2Error
 
 AHEAD = 8               # results per worker that may wait for an earlier one
@@ -222,5 +222,5 @@ def _end_with_the_driver():
 
 def end_worker(*_):
     """The handler of SIGTERM in a worker: end at once, and leave no temporary file."""
-    files.discard_unfinished()
+    temporaries.discard_unfinished()
     os._exit(1)

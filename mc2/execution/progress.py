@@ -9,7 +9,7 @@ import time
 
 import orjson
 
-from mc2 import files
+from mc2 import temporaries
 from mc2.errors import BadUsage
 from mc2.execution.receipt import duration
 
@@ -88,9 +88,9 @@ class Progress:
         if self.path is None or not now and time.monotonic() - self._written < EVERY:
             return
         self._written = time.monotonic()
-        temporary = files.temporary_name(self.path)
+        temporary = temporaries.name_of(self.path)
         # an error of the disk is found, and told, by the work itself
-        with contextlib.suppress(OSError), files.discarded_on_error(temporary):
+        with contextlib.suppress(OSError), temporaries.discarded_on_error(temporary):
             with open(temporary, "wb") as stream:
                 stream.write(orjson.dumps({**self.state, "updated": time.time()}))
             os.replace(temporary, self.path)

@@ -9,7 +9,7 @@ import os
 import shutil
 import time
 
-from mc2 import __version__, files, manifests
+from mc2 import __version__, files, manifests, temporaries
 from mc2.errors import BadData
 from mc2.execution.stage import Stages
 from mc2.pairs import jsonl
@@ -146,7 +146,7 @@ class ShardTask:
     def discard(self, shard):
         """Delete the temporary files of a worker that was killed, unless another one is writing them."""
         for path in (self.output(shard), *(self.paths.beside(what, shard) for what in LINES)):
-            files.discard_abandoned(path)
+            temporaries.discard_abandoned(path)
 
     def _refuse_changed(self, shard, description):
         if self.upstream and not self.upstream.is_written(shard):

@@ -8,7 +8,7 @@ another version of the format.
 import contextlib
 import os
 
-from mc2 import engines, files
+from mc2 import engines, temporaries
 from mc2.metadata.spacing import space_entry
 
 SUFFIX = ".matcher"
@@ -75,7 +75,7 @@ def compile_matcher(entries, key, path, spacing="published"):
     os.makedirs(directory, exist_ok=True)
     # Processes that need it at the same time each write their own; the bytes are the same.
     temporary = os.path.join(directory, f".{name}.{os.getpid()}.tmp")
-    with files.discarded_on_error(temporary):
+    with temporaries.discarded_on_error(temporary):
         engines.native().build_matcher([space_entry(entry, spacing) for entry in entries], path=temporary, key=key)
         os.replace(temporary, path)
 

@@ -10,7 +10,7 @@ import time
 
 import orjson
 
-from mc2 import __version__, files, manifests
+from mc2 import __version__, files, manifests, temporaries
 from mc2.errors import BadUsage, Mc2Error
 from mc2.execution.processes import map_in_order
 
@@ -42,7 +42,7 @@ def work_directory(path):
     does not leave some of them as a work directory. The next run deletes the rest.
     """
     finished = f"{path}.finished"
-    with files.locked(path, busy := f"{path}: another run is at work here. Wait for it to end."):
+    with temporaries.locked(path, busy := f"{path}: another run is at work here. Wait for it to end."):
         if not os.path.isdir(path):         # a run that ended meanwhile had it
             raise Mc2Error(busy)
         _delete(finished)

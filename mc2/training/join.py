@@ -18,7 +18,7 @@ import numpy as np
 import orjson
 import zstandard
 
-from mc2 import __version__, files, manifests, tars
+from mc2 import __version__, files, manifests, tars, temporaries
 from mc2.errors import BadUsage
 from mc2.execution.processes import map_in_order
 from mc2.execution.run import mark_shards, refuse_foreign_shards
@@ -116,10 +116,10 @@ def _scratch(output_dir):
             yield directory
         return
     directory = os.path.join(output_dir, SCRATCH)
-    with files.locked(directory, f"{output_dir}: another run is writing this output. Wait for it to end.") as lock:
+    with temporaries.locked(directory, f"{output_dir}: another run is writing this output. Wait for it to end.") as lock:
         for name in os.listdir(directory):              # of a run that was killed
             os.unlink(os.path.join(directory, name))
-        with files.discarded_on_error(directory, lock):
+        with temporaries.discarded_on_error(directory, lock):
             yield directory
         shutil.rmtree(directory)
 

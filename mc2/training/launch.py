@@ -11,7 +11,7 @@ import tempfile
 import time
 
 import mc2
-from mc2 import files, manifests
+from mc2 import manifests, temporaries
 from mc2.errors import BadUsage, Mc2Error
 from mc2.training import job
 from mc2.training.signals import STOPPING, Noted, Stopped
@@ -69,13 +69,13 @@ def start(config, layout, *, resume="latest", force=False, device="auto", quiet=
                        "output.")
     if layout.nnodes > 1:
         if _leads(layout):
-            with files.locked(output, BUSY.format(output)):         # not where a run of one machine is at work
+            with temporaries.locked(output, BUSY.format(output)):         # not where a run of one machine is at work
                 _begin(config, force, output)
         else:
             _wait_for(output, config)
         _torchrun(output, layout, resume, device, quiet)
         return None
-    with files.locked(output, BUSY.format(output)):
+    with temporaries.locked(output, BUSY.format(output)):
         _begin(config, force, output)
         if not layout.alone:
             _torchrun(output, layout, resume, device, quiet)
@@ -88,7 +88,7 @@ def start(config, layout, *, resume="latest", force=False, device="auto", quiet=
 
 def _begin(config, force, output):
     checkpoints = os.path.join(output, "checkpoints")
-    with files.locked(checkpoints, BUSY.format(output)) if force and os.path.isdir(checkpoints) \
+    with temporaries.locked(checkpoints, BUSY.format(output)) if force and os.path.isdir(checkpoints) \
             else contextlib.nullcontext():                  # a worker on any machine holds it: see mc2.training.worker
         job.begin(config, force)
 

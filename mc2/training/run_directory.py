@@ -5,7 +5,7 @@ Their form, and how the newest is found, is in mc2/clip/checkpoints.py.
 import contextlib
 import os
 
-from mc2 import files
+from mc2 import temporaries
 from mc2.clip import checkpoints
 
 
@@ -17,7 +17,7 @@ def save(run, content, keep):
     link = os.path.join(directory, ".latest.tmp")
     with contextlib.suppress(FileNotFoundError):
         os.unlink(link)
-    with files.discarded_on_error(link):
+    with temporaries.discarded_on_error(link):
         os.symlink(os.path.basename(path), link)
         os.replace(link, os.path.join(directory, "latest"))
     for old in [step for step in checkpoints.steps_in(run) if step < content["step"]][:1 - keep or None]:

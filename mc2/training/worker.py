@@ -9,7 +9,7 @@ import os
 import sys
 import traceback
 
-from mc2 import files
+from mc2 import temporaries
 from mc2.errors import Mc2Error
 from mc2.training import launch
 from mc2.training.signals import Noted
@@ -63,7 +63,7 @@ def _first_alone(run):
     """A lock that keeps the first rank out while that of a killed run is not gone yet."""
     if os.environ["RANK"] != "0":
         return contextlib.nullcontext()
-    return files.locked(os.path.join(run, "checkpoints"), launch.BUSY.format(run))
+    return temporaries.locked(os.path.join(run, "checkpoints"), launch.BUSY.format(run))
 
 
 def _say(status, message, name=launch.ENDED):
