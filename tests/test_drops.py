@@ -57,6 +57,12 @@ def test_sample_tells_pairs_without_a_match_from_texts_that_were_not_chosen(arte
         ["not the chosen text of their image", "without a match"]
 
 
+def test_count_tells_bad_lines_from_pairs(artefacts):
+    artefacts.write("m.jsonl", pair(1, "red", "en", [0]), "{")
+    assert "count: 2 pairs in, 1 matched, 0 without a match, 1 bad lines skipped (not JSON) -> new" in \
+        artefacts("mc2 count m.jsonl -m toy -o new --on-error skip").stderr
+
+
 def test_bad_usage_within_shards_is_bad_usage(pool):
     done = pool(f"{CURATE} --uids u.npy")
     assert done.status == 2 and done.stderr.count("is no DataComp uid") == 2
