@@ -100,7 +100,8 @@ def interrupt(work, line, after, kind):
     stderr = process.communicate(timeout=120)[1].decode()
     wrong = []
     # before Python runs the first line of mc2, a signal ends it as it ends any program of Python
-    early = process.returncode == -number or process.returncode == 1 and "KeyboardInterrupt" in stderr and "mc2" not in stderr
+    early = process.returncode == -number or process.returncode == 1 and "KeyboardInterrupt" in stderr \
+        and str(ROOT) not in stderr
     if process.returncode not in (expected, 0) and not early:
         wrong.append(f"status {process.returncode}: {stderr.strip()[-300:]}")
     if process.returncode == 0 and "->" not in stderr or process.returncode == -number and "mc2" in stderr \
