@@ -451,6 +451,20 @@ def test_an_error_in_a_process_arrives_as_it_is(pool):
     made.close()
 
 
+def test_a_signal_that_comes_before_a_process_ignores_it_is_ignored_too(pool, monkeypatch):
+    from torch.utils.data._utils import signal_handling
+    begin = signal_handling._set_worker_signal_handlers
+
+    def begin_with_a_signal():
+        begin()                                 # by which torch ends a process at SIGTERM
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(signal_handling, "_set_worker_signal_handlers", begin_with_a_signal)
+    made = loader(Data(pool.tars, pool.pairs, image_size=8), workers=1)
+    assert len(next(made).ids) > 0
+    made.close()
+
+
 def test_processes_ignore_signals_and_end_with_the_trainer(pool, tmp_path):
     script = textwrap.dedent(f"""
         import os, signal, sys, time

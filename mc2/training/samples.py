@@ -111,10 +111,13 @@ class Loader:
     def _start(self):
         on_end = signal.getsignal(signal.SIGCHLD)
         with signals.held():            # else processes that were started would be left without their iterator
+            # they inherit it: until they ignore these signals (_begin), one would end them
+            blocked = signal.pthread_sigmask(signal.SIG_BLOCK, signals.STOPPING)
             try:
                 with _without_advice():
                     self._iterator = iter(self._loader)
             finally:
+                signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
                 if signal.getsignal(signal.SIGCHLD) is not on_end:          # it would raise wherever the trainer is
                     signal.signal(signal.SIGCHLD, on_end or signal.SIG_DFL)
             if self.workers:            # those that do not end when they are asked to, and all when Python exits
@@ -206,6 +209,7 @@ def _begin(number):
     """In a new process: leave signals to the trainer, end with it, and take one core."""
     for each in signals.STOPPING:
         signal.signal(each, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, signals.STOPPING)
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     torch.set_num_threads(1)
     threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
