@@ -126,3 +126,13 @@ def test_unknown_keys_pass_unchanged(extra, has_lang):
         return                                  # a lone surrogate
     record.pop("lang", None)
     assert json.loads(with_lang(line)) == {**record, "lang": "fr"}
+
+
+def test_labels_are_those_of_the_pairs_that_are_left_and_of_what_was_added_last():
+    lines = [f'{{"id":"a","text":"t","lang":"{lang}"}}'.encode() for lang in ("fr", "de", "fr")]
+    batch = batch_of(*lines, requires=("lang",))
+    assert batch.labels("lang").tolist() == ["fr", "de", "fr"]
+    batch.drop({0: "first"})
+    assert batch.labels("lang").tolist() == ["de", "fr"] and list(batch.by_lang()) == ["de", "fr"]
+    batch.add("lang", ["en", "en"])
+    assert batch.labels("lang").tolist() == ["en", "en"]

@@ -95,7 +95,7 @@ class Batch:
         self.skip_bad, self.keep_dropped = skip_bad, keep_dropped
         self.tally = Counter()
         self.numbers, self.added, self.rejects, self.dropped = [], {}, [], []
-        self._lists = {}                    # columns that were added as arrays, as lists
+        self._lists, self._labels = {}, {}  # added columns as lists, and columns of strings as Labels, once made
         self._parse(block, ("id", "text", *requires))
 
     def __len__(self):
@@ -143,9 +143,11 @@ class Batch:
         """A column of strings as Labels."""
         if isinstance(self.added.get(key), Labels):
             return self.added[key]
-        numbers = {}
-        found = [numbers.setdefault(value, len(numbers)) for value in self.column(key)]
-        return Labels(np.array(found, np.int64), list(numbers))
+        if key not in self._labels:
+            numbers = {}
+            found = [numbers.setdefault(value, len(numbers)) for value in self.column(key)]
+            self._labels[key] = Labels(np.array(found, np.int64), list(numbers))
+        return self._labels[key]
 
     def by_lang(self):
         """{lang: indices of its pairs, ascending, int64}, of the languages that occur"""
@@ -178,6 +180,7 @@ class Batch:
         """Give every pair a key. values: len(self) JSON values: a list, an array, Labels or Lists"""
         self.added[key] = values
         self._lists.pop(key, None)
+        self._labels.pop(key, None)
 
     def select(self, keep):
         """Keep the pairs whose flag is true. keep: len(self) truth values"""
@@ -185,7 +188,7 @@ class Batch:
         self._select(keep)
         flags = keep.tolist()
         self.numbers = [number for number, kept in zip(self.numbers, flags) if kept]
-        self._lists = {}
+        self._lists, self._labels = {}, {}
         self.added = {key: [value for value, kept in zip(values, flags) if kept] if isinstance(values, list)
                       else values[keep] for key, values in self.added.items()}
 
