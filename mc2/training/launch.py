@@ -136,6 +136,11 @@ def _attend(command, environment, signals, layout, reports):
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     return child.wait(timeout=0.1)
                 if signals.is_urgent:
+                    if _listening(reports) == layout.nproc:             # so that workers remove their temporary files
+                        for number in signals.received[forwarded:]:
+                            _send(number, _children(child.pid))
+                        with contextlib.suppress(subprocess.TimeoutExpired):
+                            child.wait(timeout=2)
                     raise KeyboardInterrupt
                 if len(signals.received) > forwarded:
                     workers = _children(child.pid)

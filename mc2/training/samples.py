@@ -111,13 +111,12 @@ class Loader:
     def _start(self):
         on_end = signal.getsignal(signal.SIGCHLD)
         with signals.held():            # else processes that were started would be left without their iterator
-            # they inherit it: until they ignore these signals (_begin), one would end them
-            blocked = signal.pthread_sigmask(signal.SIG_BLOCK, signals.STOPPING)
+            _starting.append(True)
             try:
                 with _without_advice():
                     self._iterator = iter(self._loader)
             finally:
-                signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+                _starting.clear()
                 if signal.getsignal(signal.SIGCHLD) is not on_end:          # it would raise wherever the trainer is
                     signal.signal(signal.SIGCHLD, on_end or signal.SIG_DFL)
             if self.workers:            # those that do not end when they are asked to, and all when Python exits
@@ -203,6 +202,18 @@ def _without_advice():
 def _kill(processes):
     for process in processes:
         process.kill()
+
+
+_starting = []                  # not empty while loading processes are started
+
+
+def _block_in_loading_process():
+    """Right after the fork: until a loading process ignores these signals (_begin), one would end it."""
+    if _starting:
+        signal.pthread_sigmask(signal.SIG_BLOCK, signals.STOPPING)
+
+
+os.register_at_fork(after_in_child=_block_in_loading_process)
 
 
 def _begin(number):
