@@ -76,6 +76,38 @@ class Lists:
         return [values[start:stop] for start, stop in zip(offsets, offsets[1:])]
 
 
+class Strings:
+    """A column of strings in UTF-8, as the native core takes them: string k is data[offsets[k]:offsets[k+1]].
+
+    data: uint8 (at least offsets[n],). offsets: int64 (n+1,), of which the first need not be 0.
+    """
+
+    def __init__(self, data, offsets):
+        self.data, self.offsets = data, offsets
+
+    @classmethod
+    def of(cls, strings):
+        """strings: list of str"""
+        encoded = list(map(str.encode, strings))
+        offsets = np.zeros(len(encoded) + 1, np.int64)
+        np.cumsum([len(string) for string in encoded], out=offsets[1:])
+        return cls(np.frombuffer(b"".join(encoded), np.uint8), offsets)
+
+    def __len__(self):
+        return len(self.offsets) - 1
+
+    def __getitem__(self, keep):
+        """The column of some pairs. keep: bool (n,)"""
+        lengths = np.diff(self.offsets)
+        offsets = np.zeros(np.count_nonzero(keep) + 1, np.int64)
+        np.cumsum(lengths[keep], out=offsets[1:])
+        return Strings(self.data[self.offsets[0]:self.offsets[-1]][np.repeat(keep, lengths)], offsets)
+
+    def tolist(self):
+        data, offsets = self.data[:self.offsets[-1]].tobytes(), self.offsets.tolist()
+        return [data[start:stop].decode() for start, stop in zip(offsets, offsets[1:])]
+
+
 class Batch:
     """Some pairs of one input: columns, and what happened to the pairs. A codec's Batch is made from a Block.
 
@@ -95,7 +127,7 @@ class Batch:
         self.skip_bad, self.keep_dropped = skip_bad, keep_dropped
         self.tally = Counter()
         self.numbers, self.added, self.rejects, self.dropped = [], {}, [], []
-        self._lists, self._labels = {}, {}  # added columns as lists, and columns of strings as Labels, once made
+        self._lists, self._labels, self._strings = {}, {}, {}       # columns in other forms, once made
         self._parse(block, ("id", "text", *requires))
 
     def __len__(self):
@@ -149,6 +181,14 @@ class Batch:
             self._labels[key] = Labels(np.array(found, np.int64), list(numbers))
         return self._labels[key]
 
+    def strings(self, key):
+        """A column of strings as Strings."""
+        if isinstance(self.added.get(key), Strings):
+            return self.added[key]
+        if key not in self._strings:
+            self._strings[key] = Strings.of(self.column(key))
+        return self._strings[key]
+
     def by_lang(self):
         """{lang: indices of its pairs, ascending, int64}, of the languages that occur"""
         langs = self.labels("lang")
@@ -177,10 +217,11 @@ class Batch:
     # ------------------------------------------------------------ changes
 
     def add(self, key, values):
-        """Give every pair a key. values: len(self) JSON values: a list, an array, Labels or Lists"""
+        """Give every pair a key. values: len(self) JSON values: a list, an array, Labels, Lists or
+        Strings"""
         self.added[key] = values
-        self._lists.pop(key, None)
-        self._labels.pop(key, None)
+        for forms in (self._lists, self._labels, self._strings):
+            forms.pop(key, None)
 
     def select(self, keep):
         """Keep the pairs whose flag is true. keep: len(self) truth values"""
@@ -188,7 +229,7 @@ class Batch:
         self._select(keep)
         flags = keep.tolist()
         self.numbers = [number for number, kept in zip(self.numbers, flags) if kept]
-        self._lists, self._labels = {}, {}
+        self._lists, self._labels, self._strings = {}, {}, {}
         self.added = {key: [value for value, kept in zip(values, flags) if kept] if isinstance(values, list)
                       else values[keep] for key, values in self.added.items()}
 
