@@ -1,6 +1,7 @@
 """Language identification: the native engine beside the module `fasttext`.
 
     python benchmarks/lid.py [--quick]
+    python benchmarks/lid.py --accuracy         how many texts get their language (lid_accuracy.py)
 
 Costs a minute, 0.5 GB of memory and 0.2 GB of disk; a quarter of that with --quick.
 
@@ -17,6 +18,7 @@ import tempfile
 import numpy as np
 
 import corpus
+import lid_accuracy
 import timing
 from mc2 import engines
 from mc2.stages import lid
@@ -109,12 +111,16 @@ def show_command(texts, repeats, directory):
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="fewer texts and rounds")
+    parser.add_argument("--accuracy", action="store_true", help="how many texts get their language, and nothing else")
     parser.add_argument("--repeats", type=int, metavar="N", help="rounds; default 5, 3 with --quick")
     return parser.parse_args()
 
 
 def main():
     options = arguments()
+    if options.accuracy:
+        lid_accuracy.show()
+        return
     repeats = options.repeats or (3 if options.quick else 5)
     kinds = [make() for make in (*corpus.ALL.values(), corpus.worldwide)]
     print(timing.machine(repeats))
