@@ -15,7 +15,7 @@ import numpy as np
 import corpus
 import timing
 from mc2.metadata import languages, scripts
-from mc2.stages import lid
+from mc2.stages import cleaning, lid, lid_models
 
 SNIPPETS = 40                   # of each language
 LEMMAS = 2000                   # of each wordnet
@@ -29,8 +29,8 @@ ACRONYMS = "BMW DVD GPS HDMI LED NASA NATO PVC UNESCO USB".split()
 
 def before(text):
     """The cleaning without a rule for single words: only a text that is all capitals is lowered."""
-    steps = [step for step in lid.STEPS if step != "capitals"]
-    return lid.clean(text.lower() if text.isupper() else text, steps)
+    steps = [step for step in cleaning.STEPS if step != "capitals"]
+    return cleaning.clean(text.lower() if text.isupper() else text, steps)
 
 
 def udhr():
@@ -89,7 +89,7 @@ class Judge:
 
     def __init__(self):
         mapping = languages.of_scheme("lid176")
-        self.model = lid.open_model(lid.default_model())
+        self.model = lid_models.FastText(lid_models.default_model())
         self.by_script = lid.ByScript(self.model.labels, mapping.lang_of)
         self.langs = np.array([mapping.lang_of[label] for label in self.model.labels])
 
@@ -97,7 +97,7 @@ class Judge:
         """(name, number, share right before, share right now, share that the script decided). texts: [(lang, text)]"""
         right = np.array([lang for lang, _ in texts])
         numbers, _, _ = self.model.identify_all([before(text) for _, text in texts])
-        now = [lid.clean(text) for _, text in texts]
+        now = [cleaning.clean(text) for _, text in texts]
         new_numbers, probs, unknown = self.model.identify_all(now)
         decided, foreign = self.by_script(self.model, now, new_numbers, probs, unknown)
         langs = np.where(foreign, languages.OTHER, self.langs[new_numbers])

@@ -10,7 +10,10 @@ import pytest
 from conftest import DATA, ROOT
 from mc2 import engines
 from mc2.metadata import languages, scripts
-from mc2.stages.lid import ByScript, FastText, Native, clean, default_model
+from mc2.pairs.batch import Strings
+from mc2.stages.cleaning import clean
+from mc2.stages.lid import ByScript
+from mc2.stages.lid_models import FastText, Native, default_model
 
 
 @pytest.fixture(scope="module")
@@ -171,7 +174,7 @@ def test_a_short_text_gets_a_language_that_is_written_in_its_script(text, langs,
 def test_its_probability_is_the_share_among_the_languages_of_the_script(sh, model):
     labels = [label for label in model.labels if "Hani" in scripts.of_label(label)]
     assert sorted(labels) == ["ja", "ko", "wuu", "yue", "zh"]
-    probabilities = dict(zip(model.labels, model.probabilities(["猫"])[0].tolist()))
+    probabilities = dict(zip(model.labels, model.probabilities(["猫"], [0])[0].tolist()))
     record, = lid(sh, ["猫"])
     assert record["lid"] == max(labels, key=probabilities.get) == "zh"
     assert record["lid_prob"] == round(probabilities["zh"] / sum(probabilities[label] for label in labels), 4) == 0.686
@@ -205,9 +208,12 @@ def test_every_label_of_the_default_model_has_scripts(model):
 
 
 def test_labels_of_unknown_scripts_are_neither_overruled_nor_chosen():
-    class Model:
-        def probabilities(self, texts):
-            return np.array([[0.1, 0.7, 0.15]] * len(texts))
+    class Model(FastText):
+        def __init__(self):
+            pass
+
+        def probabilities(self, texts, indices):
+            return np.array([[0.1, 0.7, 0.15]] * len(indices))
 
     def decide(label, without_evidence):
         numbers, probs = np.array([label]), np.array([0.5])
@@ -227,8 +233,9 @@ def test_labels_of_unknown_scripts_are_neither_overruled_nor_chosen():
 def test_the_probabilities_of_all_labels_are_those_of_fasttext(model):
     texts = ["a red circle", "un chat noir", "猫", "", "ⴰⵣⵓⵍ", "x" * 5000]
     native = Native(default_model())
-    of_native = dict(zip(native.labels, native.probabilities(texts).T.tolist()))
-    assert of_native == dict(zip(model.labels, model.probabilities(texts).T.tolist()))
+    some = [0, 2, 3, 4, 5]
+    of_native = dict(zip(native.labels, native.probabilities(Strings.of(texts), some).T.tolist()))
+    assert of_native == dict(zip(model.labels, model.probabilities(texts, some).T.tolist()))
 
 
 @pytest.mark.skipif(tuple(map(int, unicodedata.unidata_version.split("."))) > (15, 0, 0), reason="newer than the table")

@@ -30,6 +30,12 @@ def _rows():
 
 
 @functools.cache
+def names():
+    """The codes of all scripts of the table."""
+    return [row["script"] for row in _rows()]
+
+
+@functools.cache
 def ranges():
     """[(first, last, script)] of the code points of letters, ascending."""
     found = []

