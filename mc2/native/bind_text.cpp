@@ -14,8 +14,8 @@
 
 #include "common/strings.hpp"
 #include "common/to_python.hpp"
-#include "lid/clean.hpp"
-#include "lid/scripts.hpp"
+#include "text/clean.hpp"
+#include "text/scripts.hpp"
 
 namespace py = pybind11;
 

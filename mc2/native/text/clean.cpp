@@ -1,4 +1,4 @@
-#include "lid/clean.hpp"
+#include "text/clean.hpp"
 
 #include <Python.h>
 
