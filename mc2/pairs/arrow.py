@@ -59,8 +59,8 @@ class Block(NamedTuple):
     number: int         # number of its first row, from 1
     data: bytes         # Arrow IPC
 
-    def batch(self, requires=(), skip_bad=False, keep_dropped=False):
-        return Batch(self, requires, skip_bad, keep_dropped)
+    def batch(self, requires=(), skip_bad=False, keep_dropped=False, adds=()):
+        return Batch(self, requires, skip_bad, keep_dropped, adds)
 
 
 def is_string(type):
@@ -71,12 +71,12 @@ class Batch(pairs.Batch):
     """The pairs of a Block of rows.
 
     table:   pyarrow Table, one row per pair
-    numbers: list of int, their row numbers
+    numbers: int64, their row numbers
     """
 
-    def _parse(self, block, requires):
+    def _parse(self, block, requires, adds):
         self.table = from_ipc(block.data)
-        self.numbers = list(range(block.number, block.number + len(self.table)))
+        self.numbers = np.arange(block.number, block.number + len(self.table))
         self.tally["in"] += len(self.table)
         self._forget()
         bad = {}
@@ -277,7 +277,7 @@ def _array(source, numbers, key, values):
             pa.array(values[:bad], KEY_TYPES.get(key))
         except CONVERSION as error:
             why = error
-        raise BadLine(source, numbers[good], f'"{key}" does not fit its column ({why}).', ONE_TYPE) from None
+        raise BadLine(source, int(numbers[good]), f'"{key}" does not fit its column ({why}).', ONE_TYPE) from None
 
 
 def _described(source, table, lines):
