@@ -228,6 +228,8 @@ def _json_values(name, column, lossy):
         if not lossy:
             raise
         return [_spelled_out(value) for value in column]
+    except MemoryError:                     # which is an ArrowException too
+        raise
     except pa.ArrowException as error:
         raise BadData(f'the column "{name}" ({column.type}) has no form in JSON ({error}). Write .parquet.') from None
 
@@ -293,7 +295,7 @@ def _encode_lines(batch):
 def _array(source, numbers, key, values):
     """An Arrow array. Raises BadLine at the first value that is of another type than those before it."""
     if isinstance(values, Labels) and (key in KEY_TYPES or set(map(type, values.names)) <= {str}):
-        with contextlib.suppress(*CONVERSION):          # else the first value that is wrong is looked for
+        with contextlib.suppress(*CONVERSION):          # the first value that is wrong is looked for below
             return pa.array(values.names, KEY_TYPES.get(key, pa.string())).take(pa.array(values.numbers))
     if isinstance(values, Lists) and KEY_TYPES.get(key, LIST) == LIST:
         return pa.ListArray.from_arrays(pa.array(values.offsets, pa.int32()), pa.array(values.values, pa.uint32()))
@@ -304,6 +306,8 @@ def _array(source, numbers, key, values):
         values = values.tolist()
     try:
         return pa.array(values, KEY_TYPES.get(key))
+    except MemoryError:
+        raise
     except CONVERSION:
         good, bad = 0, len(values)          # so many from the start have one type, and so many do not
         while bad - good > 1:
@@ -311,6 +315,8 @@ def _array(source, numbers, key, values):
             try:
                 pa.array(values[:middle], KEY_TYPES.get(key))
                 good = middle
+            except MemoryError:
+                raise
             except CONVERSION as error:
                 bad, why = middle, error
         try:
