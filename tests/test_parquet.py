@@ -524,3 +524,19 @@ def test_a_uid_is_split_where_datacomp_splits_it():
     from mc2.balance import sampling
     batch = batch_of({"id": ["00000000000000010000000000000002"], "text": [""]})
     assert sampling.uids(batch).tolist() == [(1, 2)]
+
+
+@pytest.mark.skipif(sys.platform != "linux" or "libasan" in os.environ.get("LD_PRELOAD", ""), reason="needs RLIMIT_AS")
+def test_a_shortage_of_memory_is_no_wrong_type():
+    code = """
+import resource
+from mc2.pairs import arrow
+text, used = "x" * (1 << 20), int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + (100 << 20),) * 2)
+try:
+    arrow._array("pairs.jsonl", [*range(300)], "text", [text] * 300)
+except MemoryError:
+    print("out of memory")
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("out of memory\n", "")

@@ -1,4 +1,8 @@
 """The record format: what is a pair, what is not, and what happens to its bytes."""
+import os
+import subprocess
+import sys
+
 import orjson
 import pytest
 from hypothesis import given
@@ -136,3 +140,30 @@ def test_labels_are_those_of_the_pairs_that_are_left_and_of_what_was_added_last(
     assert batch.labels("lang").tolist() == ["de", "fr"] and list(batch.by_lang()) == ["de", "fr"]
     batch.add("lang", ["en", "en"])
     assert batch.labels("lang").tolist() == ["en", "en"]
+
+
+# ---------------------------------------------------------------- a shortage of memory
+
+WITH_LITTLE_MEMORY = """
+import resource, sys
+from mc2 import cli, engines
+from mc2.commands import lid
+from mc2.pairs import jsonl
+if sys.argv.pop(1) == "portable":
+    engines.native = lambda: None
+used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + (250 << 20),) * 2)
+sys.exit(cli.main())
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux" or "libasan" in os.environ.get("LD_PRELOAD", ""), reason="needs RLIMIT_AS")
+@pytest.mark.parametrize("engine", ["native", "portable"])
+@pytest.mark.parametrize("policy", ["", "--on-error skip"])
+def test_a_shortage_of_memory_is_no_bad_line(tmp_path, engine, policy):
+    (tmp_path / "pairs.jsonl").write_bytes(
+        b'{"id":"a","text":"t","f":1e5,"list":[' + b"1," * 12_000_000 + b'1]}\n{"id":"b","text":"t"}\n')
+    done = subprocess.run([sys.executable, "-c", WITH_LITTLE_MEMORY, engine, *f"lid pairs.jsonl --single en -o out.jsonl {policy}".split()],
+                          cwd=tmp_path, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (1, "mc2 lid: out of memory.\n")
+    assert not (tmp_path / "out.jsonl").exists()
