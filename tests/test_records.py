@@ -1,4 +1,5 @@
 """The record format: what is a pair, what is not, and what happens to its bytes."""
+import numpy as np
 import orjson
 import pytest
 from hypothesis import given
@@ -6,6 +7,7 @@ from hypothesis import strategies as st
 
 from mc2.errors import BadLine
 from mc2.pairs import jsonl
+from mc2.pairs.batch import Labels
 
 
 def batch_of(*lines, requires=(), skip_bad=False):
@@ -136,3 +138,21 @@ def test_labels_are_those_of_the_pairs_that_are_left_and_of_what_was_added_last(
     assert batch.labels("lang").tolist() == ["de", "fr"] and list(batch.by_lang()) == ["de", "fr"]
     batch.add("lang", ["en", "en"])
     assert batch.labels("lang").tolist() == ["en", "en"]
+
+
+def test_reasons_of_drops_are_given_for_some_pairs_or_as_labels_of_all():
+    lines = [f'{{"id":"{n}","text":"t"}}'.encode() for n in range(4)]
+    for reasons in ({3: "late", 1: "", 2: "late"}, Labels(np.array([0, 2, 1, 1]), ["", "late", "", "unused"])):
+        batch = jsonl.Batch(jsonl.Block("pairs.jsonl", 1, b"\n".join(lines)), keep_dropped=True)
+        batch.drop(reasons)
+        assert batch.column("id") == ["0"] and batch.numbers == [1]
+        assert batch.tally == {"in": 4, "dropped: late": 2, "dropped: ": 1}
+        assert [(reject.number, reject.reason, reject.line) for reject in batch.dropped] == \
+            [(2, "", lines[1]), (3, "late", lines[2]), (4, "late", lines[3])]
+    for none in ({}, Labels(np.zeros(1, np.int64), [None, "late"])):
+        batch.drop(none)
+    assert len(batch) == 1 and batch.tally["dropped: late"] == 2
+
+
+def test_labels_are_counted():
+    assert Labels(np.array([2, 0, 2, 3]), ["fr", "de", "en", "fr"]).times() == {"fr": 2, "en": 2}

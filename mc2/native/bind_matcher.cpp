@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "common/from_python.hpp"
+#include "common/to_python.hpp"
 #include "match/build.hpp"
 #include "match/matcher.hpp"
 
@@ -21,16 +22,6 @@ using namespace mc2;
 namespace {
 
 // ---------------------------------------------------------------- results for Python
-
-// An array that owns the vector's memory: nothing is copied.
-template <class Element>
-py::array_t<Element> array_of(std::vector<Element>&& elements) {
-    auto owned = std::make_unique<std::vector<Element>>(std::move(elements));
-    auto* vector = owned.get();
-    py::capsule owner(vector, [](void* p) { delete static_cast<std::vector<Element>*>(p); });
-    owned.release();
-    return py::array_t<Element>(static_cast<py::ssize_t>(vector->size()), vector->data(), owner);
-}
 
 py::tuple arrays_of(Results&& results) {
     return py::make_tuple(array_of(std::move(results.offsets)), array_of(std::move(results.ids)));

@@ -1,4 +1,4 @@
-// The Python module mc2._native: matching and language identification.
+// The Python module mc2._native: matching, language identification, counting and sampling.
 #include <pybind11/pybind11.h>
 
 #include <cerrno>
@@ -10,6 +10,7 @@ namespace py = pybind11;
 
 void bind_matcher(py::module_& module);
 void bind_lid(py::module_& module);
+void bind_balance(py::module_& module);
 
 namespace {
 
@@ -30,4 +31,5 @@ PYBIND11_MODULE(_native, module) {
     py::register_exception_translator(&raise_os_error);
     bind_matcher(module);
     bind_lid(module);
+    bind_balance(module);
 }

@@ -19,6 +19,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from mc2 import engines
 from mc2.errors import BadLine
 
 # key -> (type, name of the type, what to do when the key is missing)
@@ -50,6 +51,14 @@ class Labels:
     def __getitem__(self, keep):
         """The column of some pairs. keep: bool (n,)"""
         return Labels(self.numbers[keep], self.names)
+
+    def times(self):
+        """How often each string occurs, of those that do. Counter"""
+        found = Counter()
+        for name, count in zip(self.names, np.bincount(self.numbers, minlength=len(self.names)).tolist()):
+            if count:
+                found[name] += count
+        return found
 
     def tolist(self):
         return [self.names[number] for number in self.numbers.tolist()]
@@ -103,9 +112,24 @@ class Strings:
         np.cumsum(lengths[keep], out=offsets[1:])
         return Strings(self.data[self.offsets[0]:self.offsets[-1]][np.repeat(keep, lengths)], offsets)
 
+    def one(self, index):
+        """One of the strings. bytes"""
+        return self.data[self.offsets[index]:self.offsets[index + 1]].tobytes()
+
     def tolist(self):
         data, offsets = self.data[:self.offsets[-1]].tobytes(), self.offsets.tolist()
         return [data[start:stop].decode() for start, stop in zip(offsets, offsets[1:])]
+
+
+def same_as_before(columns):
+    """bool (n,): whether each row has the same strings as the row before it; False for the first row.
+
+    columns: of Strings, all of one length.
+    """
+    if native := engines.native():
+        return native.same_as_before([(column.data, column.offsets) for column in columns])
+    rows = list(zip(*(column.tolist() for column in columns)))
+    return np.array([False, *(row == before for before, row in zip(rows, rows[1:]))][:len(rows)], bool)
 
 
 class Batch:
@@ -234,16 +258,24 @@ class Batch:
                       else values[keep] for key, values in self.added.items()}
 
     def drop(self, reasons):
-        """Leave out the pairs with the given indices: {index: reason}. They are counted by reason."""
-        if not reasons:
+        """Leave out pairs, which are counted by reason.
+
+        reasons: {index: reason} of these pairs, or Labels of all pairs, whose first name stands for no reason: such a
+        pair stays.
+        """
+        if isinstance(reasons, dict):
+            reasons = _of_all_pairs(reasons, len(self))
+        stays = reasons.numbers == 0
+        if stays.all():
             return
-        for reason, count in Counter(reasons.values()).items():
-            self.tally[f"dropped: {reason}"] += count
+        times = np.bincount(reasons.numbers, minlength=len(reasons.names)).tolist()
+        for reason, count in zip(reasons.names[1:], times[1:]):
+            if count:
+                self.tally[f"dropped: {reason}"] += count
         if self.keep_dropped:
-            self.dropped += [Reject(self.numbers[index], reasons[index], self.line(index)) for index in sorted(reasons)]
-        keep = np.ones(len(self), bool)
-        keep[list(reasons)] = False
-        self.select(keep)
+            self.dropped += [Reject(self.numbers[index], reasons.names[reasons.numbers[index]], self.line(index))
+                             for index in np.flatnonzero(~stays).tolist()]
+        self.select(stays)
 
     def reject(self, bad):
         """Leave out lines that are no pairs for a stage: {index: (reason, hint)}. Raises BadLine unless skip_bad."""
@@ -257,6 +289,14 @@ class Batch:
             raise BadLine(self.source, number, reason, hint)
         self.tally[f"bad: {reason}"] += 1
         self.rejects.append(Reject(number, reason + hint, line))
+
+
+def _of_all_pairs(reasons, n):
+    """{index: reason} of some of n pairs as Labels of all, with the first name for the others."""
+    numbers = {reason: number for number, reason in enumerate(dict.fromkeys(reasons.values()), 1)}
+    found = np.zeros(n, np.int64)
+    found[list(reasons)] = [numbers[reason] for reason in reasons.values()]
+    return Labels(found, [None, *numbers])
 
 
 def _csr(lists):
