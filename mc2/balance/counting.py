@@ -235,8 +235,9 @@ class Counter(Stage):
         matched = np.flatnonzero(offsets[:-1] < offsets[1:])
         batch.tally["matched"] = len(matched)
         batch.tally["adjacent duplicates"] += int(np.count_nonzero(same_as_before(keys)))
-        ends = [(batch.source, *(key.one(row) for key in keys)) for row in (0, len(batch) - 1)] if len(batch) else [None] * 2
-        return Matches(batch.labels("lang"), offsets, ids, keyed_hashes(["sample"], keys, matched), *ends)
+        ends = (0, len(batch) - 1) if len(batch) else ()
+        first, last = [(batch.source, *(key.one(row) for key in keys)) for row in ends] or (None, None)
+        return Matches(batch.labels("lang"), offsets, ids, keyed_hashes(["sample"], keys, matched), first, last)
 
     def summary(self, tally):
         text = f"{tally['matched']:,} matched, {tally['out'] - tally['matched']:,} without a match"

@@ -14,6 +14,7 @@ How pairs are stored is the matter of a codec: jsonl.py (lines) and arrow.py (ro
 what one worker takes at a time, with `batch(...)`, and `encode(batch)`, which takes the batch of any codec.
 """
 from collections import Counter
+from collections.abc import Hashable
 from itertools import chain
 from typing import NamedTuple
 
@@ -51,6 +52,10 @@ class Labels:
     def __getitem__(self, keep):
         """The column of some pairs. keep: bool (n,)"""
         return Labels(self.numbers[keep], self.names)
+
+    def one(self, index):
+        """One of the strings."""
+        return self.names[self.numbers[index]]
 
     def times(self):
         """How often each string occurs, of those that do. Counter"""
@@ -195,14 +200,14 @@ class Batch:
     def texts(self):
         return self.column("text")
 
-    def labels(self, key):
-        """A column of strings as Labels."""
+    def labels(self, key, default=None):
+        """A column of strings as Labels; `default` where a pair does not have the key."""
         if isinstance(self.added.get(key), Labels):
             return self.added[key]
+        if default is not None:
+            return _labels_of(self.column(key, default))
         if key not in self._labels:
-            numbers = {}
-            found = [numbers.setdefault(value, len(numbers)) for value in self.column(key)]
-            self._labels[key] = Labels(np.array(found, np.int64), list(numbers))
+            self._labels[key] = _labels_of(self.column(key))
         return self._labels[key]
 
     def strings(self, key):
@@ -273,7 +278,7 @@ class Batch:
             if count:
                 self.tally[f"dropped: {reason}"] += count
         if self.keep_dropped:
-            self.dropped += [Reject(self.numbers[index], reasons.names[reasons.numbers[index]], self.line(index))
+            self.dropped += [Reject(int(self.numbers[index]), reasons.names[reasons.numbers[index]], self.line(index))
                              for index in np.flatnonzero(~stays).tolist()]
         self.select(stays)
 
@@ -297,6 +302,16 @@ def _of_all_pairs(reasons, n):
     found = np.zeros(n, np.int64)
     found[list(reasons)] = [numbers[reason] for reason in reasons.values()]
     return Labels(found, [None, *numbers])
+
+
+def _labels_of(values):
+    """A list of values as Labels; lists and objects, which are no labels, as strings that show them."""
+    numbers = {}
+    try:
+        found = [numbers.setdefault(value, len(numbers)) for value in values]
+    except TypeError:
+        return _labels_of([value if isinstance(value, Hashable) else str(value) for value in values])
+    return Labels(np.array(found, np.int64), list(numbers))
 
 
 def _csr(lists):
