@@ -5,6 +5,7 @@ import random
 import subprocess
 import sys
 import threading
+import unicodedata
 
 import numpy as np
 import pytest
@@ -12,8 +13,10 @@ from conftest import DATA, ROOT
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mc2.metadata import matching
+from mc2 import engines
+from mc2.metadata import matching, normal_form
 from mc2.metadata.spacing import SPACINGS, space_entry, space_text
+from mc2.pairs.batch import Strings
 
 native = pytest.importorskip("mc2._native")
 
@@ -273,6 +276,90 @@ def test_the_scalar_path_gives_the_same(tmp_path):
         print([array.tolist() for array in _native.Matcher(sys.argv[1]).match(texts)])
     """
     assert run(script, tmp_path / "a", MC2_SIMD="scalar") == run(script, tmp_path / "b", MC2_SIMD="")
+
+
+# ---------------------------------------------------------------- texts of several languages
+
+@pytest.fixture(scope="module")
+def languages(tmp_path_factory):
+    """Matchers of three languages; the fourth one is not there."""
+    directory = tmp_path_factory.mktemp("languages")
+    return [compiled(directory / "en", ["cat", "a cat", "a"]), compiled(directory / "zh", ["猫", "黑猫", "a"]),
+            compiled(directory / "xx", []), None]
+
+
+short_texts = st.text(st.sampled_from(list("cat a猫黑.")), max_size=8) | st.just("a cat") | st.just("x" * 1000 + " cat")
+
+
+@given(st.lists(st.tuples(st.integers(0, 2), short_texts), max_size=300))
+def test_each_text_is_matched_in_its_language(languages, texts):
+    which = np.array([language for language, _ in texts], np.int64)
+    offsets, ids = native.match_languages(languages, which, *in_array([text for _, text in texts]))
+    assert (offsets.dtype, ids.dtype) == (np.int64, np.uint32)
+    assert [ids[start:stop].tolist() for start, stop in zip(offsets, offsets[1:])] == \
+        [languages[language].match([text])[1].tolist() for language, text in texts]
+
+
+def in_array(texts):
+    data, offsets = in_utf8(texts)
+    return np.frombuffer(data, np.uint8), offsets
+
+
+def test_a_language_without_a_matcher_is_refused(languages):
+    texts = in_array(["a cat", "cat"])
+    assert native.match_languages(languages, np.array([0, 0]), *texts)[1].tolist() == [0, 1, 2, 0]
+    for other in (3, 4, -1):
+        with pytest.raises(IndexError, match="no such matcher"):
+            native.match_languages(languages, np.array([0, other]), *texts)
+    with pytest.raises(ValueError, match="for each text"):
+        native.match_languages(languages, np.array([0]), *texts)
+    for bad in ([0, 9, 9], [0, 5, 4], [-1, 0, 1], []):
+        with pytest.raises(ValueError, match="offsets"):
+            native.match_languages(languages, np.array([0, 0]), texts[0], np.array(bad, np.int64))
+
+
+# ---------------------------------------------------------------- the normal form of texts
+
+@pytest.mark.parametrize("text, form", [
+    ("café", "café"), ("cafe\u0301", "café"), ("e\u0323\u0301", "ẹ\u0301"), ("e\u0301\u0323", "ẹ\u0301"), ("é\u0323", "ẹ\u0301"),
+    ("\u1112\u1161\u11ab", "한"), ("한", "한"), ("ﬁ", "ﬁ"), ("Å", "Å"), ("क़", "क\u093c"), ("हिन्दी", "हिन्दी"),
+    ("ก็น้ำ", "ก็น้ำ"), ("\U0002f800", "丽"), ("\U000e0100", "\U000e0100"), ("\U0010ffff", "\U0010ffff"), ("", ""), ("a\0", "a\0"),
+])
+def test_texts_in_other_forms_become_nfc(monkeypatch, text, form):
+    column = Strings.of(["before", text, "a", text, "behind"])
+    column = Strings(column.data, column.offsets[1:-1])
+    assert normal_form.normalized(column).tolist() == [form, "a", form]
+    monkeypatch.setattr(engines, "native", lambda: None)
+    assert normal_form.normalized(column).tolist() == [form, "a", form]
+
+
+marks = st.sampled_from(list("aeAEo하가ᄀᄒ一あかषน ") + [chr(c) for c in (
+    0x301, 0x323, 0x308, 0x31b, 0x327, 0x338, 0x345, 0x1161, 0x11a8, 0x11c2, 0x3099, 0x309a, 0x93c, 0x94d, 0xe38, 0xe48, 0x5b0,
+    0x5bc, 0x64b, 0x651, 0x653, 0x1ea4, 0xc5, 0x212b, 0x2126, 0xf900, 0xfb1d, 0x110ba, 0x1d165, 0x2f800, 0xe0100)])
+
+
+@given(st.lists(st.text(marks, max_size=6) | st.text(st.characters(exclude_categories=["Cs"]), max_size=6), max_size=8))
+def test_any_text_becomes_what_unicodedata_says(texts):
+    assert normal_form.normalized(Strings.of(texts)).tolist() == [unicodedata.normalize("NFC", text) for text in texts]
+
+
+def test_what_passes_the_quick_check_is_nfc_and_nearly_everything_does():
+    """Every character alone, and after letters that many marks join."""
+    characters = [chr(c) for c in range(0x110000) if not 0xd800 <= c < 0xe000]
+    for before in ("", "a", "가", "\u0323"):
+        texts = [before + character for character in characters]
+        data, offsets = in_array(texts)
+        passed = ~native.may_not_be_nfc(data, offsets, normal_form.classes())
+        assert all(unicodedata.is_normalized("NFC", text) for text, good in zip(texts, passed.tolist()) if good)
+        assert np.count_nonzero(passed[:0x30000 - 0x800]) > 0.98 * 0x30000 or before == "\u0323"
+
+
+def test_bytes_that_are_no_utf8_do_no_harm_to_the_quick_check():
+    rng = random.Random(7)
+    for _ in range(300):
+        data = np.frombuffer(rng.randbytes(rng.randint(0, 40)), np.uint8)
+        cuts = sorted(rng.randint(0, len(data)) for _ in range(5))
+        native.may_not_be_nfc(data, np.array([0, *cuts, len(data)]), normal_form.classes())
 
 
 # ---------------------------------------------------------------- the file

@@ -524,6 +524,9 @@ def test_a_uid_is_split_where_datacomp_splits_it():
     from mc2.balance import sampling
     batch = batch_of({"id": ["00000000000000010000000000000002"], "text": [""]})
     assert sampling.uids(batch).tolist() == [(1, 2)]
+    batch = batch_of({"id": ["abcdefABCDEF0123" * 2, "0123456789abcdef" * 2], "text": ["", ""]})
+    assert sampling.uids(batch).tolist() == [(0xabcdefabcdef0123,) * 2, (0x0123456789abcdef,) * 2]
+    assert sampling.uids(batch_of({"id": [], "text": []})).tolist() == []
 
 
 @pytest.mark.skipif(sys.platform != "linux" or "libasan" in os.environ.get("LD_PRELOAD", ""), reason="needs RLIMIT_AS")
@@ -540,3 +543,13 @@ except MemoryError:
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (done.stdout, done.stderr) == ("out of memory\n", "")
+
+
+@pytest.mark.parametrize("bad", ["", "0" * 31, "0" * 33, "g" + "0" * 31, "0x" + "0" * 30, " " * 32, "\uff10" + "0" * 29,
+                                 "0" * 31 + "\n"])
+def test_an_id_that_is_no_uid_is_named(bad):
+    from mc2.balance import sampling
+    from mc2.errors import BadUsage
+    with pytest.raises(BadUsage, match=":13: the id .* is no DataComp uid") as raised:
+        sampling.uids(batch_of({"id": ["0" * 32, "0" * 32, bad, "x"], "text": [""] * 4}))
+    assert repr(bad) in str(raised.value)

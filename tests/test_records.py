@@ -3,6 +3,7 @@ import os
 import subprocess
 import sys
 
+import numpy as np
 import orjson
 import pytest
 from hypothesis import given
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from mc2.errors import BadLine
 from mc2.pairs import jsonl
+from mc2.pairs.batch import Labels
 
 
 def batch_of(*lines, requires=(), skip_bad=False):
@@ -167,3 +169,21 @@ def test_a_shortage_of_memory_is_no_bad_line(tmp_path, engine, policy):
                           cwd=tmp_path, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (1, "mc2 lid: out of memory.\n")
     assert not (tmp_path / "out.jsonl").exists()
+
+
+def test_reasons_of_drops_are_given_for_some_pairs_or_as_labels_of_all():
+    lines = [f'{{"id":"{n}","text":"t"}}'.encode() for n in range(4)]
+    for reasons in ({3: "late", 1: "", 2: "late"}, Labels(np.array([0, 2, 1, 1]), ["", "late", "", "unused"])):
+        batch = jsonl.Batch(jsonl.Block("pairs.jsonl", 1, b"\n".join(lines)), keep_dropped=True)
+        batch.drop(reasons)
+        assert batch.column("id") == ["0"] and batch.numbers == [1]
+        assert batch.tally == {"in": 4, "dropped: late": 2, "dropped: ": 1}
+        assert [(reject.number, reject.reason, reject.line) for reject in batch.dropped] == \
+            [(2, "", lines[1]), (3, "late", lines[2]), (4, "late", lines[3])]
+    for none in ({}, Labels(np.zeros(1, np.int64), [None, "late"])):
+        batch.drop(none)
+    assert len(batch) == 1 and batch.tally["dropped: late"] == 2
+
+
+def test_labels_are_counted():
+    assert Labels(np.array([2, 0, 2, 3]), ["fr", "de", "en", "fr"]).times() == {"fr": 2, "en": 2}

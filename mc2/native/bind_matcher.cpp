@@ -1,6 +1,7 @@
 // The matcher as Python sees it: build_matcher and the class Matcher.
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
 
 #include <algorithm>
 #include <cstdint>
@@ -11,8 +12,12 @@
 #include <vector>
 
 #include "common/from_python.hpp"
+#include "common/strings.hpp"
+#include "common/to_python.hpp"
 #include "match/build.hpp"
+#include "match/languages.hpp"
 #include "match/matcher.hpp"
+#include "match/normal_form.hpp"
 
 namespace py = pybind11;
 
@@ -21,16 +26,6 @@ using namespace mc2;
 namespace {
 
 // ---------------------------------------------------------------- results for Python
-
-// An array that owns the vector's memory: nothing is copied.
-template <class Element>
-py::array_t<Element> array_of(std::vector<Element>&& elements) {
-    auto owned = std::make_unique<std::vector<Element>>(std::move(elements));
-    auto* vector = owned.get();
-    py::capsule owner(vector, [](void* p) { delete static_cast<std::vector<Element>*>(p); });
-    owned.release();
-    return py::array_t<Element>(static_cast<py::ssize_t>(vector->size()), vector->data(), owner);
-}
 
 py::tuple arrays_of(Results&& results) {
     return py::make_tuple(array_of(std::move(results.offsets)), array_of(std::move(results.ids)));
@@ -101,6 +96,47 @@ py::tuple match_buffer(const Matcher& matcher, const py::buffer& data, const py:
     return arrays_of(std::move(results));
 }
 
+// ---------------------------------------------------------------- over columns of texts
+
+using Numbers = py::array_t<int64_t, py::array::c_style | py::array::forcecast>;
+using ByteArray = py::array_t<uint8_t, py::array::c_style>;
+
+Strings strings_of(const ByteArray& data, const Numbers& offsets) {
+    if (data.ndim() != 1 || offsets.ndim() != 1 || offsets.size() == 0)
+        throw py::value_error("texts need an array of bytes, and offsets: one more than there are texts");
+    const size_t n = static_cast<size_t>(offsets.size()) - 1;
+    if (!are_offsets(offsets.data(), n, static_cast<size_t>(data.size())))
+        throw py::value_error("offsets must ascend from 0 or more, and end within the data");
+    return {data.data(), offsets.data(), n};
+}
+
+py::tuple match_of_languages(const std::vector<const Matcher*>& matchers, const Numbers& which, const ByteArray& data,
+                             const Numbers& offsets) {
+    const Strings texts = strings_of(data, offsets);
+    if (which.ndim() != 1 || static_cast<size_t>(which.size()) != texts.n)
+        throw py::value_error("there must be a number of a matcher for each text");
+    Results results;
+    {
+        py::gil_scoped_release unlocked;
+        results = match_languages(matchers, which.data(), texts);
+    }
+    return arrays_of(std::move(results));
+}
+
+py::array_t<bool> may_not_be_nfc(const ByteArray& data, const Numbers& offsets, const ByteArray& classes) {
+    const Strings texts = strings_of(data, offsets);
+    const NormalFormTable table{classes.data(), static_cast<size_t>(classes.size())};
+    py::array_t<bool> found(static_cast<py::ssize_t>(texts.n));
+    bool* out = found.mutable_data();
+    {
+        py::gil_scoped_release unlocked;
+        for (size_t k = 0; k < texts.n; k++) out[k] = !is_surely_nfc(texts[k], table);
+    }
+    return found;
+}
+
+// ----------------------------------------------------------------
+
 void build(const py::list& spaced, const py::object& path, const py::bytes& key, const py::object& ids) {
     const std::string name = bytes_of_path(path);
     const std::string key_bytes = key;
@@ -158,4 +194,11 @@ void bind_matcher(py::module_& module) {
              "number of texts that hold the entry.")
         .def("match_buffer", &match_buffer, py::arg("data"), py::arg("offsets"), py::arg("counts") = py::none(),
              "match() for UTF-8 texts in one buffer: text i is data[offsets[i]:offsets[i + 1]].");
+
+    module.def("match_languages", &match_of_languages, py::arg("matchers"), py::arg("which"), py::arg("data"),
+               py::arg("offsets"),
+               "match_buffer() for texts of several languages: text i goes to matchers[which[i]].\n\n"
+               "A matcher that no text goes to may be None.");
+    module.def("may_not_be_nfc", &may_not_be_nfc, py::arg("data"), py::arg("offsets"), py::arg("classes"),
+               "bool (n,): which UTF-8 texts may not be in NFC; see mc2.metadata.normal_form.");
 }

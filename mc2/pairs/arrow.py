@@ -150,11 +150,11 @@ class Batch(pairs.Batch):
         array = self._strings_of(key)
         return super().strings(key) if array is None else _strings(array)
 
-    def labels(self, key):
-        if key not in self._labels and (array := self._strings_of(key)) is not None:
+    def labels(self, key, default=None):
+        if default is None and key not in self._labels and (array := self._strings_of(key)) is not None:
             encoded = array.dictionary_encode()         # numbered in order of occurrence
             self._labels[key] = Labels(encoded.indices.to_numpy().astype(np.int64), encoded.dictionary.to_pylist())
-        return super().labels(key)
+        return super().labels(key, default)
 
     def matched_ids(self):
         if "matched_entry_ids" not in self.added and len(self):

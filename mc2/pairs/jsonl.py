@@ -131,9 +131,9 @@ class NativeBatch(pairs.Batch):
                    for key, values in self.added.items()]
         return self._lines.spliced(members, replaced)
 
-    def labels(self, key):
+    def labels(self, key, default=None):
         found = self._scanned(key, Labels)
-        return super().labels(key) if found is None else found
+        return super().labels(key, default) if found is None else found
 
     def strings(self, key):
         found = self._scanned(key, Strings)
