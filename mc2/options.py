@@ -142,7 +142,8 @@ inputs = click.argument("inputs", nargs=-1, callback=_inputs)
 output = click.option("-o", "--output", default="-", metavar="FILE", callback=_output,
                       help="Output file. Default: stdout.")
 output_dir = click.option("-O", "--output-dir", metavar="DIR",
-                          help="One output shard per input shard, of the same name; finished ones are skipped.")
+                          help="One output shard per input shard, of the same name, in folders where inputs share a name; "
+                               "finished ones are skipped.")
 jobs = click.option("-j", "--jobs", default=1, show_default=True, metavar="N", callback=_jobs, type=int,
                     help="Worker processes; 0 = all cores. The order of the output does not depend on it.")
 shard = click.option("--shard", metavar="I/N", callback=_shard,
@@ -247,13 +248,14 @@ def reads_pairs(command=None, *, reduces=False):
         def wrapper(*args, inputs, shard, jobs, dry_run, on_error, rejects, quiet, **rest):
             from mc2.execution.run import Run
             ctx = click.get_current_context()
-            inputs = pair_inputs(ctx, inputs, shard, allow_directories=reduces)
+            all_inputs = pair_inputs(ctx, inputs, None, allow_directories=reduces)
+            inputs = all_inputs[shard[0]::shard[1]] if shard else all_inputs
             outputs = {}
             if not reduces:
                 outputs = {key: rest.pop(key) for key in ("output", "output_dir", "force", "dropped")}
                 _check_outputs(ctx, outputs["output_dir"])
                 outputs["executor"] = executor_of(jobs, **_executor_options(ctx, rest, outputs["output_dir"]))
-                outputs["part"] = shard
+                outputs.update(part=shard, all_inputs=all_inputs)
             run = Run(inputs, **outputs, jobs=jobs, dry_run=dry_run, rejects=rejects, quiet=quiet,
                       skip_bad=on_error == "skip" or bool(rejects))
             with printing_scripts(ctx.params.get("print_only")):
