@@ -8,6 +8,7 @@ import click
 
 from mc2.errors import BadUsage
 
+DEEPEST, MOST = 4, 1000             # folders that are looked into for files of pairs, to name them: levels, on each level
 SCHEMES = ["lid176", "nllb", "openlid", "glotlid"]
 
 
@@ -110,12 +111,19 @@ def _output(ctx, param, value):
 
 
 def _shards_in(directory):
-    """A pattern for the files of pairs in a directory."""
+    """A pattern for the files of pairs in a directory, or in the folders of a local one (part=0/0.parquet)."""
     suffixes = [".jsonl.zst", ".jsonl.gz", ".parquet", ".jsonl"]
     from mc2 import files
-    names = files.names_in(directory)
-    suffix = next((suffix for suffix in suffixes if any(name.endswith(suffix) for name in names)), suffixes[-1])
-    return os.path.join(directory, f"*{suffix}")
+    folders, pattern = [directory], directory
+    while folders and pattern.count("*") < DEEPEST:
+        found = [(folder, name) for folder in folders for name in files.names_in(folder) if not name.startswith(".")]
+        suffix = next((suffix for suffix in suffixes if any(name.endswith(suffix) for _, name in found)), None)
+        if suffix:
+            return os.path.join(pattern, f"*{suffix}")
+        pattern = os.path.join(pattern, "*")
+        folders = [] if files.is_remote(directory) else [
+            path for path in (os.path.join(*names) for names in found[:MOST]) if os.path.isdir(path)]
+    return os.path.join(directory, f"*{suffixes[-1]}")
 
 
 def pair_inputs(ctx, inputs, shard, allow_directories=False):

@@ -7,18 +7,21 @@ the stage's keys last, numbers in the form they were written.
 JSON is as strict as orjson: no NaN, no lone surrogates, valid UTF-8, no byte order mark.
 """
 import json
+import re
 from itertools import chain, repeat
 from typing import NamedTuple
 
 import numpy as np
 import orjson
 
+from mc2.pairs import advice
 from mc2.pairs import batch as pairs
 from mc2.pairs.batch import KEYS, Labels, Lists
 
 WHITE_SPACE = b" \t\r\n"            # of JSON
 COMPRESSED = {b"\x28\xb5\x2f\xfd": "zstd", b"\x1f\x8b": "gzip"}
 PARQUET = b"PAR1"
+NO_NUMBER = re.compile("-?(NaN|Infinity)")
 
 
 class Block(NamedTuple):
@@ -53,7 +56,7 @@ class Batch(pairs.Batch):
                     if type(record[key]) is not kind:
                         raise TypeError
             except (orjson.JSONDecodeError, KeyError, TypeError, IndexError) as error:
-                self._reject(number, line, *_what_is_wrong(line, requires, error))
+                self._reject(number, line, *_what_is_wrong(self.source, line, requires, error))
                 continue
             self.lines.append(line)
             self.records.append(record)
@@ -120,7 +123,7 @@ def quarantined_line(reject):
     return orjson.dumps({"line": reject.number, "reason": reject.reason, "text": text}, option=orjson.OPT_APPEND_NEWLINE)
 
 
-def _what_is_wrong(line, requires, error):
+def _what_is_wrong(source, line, requires, error):
     """(reason, hint) for a line that is not a pair with the required keys."""
     if isinstance(error, orjson.JSONDecodeError):
         if line.startswith(b"\xef\xbb\xbf"):
@@ -134,16 +137,19 @@ def _what_is_wrong(line, requires, error):
             line.decode("utf-8")
         except UnicodeDecodeError as utf8:
             return "not UTF-8.", f" The byte at column {utf8.start + 1} is wrong."
+        if word := NO_NUMBER.search(line.decode("utf-8"), max(error.pos - 1, 0), error.pos + len("Infinity")):
+            return "not JSON.", f" Column {word.start() + 1}:{advice.for_no_number(source, word[0])}"
         return "not JSON.", f" Column {error.colno}: {error.msg.split(': line 1')[0]}."
     record = orjson.loads(line)
     if not isinstance(record, dict):
         return "not a JSON object.", ""
     for key in requires:
         kind, kind_name, hint = KEYS[key]
+        always = key in advice.OTHER_NAMES
         if key not in record:
-            return f'no "{key}" key.', hint
+            return f'no "{key}" key.', hint + (advice.for_missing_key(source, key, record) if always else "")
         if type(record[key]) is not kind:
-            return f'"{key}" is not {kind_name}.', ""
+            return f'"{key}" is not {kind_name}.', advice.for_wrong_type(source, key, record) if always else ""
     raise error
 
 
