@@ -102,7 +102,7 @@ def _listed(path):
     try:
         with open(path, encoding="utf-8") as stream:
             return [line for line in stream.read().split("\n") if line.strip()]
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise click.BadParameter(f"{path}: cannot read the list ({error}).") from None
 
 
@@ -111,7 +111,8 @@ def _output(ctx, param, value):
 
 
 def _shards_in(directory):
-    """A pattern for the files of pairs in a directory, or in the folders of a local one (part=0/0.parquet)."""
+    """A pattern for the files of pairs in a directory, or in the folders of a local one (part=0/0.parquet); None where
+    there are none."""
     suffixes = [".jsonl.zst", ".jsonl.gz", ".parquet", ".jsonl"]
     from mc2 import files
     folders, pattern = [directory], directory
@@ -123,7 +124,13 @@ def _shards_in(directory):
         pattern = os.path.join(pattern, "*")
         folders = [] if files.is_remote(directory) else [
             path for path in (os.path.join(*names) for names in found[:MOST]) if os.path.isdir(path)]
-    return os.path.join(directory, f"*{suffixes[-1]}")
+    return None
+
+
+def _may_be_counts(directory):
+    from mc2 import files
+    return not files.is_remote(directory) and (os.path.exists(os.path.join(directory, "manifest.json"))
+                                               or _shards_in(directory) is None)
 
 
 def pair_inputs(ctx, inputs, shard, allow_directories=False):
@@ -135,11 +142,12 @@ def pair_inputs(ctx, inputs, shard, allow_directories=False):
             ctx.exit(2)
         inputs = ["-"]
     for path, is_directory in zip(inputs, files.map_paths(files.is_directory, inputs)):
-        if is_directory and (files.is_remote(path) or not allow_directories):
-            raise BadUsage(f"{path}: is a directory. Name the files in it, e.g. {_shards_in(path)}.")
+        if is_directory and not (allow_directories and _may_be_counts(path)):
+            raise BadUsage(f"{path}: is a directory. Name the files in it, e.g. "
+                           f"{_shards_in(path) or os.path.join(path, '*.jsonl')}.")
         if files.has_suffix(path, ".manifest.json"):
             raise BadUsage(f"{path}: is a manifest, not pairs. Name the pairs alone, e.g. "
-                           f"{_shards_in(os.path.dirname(path) or '.')}.")
+                           f"{_shards_in(os.path.dirname(path) or '.') or '*.jsonl'}.")
     if shard:
         index, total = shard
         inputs = inputs[index::total]

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 import orjson
 
-from mc2 import files, manifests, temporaries
+from mc2 import files, manifests, parsing, temporaries
 from mc2.balance import counting, sampling, shard_counts, thresholds
 from mc2.curate.phases import GROUP, Layout, Reduce
 from mc2.errors import BadData, BadUsage, Mc2Error
@@ -174,7 +174,7 @@ class Job:
 
     def _write_uids(self, manifest):
         if self.settings.uids:
-            parts = [np.load(self.layout.uids(shard)) for shard in self.pool]
+            parts = [_uids_in(self.layout.uids(shard)) for shard in self.pool]
             sampling.write_uids(self.settings.uids, np.concatenate([np.empty(0, sampling.UIDS), *parts]))
             manifests.write_for_file(self.settings.uids, {**manifest, "kind": "uids"})
 
@@ -254,6 +254,13 @@ def mark(work):
     if not os.path.exists(os.path.join(work, MARK)):
         with open(os.path.join(work, MARK), "w", encoding="utf-8") as stream:
             stream.write("Intermediate files of mc2 curate.\n")
+
+
+def _uids_in(path):
+    try:
+        return parsing.array(path)
+    except ValueError as error:
+        raise BadData(f"{path}: is damaged ({error}). Delete it, and run again.") from None
 
 
 def _retract(out):

@@ -14,7 +14,7 @@ import json
 import os
 import uuid
 
-from mc2 import files, temporaries
+from mc2 import files, parsing, temporaries
 from mc2.errors import BadData, BadUsage
 
 RECORD = os.path.join(".work", "names.json")    # in an output directory: {"folder": ...}
@@ -85,13 +85,13 @@ def recorded(directory):
     path = os.path.join(directory, RECORD)
     try:
         with files.open_raw(path) as stream:
-            folder = json.loads(stream.read())["folder"]
+            folder = parsing.json_value(stream.read())["folder"]
         if not isinstance(folder, str):
             raise TypeError
         return folder
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except (ValueError, KeyError, TypeError, RecursionError):
+    except (ValueError, KeyError, TypeError):
         raise BadData(f"{path}: is damaged, so it is not known how the shards here are named. Name another output.") from None
 
 

@@ -21,6 +21,7 @@ from typing import NamedTuple
 import numpy as np
 import orjson
 
+from mc2 import parsing
 from mc2.errors import BadData, BadLine, BadUsage
 from mc2.pairs import advice
 from mc2.pairs import batch as pairs
@@ -36,6 +37,7 @@ KEY_TYPES = {"id": pa.string(), "text": pa.string(), "lid": pa.string(), "lid_pr
              "lang": pa.string(), "matched_entry_ids": pa.list_(pa.uint32())}
 ONE_TYPE = " A Parquet column has one type: write .jsonl.zst instead, or make the key the same everywhere."
 NOT_READ = b"not read"      # in the metadata of a table: {name: type} of the columns of the file that it lacks, as JSON
+DEEPEST = 49                # levels of lists and objects: pyarrow writes more into Parquet, but does not read them again
 CONVERSION = (pa.ArrowException, OverflowError, TypeError, ValueError)
 
 
@@ -275,7 +277,7 @@ def _array(source, numbers, key, values):
     if isinstance(values, Lists):
         return pa.ListArray.from_arrays(pa.array(values.offsets, pa.int32()), pa.array(values.values, pa.uint32()))
     try:
-        return pa.array(values, KEY_TYPES.get(key))
+        return _refusing_deep(pa.array(values, KEY_TYPES.get(key)), source, numbers, key, values)
     except CONVERSION:
         good, bad = 0, len(values)          # so many from the start have one type, and so many do not
         while bad - good > 1:
@@ -290,6 +292,23 @@ def _array(source, numbers, key, values):
         except CONVERSION as error:
             why = error
         raise BadLine(source, numbers[good], f'"{key}" does not fit its column ({why}).', ONE_TYPE) from None
+
+
+def _refusing_deep(array, source, numbers, key, values):
+    """The array. Raises BadLine at the first value with more levels than a file can have."""
+    if depth(array.type) > DEEPEST:
+        first = next(index for index, value in enumerate(values) if parsing.nesting(value) > DEEPEST)
+        raise BadLine(source, numbers[first], f'"{key}" is nested more than {DEEPEST} levels deep.',
+                      " Parquet takes no more: write .jsonl.zst instead, or leave the key out.")
+    return array
+
+
+def depth(type):
+    """Levels of lists, structs and maps of an Arrow type."""
+    levels, types = -1, [type]
+    while types:
+        levels, types = levels + 1, [type.field(index).type for type in types for index in range(type.num_fields)]
+    return levels
 
 
 def _described(source, table, lines):

@@ -9,7 +9,7 @@ import tempfile
 
 from mc2 import files
 from mc2.errors import BadData, BadLine, BadUsage
-from mc2.pairs.arrow import KEY_TYPES, NOT_READ, ONE_TYPE, Block, from_ipc, is_string, to_ipc
+from mc2.pairs.arrow import KEY_TYPES, NOT_READ, ONE_TYPE, Block, depth, from_ipc, is_string, to_ipc
 
 import orjson
 import pyarrow as pa
@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 ROWS_PER_BLOCK = 8192           # at most; fewer where rows are long
 GROUP_ROWS = 65_536             # of a row group that is written
 GROUP_BYTES = 64 << 20          # of Arrow data, from which a row group is written with fewer rows
+MOST_LEVELS = 63                # of lists and structs that pyarrow sends to another process
 REMOTE_READ = 8 << 20           # bytes of a column that one request asks for
 FEW_VALUES = ("lang", "lid", "source")      # columns worth a dictionary; those of id, url and text overflow
 # Columns that hold text, whether or not the writer of the file said so of their bytes.
@@ -67,6 +68,9 @@ def _read_tables(path, columns):
         if len(set(names)) < len(names):
             twice = next(name for name in names if names.count(name) > 1)
             raise BadData(f"{files.name_of(path)}: two columns are called {twice!r}. Rename one.")
+        if deep := next((field.name for field in file.schema_arrow if depth(field.type) > MOST_LEVELS), None):
+            raise BadData(f"{files.name_of(path)}: the column {deep!r} is nested more than {MOST_LEVELS} levels deep, which is "
+                          f"not read. Leave it out.")
         metadata = None
         if columns is not None and (columns := [name for name in names if name in columns] or None):
             metadata = {NOT_READ: orjson.dumps({field.name: str(field.type) for field in file.schema_arrow
