@@ -24,7 +24,8 @@ from mc2.metadata.wikitext import normal_namespace
 PAGE = b"<page>"                            # in texts `<` is written &lt;, so this is always a tag
 LONGEST_HEAD = 1 << 20                      # bytes of XML before the first page
 HIDDEN_KEYS = {"-2", "6", "14"}             # media, files, categories
-KINDS = ["pages", "redirects", "in other namespaces", "not wikitext", "without text"]   # of a tally; pages: the articles
+KINDS = ["pages", "redirects", "in other namespaces"]       # of a tally; the pages proper are articles
+RARE_KINDS = ["not wikitext", "without text"]       # in a tally only where there are some
 WANTED = {"dbname", "base", "namespace", "title", "ns", "role", "model", "text"}    # elements whose characters are kept
 IN_SLOTS = {"role", "model", "text"}        # those of them that each slot of a page has
 STUBS = 100                                 # pages without a text, and none with one, after which a dump is refused
@@ -64,7 +65,7 @@ def read_pages(path, start=0, stop=None, tally=None, wiki=None):
     """Yield a Page for every article: the pages of namespace 0 that are no redirects.
 
     start, stop: one of the ranges of the dump; all of it by default.
-    tally: a Counter of KINDS to add to.
+    tally: a Counter of KINDS and RARE_KINDS to add to.
     wiki: the Wikipedia code that the dump must be of, if it says of which it is; by default any wiki.
     """
     reader = _Reader(files.name_of(path), Counter() if tally is None else tally, wiki)
@@ -273,7 +274,7 @@ class _Reader:
                           f"texts, {_way_out(self.wiki)}")
 
     def kind_of_page(self):
-        """The key of the tally (one of KINDS) under which the page is counted."""
+        """The key of the tally (of KINDS or RARE_KINDS) under which the page is counted."""
         if not self.is_in_namespace_0():
             return "in other namespaces"
         if self.is_redirect or self.text[:9].upper() == "#REDIRECT":
