@@ -15,7 +15,7 @@ from mc2 import engines, files, manifests
 from mc2.errors import BadData
 from mc2.execution.processes import map_in_order
 from mc2.metadata import compiled, quality, release, sources
-from mc2.metadata.spacing import normalize
+from mc2.metadata.spacing import WIDE, WORDS_END_AT, normalize
 
 
 class Row(NamedTuple):
@@ -61,7 +61,8 @@ def merge(directory, output, mapping, caps, spacing="published", nfc=False, jobs
     found = sources.find(directory)
     _refuse_unknown(found, mapping, mapping_file)
     manifests.refuse_foreign_directory(output, release.KIND)
-    options = {"scheme": mapping.scheme, "spacing": spacing, "nfc": nfc,
+    options = {"scheme": mapping.scheme, "spacing": spacing, **({"words_end_at": WORDS_END_AT} if spacing == WIDE else {}),
+               "nfc": nfc,
                **{name: f"{value.normalize():f}" if isinstance(value, Decimal) else value
                   for name, value in asdict(caps).items()}}
     with files.open_directory(output) as target:
