@@ -213,7 +213,8 @@ def test_offsets_outside_the_data_are_refused(path, offsets):
 
 def test_bytes_that_are_no_utf8_do_no_harm(path):
     rng = random.Random(3)
-    pieces = ["’".encode(), "𐄀".encode(), "«".encode(), "。".encode(), b"\xe2", b"\x80", b"\xf0\x90", b"\xc2", b"a", b" ", b"."]
+    pieces = ["’".encode(), "𐄀".encode(), "«".encode(), "。".encode(),
+    b"\xe2", b"\x80", b"\xf0\x90", b"\xc2", b"a", b" ", b"."]
     for spacing in SPACINGS:
         matcher = compiled(path, ["cat", "a b", "猫", "é", "\u3000x", "’", "a’"], spacing=spacing)
         for n in range(600):

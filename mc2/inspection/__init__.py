@@ -12,8 +12,8 @@ from mc2.metadata.sources import find
 
 
 def describe(path, metadata=None, lines=10_000):
-    """Yield lines of text about a release, counts, sources, thresholds, a curation or pairs. Invisible characters of texts
-    and entries are escaped.
+    """Yield lines of text about a release, counts, sources, thresholds, a curation or pairs. Invisible characters of
+    texts and entries are escaped.
 
     metadata: directory of a release, to spell out entries; by default the one that the manifest names.
     lines: how many pairs to read; 0 = all.
@@ -45,8 +45,8 @@ def _describe(path, metadata, lines):
 
 
 def compare(path, against, texts=None, lines=10_000):
-    """Yield lines of text about how the release in the directory `path` (A) differs from that in `against` (B). Invisible
-    characters of texts and entries are escaped.
+    """Yield lines of text about how the release in the directory `path` (A) differs from that in `against` (B).
+    Invisible characters of texts and entries are escaped.
 
     texts: file of pairs with `lang`, to be matched under both; lines: how many of them to read, 0 = all.
     """

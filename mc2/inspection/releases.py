@@ -99,8 +99,8 @@ def _quality(report, languages, largest):
     if pointed:
         shown = ", ".join(f"{lang} {count:,} of {languages[lang]['sources']['wordnet']:,}"
                           for lang, count in sorted(pointed.items(), key=lambda item: (-item[1], item[0])))
-        yield (f"CAN HARDLY MATCH: lemmas with vowel points, which running text hardly ever has: {shown}. Take the points "
-               f"out with 'mc2 build-metadata wordnet --points remove'.")
+        yield (f"CAN HARDLY MATCH: lemmas with vowel points, which running text hardly ever has: {shown}. Take the "
+               f"points out with 'mc2 build-metadata wordnet --points remove'.")
 
 
 def _repeats(row):

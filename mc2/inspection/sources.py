@@ -35,8 +35,8 @@ def describe_one(path):
 def _vowel_points(path, kind):
     """Yield a line where lemmas can hardly match."""
     if kind == "wordnet" and (n := sum(has_points(row[0]) for row in sources.Source(path, kind).once())):
-        yield (f"CAN HARDLY MATCH: {n:,} lemmas of {os.path.basename(path)} have vowel points, which running text hardly "
-               f"ever has. Take the points out with 'mc2 build-metadata wordnet --points remove'.")
+        yield (f"CAN HARDLY MATCH: {n:,} lemmas of {os.path.basename(path)} have vowel points, which running text "
+               f"hardly ever has. Take the points out with 'mc2 build-metadata wordnet --points remove'.")
 
 
 def _glance(path, kind, n):

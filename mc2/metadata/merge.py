@@ -62,8 +62,8 @@ def merge(directory, output, mapping, caps, spacing="published", nfc=False, jobs
     found = sources.find(directory)
     _refuse_unknown(found, mapping, mapping_file)
     manifests.refuse_foreign_directory(output, release.KIND)
-    options = {"scheme": mapping.scheme, "spacing": spacing, **({"words_end_at": WORDS_END_AT} if spacing == WIDE else {}),
-               "nfc": nfc,
+    options = {"scheme": mapping.scheme, "spacing": spacing,
+               **({"words_end_at": WORDS_END_AT} if spacing == WIDE else {}), "nfc": nfc,
                **{name: f"{value.normalize():f}" if isinstance(value, Decimal) else value
                   for name, value in asdict(caps).items()}}
     with files.open_directory(output) as target:
@@ -110,8 +110,8 @@ def _segmenters(codes, found):
 
 
 def _option(source, name, found):
-    """The option of this name with which a source was made; None where there is no such source, or its manifest does not
-    say. source: (code, kind)"""
+    """The option of this name with which a source was made; None where there is no such source, or its manifest does
+    not say. source: (code, kind)"""
     manifest = manifests.read(found[source]) if source in found else None
     return ((manifest or {}).get("options") or {}).get(name)
 

@@ -76,11 +76,12 @@ def space_entry(entry, spacing=PUBLISHED):
         ...          "..."           " .  .  . "         "wait...", "?...!"               "..", ". . ."
         カメラ       " カメラ "      "カメラ"            "新しいカメラです"
 
-    So under "wide" an entry is in a text exactly if the text has the same characters in a row (spaces included; tabs
-    and line breaks count as spaces), and if each end of the entry either is a character that may be inside running
-    text, or has a space, punctuation or the end of the text beside it there. The reason: between two characters other
-    than spaces, both forms have as many spaces as the original, and one more for each of the two that is punctuation.
-    Punctuation ends a word, as under "published": U.S. is in "U.S.A." as cat is in "cat.jpg".
+    So under "wide" an entry is in a text exactly if the text has the same characters in a row (spaces included; tab, LF
+    and CR count as spaces, other white space inside a text is no space), and if each end of the entry either is a
+    character that may be inside running text, or has a space, punctuation or the end of the text beside it there. The
+    reason: between two characters other than spaces, both forms have as many spaces as the original, and one more for
+    each of the two that is punctuation. Punctuation ends a word, as under "published": U.S. is in "U.S.A." as cat is in
+    "cat.jpg".
     """
     before, after = ("" if _may_stand_inside(character, spacing) else " " for character in (entry[0], entry[-1]))
     return before + (_set_apart(entry, WIDE) if spacing == WIDE else entry) + after

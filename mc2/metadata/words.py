@@ -46,8 +46,8 @@ def replace_high_ends(text, replacement):
 
 ZERO_WIDTH_SPACE = "\u200b"
 
-# Unicode's Default_Ignorable_Code_Point (DerivedCoreProperties.txt), but for U+200B, which parts words, the joiners, and
-# the separators and variation selectors of Mongolian (U+180B to U+180F), which are part of its spelling.
+# Unicode's Default_Ignorable_Code_Point (DerivedCoreProperties.txt), but for U+200B, which parts words, the joiners,
+# and the separators and variation selectors of Mongolian (U+180B to U+180F), which are part of its spelling.
 IGNORED = re.compile("[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u200e\u200f\u202a-\u202e\u2060-\u206f\u3164"
                      "\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8]")
 _HIGH_IGNORED = re.compile("[\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]")
@@ -59,9 +59,9 @@ _JOINERS = re.compile("[\u200c\u200d]+")            # ZWNJ and ZWJ
 _JOINING = set("""
     ADLAM ARABIC HANIFI MANDAIC MONGOLIAN NKO PHAGS-PA SYRIAC
     AHOM BALINESE BATAK BENGALI BHAIKSUKI BRAHMI CHAKMA DEVANAGARI DIVES DOGRA GRANTHA GUJARATI GUNJALA GURMUKHI HANUNOO
-    JAVANESE KAITHI KANNADA KAWI KHAROSHTHI KHMER KHOJKI KHUDAWADI MALAYALAM MASARAM MEETEI MODI MYANMAR NANDINAGARI NEWA
-    ORIYA REJANG SAURASHTRA SHARADA SIDDHAM SINHALA SOYOMBO SUNDANESE SYLOTI TAGALOG TAI TAKRI TAMIL TELUGU TIFINAGH
-    TIRHUTA ZANABAZAR""".split())
+    JAVANESE KAITHI KANNADA KAWI KHAROSHTHI KHMER KHOJKI KHUDAWADI MALAYALAM MASARAM MEETEI MODI MYANMAR NANDINAGARI
+    NEWA ORIYA REJANG SAURASHTRA SHARADA SIDDHAM SINHALA SOYOMBO SUNDANESE SYLOTI TAGALOG TAI TAKRI TAMIL TELUGU
+    TIFINAGH TIRHUTA ZANABAZAR""".split())
 
 
 def visible(text):
@@ -108,8 +108,8 @@ _IN_WORDS = re.compile(r"[^\W_]")        # a letter or a digit: categories L and
 
 
 def words_of(text, splitter):
-    """The words of a text (list), with END between two words that are not neighbours: also where a token without a letter
-    or a digit is between them, such as a lone combining mark."""
+    """The words of a text (list), with END between two words that are not neighbours: also where a token without a
+    letter or a digit is between them, such as a lone combining mark."""
     tokens = splitter.tokens(visible(text))
     others = {token for token in set(tokens) if not is_word(token)} - {END}
     return [END if token in others else token for token in tokens] if others else tokens

@@ -15,16 +15,16 @@ from mc2.commands.build_metadata import shared
 @click.option("--lemmas", type=click.Choice(["first", "all"]), default="first", show_default=True,
               help="Of a WordNet dict directory: the first lemma of each synset, which names it, or all.")
 @click.option("--points", type=click.Choice(["keep", "remove"]), default="keep", show_default=True,
-              help="Of Hebrew, Arabic and Syriac lemmas: keep their vowel points, which running text hardly ever has, so "
-                   "that they can hardly match, or remove them.")
+              help="Of Hebrew, Arabic and Syriac lemmas: keep their vowel points, which running text hardly ever has, "
+                   "so that they can hardly match, or remove them.")
 @options.quiet
 @options.verbose
 def wordnet(paths, output, lemmas, points, quiet):
     """Lemmas of wordnets, to SOURCES/{wiki}.wordnet.tsv.
 
     FILES are Open Multilingual Wordnet tab files (also .gz), or WordNet dict directories (data.noun ...). Markers that
-    the wordnets put into lemmas (!, GAP!, [[..]]) are taken out. A tab file of a language for which no Wikipedia is known
-    is passed over and named.
+    the wordnets put into lemmas (!, GAP!, [[..]]) are taken out. A tab file of a language for which no Wikipedia is
+    known is passed over and named.
 
     \b
     mc2 build-metadata wordnet omw-data/wns/*/wn-data-*.tab -o sources --points remove

@@ -58,8 +58,8 @@ enum class Spacing { PUBLISHED, WIDE, ANY };
 
 // The pieces that are punctuation, under wide spacing; of 😀 and U+2E80 too, as they are symbols.
 inline const std::vector<std::string>& all_punctuation() {
-    static const std::vector<std::string> all = {",", ".", ";", ":", "?", "!", "`", "'", "-", "(", "。", "\u00ab", "\u2019",
-                                                 "\U00010100", "😀", "\u2e80"};
+    static const std::vector<std::string> all = {",", ".", ";", ":", "?", "!", "`", "'", "-", "(", "。", "\u00ab",
+                                                 "\u2019", "\U00010100", "😀", "\u2e80"};
     return all;
 }
 
@@ -72,8 +72,8 @@ inline std::vector<std::string> punctuation_of(Spacing spacing) {
 inline Punctuation native_punctuation(Spacing spacing) {
     static const std::vector<Byte> bitmap = [] {
         std::vector<Byte> bits(Punctuation::BITMAP_BYTES);
-        for (const uint32_t code : {0x2Cu, 0x2Eu, 0x3Bu, 0x3Au, 0x3Fu, 0x21u, 0x60u, 0x27u, 0x2Du, 0x28u, 0x3002u, 0xABu,
-                                    0x2019u, 0x10100u, 0x1F600u, 0x2E80u})
+        for (const uint32_t code : {0x2Cu, 0x2Eu, 0x3Bu, 0x3Au, 0x3Fu, 0x21u, 0x60u, 0x27u, 0x2Du, 0x28u, 0x3002u,
+                                    0xABu, 0x2019u, 0x10100u, 0x1F600u, 0x2E80u})
             bits[code / 8] = static_cast<Byte>(bits[code / 8] | 1 << code % 8);
         return bits;
     }();

@@ -69,8 +69,8 @@ public:
     ByteSet wanted, alone;
     std::vector<Byte> contexts = std::vector<Byte>(Filter::SIZE);
 
-    // Let texts pass that may hold a form which ends, or begins, inside a word. within_character: only the last, or first,
-    // character makes the context.
+    // Let texts pass that may hold a form which ends, or begins, inside a word. within_character: only the last, or
+    // first, character makes the context.
     void add_end(std::string_view form, bool within_character) {
         const size_t size = form.size();
         const bool is_long = size >= 3 && is_continuation(byte_of(form[size - 1])) &&

@@ -111,7 +111,8 @@ private:
     bool has(uint32_t code) const { return bitmap_[code / 8] >> (code % 8) & 1; }
 
     static Byte first_byte(uint32_t code) {
-        return static_cast<Byte>(code < 0x800 ? 0xC0 | code >> 6 : code < 0x10000 ? 0xE0 | code >> 12 : 0xF0 | code >> 18);
+        if (code < 0x800) return static_cast<Byte>(0xC0 | code >> 6);
+        return static_cast<Byte>(code < 0x10000 ? 0xE0 | code >> 12 : 0xF0 | code >> 18);
     }
 
     void add_breaks() {
