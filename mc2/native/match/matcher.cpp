@@ -8,6 +8,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "common/bits.hpp"
+
 namespace mc2 {
 
 Matcher::Matcher(const std::string& path, const Punctuation& punctuation) : file_(path), punctuation_(punctuation) {
@@ -161,7 +163,7 @@ void Matcher::cut_into_words(const Byte* bytes, const int64_t* offsets, size_t n
 
     size_t n_breaks = 0;
     for (size_t block = 0; block * BLOCK_BYTES < total; block++)
-        n_breaks += static_cast<size_t>(__builtin_popcountll(blocks[block].breaks));
+        n_breaks += count_ones(blocks[block].breaks);
     grow_to(scratch.words, 2 * n_breaks + n + 1);
     Word* word = scratch.words.data();
     scratch.n_spaced = 0;
