@@ -10,6 +10,7 @@ namespace py = pybind11;
 
 void bind_matcher(py::module_& module);
 void bind_lid(py::module_& module);
+void bind_text(py::module_& module);
 void bind_pairs(py::module_& module);
 
 namespace {
@@ -31,5 +32,6 @@ PYBIND11_MODULE(_native, module) {
     py::register_exception_translator(&raise_os_error);
     bind_matcher(module);
     bind_lid(module);
+    bind_text(module);
     bind_pairs(module);
 }
