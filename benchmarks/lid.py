@@ -1,6 +1,7 @@
 """Language identification: the native engine beside the module `fasttext`.
 
     python benchmarks/lid.py [--quick]
+    python benchmarks/lid.py --accuracy         how many texts get their language (lid_accuracy.py)
 
 Costs a minute, 0.5 GB of memory and 0.2 GB of disk; a quarter of that with --quick.
 
@@ -17,9 +18,10 @@ import tempfile
 import numpy as np
 
 import corpus
+import lid_accuracy
 import timing
 from mc2 import engines
-from mc2.stages import lid
+from mc2.stages import cleaning, lid_models
 
 FASTTEXT_MAGIC, FASTTEXT_VERSION, SOFTMAX, SUPERVISED = 793712314, 12, 3, 3
 ONE_BY_ONE, BATCHED, NATIVE = "fasttext, one by one", "fasttext, multilinePredict", "mc2 native"
@@ -30,7 +32,7 @@ class Alternatives:
 
     def __init__(self, path):
         self.load_seconds, self.memory = {}, {}
-        self.fasttext = self._open("fasttext", lambda: lid.FastText(path).model)
+        self.fasttext = self._open("fasttext", lambda: lid_models.FastText(path).model)
         self.native = engines.native() and self._open(NATIVE, lambda: engines.native().LidModel(path))
 
     def _open(self, name, load):
@@ -68,7 +70,7 @@ def compare(models, kinds, repeats):
     for title, alternatives, n_texts in models:
         rows = []
         for data in kinds:
-            texts = [lid.clean(text) for text in data.texts(n_texts)]
+            texts = [cleaning.clean(text) for text in data.texts(n_texts)]
             calls = alternatives.calls(texts)
             alternatives.check(calls)
             seconds = timing.interleaved(calls, repeats)
@@ -109,12 +111,16 @@ def show_command(texts, repeats, directory):
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="fewer texts and rounds")
+    parser.add_argument("--accuracy", action="store_true", help="how many texts get their language, and nothing else")
     parser.add_argument("--repeats", type=int, metavar="N", help="rounds; default 5, 3 with --quick")
     return parser.parse_args()
 
 
 def main():
     options = arguments()
+    if options.accuracy:
+        lid_accuracy.show()
+        return
     repeats = options.repeats or (3 if options.quick else 5)
     kinds = [make() for make in (*corpus.ALL.values(), corpus.worldwide)]
     print(timing.machine(repeats))
@@ -122,7 +128,7 @@ def main():
         timing.refuse_little_space(directory, 1)
         words = [word for word in kinds[0].words if " " not in word][:20_000]
         large = write_large_model(os.path.join(directory, "large.bin"), words)
-        models = [("lid.176.ftz", Alternatives(lid.default_model()), 2000 if options.quick else 10_000),
+        models = [("lid.176.ftz", Alternatives(lid_models.default_model()), 2000 if options.quick else 10_000),
                   ("softmax, dim 256, 2,000 labels", Alternatives(large), 200 if options.quick else 500)]
         compare(models, kinds, repeats)
         show_loading(models)

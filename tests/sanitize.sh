@@ -41,8 +41,8 @@ build_and_test() {
         "$python" -c "import mc2._native, fasttext_pybind" ||
             stop "the native core or the module fasttext to compare it with is not there"
         "$python" -m pytest -q --capture=sys -p no:cacheprovider \
-            tests/test_native_matcher.py tests/test_native_lid.py tests/test_native_balance.py \
-            tests/test_matching.py tests/test_lid.py ||
+            tests/test_native_matcher.py tests/test_native_lid.py tests/test_native_clean.py \
+            tests/test_native_balance.py tests/test_matching.py tests/test_lid.py ||
             stop "the tests failed"
         unset LD_PRELOAD MC2_SIMD
     done
@@ -50,7 +50,9 @@ build_and_test() {
 }
 
 compile_targets() {
-    local compiler target
+    local compiler target embed         # embed: what a program needs that runs Python itself
+    embed=$("$python" -c "from sysconfig import *; at = get_config_var('LIBDIR')
+print('-isystem', get_path('include'), '-L' + at, '-Wl,-rpath,' + at, '-lpython' + get_config_var('LDVERSION'))")
     if echo 'extern "C" int LLVMFuzzerTestOneInput(const char*, unsigned long) { return 0; }' |
            clang++ -fsanitize=fuzzer,address,undefined -x c++ - -o "$work/probe" 2> "$work/probe.log"; then
         echo "sanitize: fuzz targets guided by coverage (libFuzzer)"
@@ -62,21 +64,24 @@ compile_targets() {
     compiler+=" -std=c++17 -O1 -g -Wall -Wextra -ffp-contract=off -Imc2/native $SANITIZE"
     compiler+=" -include mc2/native/fuzz/exact_mmap.hpp mc2/native/common/files.cpp"
     printf '%s\n' $TARGETS | xargs -P "$(nproc)" -I{} sh -ec "
-        case {} in model_file) part=lid ;; *) part=match ;; esac
-        $compiler mc2/native/fuzz/fuzz_{}.cpp mc2/native/\$part/*.cpp -o '$work/fuzz_{}'" ||
+        flags=
+        case {} in model_file) part=lid ;; clean) part=text flags='$embed' ;; *) part=match ;; esac
+        $compiler mc2/native/fuzz/fuzz_{}.cpp mc2/native/\$part/*.cpp \$flags -o '$work/fuzz_{}'" ||
         stop "a fuzz target does not compile"
 }
 
 fuzz() {
     local target simd seed=${FUZZ_SEED:-$((RANDOM + 1))} total=${FUZZ_SECONDS:-60}
-    local seconds=$(((total + 5) / 6))              # three targets, with AVX2 and without
+    local seconds=$(((total + 7) / 8))              # four targets, with AVX2 and without
+    # The Python of the target for cleaning finds what mc2 imports there.
+    export PYTHONPATH="$PWD:$("$python" -c "import sysconfig; print(sysconfig.get_path('purelib'))")"
     mkdir -p "$work/found"
     for target in $TARGETS; do
         for simd in "" scalar; do
             echo "sanitize: fuzz_$target for $seconds s with MC2_SIMD=${simd:-best}, seed $seed"
             mkdir -p "$work/corpus/$target"
             # An input may take 25 s and a GB, far more than a sound one needs.
-            MC2_SIMD=$simd ASAN_OPTIONS=handle_abort=1:max_allocation_size_mb=1024:quarantine_size_mb=64 \
+            MC2_SIMD=$simd ASAN_OPTIONS=detect_leaks=0:handle_abort=1:max_allocation_size_mb=1024:quarantine_size_mb=64 \
                 "$work/fuzz_$target" -max_total_time="$seconds" -seed="$seed" -max_len=512 -len_control=0 \
                 -timeout=25 -malloc_limit_mb=1024 -rss_limit_mb=4096 \
                 -artifact_prefix="$work/found/$target-" "$work/corpus/$target" > "$work/fuzz.log" 2>&1 ||
@@ -86,7 +91,7 @@ fuzz() {
     done
 }
 
-TARGETS="dictionary matcher_file model_file"
+TARGETS="dictionary matcher_file model_file clean"
 build_and_test
 compile_targets
 fuzz

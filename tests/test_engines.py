@@ -11,7 +11,9 @@ from mc2.errors import BadUsage
 from mc2.metadata import compiled
 from mc2.metadata.matching import Matcher, Metadata
 from mc2.metadata.release import Release
-from mc2.stages.lid import STEPS, Identifier, default_model
+from mc2.stages.cleaning import STEPS
+from mc2.stages.lid import Identifier
+from mc2.stages.lid_models import default_model
 
 needs_native = pytest.mark.skipif(engines.native() is None, reason="the native core is not built")
 

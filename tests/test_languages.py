@@ -8,7 +8,7 @@ from mc2.commands import inspect
 from mc2.errors import BadData
 from mc2.inspection import languages as report
 from mc2.metadata import languages
-from mc2.stages.lid import default_model
+from mc2.stages.lid_models import default_model
 
 SHARED = DATA.parent / "lid"
 HEADER = "lid_label,lang,wiki_codes\n"

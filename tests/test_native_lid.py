@@ -13,7 +13,8 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from conftest import DATA
-from mc2.stages.lid import clean, default_model
+from mc2.stages.cleaning import clean
+from mc2.stages.lid_models import default_model
 
 native = pytest.importorskip("mc2._native")
 fasttext_pybind = pytest.importorskip("fasttext_pybind")

@@ -537,3 +537,19 @@ def test_an_id_that_is_no_uid_is_named(bad):
     with pytest.raises(BadUsage, match=":13: the id .* is no DataComp uid") as raised:
         sampling.uids(batch_of({"id": ["0" * 32, "0" * 32, bad, "x"], "text": [""] * 4}))
     assert repr(bad) in str(raised.value)
+
+
+@pytest.mark.skipif(sys.platform != "linux" or "libasan" in os.environ.get("LD_PRELOAD", ""), reason="needs RLIMIT_AS")
+def test_a_shortage_of_memory_is_no_wrong_type():
+    code = """
+import resource
+from mc2.pairs import arrow
+text, used = "x" * (1 << 20), int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + (100 << 20),) * 2)
+try:
+    arrow._array("pairs.jsonl", [*range(300)], "text", [text] * 300)
+except MemoryError:
+    print("out of memory")
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("out of memory\n", "")

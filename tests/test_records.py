@@ -1,4 +1,8 @@
 """The record format: what is a pair, what is not, and what happens to its bytes."""
+import os
+import subprocess
+import sys
+
 import numpy as np
 import orjson
 import pytest
@@ -156,3 +160,30 @@ def test_reasons_of_drops_are_given_for_some_pairs_or_as_labels_of_all():
 
 def test_labels_are_counted():
     assert Labels(np.array([2, 0, 2, 3]), ["fr", "de", "en", "fr"]).times() == {"fr": 2, "en": 2}
+
+
+# ---------------------------------------------------------------- a shortage of memory
+
+WITH_LITTLE_MEMORY = """
+import resource, sys
+from mc2 import cli, engines
+from mc2.commands import lid
+from mc2.pairs import jsonl
+if sys.argv.pop(1) == "portable":
+    engines.native = lambda: None
+used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + (250 << 20),) * 2)
+sys.exit(cli.main())
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux" or "libasan" in os.environ.get("LD_PRELOAD", ""), reason="needs RLIMIT_AS")
+@pytest.mark.parametrize("engine", ["native", "portable"])
+@pytest.mark.parametrize("policy", ["", "--on-error skip"])
+def test_a_shortage_of_memory_is_no_bad_line(tmp_path, engine, policy):
+    (tmp_path / "pairs.jsonl").write_bytes(
+        b'{"id":"a","text":"t","f":1e5,"list":[' + b"1," * 12_000_000 + b'1]}\n{"id":"b","text":"t"}\n')
+    done = subprocess.run([sys.executable, "-c", WITH_LITTLE_MEMORY, engine, *f"lid pairs.jsonl --single en -o out.jsonl {policy}".split()],
+                          cwd=tmp_path, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (1, "mc2 lid: out of memory.\n")
+    assert not (tmp_path / "out.jsonl").exists()

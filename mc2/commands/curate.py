@@ -111,7 +111,7 @@ def _pool(ctx, inputs, shard):
 
 
 def _settings(metadata, t_en, p, t_all, min_t, seed, one_per_image, on_error, keep_matched, ids, uids, dropped, match_engine,
-              scheme, languages, model, single, min_prob, no_evidence, lid_engine, **cleaning):
+              scheme, languages, lid_engine, **how):
     from mc2.commands.lid import identify
     from mc2.commands.thresholds import check_one_way
     from mc2.curate.job import Settings
@@ -122,7 +122,7 @@ def _settings(metadata, t_en, p, t_all, min_t, seed, one_per_image, on_error, ke
     check_one_way(t_en, p, t_all)
     opened = Metadata(metadata, match_engine)
     mapping = mapping_of(metadata, scheme, languages)
-    stages = [*([IdList(ids)] if ids else []), identify(mapping, model, single, min_prob, no_evidence, lid_engine, cleaning),
+    stages = [*([IdList(ids)] if ids else []), identify(mapping, lid_engine, **how),
               Annotator(opened)]
     return Settings(stages=stages, release=opened.release, dropped=dropped,
                     thresholds={"t_en": t_en, "p": p, "t_all": t_all, "min_t": min_t}, seed=seed,

@@ -4,9 +4,10 @@ from click.core import ParameterSource
 
 from mc2 import options
 
-CLEANING = {"urls": "Remove URLs and file names.", "capitals": "Lower a text that is all capitals.",
+CLEANING = {"urls": "Remove URLs and file names.", "capitals": "Lower words in capitals where most words are.",
             "han": "Put a space around each Han character.", "space": "Collapse white space."}
-IDENTIFIES = {"model", "engine", "lid_engine", "min_prob", "no_evidence", *(f"clean_{step}" for step in CLEANING)}
+IDENTIFIES = {"model", "engine", "lid_engine", "min_prob", "no_evidence", "by_script",
+              *(f"clean_{step}" for step in CLEANING)}
 
 
 def _cleaning_options(function):
@@ -29,7 +30,11 @@ def identification(engine_option):
         click.option("--min-prob", type=click.FloatRange(0, 1), default=0.0, show_default=True, metavar="P",
                      help="Texts whose label is less probable than P go to `other`."),
         click.option("--no-evidence", type=click.Choice(["keep", "other"]), default="keep", show_default=True,
-                     help="Texts with no n-gram known to the model: keep the model's constant answer, or `other`."),
+                     help="Texts with no n-gram known to the model, unless their script decides: keep the model's "
+                          "constant answer, or `other`."),
+        click.option("--by-script/--no-by-script", default=True, show_default=True,
+                     help="Where no n-gram is known to the model, or its label is of a language that is not written in "
+                          "the script of all letters: the most probable label of those written in it."),
         click.option(engine_option, type=click.Choice(["native", "fasttext"]),
                      help="What runs the model; the result is the same. Default: native, where it is built."),
         _cleaning_options]
@@ -41,14 +46,14 @@ def identification(engine_option):
     return decorate
 
 
-def identify(mapping, model, single, min_prob, no_evidence, engine, cleaning):
-    """The stage that these options ask for."""
-    from mc2.stages import lid as stage
+def identify(mapping, engine, model, single, min_prob, no_evidence, by_script, **cleaning):
+    """The stage that the options of `identification` ask for."""
+    from mc2.stages import lid as stage, lid_models
     if single is not None:
         _refuse("--single identifies nothing", IDENTIFIES)
         return stage.Single(single, mapping)
     steps = [step for step in stage.STEPS if cleaning[f"clean_{step}"]]
-    return stage.Identifier(model or stage.default_model(), mapping, steps, min_prob, no_evidence, engine)
+    return stage.Identifier(model or lid_models.default_model(), mapping, steps, min_prob, no_evidence, engine, by_script)
 
 
 def _refuse(reason, names):
@@ -71,7 +76,7 @@ def _refuse_coverage(ctx, param, value):
 @identification("--engine")
 @click.option("--coverage", is_flag=True, is_eager=True, expose_value=False, hidden=True, callback=_refuse_coverage,
               help="Now 'mc2 inspect languages'.")
-def lid(run, metadata, scheme, languages, model, single, min_prob, no_evidence, engine, **cleaning):
+def lid(run, metadata, scheme, languages, engine, **how):
     """Identify the language of every text: adds lid, lid_prob and lang.
 
     \b
@@ -84,4 +89,4 @@ def lid(run, metadata, scheme, languages, model, single, min_prob, no_evidence, 
     if mapping.unnamed and not run.quiet:
         click.echo(f"{languages}: does not name {len(mapping.unnamed):,} of the {len(mapping.wiki_codes):,} "
                    f"Wikipedias; they are in other", err=True)
-    run(identify(mapping, model, single, min_prob, no_evidence, engine, cleaning))
+    run(identify(mapping, engine, **how))

@@ -81,6 +81,11 @@ class Stages:
         return tuple(required)
 
     @property
+    def adds(self):
+        """Keys that they give to every pair."""
+        return tuple(dict.fromkeys(key for stage in self.stages for key in stage.adds))
+
+    @property
     def whole_images(self):
         return any(stage.whole_images for stage in self.stages)
 

@@ -4,7 +4,7 @@ import textwrap
 from mc2 import files
 from mc2.errors import BadUsage
 from mc2.metadata.languages import OTHER
-from mc2.stages import lid
+from mc2.stages import lid_models
 from mc2.tables import align
 
 
@@ -12,12 +12,12 @@ def labels_of(mapping, model=None, engine=None):
     """(path, labels) of a model; without one of the default model, where the mapping has all of its labels; else
     (None, None)."""
     if model:
-        return model, lid.open_model(model, engine).labels
+        return model, lid_models.open_model(model, engine).labels
     try:
-        default = lid.default_model()
+        default = lid_models.default_model()
     except BadUsage:
         return None, None
-    labels = lid.open_model(default, engine).labels
+    labels = lid_models.open_model(default, engine).labels
     return (default, labels) if mapping.lang_of.keys() >= set(labels) else (None, None)
 
 

@@ -60,13 +60,20 @@ public:
     bool quantized() const { return model_.quantized; }
 
     py::tuple predict(const py::list& texts) const {
-        for (const py::handle text : texts)
-            if (!PyUnicode_Check(text.ptr())) throw py::type_error("texts must be a list of str.");
-        const mc2::Texts read = mc2::read_texts(texts, mc2::LoneSurrogates::refused);
-        std::vector<std::string_view> views;
-        views.reserve(read.size());
-        for (size_t i = 0; i < read.size(); ++i) views.push_back(read[i]);
-        return predict_views(views);
+        const mc2::Texts read = checked(texts);
+        return predict_views(views_of(read));
+    }
+
+    py::array_t<float> predict_all_labels(const py::list& texts) const {
+        const mc2::Texts read = checked(texts);
+        const std::vector<std::string_view> views = views_of(read);
+        py::array_t<float> probabilities({views.size(), model_.labels.size()});
+        float* data = probabilities.mutable_data();
+        {
+            const py::gil_scoped_release release;
+            predictor_.predict_all_labels(views.data(), views.size(), data);
+        }
+        return probabilities;
     }
 
     py::tuple predict_buffer(const py::object& data, const Offsets& offsets) const {
@@ -75,6 +82,19 @@ public:
     }
 
 private:
+    static mc2::Texts checked(const py::list& texts) {
+        for (const py::handle text : texts)
+            if (!PyUnicode_Check(text.ptr())) throw py::type_error("texts must be a list of str.");
+        return mc2::read_texts(texts, mc2::LoneSurrogates::refused);
+    }
+
+    static std::vector<std::string_view> views_of(const mc2::Texts& texts) {
+        std::vector<std::string_view> views;
+        views.reserve(texts.size());
+        for (size_t i = 0; i < texts.size(); ++i) views.push_back(texts[i]);
+        return views;
+    }
+
     // The texts of a buffer. They are checked and kept here, so that later changes to `offsets` do no harm.
     static std::vector<std::string_view> cut(std::string_view bytes, const Offsets& offsets) {
         if (offsets.ndim() != 1 || offsets.size() == 0)
@@ -138,6 +158,9 @@ The most likely label of every text: (label_ids int32, probabilities float32, kn
 A text is one line (it ends at a line break); each answer is fastText's for text + "\n", bit for bit.
 label_id -1 with probability 0: fastText gives none. known: the words and n-grams of the text that the model
 knows; with 0 the answer is that of the empty line.)")
+        .def("predict_all_labels", &LidModel::predict_all_labels, py::arg("texts"), R"(
+The probabilities of all labels of every text: float32 (n, labels). Each is the one that fastText gives when it is asked
+for all labels of text + "\n"; zeros where it gives none.)")
         .def("predict_buffer", &LidModel::predict_buffer, py::arg("data"), py::arg("offsets"), R"(
 As predict, for UTF-8 texts in one bytes-like object: text i is data[offsets[i]:offsets[i + 1]].)");
 }

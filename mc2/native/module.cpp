@@ -1,4 +1,4 @@
-// The Python module mc2._native: matching, language identification, counting and sampling.
+// The Python module mc2._native: matching, language identification, lines of pairs, counting and sampling.
 #include <pybind11/pybind11.h>
 
 #include <cerrno>
@@ -10,6 +10,8 @@ namespace py = pybind11;
 
 void bind_matcher(py::module_& module);
 void bind_lid(py::module_& module);
+void bind_text(py::module_& module);
+void bind_pairs(py::module_& module);
 void bind_balance(py::module_& module);
 
 namespace {
@@ -27,9 +29,11 @@ void raise_os_error(std::exception_ptr thrown) {
 }  // namespace
 
 PYBIND11_MODULE(_native, module) {
-    module.doc() = "The native core of mc2: Matcher and build_matcher, LidModel.";
+    module.doc() = "The native core of mc2: Matcher and build_matcher, LidModel, scan_lines and splice_lines.";
     py::register_exception_translator(&raise_os_error);
     bind_matcher(module);
     bind_lid(module);
+    bind_text(module);
+    bind_pairs(module);
     bind_balance(module);
 }

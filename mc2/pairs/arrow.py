@@ -15,6 +15,7 @@ From rows to JSON Lines also: times and decimals become strings as Arrow writes 
 that are not finite become null, and rows of a map become arrays of [key, value].
 """
 import base64
+import contextlib
 from itertools import chain
 from typing import NamedTuple
 
@@ -23,7 +24,7 @@ import orjson
 
 from mc2.errors import BadData, BadLine, BadUsage
 from mc2.pairs import batch as pairs
-from mc2.pairs.batch import KEYS, Labels, Lists, ascending
+from mc2.pairs.batch import KEYS, Labels, Lists, Strings, ascending
 
 try:
     import pyarrow as pa
@@ -31,8 +32,10 @@ try:
 except ImportError as error:
     raise BadUsage(f"Parquet needs pyarrow ({error}). Install it: pip install 'mc2[parquet]'") from None
 
+LIST = pa.list_(pa.uint32())
+STRINGS = ("id", "text")                # columns that are strings in every batch
 KEY_TYPES = {"id": pa.string(), "text": pa.string(), "lid": pa.string(), "lid_prob": pa.float64(),
-             "lang": pa.string(), "matched_entry_ids": pa.list_(pa.uint32())}
+             "lang": pa.string(), "matched_entry_ids": LIST}
 ONE_TYPE = " A Parquet column has one type: write .jsonl.zst instead, or make the key the same everywhere."
 CONVERSION = (pa.ArrowException, OverflowError, TypeError, ValueError)
 
@@ -59,8 +62,8 @@ class Block(NamedTuple):
     number: int         # number of its first row, from 1
     data: bytes         # Arrow IPC
 
-    def batch(self, requires=(), skip_bad=False, keep_dropped=False):
-        return Batch(self, requires, skip_bad, keep_dropped)
+    def batch(self, requires=(), skip_bad=False, keep_dropped=False, adds=()):
+        return Batch(self, requires, skip_bad, keep_dropped, adds)
 
 
 def is_string(type):
@@ -71,12 +74,12 @@ class Batch(pairs.Batch):
     """The pairs of a Block of rows.
 
     table:   pyarrow Table, one row per pair
-    numbers: list of int, their row numbers
+    numbers: int64, their row numbers
     """
 
-    def _parse(self, block, requires):
+    def _parse(self, block, requires, adds):
         self.table = from_ipc(block.data)
-        self.numbers = list(range(block.number, block.number + len(self.table)))
+        self.numbers = np.arange(block.number, block.number + len(self.table))
         self.tally["in"] += len(self.table)
         self._forget()
         bad = {}
@@ -136,18 +139,48 @@ class Batch(pairs.Batch):
     def _table_without(self, keys):
         return self.table.drop_columns([key for key in keys if key in self.table.column_names])
 
+    def _strings_of(self, key):
+        """A column of the input as an Arrow array of large_string; None where it is no such column, or has nulls."""
+        if key in self.added or key not in self.table.column_names:
+            return None
+        column = self.table.column(key)
+        return _one(column.cast(pa.large_string())) if is_string(column.type) and not column.null_count else None
+
+    def strings(self, key):
+        array = self._strings_of(key)
+        return super().strings(key) if array is None else _strings(array)
+
+    def labels(self, key, default=None):
+        if key not in self._labels and (array := self._strings_of(key)) is not None:
+            encoded = array.dictionary_encode()         # numbered in order of occurrence
+            self._labels[key] = Labels(encoded.indices.to_numpy().astype(np.int64), encoded.dictionary.to_pylist())
+        return super().labels(key, default)
+
     def matched_ids(self):
         if "matched_entry_ids" not in self.added and len(self):
-            lists = self.table.column("matched_entry_ids").combine_chunks()
+            lists = _one(self.table.column("matched_entry_ids"))
             ids = lists.flatten()
             if pa.types.is_integer(ids.type) and not ids.null_count:
                 ids = ids.to_numpy(zero_copy_only=False)
                 offsets = np.zeros(len(lists) + 1, np.int64)
                 np.cumsum(pc.list_value_length(lists).to_numpy(zero_copy_only=False), out=offsets[1:])
-                if not ids.size or ids.min() >= 0 and ids.max() < 1 << 32 \
-                        and ascending(offsets, ids.astype(np.int64)):
+                if not ids.size or ids.min() >= 0 and ids.max() < 1 << 32 and ascending(offsets, ids):
                     return offsets, ids.astype(np.uint32)
         return super().matched_ids()
+
+
+def _one(column):
+    """A column as one array: without a copy where it is one already."""
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+
+
+def _strings(array):
+    """The Strings of an Arrow array of large_string without nulls: the same memory."""
+    if not len(array):
+        return Strings(np.empty(0, np.uint8), np.zeros(1, np.int64))
+    _, offsets, data = array.buffers()
+    offsets = np.frombuffer(offsets, np.int64)[array.offset:array.offset + len(array) + 1]
+    return Strings(np.frombuffer(data, np.uint8) if data else np.empty(0, np.uint8), offsets)
 
 
 def _is_list(type):
@@ -195,6 +228,8 @@ def _json_values(name, column, lossy):
         if not lossy:
             raise
         return [_spelled_out(value) for value in column]
+    except MemoryError:                     # which is an ArrowException too
+        raise
     except pa.ArrowException as error:
         raise BadData(f'the column "{name}" ({column.type}) has no form in JSON ({error}). Write .parquet.') from None
 
@@ -247,7 +282,8 @@ def _encode_lines(batch):
     arrays, fields, lines = [], [], []
     for name in [*names, *batch.added] if len(batch) else ():
         values = batch.added.get(name)
-        values = batch.column(name) if values is None else values
+        if values is None:
+            values = batch.strings(name) if name in STRINGS else batch.column(name)
         array = _array(batch.source, batch.numbers, name, values)
         if array.null_count < len(array):
             arrays.append(array)
@@ -258,12 +294,20 @@ def _encode_lines(batch):
 
 def _array(source, numbers, key, values):
     """An Arrow array. Raises BadLine at the first value that is of another type than those before it."""
-    if isinstance(values, Labels):
-        return pa.array(values.names, pa.string()).take(pa.array(values.numbers)) if len(values) else pa.array([], pa.string())
-    if isinstance(values, Lists):
+    if isinstance(values, Labels) and (key in KEY_TYPES or set(map(type, values.names)) <= {str}):
+        with contextlib.suppress(*CONVERSION):          # the first value that is wrong is looked for below
+            return pa.array(values.names, KEY_TYPES.get(key, pa.string())).take(pa.array(values.numbers))
+    if isinstance(values, Lists) and KEY_TYPES.get(key, LIST) == LIST:
         return pa.ListArray.from_arrays(pa.array(values.offsets, pa.int32()), pa.array(values.values, pa.uint32()))
+    if isinstance(values, Strings):
+        offsets, data = (pa.py_buffer(np.ascontiguousarray(part)) for part in (values.offsets, values.data))
+        return pa.LargeStringArray.from_buffers(len(values), offsets, data).cast(pa.string())
+    if not isinstance(values, (list, np.ndarray)):
+        values = values.tolist()
     try:
         return pa.array(values, KEY_TYPES.get(key))
+    except MemoryError:
+        raise
     except CONVERSION:
         good, bad = 0, len(values)          # so many from the start have one type, and so many do not
         while bad - good > 1:
@@ -271,13 +315,15 @@ def _array(source, numbers, key, values):
             try:
                 pa.array(values[:middle], KEY_TYPES.get(key))
                 good = middle
+            except MemoryError:
+                raise
             except CONVERSION as error:
                 bad, why = middle, error
         try:
             pa.array(values[:bad], KEY_TYPES.get(key))
         except CONVERSION as error:
             why = error
-        raise BadLine(source, numbers[good], f'"{key}" does not fit its column ({why}).', ONE_TYPE) from None
+        raise BadLine(source, int(numbers[good]), f'"{key}" does not fit its column ({why}).', ONE_TYPE) from None
 
 
 def _described(source, table, lines):

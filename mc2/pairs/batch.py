@@ -15,7 +15,7 @@ what one worker takes at a time, with `batch(...)`, and `encode(batch)`, which t
 """
 from collections import Counter
 from collections.abc import Hashable
-from itertools import chain
+from itertools import chain, compress
 from typing import NamedTuple
 
 import numpy as np
@@ -30,6 +30,7 @@ KEYS = {
     "lang": (str, "a string", " Run 'mc2 lid' first."),
     "matched_entry_ids": (list, "a list of integers", " Run 'mc2 match' first."),
 }
+NO_ENTRY_IDS = '"matched_entry_ids" is not an ascending list of entry ids.', ""
 
 
 class Reject(NamedTuple):
@@ -41,7 +42,8 @@ class Reject(NamedTuple):
 
 
 class Labels:
-    """A column of few distinct strings. numbers: int (n,), indices into names. names: list of str"""
+    """A column of few distinct values. numbers: int (n,), indices into names. names: list of JSON values, mostly str,
+    that never changes"""
 
     def __init__(self, numbers, names):
         self.numbers, self.names = numbers, names
@@ -122,7 +124,10 @@ class Strings:
         return self.data[self.offsets[index]:self.offsets[index + 1]].tobytes()
 
     def tolist(self):
-        data, offsets = self.data[:self.offsets[-1]].tobytes(), self.offsets.tolist()
+        data, offsets = self.data[self.offsets[0]:self.offsets[-1]].tobytes(), (self.offsets - self.offsets[0]).tolist()
+        if data.isascii():
+            text = data.decode()                # once for all is faster
+            return [text[start:stop] for start, stop in zip(offsets, offsets[1:])]
         return [data[start:stop].decode() for start, stop in zip(offsets, offsets[1:])]
 
 
@@ -141,7 +146,7 @@ class Batch:
     """Some pairs of one input: columns, and what happened to the pairs. A codec's Batch is made from a Block.
 
     source:   the input's name, for messages
-    numbers:  list of int, line or row numbers of the pairs, from 1
+    numbers:  int64 (len(self),), line or row numbers of the pairs, from 1
     tally:    Counter of what happened; `in` is the number of lines (non-blank) or rows, "bad: ..." and "dropped: ..."
               count by reason
     added:    {key: values of all pairs}, in the order in which they were added
@@ -149,23 +154,23 @@ class Batch:
     dropped:  list of Reject, the dropped pairs (only with keep_dropped)
     """
 
-    def __init__(self, block, requires=(), skip_bad=False, keep_dropped=False):
+    def __init__(self, block, requires=(), skip_bad=False, keep_dropped=False, adds=()):
         """requires: keys that every pair must have beside id and text. Raises BadLine where one has not, unless
-        skip_bad."""
+        skip_bad. adds: keys that will be added; to know them beforehand saves time."""
         self.source = block.source
         self.skip_bad, self.keep_dropped = skip_bad, keep_dropped
         self.tally = Counter()
-        self.numbers, self.added, self.rejects, self.dropped = [], {}, [], []
+        self.numbers, self.added, self.rejects, self.dropped = np.empty(0, np.int64), {}, [], []
         self._lists, self._labels, self._strings = {}, {}, {}       # columns in other forms, once made
-        self._parse(block, ("id", "text", *requires))
+        self._parse(block, tuple(dict.fromkeys(("id", "text", *requires))), adds)
 
     def __len__(self):
         return len(self.numbers)
 
     # ------------------------------------------------------------ what a codec's Batch has
 
-    def _parse(self, block, requires):
-        """Fill in the pairs of a block; reject those that lack a key."""
+    def _parse(self, block, requires, adds):
+        """Fill in the pairs of a block; reject those that lack a key of `requires`."""
         raise NotImplementedError
 
     def _read(self, key, default=None):
@@ -221,7 +226,8 @@ class Batch:
     def by_lang(self):
         """{lang: indices of its pairs, ascending, int64}, of the languages that occur"""
         langs = self.labels("lang")
-        order = np.argsort(langs.numbers, kind="stable")
+        few = np.uint16 if len(langs.names) < 1 << 16 else np.int64             # sorted much faster
+        order = np.argsort(langs.numbers.astype(few), kind="stable")
         numbers, starts = np.unique(langs.numbers[order], return_index=True)
         return {langs.names[number]: indices for number, indices in zip(numbers.tolist(), np.split(order, starts[1:]))}
 
@@ -238,8 +244,7 @@ class Batch:
                 offsets, ids = None, None
             if ids is not None and ascending(offsets, ids) and (not ids.size or ids.max() < 1 << 32):
                 return offsets, ids.astype(np.uint32)
-        self.reject({index: ('"matched_entry_ids" is not an ascending list of entry ids.', "")
-                     for index, ids in enumerate(lists) if not _are_entry_ids(ids)})
+        self.reject({index: NO_ENTRY_IDS for index, ids in enumerate(lists) if not are_entry_ids(ids)})
         offsets, ids = _csr(self.column("matched_entry_ids"))
         return offsets, ids.astype(np.uint32)
 
@@ -247,7 +252,9 @@ class Batch:
 
     def add(self, key, values):
         """Give every pair a key. values: len(self) JSON values: a list, an array, Labels, Lists or
-        Strings"""
+        Strings. Raises ValueError where they are more or fewer."""
+        if len(values) != len(self):
+            raise ValueError(f'"{key}" has {len(values):,} values for {len(self):,} pairs')
         self.added[key] = values
         for forms in (self._lists, self._labels, self._strings):
             forms.pop(key, None)
@@ -256,11 +263,10 @@ class Batch:
         """Keep the pairs whose flag is true. keep: len(self) truth values"""
         keep = np.asarray(keep, bool)
         self._select(keep)
-        flags = keep.tolist()
-        self.numbers = [number for number, kept in zip(self.numbers, flags) if kept]
+        self.numbers = self.numbers[keep]
         self._lists, self._labels, self._strings = {}, {}, {}
-        self.added = {key: [value for value, kept in zip(values, flags) if kept] if isinstance(values, list)
-                      else values[keep] for key, values in self.added.items()}
+        self.added = {key: list(compress(values, keep.tolist())) if isinstance(values, list) else values[keep]
+                      for key, values in self.added.items()}
 
     def drop(self, reasons):
         """Leave out pairs, which are counted by reason.
@@ -285,9 +291,11 @@ class Batch:
     def reject(self, bad):
         """Leave out lines that are no pairs for a stage: {index: (reason, hint)}. Raises BadLine unless skip_bad."""
         for index in sorted(bad):
-            self._reject(self.numbers[index], self.line(index) if self.skip_bad else b"", *bad[index])
+            self._reject(int(self.numbers[index]), self.line(index) if self.skip_bad else b"", *bad[index])
         if bad:
-            self.select([index not in bad for index in range(len(self))])
+            keep = np.ones(len(self), bool)
+            keep[list(bad)] = False
+            self.select(keep)
 
     def _reject(self, number, line, reason, hint=""):
         if not self.skip_bad:
@@ -324,12 +332,13 @@ def ascending(offsets, ids):
     """Whether ids are non-negative and strictly ascending within each pair."""
     if not ids.size:
         return True
-    rising = np.diff(ids) > 0
+    rising = ids[1:] > ids[:-1]
     starts = offsets[1:-1]
     rising[starts[(starts > 0) & (starts < ids.size)] - 1] = True       # from one pair to the next all goes
     return bool(rising.all() and ids.min() >= 0)
 
 
-def _are_entry_ids(ids):
+def are_entry_ids(ids):
+    """Whether a list is one of ascending entry ids."""
     return (all(type(i) is int and 0 <= i < 1 << 32 for i in ids)
             and all(a < b for a, b in zip(ids, ids[1:])))

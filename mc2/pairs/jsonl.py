@@ -5,16 +5,22 @@ stage's keys, then `}`. Only a line that already has one of these keys is serial
 the stage's keys last, numbers in the form they were written.
 
 JSON is as strict as orjson: no NaN, no lone surrogates, valid UTF-8, no byte order mark.
+
+What all this means is defined by Batch, in Python. Where the native core is built, NativeBatch takes its place: the
+same pairs, messages and bytes, faster.
 """
+import bisect
 import json
-from itertools import chain, repeat
+from itertools import chain, compress, repeat
 from typing import NamedTuple
 
 import numpy as np
 import orjson
 
+from mc2 import engines
 from mc2.pairs import batch as pairs
-from mc2.pairs.batch import KEYS, Labels, Lists
+from mc2.pairs import native
+from mc2.pairs.batch import KEYS, NO_ENTRY_IDS, Labels, Lists, Strings
 
 WHITE_SPACE = b" \t\r\n"            # of JSON
 COMPRESSED = {b"\x28\xb5\x2f\xfd": "zstd", b"\x1f\x8b": "gzip"}
@@ -28,8 +34,8 @@ class Block(NamedTuple):
     number: int         # line number of its first line, from 1
     data: bytes
 
-    def batch(self, requires=(), skip_bad=False, keep_dropped=False):
-        return Batch(self, requires, skip_bad, keep_dropped)
+    def batch(self, requires=(), skip_bad=False, keep_dropped=False, adds=()):
+        return (NativeBatch if engines.native() else Batch)(self, requires, skip_bad, keep_dropped, adds)
 
 
 class Batch(pairs.Batch):
@@ -39,52 +45,156 @@ class Batch(pairs.Batch):
     records:  list of dict, the same lines parsed
     """
 
-    def _parse(self, block, requires):
-        self.lines, self.records = [], []
-        checks = [(key, KEYS[key][0]) for key in requires]
+    def _parse(self, block, requires, adds):
+        self.lines, self.records, numbers = [], [], []
         for number, line in enumerate(block.data.split(b"\n"), block.number):
             line = line.rstrip(WHITE_SPACE)
             if not line:
                 continue
             self.tally["in"] += 1
-            try:
-                record = orjson.loads(line)
-                for key, kind in checks:
-                    if type(record[key]) is not kind:
-                        raise TypeError
-            except (orjson.JSONDecodeError, KeyError, TypeError, IndexError) as error:
-                self._reject(number, line, *_what_is_wrong(line, requires, error))
-                continue
-            self.lines.append(line)
-            self.records.append(record)
-            self.numbers.append(number)
+            record = _record_of(self, number, line, requires)
+            if record is not None:
+                self.lines.append(line)
+                self.records.append(record)
+                numbers.append(number)
+        self.numbers = np.array(numbers, np.int64)
 
     def _read(self, key, default=None):
         return [record.get(key, default) for record in self.records]
 
     def _select(self, keep):
-        kept = np.flatnonzero(keep).tolist()
-        self.lines = [self.lines[index] for index in kept]
-        self.records = [self.records[index] for index in kept]
+        flags = keep.tolist()
+        self.lines, self.records = list(compress(self.lines, flags)), list(compress(self.records, flags))
 
     def line(self, index):
         return self.lines[index]
 
     def lines_without(self, keys):
-        bad = {}
-        for index, record in enumerate(self.records):
-            if any(key in record for key in keys):
-                try:
-                    self.lines[index] = _without(self.lines[index], keys)
-                except (TypeError, RecursionError):         # orjson writes 254 levels, and reads 1,024
-                    present = next(key for key in keys if key in record)
-                    bad[index] = (f'nested too deeply to replace its "{present}".', " Remove that key first.")
-        self.reject(bad)
-        return self.lines
+        having = [index for index, record in enumerate(self.records) if any(key in record for key in keys)]
+        replaced = _replaced(self, having, keys)
+        return [replaced.get(index, line) for index, line in enumerate(self.lines)] if replaced else self.lines
+
+
+class NativeBatch(pairs.Batch):
+    """The same as Batch, of which the native core reads and writes the lines. Keys that are not known to it beforehand
+    are read by Python, when they are asked for."""
+
+    def _parse(self, block, requires, adds):
+        def record_of(number, line):
+            return _record_of(self, number, line, requires)
+
+        self.tally["in"] = 0                    # before those of bad lines
+        self._lines = native.Lines(block.data, block.number, requires, adds, record_of)
+        self.tally["in"] = self._lines.n_lines
+        if not self._lines.n_lines:
+            del self.tally["in"]
+        self.numbers, self._records, self._columns = self._lines.numbers, None, {}
+
+    @property
+    def records(self):
+        if self._records is None:
+            self._records = [_loads(self.line(index)) for index in range(len(self))]
+        return self._records
+
+    def _read(self, key, default=None):
+        column = self._lines.column(key)
+        if column is None or isinstance(column, Lists) and self._lines.malformed.any():
+            return [record.get(key, default) for record in self.records]
+        if key not in self._columns:
+            self._columns[key] = column.tolist()
+        return self._columns[key]
+
+    def _select(self, keep):
+        self._lines.select(keep)
+        self._columns = {}
+        if self._records is not None:
+            self._records = list(compress(self._records, keep.tolist()))
+
+    def line(self, index):
+        return self._lines.line(index)
+
+    def lines_without(self, keys):
+        replaced = self._replaced(keys)
+        return [replaced[index] if index in replaced else self.line(index) for index in range(len(self))]
+
+    def _replaced(self, keys):
+        having = np.zeros(len(self), bool)
+        for key in keys:
+            having |= self._lines.have(key) if self._lines.knows(key) \
+                else np.array([key in record for record in self.records], bool)
+        return _replaced(self, np.flatnonzero(having).tolist(), keys)
+
+    def encoded(self):
+        """What `encode` gives. bytes"""
+        replaced = self._replaced(tuple(self.added))            # before the values: it may reject pairs
+        members = [native.members_of(key, values, lambda values: _members(key, values))
+                   for key, values in self.added.items()]
+        return self._lines.spliced(members, replaced)
+
+    def labels(self, key, default=None):
+        found = self._scanned(key, Labels)
+        return super().labels(key, default) if found is None else found
+
+    def strings(self, key):
+        found = self._scanned(key, Strings)
+        return super().strings(key) if found is None else found
+
+    def matched_ids(self):
+        if self._scanned("matched_entry_ids", Lists) is None:
+            return super().matched_ids()
+        self.reject(dict.fromkeys(np.flatnonzero(self._lines.malformed).tolist(), NO_ENTRY_IDS))
+        found = self._lines.column("matched_entry_ids")
+        return found.offsets, found.values
+
+    def _scanned(self, key, form):
+        """The column of the input in this form; None where it was not read so, or another one was added."""
+        column = None if key in self.added else self._lines.column(key)
+        return column if isinstance(column, form) else None
+
+
+def _loads(line):
+    """The value of a line of JSON. Raises MemoryError, which orjson reports as an error in the line."""
+    try:
+        return orjson.loads(line)
+    except orjson.JSONDecodeError as error:
+        if error.msg.startswith("Not enough memory"):
+            raise MemoryError from None
+        raise
+
+
+def _record_of(batch, number, line, requires):
+    """The record of a line that is a pair with the required keys; None where it is none, and was rejected."""
+    try:
+        record = _loads(line)
+        for key in requires:
+            if type(record[key]) is not KEYS[key][0]:
+                raise TypeError
+        return record
+    except (orjson.JSONDecodeError, KeyError, TypeError, IndexError) as error:
+        batch._reject(number, line, *_what_is_wrong(line, requires, error))
+        return None
+
+
+def _replaced(batch, indices, keys):
+    """{index: its line without some keys} of pairs that have any. Those that cannot be written anew are rejected, and
+    the indices are those after that."""
+    replaced, bad = {}, {}
+    for index in indices:
+        try:
+            replaced[index] = _without(batch.line(index), keys)
+        except (TypeError, RecursionError):             # orjson writes 254 levels, and reads 1,024
+            record = _loads(batch.line(index))
+            present = next(key for key in keys if key in record)
+            bad[index] = (f'nested too deeply to replace its "{present}".', " Remove that key first.")
+    batch.reject(bad)
+    before = sorted(bad)
+    return {index - bisect.bisect(before, index): line for index, line in replaced.items()}
 
 
 def encode(batch):
     """The pairs of a batch with the added keys, as JSON Lines. bytes"""
+    if isinstance(batch, NativeBatch):
+        return batch.encoded()
     lines = batch.lines_without(tuple(batch.added))         # before the values: it may reject pairs
     if not batch.added:
         return b"".join([line + b"\n" for line in lines])
@@ -94,7 +204,7 @@ def encode(batch):
 
 def _members(key, values):
     """`,"key":value` in JSON for each value of an added column. list of bytes"""
-    start = b",%b:" % orjson.dumps(key)
+    start = native.start_of(key)
     if isinstance(values, Labels):
         names = [start + orjson.dumps(name) for name in values.names]
         return [names[number] for number in values.numbers.tolist()]
@@ -107,7 +217,7 @@ def _members(key, values):
 def kept_line(reject, key="dropped"):
     """A dropped pair as it is kept: its line as it came in, with the reason. bytes, with the newline"""
     try:
-        record = orjson.loads(reject.line)
+        record = _loads(reject.line)
         line = _without(reject.line, (key,)) if key in record else reject.line
     except (TypeError, RecursionError):                     # nested too deeply to be written again: two of one key
         line = reject.line
@@ -135,7 +245,7 @@ def _what_is_wrong(line, requires, error):
         except UnicodeDecodeError as utf8:
             return "not UTF-8.", f" The byte at column {utf8.start + 1} is wrong."
         return "not JSON.", f" Column {error.colno}: {error.msg.split(': line 1')[0]}."
-    record = orjson.loads(line)
+    record = _loads(line)
     if not isinstance(record, dict):
         return "not a JSON object.", ""
     for key in requires:
@@ -190,6 +300,6 @@ def _last_image(data):
 
 def _id_of(line):
     try:
-        return orjson.loads(line)["id"]
+        return _loads(line)["id"]
     except (orjson.JSONDecodeError, KeyError, TypeError, IndexError):
         return None

@@ -225,6 +225,8 @@ def _conform(table, schema):
         column = table.column(field.name)
         try:
             columns.append(_cast(column, field.type))
+        except MemoryError:                         # which is an ArrowException too
+            raise
         except pa.ArrowException as error:          # an integer that no double equals
             source, line = _origin(table.schema, table.schema.field(field.name))
             raise BadLine(source, line, f'"{field.name}" does not fit its column ({error}).', ONE_TYPE) from None
@@ -256,6 +258,8 @@ def _widened(schema, more):
             try:
                 field = pa.unify_schemas([pa.schema([before]), pa.schema([field])],
                                          promote_options="permissive").field(0)
+            except MemoryError:
+                raise
             except pa.ArrowException:
                 raise BadLine(*origin, f'"{field.name}" is {field.type}, but {before.type} before.',
                               ONE_TYPE) from None

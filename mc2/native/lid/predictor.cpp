@@ -9,6 +9,7 @@
 
 #include <algorithm>
 
+#include "lid/all_labels.hpp"
 #include "lid/best_label.hpp"
 #include "lid/features.hpp"
 #include "lid/layers.hpp"
@@ -37,6 +38,24 @@ public:
             if (waiting_ == group_size) finish_group();
         }
         finish_group();
+    }
+
+    void predict_all_labels(const std::string_view* texts, size_t count, float* probabilities) {
+        const int32_t labels = model_.output.rows;
+        for (size_t i = 0; i < count; ++i, probabilities += labels) {
+            text_reader_.read(texts[i], rows_);
+            std::fill_n(probabilities, labels, 0.0f);
+            if (rows_.empty()) continue;
+            compute_hidden(model_, rows_, hidden(0));
+            if (model_.loss == Loss::hierarchical_softmax) {
+                tree_search_.find_all(hidden(0), probabilities);
+                continue;
+            }
+            score_all<1>(0);
+            std::copy_n(scores_.data(), labels, probabilities);
+            if (model_.loss == Loss::softmax) all_by_softmax(probabilities, labels);
+            else all_by_sigmoid(probabilities, labels);
+        }
     }
 
 private:
@@ -89,16 +108,30 @@ Predictor::Predictor(const Model& model) : model_(model) {}
 Predictor::~Predictor() = default;
 
 void Predictor::predict(const std::string_view* texts, size_t count, Prediction* predictions) const {
-    std::unique_ptr<Workspace> workspace;
+    std::unique_ptr<Workspace> workspace = borrow();
+    workspace->predict(texts, count, predictions);
+    give_back(std::move(workspace));
+}
+
+void Predictor::predict_all_labels(const std::string_view* texts, size_t count, float* probabilities) const {
+    std::unique_ptr<Workspace> workspace = borrow();
+    workspace->predict_all_labels(texts, count, probabilities);
+    give_back(std::move(workspace));
+}
+
+std::unique_ptr<Workspace> Predictor::borrow() const {
     {
         const std::lock_guard<std::mutex> lock(mutex_);
         if (!idle_.empty()) {
-            workspace = std::move(idle_.back());
+            std::unique_ptr<Workspace> workspace = std::move(idle_.back());
             idle_.pop_back();
+            return workspace;
         }
     }
-    if (workspace == nullptr) workspace = std::make_unique<Workspace>(model_);
-    workspace->predict(texts, count, predictions);
+    return std::make_unique<Workspace>(model_);
+}
+
+void Predictor::give_back(std::unique_ptr<Workspace> workspace) const {
     const std::lock_guard<std::mutex> lock(mutex_);
     idle_.push_back(std::move(workspace));
 }

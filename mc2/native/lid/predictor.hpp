@@ -30,7 +30,13 @@ public:
     // Throws std::invalid_argument where the model's numbers give no answer (NaN).
     void predict(const std::string_view* texts, size_t count, Prediction* predictions) const;
 
+    // The probabilities of all labels of each text, label by label; zeros where fastText gives no prediction.
+    void predict_all_labels(const std::string_view* texts, size_t count, float* probabilities) const;
+
 private:
+    std::unique_ptr<Workspace> borrow() const;
+    void give_back(std::unique_ptr<Workspace> workspace) const;
+
     const Model& model_;
     mutable std::mutex mutex_;
     mutable std::vector<std::unique_ptr<Workspace>> idle_;      // kept: they remember words

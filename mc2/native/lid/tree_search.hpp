@@ -46,6 +46,23 @@ public:
         return {best.label, std::exp(best.value), 0};
     }
 
+    // The probabilities of all labels: no leaf is left out.
+    void find_all(const float* hidden, float* probabilities) {
+        hidden_ = hidden;
+        std::fill(scored_.begin(), scored_.end(), false);
+        stack_.assign(1, {root(), 0.0f});
+        while (!stack_.empty()) {
+            const Visit visit = stack_.back();
+            stack_.pop_back();
+            if (visit.node < leaves_) {
+                probabilities[visit.node] = std::exp(visit.value);
+                continue;
+            }
+            stack_.push_back({right_of(visit.node), visit.value + log_of_step(visit.node, true)});
+            stack_.push_back({left_of(visit.node), visit.value + log_of_step(visit.node, false)});
+        }
+    }
+
 private:
     struct Visit {
         int32_t node;
