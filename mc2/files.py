@@ -8,6 +8,7 @@ import contextlib
 import gzip
 import io
 import os
+import posixpath
 import re
 import shutil
 import stat
@@ -57,6 +58,24 @@ def is_parquet(path):
 def base_name(path):
     """The last part of a path or URL: what its shard is called."""
     return os.path.basename(_without_query(path))
+
+
+def common_folder(paths):
+    """The deepest folder that holds all of these paths or URLs; None where there is none, as for a path and a URL."""
+    shared = os.path.commonprefix([_steps(path)[:-1] for path in paths])
+    return shared[0] + "/".join(shared[1:]) if shared else None
+
+
+def name_below(path, folder):
+    """What a path or URL is called from a folder that holds it, with `/` between its parts; None where it is not below."""
+    steps, above = _steps(path), _steps(folder)
+    return "/".join(steps[len(above):]) if steps[:len(above)] == above and len(steps) > len(above) else None
+
+
+def _steps(path):
+    """The parts of a path or URL from its root, which is the first of them."""
+    scheme, divider, rest = _without_query(path).partition("://") if is_remote(path) else ("", "", os.path.abspath(path))
+    return [scheme + (divider or "/"), *(step for step in posixpath.normpath("/" + rest).split("/") if step)]
 
 
 def identity(path):

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 import orjson
 
-from mc2 import engines, files, manifests
+from mc2 import engines, files, manifests, parsing
 from mc2.errors import BadData, BadUsage
 from mc2.execution.stage import Stage
 from mc2.hashing import keyed_hashes
@@ -197,8 +197,8 @@ def load(path, samples=True, check=True):
 
 def _load_array(path, entries):
     try:
-        counts = np.load(path, mmap_mode="r" if entries else None, allow_pickle=False)
-    except (ValueError, EOFError) as error:
+        counts = parsing.array(path, mmap_mode="r" if entries else None)
+    except ValueError as error:
         raise BadData(f"{path}: not a NumPy file of counts ({error}). Run 'mc2 count' again.") from None
     if counts.dtype != np.uint64 or counts.shape != (entries,):
         raise BadData(f"{path}: holds {counts.shape} {counts.dtype}, but the metadata has {entries} entries (uint64). "

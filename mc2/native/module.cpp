@@ -1,4 +1,4 @@
-// The Python module mc2._native: matching, language identification, lines of pairs, counting and sampling.
+// The Python module mc2._native: lines of pairs, language identification, matching, counting and sampling.
 #include <pybind11/pybind11.h>
 
 #include <cerrno>
