@@ -97,8 +97,11 @@ class Ngrams(NamedTuple):
     finished: int                       # parts of them that an earlier run had finished
 
 
-def parts_of(paths, is_text=False):
-    """The parts in which these inputs are counted."""
+def parts_of(paths, is_text=False, wiki=None):
+    """The parts in which these inputs are counted. Raises BadData where a file is, by its beginning, no dump of this
+    Wikipedia (or, is_text: no plain text)."""
+    for path in paths:
+        plaintext.refuse_wrong(path) if is_text else dumps.refuse_wrong(path, wiki)
     ranges = plaintext.ranges if is_text else dumps.ranges
     return [Part(path, *bounds) for path in paths for bounds in ranges(path)]
 
@@ -195,7 +198,7 @@ class Counting(parts.Work):
         if self.is_text:
             yield from plaintext.read_texts(*part, tally)
         else:
-            for page in dumps.read_pages(*part, tally):
+            for page in dumps.read_pages(*part, tally, self.wiki):
                 yield wikitext.clean(page.text, page.hidden_namespaces)
 
     def count(self, part, directory, name):

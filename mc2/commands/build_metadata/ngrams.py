@@ -47,7 +47,7 @@ def ngrams(dumps, wiki, output, min_count, is_text, segmenter, jobs, memory, qui
     parts.memory_per_worker(memory, jobs)               # what cannot be done is said before anything is made
     segmenters.splitter_for(wiki, choice)
     started = time.monotonic()
-    inputs = counting.parts_of(dumps, is_text)
+    inputs = counting.parts_of(dumps, is_text, wiki)
     if not quiet:
         _say_what_cannot_be_cut(inputs)
     with parts.work_directory(os.path.join(output, f".{wiki}.ngrams.work")) as directory:
@@ -82,9 +82,10 @@ def _say_what_cannot_be_cut(inputs):
 
 
 def _what_was_read(read):
-    left_out = [f"{read[reason]:,} {reason}" for reason in ("redirects", "in other namespaces") if read[reason]]
+    from mc2.metadata import dumps
+    left_out = [f"{read[reason]:,} {reason}" for reason in [*dumps.KINDS[1:], *dumps.RARE_KINDS] if read[reason]]
     unit = "pages" if "pages" in read else "lines"
-    left_out = f" ({' and '.join(left_out)} left out)" if left_out else ""
+    left_out = f" ({', '.join(left_out[:-1])}{' and ' * (len(left_out) > 1)}{left_out[-1]} left out)" if left_out else ""
     return f"{read[unit]:,} {unit}{left_out}, {read['words']:,} words"
 
 
