@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "common/from_python.hpp"
+#include "common/to_python.hpp"
 #include "common/utf8.hpp"
 #include "pairs/lines.hpp"
 #include "pairs/splice.hpp"
@@ -28,15 +29,7 @@ using Uint32Array = py::array_t<uint32_t, py::array::c_style | py::array::forcec
 
 // ---------------------------------------------------------------- reading
 
-// An array that owns the vector's memory: nothing is copied.
-template <class Element>
-py::array_t<Element> array_of(std::vector<Element>&& elements) {
-    auto owned = std::make_unique<std::vector<Element>>(std::move(elements));
-    auto* vector = owned.get();
-    py::capsule owner(vector, [](void* p) { delete static_cast<std::vector<Element>*>(p); });
-    (void)owned.release();
-    return py::array_t<Element>(static_cast<py::ssize_t>(vector->size()), vector->data(), owner);
-}
+using mc2::array_of;
 
 py::array_t<uint8_t> array_of(Bytes&& bytes) {
     const auto size = static_cast<py::ssize_t>(bytes.size());
