@@ -34,20 +34,11 @@ public:
     }
 
     void predict_all_labels(const std::string_view* texts, size_t count, float* probabilities) {
-        const int32_t labels = model_.output.rows;
-        for (size_t i = 0; i < count; ++i, probabilities += labels) {
-            text_reader_.read(texts[i], rows_);
-            std::fill_n(probabilities, labels, 0.0f);
-            if (rows_.empty()) continue;
-            compute_hidden(model_, rows_, hidden(0));
-            if (model_.loss == Loss::hierarchical_softmax) {
-                tree_search_.find_all(hidden(0), probabilities);
-                continue;
-            }
-            score_all<1>(0);
-            std::copy_n(scores_.data(), labels, probabilities);
-            if (model_.loss == Loss::softmax) all_by_softmax(probabilities, labels);
-            else all_by_sigmoid(probabilities, labels);
+        const size_t labels = model_.labels.size();
+        std::fill_n(probabilities, count * labels, 0.0f);
+        for (size_t first = 0; first < count; first += group_size) {
+            const size_t answered = compute_hidden_of(texts + first, std::min(group_size, count - first));
+            for (size_t i = 0; i < answered; ++i) find_all(hidden(i), probabilities + (first + texts_[i]) * labels);
         }
     }
 
@@ -55,51 +46,65 @@ private:
     static constexpr size_t group_size = 32;
     static constexpr size_t ahead = 4;                  // so many texts
 
-    void predict_group(const std::string_view* texts, size_t count, Prediction* predictions) {
+    // Hidden vectors of those texts that fastText gives a prediction for. Returns how many there are.
+    size_t compute_hidden_of(const std::string_view* texts, size_t count) {
         text_reader_->read(texts, count);
         size_t answered = 0;
         for (size_t text = 0; text < count; ++text) {
             if (text + ahead < count) prefetch_rows(model_, text_reader_->rows(text + ahead));
             const Rows rows = text_reader_->rows(text);
-            predictions[text] = {};
-            predictions[text].known = static_cast<int32_t>(std::min<size_t>(text_reader_->known(text), INT32_MAX));
-            if (rows.count == 0) continue;              // fastText gives no prediction
+            if (rows.count == 0) continue;
             compute_hidden(model_, rows, hidden(answered));
-            answered_[answered++] = &predictions[text];
+            texts_[answered++] = text;
         }
-        for (size_t first = 0; first < answered; first += most_texts)
-            answer(first, static_cast<int>(std::min<size_t>(most_texts, answered - first)));
+        return answered;
     }
 
-    void answer(size_t first, int texts) {
-        if (model_.loss == Loss::hierarchical_softmax) return tree_search_.find(hidden(first), texts, &answered_[first]);
-        score_all(first, texts);
+    void predict_group(const std::string_view* texts, size_t count, Prediction* predictions) {
+        const size_t answered = compute_hidden_of(texts, count);
+        for (size_t text = 0; text < count; ++text)
+            predictions[text] = {-1, 0.0f, static_cast<int32_t>(std::min<size_t>(text_reader_->known(text), INT32_MAX))};
+        for (size_t first = 0; first < answered; first += most_texts) {
+            const size_t n = std::min<size_t>(most_texts, answered - first);
+            Best best[most_texts];
+            find_best(hidden(first), static_cast<int>(n), best);
+            for (size_t i = 0; i < n; ++i) {
+                predictions[texts_[first + i]].label = best[i].label;
+                predictions[texts_[first + i]].probability = best[i].probability;
+            }
+        }
+    }
+
+    void find_best(const float* hidden, int texts, Best* best) {
+        if (model_.loss == Loss::hierarchical_softmax) return tree_search_.find(hidden, texts, best);
+        score_all(hidden, texts);
         for (int text = 0; text < texts; ++text) {
-            const float* scores = scores_of(text);
-            const int32_t labels = model_.output.rows;
-            const Prediction best = model_.loss == Loss::softmax ? best_by_softmax(scores, labels)
-                                                                 : best_by_sigmoid(scores, labels);
-            answered_[first + static_cast<size_t>(text)]->label = best.label;
-            answered_[first + static_cast<size_t>(text)]->probability = best.probability;
+            const float* scores = scores_.data() + static_cast<size_t>(text) * model_.output.scores_size();
+            best[text] = model_.loss == Loss::softmax ? best_by_softmax(scores, model_.output.rows)
+                                                      : best_by_sigmoid(scores, model_.output.rows);
         }
     }
 
-    // Score all labels for `texts` hidden vectors from number `first` on.
-    void score_all(size_t first, int texts) {
+    void find_all(const float* hidden, float* probabilities) {
+        if (model_.loss == Loss::hierarchical_softmax) return tree_search_.find_all(hidden, probabilities);
+        score_all(hidden, 1);
+        std::copy_n(scores_.data(), model_.output.rows, probabilities);
+        if (model_.loss == Loss::softmax) all_by_softmax(probabilities, model_.output.rows);
+        else all_by_sigmoid(probabilities, model_.output.rows);
+    }
+
+    void score_all(const float* hidden, int texts) {
         for (int32_t block = 0; block < model_.output.blocks; ++block)
-            score_block(model_, block, hidden(first), texts, scores_.data());
+            score_block(model_, block, hidden, texts, scores_.data());
     }
 
     float* hidden(size_t number) { return hidden_.data() + number * static_cast<size_t>(model_.dim); }
-    const float* scores_of(int text) const {
-        return scores_.data() + static_cast<size_t>(text) * model_.output.scores_size();
-    }
 
     const Model& model_;
-    std::unique_ptr<TextReader> text_reader_;
+    const std::unique_ptr<TextReader> text_reader_;
     TreeSearch tree_search_;
-    std::vector<float> hidden_;                         // of the texts that get an answer
-    std::array<Prediction*, group_size> answered_{};    // these texts
+    std::vector<float> hidden_;
+    std::array<size_t, group_size> texts_{};            // of each hidden vector, the number of its text
     std::vector<float> scores_;
 };
 

@@ -89,32 +89,25 @@ public:
     }
 
     // For up to most_texts hidden vectors, which follow one another.
-    void find(const float* hidden, int texts, Prediction* const* predictions) {
+    void find(const float* hidden, int texts, Best* best) {
         score_top(hidden, texts);
         for (int text = 0; text < texts; ++text) {
-            const size_t first = static_cast<size_t>(text) * blocks_;
-            current_ = {hidden + text * model_.dim, &dots_[first * block_rows], &turns_[first], &scored_[first]};
-            const Leaf best = find_best();
-            if (best.label < 0) continue;
-            predictions[text]->label = best.label;
-            predictions[text]->probability = std::exp(best.value);
+            choose(hidden, text);
+            const Leaf leaf = find_leaf();
+            best[text] = leaf.label < 0 ? Best{-1, 0.0f} : Best{leaf.label, std::exp(leaf.value)};
         }
     }
 
     // The probabilities of all labels: no leaf is left out.
     void find_all(const float* hidden, float* probabilities) {
-        hidden_ = hidden;
-        std::fill(scored_.begin(), scored_.end(), false);
-        stack_.assign(1, {root(), 0.0f});
-        while (!stack_.empty()) {
-            const Visit visit = stack_.back();
-            stack_.pop_back();
-            if (visit.node < leaves_) {
-                probabilities[visit.node] = std::exp(visit.value);
-                continue;
-            }
-            stack_.push_back({right_of(visit.node), visit.value + log_of_step(visit.node, true)});
-            stack_.push_back({left_of(visit.node), visit.value + log_of_step(visit.node, false)});
+        score_top(hidden, 1);
+        choose(hidden, 0);
+        Visit* top = stack_.data();
+        *top++ = {root(), 0.0f};
+        while (top != stack_.data()) {
+            const Visit visit = *--top;
+            if (visit.node < leaves_) probabilities[visit.node] = std::exp(visit.value);
+            else top = push_children(visit, top);
         }
     }
 
@@ -138,7 +131,12 @@ private:
         uint8_t* scored;
     };
 
-    Leaf find_best() {
+    void choose(const float* hidden, int text) {
+        const size_t first = static_cast<size_t>(text) * blocks_;
+        current_ = {hidden + text * model_.dim, &dots_[first * block_rows], &turns_[first], &scored_[first]};
+    }
+
+    Leaf find_leaf() {
         const Leaf likely = walk_likelier_first();
         const float surely = (likely.value - rounding_) * slack_;
         if (likely.rival + rounding_ < surely && surely * slack_ > 1e-5f) return {likely.label, score_of(likely.label), 0};
@@ -183,12 +181,18 @@ private:
                 best = {visit.node, visit.value, 0.0f};
                 continue;
             }
-            const size_t inner = static_cast<size_t>(visit.node - leaves_);
-            turns_of_block(inner / block_rows);
-            *top++ = {children_[inner][1], visit.value + log_of_turn(inner, true)};
-            *top++ = {children_[inner][0], visit.value + log_of_turn(inner, false)};
+            top = push_children(visit, top);
         }
         return best;
+    }
+
+    // With fastText's own probabilities, the left one on top.
+    Visit* push_children(Visit visit, Visit* top) {
+        const size_t inner = static_cast<size_t>(visit.node - leaves_);
+        turns_of_block(inner / block_rows);                     // scores it, where this is not done yet
+        *top++ = {children_[inner][1], visit.value + log_of_turn(inner, true)};
+        *top++ = {children_[inner][0], visit.value + log_of_turn(inner, false)};
+        return top;
     }
 
     // The score of a leaf that was met: from the root down, since the order of the sum matters.
