@@ -85,7 +85,8 @@ def _what_was_read(read):
     from mc2.metadata import dumps
     left_out = [f"{read[reason]:,} {reason}" for reason in [*dumps.KINDS[1:], *dumps.RARE_KINDS] if read[reason]]
     unit = "pages" if "pages" in read else "lines"
-    left_out = f" ({', '.join(left_out[:-1])}{' and ' * (len(left_out) > 1)}{left_out[-1]} left out)" if left_out else ""
+    left_out = ", ".join(left_out[:-2] + [" and ".join(left_out[-2:])])
+    left_out = f" ({left_out} left out)" if left_out else ""
     return f"{read[unit]:,} {unit}{left_out}, {read['words']:,} words"
 
 
