@@ -33,6 +33,10 @@ def ngrams(dumps, wiki, output, min_count, is_text, segmenter, jobs, memory, qui
     urls' names, are read by all processes together; any other is read by one. A run that was stopped goes on
     where it was when the command is given again: finished parts are kept in SOURCES/.{wiki}.ngrams.work until the end.
 
+    A dump of another wiki, by its <dbname>, is refused, and so are dumps without texts (stubs) and files that are no
+    dumps. Counted are the pages of namespace 0 that are wikitext and no redirects. No bigram goes across a removed
+    template.
+
     \b
     mc2 build-metadata ngrams --wiki en enwiki-latest-pages-articles-multistream.xml.bz2 -o sources -j 0 --memory 8G
     mc2 build-metadata ngrams --wiki th --text *.txt -o sources --segmenter th=icu
