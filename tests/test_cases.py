@@ -93,16 +93,17 @@ def ngrams(sh, wiki, dump):
 
 def test_templates_neither_glue_words_nor_make_neighbours(sh):
     words, bigrams = ngrams(sh, "en", article(
-        "It ran 1914{{snd}}1918 and cost 5{{nbsp}}km of road{{mdash}}nobody knew. At {{convert|300|m|ft}} the hut stands."))
+        "It ran 1914{{snd}}1918 and cost 5{{nbsp}}km of road{{mdash}}nobody knew. At {{convert|300|m|ft}} the hut "
+        "stands."))
     assert words == set("It ran 1914 1918 and cost 5 km of road nobody knew At the hut stands".split())
-    assert bigrams == {"It ran", "ran 1914", "1918 and", "and cost", "cost 5", "5 km", "km of", "of road", "nobody knew",
-                       "the hut", "hut stands"}
+    assert bigrams == {"It ran", "ran 1914", "1918 and", "and cost", "cost 5", "5 km", "km of", "of road",
+                       "nobody knew", "the hut", "hut stands"}
 
 
 def test_a_table_whose_lines_stand_between_templates_is_no_text(sh):
     words, _ = ngrams(sh, "simple", article(
-        "'''Player''' is a person.\n== Results ==\n{{results top}}\n!colspan=\"4\"|Japan!!colspan=\"2\"|Total\n|-\n|2003||9\n"
-        "!rowspan=\"3\"|Sum\n{{results end}}\n", "simplewiki"))
+        "'''Player''' is a person.\n== Results ==\n{{results top}}\n!colspan=\"4\"|Japan!!colspan=\"2\"|Total\n"
+        "|-\n|2003||9\n!rowspan=\"3\"|Sum\n{{results end}}\n", "simplewiki"))
     assert words == {"Player", "is", "a", "person"}
 
 
@@ -130,11 +131,12 @@ def test_a_dump_of_another_wikipedia_is_refused(sh):
 
 
 def test_a_stub_dump_is_refused(sh):
-    stub = article("", "dewiki").replace(b'<text bytes="0" xml:space="preserve"></text>', b'<text id="123" bytes="345" />')
+    stub = article("", "dewiki").replace(b'<text bytes="0" xml:space="preserve"></text>',
+                                         b'<text id="123" bytes="345" />')
     (sh / "dump.xml").write_bytes(stub)
     for wiki in "de", "en":
-        sh.fails(f"mc2 build-metadata ngrams --wiki {wiki} dump.xml -o sources", 3, "stub dump", "its pages have no texts",
-                 f"fetch https://dumps.wikimedia.org/{wiki}wiki/", leaves=["sources"])
+        sh.fails(f"mc2 build-metadata ngrams --wiki {wiki} dump.xml -o sources", 3, "stub dump",
+                 "its pages have no texts", f"fetch https://dumps.wikimedia.org/{wiki}wiki/", leaves=["sources"])
 
 
 def test_a_7z_dump_is_refused(sh):

@@ -431,7 +431,8 @@ def test_pages_that_are_no_wikitext_and_missing_texts_are_counted_where_there_ar
     page = "<page><title>A</title><ns>0</ns><revision>{}</revision></page>"
     (sh / "wiki.xml").write_text("<mediawiki>" + page.format("<text>red circle</text>") * 5
                                  + page.format("<model>json</model><text>{}</text>") * 2
-                                 + page.format('<text id="1" bytes="9" />') + page.format("<redirect/>") + "</mediawiki>")
+                                 + page.format('<text id="1" bytes="9" />') + page.format("<redirect/>")
+                                 + "</mediawiki>")
     done = sh("mc2 build-metadata ngrams --wiki en wiki.xml -o sources")
     assert "5 pages (1 redirects, 2 not wikitext and 1 without text left out), 10 words in" in done.stderr
     counts = manifests.read(str(sh / "sources/en.unigram.tsv"))["counts"]
