@@ -21,7 +21,7 @@ import zstandard
 from mc2 import temporaries
 from mc2.errors import BadData, BadUsage
 
-BLOCK = 1 << 20                 # bytes: the unit of reading, and of work for --jobs
+BLOCK = 1 << 20                 # bytes: the unit of reading
 STDIN = "<stdin>"
 STDOUT = "<stdout>"
 LONGEST_WINDOW = 1 << 31        # bytes: what `zstd --long=31` needs

@@ -15,15 +15,16 @@ from hypothesis import strategies as st
 
 from mc2 import engines
 from mc2.metadata import matching, normal_form
-from mc2.metadata.spacing import SPACINGS, space_entry, space_text
+from mc2.metadata.spacing import SPACINGS, punctuation_bitmap, space_entry, space_text
 from mc2.pairs.batch import Strings
 
 native = pytest.importorskip("mc2._native")
 
 
 def compiled(path, entries, key=b"", spacing="published"):
-    native.build_matcher([space_entry(entry, spacing) for entry in entries], str(path), key)
-    return native.Matcher(str(path))
+    punctuation = punctuation_bitmap(spacing)
+    native.build_matcher([space_entry(entry, spacing) for entry in entries], str(path), key, punctuation=punctuation)
+    return native.Matcher(str(path), punctuation)
 
 
 @pytest.fixture
@@ -64,7 +65,8 @@ def test_the_ids_of_each_text_ascend_and_are_unique(path):
     assert (offsets.tolist(), ids.tolist()) == ([0, 4, 4, 5, 7], [0, 1, 2, 4, 3, 0, 4])
 
 
-alphabet = st.sampled_from(list("ab ,.;:?!`'\t\n\r\xa0\u3000\u2028\x85\x00猫カแཀကក😀(—」é\u0301\ud800\udfff"))
+alphabet = st.sampled_from(list("ab ,.;:?!`'\t\n\r\xa0\u3000\u2028\x85\x00猫カแཀကក😀(—」é\u0301\ud800\udfff"
+                                "'$’«×ª؟ش።。㐀€𐄀𐀀\ufe0f"))
 words = st.sampled_from(["a", "b", ",", ".", "", "ab", "abcdefg", "abcdefgh", "abcdefghi", "abcdefghijklmnopqrs", "猫"])
 texts = st.text(alphabet, max_size=12) | st.lists(words, max_size=12).map(" ".join)
 entries = (st.text(alphabet, min_size=1, max_size=4) |
@@ -131,19 +133,27 @@ def test_no_entries_and_no_texts(path):
     assert_same(path, ["U.S."], ["U.S."])
 
 
-forms = st.text(st.sampled_from("a  ?.猫"), min_size=1, max_size=6)
+forms = st.text(st.sampled_from("aé  ?.’。𐄀猫"), min_size=1, max_size=6)
 fillings = st.sampled_from([[], [f" word{n} " for n in range(30)], [f"鳥{n}" for n in range(30)]])
 
 
-@given(st.lists(forms, max_size=20), fillings, st.lists(st.text(st.sampled_from("ab ?.猫\t"), max_size=8), max_size=8))
-def test_forms_of_any_kind_are_found_as_substrings(scratch, forms, filling, texts):
+@given(st.lists(forms, max_size=20), fillings,
+       st.lists(st.text(st.sampled_from("abé ?.’。𐄀猫\t"), max_size=8), max_size=8), st.sampled_from(SPACINGS))
+def test_forms_of_any_kind_are_found_as_substrings(scratch, forms, filling, texts, spacing):
     """Also forms that no entry has, through the hash tables (many words) and the automaton (many others)."""
-    forms = [*forms, *filling, " ", "  ", "?", "? ", " ? ", "  ? ", ". .", ".  .", "  .  .  "]
-    native.build_matcher(forms, str(scratch))
-    offsets, ids = native.Matcher(scratch).match([*texts, "", "?", "a ?", "a. .", ".."])
-    for n, text in enumerate([*texts, "", "?", "a ?", "a. .", ".."]):
+    forms = [*forms, *filling, " ", "  ", "?", "? ", " ? ", "  ? ", ". .", ".  .", "  .  .  ", "’", "’ ", " ’ ", "。  。"]
+    native.build_matcher(forms, str(scratch), punctuation=punctuation_bitmap(spacing))
+    texts = [*texts, "", "?", "a ?", "a. .", "..", "’", "。。", "é’a"]
+    offsets, ids = native.Matcher(scratch, punctuation_bitmap(spacing)).match(texts)
+    for n, text in enumerate(texts):
         assert ids[offsets[n]:offsets[n + 1]].tolist() == \
-            [i for i, form in enumerate(forms) if form in space_text(text)]
+            [i for i, form in enumerate(forms) if form in space_text(text, spacing)]
+
+
+@pytest.mark.parametrize("character", ["’", "«", "𐄀", "。", "é", "猫"])
+def test_characters_that_lie_across_the_blocks_in_which_texts_are_read(path, character):
+    entries = ["x" * n for n in range(1, 70)] + ["y", character, f"y{character}", "猫", "犬"]
+    assert_same(path, entries, ["x" * n + character + "y" for n in range(130)] + [character * n for n in range(70)])
 
 
 def test_very_long_texts_with_very_many_matches(path):
@@ -184,6 +194,7 @@ def test_real_wordnets_over_declarations_of_human_rights(path):
     for file in sorted((DATA / "udhr").glob("*.txt"))[::4]:
         articles += file.read_text(encoding="utf-8").splitlines()[:60]
     assert_same(path, [entry for some in lemmas.values() for entry in some[:3000]], articles, ["wide"])
+    assert_same(path, lemmas["wn-data-cmn.tab.gz"], articles[::3], ["wide"])
     assert_same(path, lemmas["wn-data-cmn.tab.gz"], articles, ["published"])
 
 
@@ -205,11 +216,29 @@ def test_offsets_outside_the_data_are_refused(path, offsets):
 
 def test_bytes_that_are_no_utf8_do_no_harm(path):
     rng = random.Random(3)
-    matcher = compiled(path, ["cat", "a b", "猫", "é", "\u3000x"])
-    for _ in range(300):
-        data = rng.randbytes(rng.randint(0, 300))
-        cuts = sorted(rng.randint(0, len(data)) for _ in range(10))
-        matcher.match_buffer(data, np.array([0, *cuts, len(data)]))
+    pieces = ["’".encode(), "𐄀".encode(), "«".encode(), "。".encode(),
+    b"\xe2", b"\x80", b"\xf0\x90", b"\xc2", b"a", b" ", b"."]
+    for spacing in SPACINGS:
+        matcher = compiled(path, ["cat", "a b", "猫", "é", "\u3000x", "’", "a’"], spacing=spacing)
+        for n in range(600):
+            data = rng.randbytes(rng.randint(0, 300)) if n % 2 else b"".join(rng.choices(pieces, k=rng.randint(0, 100)))
+            cuts = sorted(rng.randint(0, len(data)) for _ in range(10))
+            matcher.match_buffer(data, np.array([0, *cuts, len(data)]))
+
+
+@pytest.mark.parametrize("punctuation", [b"", b"x" * 100, "’", bytearray(0x110000 // 8), 7])
+def test_punctuation_of_another_form_is_refused(path, punctuation):
+    with pytest.raises(ValueError, match="one bit per code point: 139264"):
+        native.build_matcher([" cat "], str(path), punctuation=punctuation)
+    compiled(path, ["cat"])
+    with pytest.raises(ValueError, match="one bit per code point: 139264"):
+        native.Matcher(path, punctuation)
+
+
+def test_a_matcher_keeps_its_punctuation_in_memory(path):
+    matcher = compiled(path, ["cat", "l’ami"], spacing="wide")
+    punctuation_bitmap.cache_clear()
+    assert matcher.match(["«cat» l’ami"])[1].tolist() == [0, 1]
 
 
 @pytest.mark.parametrize("counts", [
@@ -266,14 +295,17 @@ def test_the_scalar_path_gives_the_same(tmp_path):
     script = """if True:
         import random, sys
         from mc2 import _native
-        from mc2.metadata.spacing import space_entry
+        from mc2.metadata.spacing import SPACINGS, punctuation_bitmap, space_entry
         rng = random.Random(5)
-        letters = "ab ,.;:?!`'\\t\\n\\r\\xa0\\u3000\\x00猫カแ(—é😀\\ud800"
+        letters = "ab ,.;:?!`'\\t\\n\\r\\xa0\\u3000\\x00猫カแ(—é😀’«。\\ud800"
         make = lambda size: "".join(rng.choices(letters, k=size))
         entries = [make(rng.randint(1, 4)) for _ in range(500)]
         texts = [make(rng.choice([0, 5, 63, 64, 65, 500])) for _ in range(2000)]
-        _native.build_matcher([space_entry(entry) for entry in entries], sys.argv[1])
-        print([array.tolist() for array in _native.Matcher(sys.argv[1]).match(texts)])
+        for spacing in SPACINGS:
+            punctuation = punctuation_bitmap(spacing)
+            forms = [space_entry(entry, spacing) for entry in entries]
+            _native.build_matcher(forms, sys.argv[1], punctuation=punctuation)
+            print([array.tolist() for array in _native.Matcher(sys.argv[1], punctuation).match(texts)])
     """
     assert run(script, tmp_path / "a", MC2_SIMD="scalar") == run(script, tmp_path / "b", MC2_SIMD="")
 

@@ -52,7 +52,7 @@ needs_samples = pytest.mark.skipif(not ENGLISH.exists(), reason="the sample dump
     ("a <table><tr><td>b</table> c <ul><li>d<ul><li>e</ul></ul> f", "a\nc\nf"),
     ("a\n{|\n| b\n|} c", "a\nc"),
     # tables that templates open or close
-    ("a\n{{b top}}\n!c\n! d=e|f!!g\n|-\n|h\n!i\n{{b end}}\nj", "a\nj"),
+    ("a\n{{b top}}\n!c\n! d=e|f!!g\n|-\n | h\n!i\n{{j}} || k\n{{b end}}\nl", "a\nl"),
     ("{{(!}} class=a\n{{!-}}\n{{!}} b\n{{!)}}\nc", "c"),
     ("{|\n| a\n{{end}}\nb\n{{top}}\n| c\n|}\nd", "b\nd"),
     ("{|\n| a\n{{closed by another template}}\n== b ==\nc\n{{top}}\n| d\n|}\ne", "b\nc\ne"),
@@ -64,6 +64,7 @@ needs_samples = pytest.mark.skipif(not ENGLISH.exists(), reason="the sample dump
     ("a [[File:b.jpg|thumb|c [[d]] [http://e f] [1] [[g|h]]]] i", "a … i"),
     ("a [[Bild:b.JPG|thumb|c]] d", "a … d"),
     ("a [[分類:b]] [[К:c]] [[Kategorija:d]] e[[Imagem:f|g]]", "a e"),
+    ("a [[\u200fКатегория:b]] [[ CATEGORY : c ]] d", "a d"),
     ("a [[EN:b]] [[ fr : c]] [[Zh-Yue:d]] f", "a f"),
     ("[[mw:a|b]] [[doi:10.1/c]] [[rfc:1|d]] [[Q: e]] [[:fr:f]]", "b doi:10.1/c d Q: e fr:f"),
     ("a [[b", "a b"),
@@ -74,7 +75,8 @@ needs_samples = pytest.mark.skipif(not ENGLISH.exists(), reason="the sample dump
     ("a http://b.org/c?d=e f", "a … f"),
     # language variants, magic words
     ("a-{zh-hans:b;zh-hant:c}-d -{e}- -{A|zh-cn:f; zh-tw:g}- -{H|zh-cn:h}-", "abd e f"),
-    ("-{zh-cn:b=c;d:e;zh-tw:f;}- -{ zh:g ; zh-hk: h }- -{sr-ec:i;top:1px; sr-el:j}- -{k;l}-", "b=c;d:e g i;top:1px k;l"),
+    ("-{zh-cn:b=c;d:e;zh-tw:f;}- -{ zh:g ; zh-hk: h }- -{sr-ec:i;top:1px; sr-el:j}- -{k;l}-",
+     "b=c;d:e g i;top:1px k;l"),
     ("[[a|-{zh-hans:b;zh-hant:c}-]] -{zh-hans:[[d|e;f]];zh-hant:g}-", "b e;f"),
     ("__NOTOC__ a __БЕЗСЪДЪРЖАНИЕ__ __notoc__ b __KEIN_INHALTSVERZEICHNIS__", "a … b"),
     ("def __init__ is __main__, <nowiki>__TOC__</nowiki>", "def __init__ is __main__, __TOC__"),
@@ -119,12 +121,14 @@ def test_templates_that_show_text_leave_it(wikitext, text):
 
 
 SHOWN = ["{{b}}", "{{convert|300|m|ft}}", "{{sfn|b|1990}}", "{{{1}}}", "{{{b|c}}}", "{{#if:b|c}}", "{{#tag:ref|b}}",
-         "{{PAGENAME}}", "{{b|{{c|{{d}}}}}}", "{{b\n|c=d\n}}", "{{:b}}", "[http://b.org]", "[//b.org]", "[mailto:b@c.org ]",
-         "http://b.org/c ", "<math>b</math>", "<chem>b</chem>", "<ce>b</ce>", "<hiero>b</hiero>", "<score>b</score>",
-         "<timeline>b</timeline>", "<gallery>\nb.jpg\n</gallery>", "<syntaxhighlight lang='c'>b</syntaxhighlight>",
-         "<source>b</source>", "<code>b</code>", "<pre>b</pre>", "<imagemap>b</imagemap>", "<graph>b</graph>", "<mapframe/>",
-         "<references/>", "<inputbox>b</inputbox>", "[[File:b.jpg]]", "[[Image:b.jpg|thumb|c [[d]]]]", "[[Datei:b]]",
-         "<table><tr><td>b</table>", "<ul><li>b</ul>", "\n{|\n|b\n|}\n", "\n{{b}}\n|c\n!d\n", "__TOC__", "<br>", "<hr/>"]
+         "{{PAGENAME}}", "{{b|{{c|{{d}}}}}}", "{{b\n|c=d\n}}", "{{:b}}", "[http://b.org]", "[//b.org]",
+         "[mailto:b@c.org ]", "http://b.org/c ", "<math>b</math>", "<chem>b</chem>", "<ce>b</ce>",
+         "<hiero>b</hiero>", "<score>b</score>", "<timeline>b</timeline>", "<gallery>\nb.jpg\n</gallery>",
+         "<syntaxhighlight lang='c'>b</syntaxhighlight>", "<source>b</source>", "<code>b</code>", "<pre>b</pre>",
+         "<imagemap>b</imagemap>", "<graph>b</graph>", "<mapframe/>", "<references/>", "<inputbox>b</inputbox>",
+         "</ref>", "</math>", "<ul>", "[[File:b.jpg]]", "[[Image:b.jpg|thumb|c [[d]]]]", "[[Datei:b]]",
+         "<table><tr><td>b</table>", "<ul><li>b</ul>", "\n{|\n|b\n|}\n", "\n{{b}}\n|c\n!d\n", "__TOC__", "<br>",
+         "<hr/>"]
 
 
 @pytest.mark.parametrize("removed", SHOWN)
@@ -171,7 +175,8 @@ def test_clean_takes_any_markup(wikitext):
 
 
 @pytest.mark.parametrize("unit", [
-    "{{", "}}", "{{{", "{{snd}}", "{{nowrap|a=b}}", "{{nowrap|", "{{nowrap|a", "{{b}}", "{{b}} ", "-{zh:a;", "__a__", "\n!",
+    "{{", "}}", "{{{", "{{snd}}", "{{nowrap|a=b}}", "{{nowrap|", "{{nowrap|a", "{{b}}", "{{b}} ", "-{zh:a;",
+    "__a__", "\n!",
     "[[", "]]", "<ref", "<ref>", "<ref name=", "<math>", "<!--", "<nowiki>", "\n{|",
     "<table>", "<", "<a ", "[http://a", "[[File:", "[[a|", "-{", "-{a|", "'", "a'''", "''a'''", "=", "\n=a",
     ":", "\n:", "-", "&", "&#", "__a", "_", " ", "\n", "\t\n", "(", "http://"])
@@ -560,8 +565,8 @@ OVER_SPACES = {"15 September", "24 August", "7 September", "5 million", "3 milli
 
 
 def with_marks(wikitext):
-    """The wikitext with a private character in place of every template, picture, bare link and formula, which are found in
-    another way than wikitext.clean finds them."""
+    """The wikitext with a private character in place of every template, picture, bare link and formula, which are found
+    in another way than wikitext.clean finds them."""
     wikitext = re.sub("<!--.*?-->|<ref[^<>]*/>|<ref[^<>]*>.*?</ref>", "", wikitext, flags=re.DOTALL)
     parts, depth = [], 0
     for piece in re.split(r"(\{\{|\}\})", wikitext):

@@ -191,7 +191,8 @@ class _Reader:
 
     def start_root(self, tag, attributes):
         if tag.rpartition(":")[2] != "mediawiki":
-            raise BadData(f"{self.name}: not a MediaWiki dump: it begins with <{tag}>. For a dump, {_way_out(self.wiki)}")
+            raise BadData(f"{self.name}: not a MediaWiki dump: it begins with <{tag}>. For a dump, "
+                          f"{_way_out(self.wiki)}")
         self.parser.StartElementHandler = self.start_element
 
     def start_element(self, tag, attributes):
@@ -259,8 +260,8 @@ class _Reader:
             return
         self.wrong_wiki = f"{self.name}: is a dump of {database}, and the Wikipedia {self.wiki} is asked for. "
         self.wrong_wiki += f"Say --wiki {code}, or {_way_out(self.wiki)}" if code else \
-            (f"It is of no Wikipedia: {_way_out(self.wiki)} In a copy of your own, write {urls.database_of(self.wiki)} as "
-             f"<dbname>.")
+            (f"It is of no Wikipedia: {_way_out(self.wiki)} In a copy of your own, write "
+             f"{urls.database_of(self.wiki)} as <dbname>.")
 
     def refuse_wrong_wiki(self):
         """Raise BadData for a dump of another wiki, once its first page is read: it may be a stub as well."""
@@ -270,8 +271,8 @@ class _Reader:
     def refuse_stubs(self):
         """Raise BadData where texts are missing, and no page has one."""
         if self.missing and not self.has_texts:
-            raise BadData(f"{self.name}: its pages have no texts: it is a stub dump, which only describes them. For the "
-                          f"texts, {_way_out(self.wiki)}")
+            raise BadData(f"{self.name}: its pages have no texts: it is a stub dump, which only describes them. For "
+                          f"the texts, {_way_out(self.wiki)}")
 
     def kind_of_page(self):
         """The key of the tally (of KINDS or RARE_KINDS) under which the page is counted."""
@@ -291,8 +292,8 @@ class _Reader:
 
 
 def _has_length(attributes):
-    """Whether a text without characters should have some, by the attributes of its element: bytes, or in older dumps the
-    id of a text that is elsewhere. A deleted text has none."""
+    """Whether a text without characters should have some, by the attributes of its element: bytes, or in older dumps
+    the id of a text that is elsewhere. A deleted text has none."""
     if "deleted" in attributes:
         return False
     return attributes["bytes"] != "0" if "bytes" in attributes else "id" in attributes

@@ -26,7 +26,8 @@ _BYTE_ORDER_MARKS = b"\xef\xbb\xbf\xff\xfe\x00"
 _KINDS = [
     (DUMP, re.compile(rb"(?:<\?xml[^>]*>\s*)?<(?:\w+:)?mediawiki\b")),
     ("a web page, as it begins with <html>", re.compile(rb"(?:<\?xml[^>]*>\s*)?<html\b", re.IGNORECASE)),
-    ("a web page, as it begins with <!DOCTYPE html>", re.compile(rb"(?:<\?xml[^>]*>\s*)?<!doctype\s+html\b", re.IGNORECASE)),
+    ("a web page, as it begins with <!DOCTYPE html>", re.compile(rb"(?:<\?xml[^>]*>\s*)?<!doctype\s+html\b",
+                                                                 re.IGNORECASE)),
     ("a dump of abstracts", re.compile(rb"(?:<\?xml[^>]*>\s*)?<feed\b")),
     ("an SQL dump", re.compile(rb"-- (?:MySQL|MariaDB|phpMyAdmin)|/\*!|(?:INSERT|CREATE|DROP) ", re.IGNORECASE)),
     ("the index of a multistream dump", re.compile(rb"\d+:\d+:[^\n]*(?:\n|$)")),
@@ -76,10 +77,12 @@ def refuse_other_file(path, wanted, way_out):
         return
     with open(path, "rb") as stream:
         start = stream.read(LENGTH)
-    suffix, magic = next(((suffix, magic) for suffix, magic in _MAGIC.items() if files.has_suffix(path, suffix)), ("", b""))
+    suffix = next((suffix for suffix in _MAGIC if files.has_suffix(path, suffix)), "")
+    magic = _MAGIC.get(suffix, b"")
     if not start.startswith(magic):
         if kind_of(start) == wanted:
-            raise BadData(f"{files.name_of(path)}: is not compressed, although its name says so. Name it without {suffix}.")
+            raise BadData(f"{files.name_of(path)}: is not compressed, although its name says so. Name it without "
+                          f"{suffix}.")
         if kind_of(start) is None:          # damaged, which is said when it is read
             return
     elif magic:

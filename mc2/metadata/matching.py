@@ -26,6 +26,7 @@ class Matcher:
 
     def __init__(self, entries, spacing=PUBLISHED):
         import ahocorasick
+        self.spacing = spacing
         self.automaton = ahocorasick.Automaton(ahocorasick.STORE_INTS)
         self.same_form = {}         # id -> the later ids with the same spaced form (possible in lists)
         for entry_id, entry in enumerate(entries):
@@ -53,7 +54,7 @@ class Matcher:
     def _match(self, text):
         if self.is_empty:               # pyahocorasick refuses to search for nothing
             return []
-        found = {entry_id for _, entry_id in self.automaton.iter(space_text(text))}
+        found = {entry_id for _, entry_id in self.automaton.iter(space_text(text, self.spacing))}
         if self.same_form:
             for entry_id in found & self.same_form.keys():
                 found.update(self.same_form[entry_id])

@@ -9,10 +9,10 @@ pages say `分類` and `分类` too. mc2/data/mediawiki.csv has one name per lin
     magic word,notoc,                       __NOTOC__, in all languages
     formatnum,форматировать_число,          {{formatnum:}}, in all languages
 
-Sources: languages/messages/Messages*.php of MediaWiki 1.39 (names and aliases in the language of the wiki, in those that
-it falls back on, and in its variants; $magicWords), wgNamespaceAliases in wmf-config/core-Namespaces.php of Wikimedia's
-configuration (short ones such as `К`), and the pages of the extensions Disambiguator, DiscussionTools, GlobalUserPage and
-WikibaseClient on mediawiki.org for their magic words.
+Sources: languages/messages/Messages*.php of MediaWiki 1.39 (names and aliases in the language of the wiki, in those
+that it falls back on, and in its variants; $magicWords); wgNamespaceAliases in wmf-config/core-Namespaces.php of
+Wikimedia's configuration (short ones such as `К`); and for magic words the pages of the extensions Disambiguator,
+DiscussionTools, GlobalUserPage and WikibaseClient on mediawiki.org.
 """
 import csv
 import io
@@ -26,8 +26,8 @@ CATEGORY_NAMES = {"category"}
 
 # Prefixes of links to Wikipedias that were closed, and other names of those that are open
 # (https://meta.wikimedia.org/wiki/Interwiki_map, and the list of Wikipedias beside it)
-_MORE_LANGUAGES = ("aa ak be-x-old cho cmn cz dk epo ho hz ii jp kj kr lrc mh minnan mo mus na ng nb no-nb simple tokipona "
-                   "zh-cfr zh-cn zh-tw").split()
+_MORE_LANGUAGES = ("aa ak be-x-old cho cmn cz dk epo ho hz ii jp kj kr lrc mh minnan mo mus na ng nb tokipona zh-cfr "
+                   "zh-cn zh-tw").split()
 
 
 def _read():

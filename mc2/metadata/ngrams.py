@@ -22,7 +22,7 @@ from typing import NamedTuple
 
 from mc2 import files, manifests
 from mc2.metadata import dumps, parts, plaintext, segmenters, spill, vocabulary, wikitext
-from mc2.metadata.words import END, Spaces
+from mc2.metadata.words import END, Spaces, words_of
 
 LONGEST_ENTRY = 256                     # characters
 TOO_LONG = f"longer than {LONGEST_ENTRY} characters"
@@ -42,7 +42,7 @@ def count_ngrams(texts, splitter=SPACES):
     """Count the words and bigrams of plain texts: (Counter of words, Counter of "first second")."""
     unigrams, bigrams = Counter(), Counter()
     for text in texts:
-        add(splitter.tokens(text), unigrams, bigrams)
+        add(words_of(text, splitter), unigrams, bigrams)
     return unigrams, bigrams
 
 
@@ -206,7 +206,7 @@ class Counting(parts.Work):
         bigrams = spill.Tally(directory, f"{name}.bigrams", self.memory - self.memory // 4)
         tally = Counter(dict.fromkeys(["lines"] if self.is_text else dumps.KINDS, 0), words=0)
         for text in self.texts(part, tally):
-            tally["words"] += add(self.splitter.tokens(text), words.counts, bigrams.counts)
+            tally["words"] += add(words_of(text, self.splitter), words.counts, bigrams.counts)
             words.spill_if_large()
             bigrams.spill_if_large()
         return {"read": tally, "words": words.finish(), "bigrams": bigrams.finish()}

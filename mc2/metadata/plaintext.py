@@ -10,7 +10,7 @@ BOM = b"\xef\xbb\xbf"                   # removed where a file begins with it
 
 
 def refuse_wrong(path):
-    """Raise BadData for a file that is, by its first bytes, no plain text but a dump or an archive. Pipes are passed."""
+    """Raise BadData for a file that is, by its first bytes, a dump or an archive. Pipes are passed."""
     first_bytes.refuse_other_file(path, first_bytes.TEXT, "leave out --text for a dump.")
 
 

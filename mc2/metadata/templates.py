@@ -1,26 +1,26 @@
 """The templates that show text, and what they show; all others are removed.
 
 A template is a page of its wiki, which a dump of the articles does not hold, and to evaluate all of them would be to
-write MediaWiki again. But some are no more than a way to type a character, or to say something of a text that is shown as
-it is (its language, its size, that no line breaks in it). Without their text, words are lost or run together:
+write MediaWiki again. But some are no more than a way to type a character, or to say something of a text that is
+shown as it is (its language, its size, that no line breaks in it). Without their text, words are lost or run together:
 `1914{{snd}}1918`, `the word {{lang|grc|ἀναρχία}} means`.
 
-The table has those that are common in running text of large Wikipedias. Sources: the documentation of each template on its
-wiki (https://en.wikipedia.org/wiki/Template:Snd, https://fr.wikipedia.org/wiki/Modèle:Unité and so on), and for the
-functions https://www.mediawiki.org/wiki/Help:Magic_words. One table serves all wikis, so a name that means different things
-on two of them (such as `s`, `e` or `nb`) is not in it.
+The table has those that are common in running text of large Wikipedias. What each shows, its page on its wiki says
+(https://en.wikipedia.org/wiki/Template:Snd, https://fr.wikipedia.org/wiki/Modèle:Unité and so on), and for functions
+https://www.mediawiki.org/wiki/Help:Magic_words. One table serves all wikis, so a name that means different things on
+two of them (such as `s`, `e` or `nb`) is not in it.
 """
 import re
 
 from mc2.metadata.mediawiki import LANGUAGES, NUMBER_FUNCTIONS
 
-# What is shown: the names of the templates, in lower case. `$1` is the first argument, `$text` the one of that name, and
-# `$2/text` the first of these that is there. Characters that could be taken for markup are written as entities. A colon or
-# an ellipsis at the beginning stands for the name of a language, which comes between the text and the word before it.
+# What is shown: the names of the templates, in lower case. `$1` is the first argument, `$text` the one of that name,
+# and `$2/text` the first of these that is there. Characters that could be taken for markup are written as entities. A
+# colon or an ellipsis at the beginning stands for the name of a language, which the page shows before the text.
 TABLE = {
     # spaces and invisible characters
-    " ": "nbsp | spaces | space | thinsp | thin space | hairsp | hair space | nnbsp | ensp | en space | emsp | em space | "
-         "figure space | figsp | pad | gap | espace | espace insécable",
+    " ": "nbsp | spaces | space | thinsp | thin space | hairsp | hair space | nnbsp | ensp | en space | emsp | "
+         "em space | figure space | figsp | pad | gap | espace | espace insécable",
     "": "shy | wbr | word joiner | wj | lrm | rlm | nowrap begin | nowrap end | nobr begin | nobr end",
     "\u200b": "zwsp | zero width space",
     "\u200c": "zwnj",
@@ -62,13 +62,14 @@ TABLE = {
     "&#91;": "bracket left | lbrack",
     "&#93;": "bracket right | rbrack",
     # a text as it is
-    "$1": "nowrap | nobr | nobreak | no break | nowr | nwr | нобр | esd | tutto attaccato | small | smaller | big | large | "
-          "larger | midsize | petit | center | centre | italic | italics | em | strong | bold | underline | u | sup | sub | "
-          "exp | ind | sc | smallcaps | small caps | smallcaps all | versalita | maiuscoletto | petites capitales | "
-          "noitalic | no italic | noitalics | nobold | nbold | no bold | mvar | var | abbr | abréviation | comment | comm | "
-          "подсказка | tooltip | mono | monospace | kbd | samp | unicode | polytonic | polytonisch | hebrew | nastaliq | "
-          "nq | ipalink | ipa link | ruby | ruby-ja | nihongo2 | linktext | visible anchor | vanchor | not a typo | typo | "
-          "as written | proper name | chem name | число | jis2004フォント | 補助漢字フォント | 僻字 | link-interwiki",
+    "$1": "nowrap | nobr | nobreak | no break | nowr | nwr | нобр | esd | tutto attaccato | small | smaller | "
+          "big | large | larger | midsize | petit | center | centre | italic | italics | em | strong | bold | "
+          "underline | u | sup | sub | exp | ind | sc | smallcaps | small caps | smallcaps all | versalita | "
+          "maiuscoletto | petites capitales | noitalic | no italic | noitalics | nobold | nbold | no bold | "
+          "mvar | var | abbr | abréviation | comment | comm | подсказка | tooltip | mono | monospace | kbd | "
+          "samp | unicode | polytonic | polytonisch | hebrew | nastaliq | nq | ipalink | ipa link | ruby | "
+          "ruby-ja | nihongo2 | linktext | visible anchor | vanchor | not a typo | typo | as written | "
+          "proper name | chem name | число | jis2004フォント | 補助漢字フォント | 僻字 | link-interwiki",
     "⟨$1⟩": "angbr | angle bracket",
     "&#91;$1&#93;": "bracket | api | ipablink",
     "/$1/": "ipaslink",
@@ -77,10 +78,10 @@ TABLE = {
     "« $1 »": "guil | guillemets | citation",
     "« $2 »": "citation étrangère",
     "lit. ‘$1’": "lit | lit. | literal translation",
-    "$2/text/texte": "lang | langue | langi | rtl-lang | wikt-lang | cizojazyčně | script | native name | native phrase | "
-                     "font color | color | colour",
-    "$2/1": "ipa | resize | не переведено | не переведено 2 | не переведено 3 | не переведено 4 | не переведено 5 | нп | "
-            "нп2 | нп3 | нп4 | нп5 | iw",
+    "$2/text/texte": "lang | langue | langi | rtl-lang | wikt-lang | cizojazyčně | script | native name | "
+                     "native phrase | font color | color | colour",
+    "$2/1": "ipa | resize | не переведено | не переведено 2 | не переведено 3 | не переведено 4 | "
+            "не переведено 5 | нп | нп2 | нп3 | нп4 | нп5 | iw",
     "$3/2": "transl | transliteration | translit",
     "$lt/1": "ill | interlanguage link | interlanguage link multi | illm",
     "$texte/fr/1/trad": "lien",
@@ -105,9 +106,9 @@ TABLE = {
     "av. J.-C.": "av jc | av. j.-c. | avjc",
     "apr. J.-C.": "ap jc | apr. j.-c. | apjc",
     # quotations, a line of their own
-    "\n$text/quote/texte/1\n": "quote | blockquote | quotation | cquote | centered quote | bquote | citation bloc | zitat | "
-                               "cita | citazione | citação | citat | citát | cytat | citaat | idézet | alıntı | цитата | "
-                               "اقتباس | 인용문",
+    "\n$text/quote/texte/1\n": "quote | blockquote | quotation | cquote | centered quote | bquote | "
+                               "citation bloc | zitat | cita | citazione | citação | citat | citát | cytat | "
+                               "citaat | idézet | alıntı | цитата | اقتباس | 인용문",
 }
 
 # Families of templates

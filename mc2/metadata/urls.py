@@ -33,7 +33,8 @@ def code_of(database):
 def database_of_site(url):
     """The name of the database of one of Wikimedia's sites, by its URL (https://en.wiktionary.org/...: enwiktionary);
     None for other sites."""
-    site = re.match(r"https?://([\w-]+)\.(wiki(?:pedia|books|news|quote|source|versity|voyage|media)|wiktionary)\.org/", url)
+    site = re.match(r"https?://([\w-]+)\.(wiki(?:pedia|books|news|quote|source|versity|voyage|media)|wiktionary)\.org/",
+                    url)
     return site and site[1].replace("-", "_") + site[2].replace("pedia", "")
 
 

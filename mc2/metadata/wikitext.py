@@ -39,6 +39,7 @@ from mc2.metadata import mediawiki, templates
 HIDDEN_NAMESPACES = mediawiki.hidden_namespaces()   # of all wikis
 BREAK = "\x01"                          # where something was removed; no character of XML, so never in a dump
 ELLIPSIS = "…"                          # what becomes of it
+AROUND_NAMES = " \t\n\u200e\u200f\u202a\u202b\u202c\u202d\u202e"
 
 
 def clean(text, hidden_namespaces=HIDDEN_NAMESPACES):
@@ -59,8 +60,9 @@ def clean(text, hidden_namespaces=HIDDEN_NAMESPACES):
 
 
 def normal_namespace(name):
-    """A namespace's name in one form: in names, case does not matter, nor does `_` in place of a space."""
-    return name.replace("_", " ").strip().lower()
+    """A namespace's name in one form: in names, case does not matter, nor does `_` in place of a space, nor characters
+    that set the writing direction."""
+    return name.replace("_", " ").strip(AROUND_NAMES).lower()
 
 
 # ---------------------------------------------------------------- elements
@@ -132,8 +134,10 @@ def _without_templates(text):
 
 
 def _templates(text):
-    """The templates that lie in no other one: [(start, end, pattern, templates in it)]. pattern: None if it shows nothing
-    that is known; then those in it do not matter, and are not in the list."""
+    """The templates that lie in no other one: [(start, end, pattern, templates in it)].
+
+    pattern: None where it is not known what a template shows; then those in it do not matter, and are not in the list.
+    """
     openings, found = [], []
     for match in TEMPLATE.finditer(text):
         if not match[2]:
@@ -236,7 +240,8 @@ def _without_nested(text, bracket):
 VARIANTS = re.compile(r"-\{([^{}]*)\}-")
 VARIANT_FLAGS = re.compile(r"\s*([\w;\- ]*)\|")
 HIDDEN_VARIANTS = {"H", "T", "-", "D"}  # flags: only a rule, the page's title, a deleted rule, a description
-_CODE = r"\s*(?:zh|gan|wuu|sr|sh|kk|ku|uz|tg|crh|iu|ike|shi|ban|mni|tly|en)(?:-[a-z]+)*\s*:"    # LanguageConverterFactory
+# The languages of MediaWiki's LanguageConverterFactory
+_CODE = r"\s*(?:zh|gan|wuu|sr|sh|kk|ku|uz|tg|crh|iu|ike|shi|ban|mni|tly|en)(?:-[a-z]+)*\s*:"
 VARIANT_CODE = re.compile(_CODE)
 NEXT_VARIANT = re.compile(rf";(?={_CODE})|;\s*$")
 
@@ -263,8 +268,9 @@ def _first_variant(match):
 
 PLAIN_LINK = re.compile(r"\[\[(?:[^\[\]|:\n]*\|)?([^\[\]|:\n]+)\]\]")       # no namespace, nothing nested
 BRACKETS = re.compile(r"(\[\[|\]\])")
+# The protocols of $wgUrlProtocols
 EXTERNAL_LINK = re.compile(r"\[(?:(?:https?|s?ftps?|ircs?|news|nntp|gopher|telnet|svn|git|ssh|mms|worldwind)://|"
-                           r"(?:mailto|news|urn|tel|sms|sips?|geo|xmpp|magnet|bitcoin|matrix):|//)"     # $wgUrlProtocols
+                           r"(?:mailto|news|urn|tel|sms|sips?|geo|xmpp|magnet|bitcoin|matrix):|//)"
                            r"[^\s\[\]]*(?:[^\S\n]([^\[\]\n]*))?\]", re.IGNORECASE)
 BARE_URL = re.compile(r"(?:https?|ftp)://[^\s\[\]<>{}|\"]+")
 FILE_NAME = re.compile(r"\.(?:jpe?g|png|svg|gif|tiff?|webp|xcf|djvu|pdf|og[gavm]|webm|mp[34]|wav|flac|mid)$",
@@ -340,7 +346,8 @@ def _lines(text):
     is_table = False                    # whether the line before can be of a table whose beginning a template writes
     for line in text.split("\n"):
         is_template = line.startswith(BREAK) and not (line := line.lstrip(AT_THE_START))
-        if line.startswith(("|", "!")) and _is_of_table(line, is_table):
+        row = line.lstrip() if line.startswith((" ", "\t")) else line
+        if row.startswith(("|", "!")) and _is_of_table(row, is_table):
             is_table = True
             continue
         is_table = is_template
@@ -383,8 +390,8 @@ def _with_apostrophe(line):
 
 # ---------------------------------------------------------------- tags, entities, spaces
 
-BREAKING_TAG = re.compile(r"</?(?:br|p|div|li|hr|h[1-6]|blockquote|center|poem|td|th|tr|dt|dd|caption)"
-                          r"(?![\w-])[^<>]*>", re.IGNORECASE)
+BREAKING = "br p div li hr h[1-6] blockquote center poem td th tr dt dd caption table ul ol dl ref".split()
+BREAKING_TAG = re.compile(rf"</?(?:{'|'.join(BREAKING + SHOWN)})(?![\w-])[^<>]*>", re.IGNORECASE)
 TAG = re.compile(r"</?[A-Za-z][^<>]*>")
 ENTITY = re.compile(r"&#?\w{1,32};")
 BREAKS = re.compile(f"{BREAK}(?: ?{BREAK})*")

@@ -135,9 +135,19 @@ py::array_t<bool> may_not_be_nfc(const ByteArray& data, const Numbers& offsets, 
     return found;
 }
 
-// ----------------------------------------------------------------
+// ---------------------------------------------------------------- building
 
-void build(const py::list& spaced, const py::object& path, const py::bytes& key, const py::object& ids) {
+// None: as published; else a bitmap, which the caller keeps in memory.
+Punctuation punctuation_of(const py::object& bitmap) {
+    if (bitmap.is_none()) return {};
+    if (!py::isinstance<py::bytes>(bitmap) || py::len(bitmap) != Punctuation::BITMAP_BYTES)
+        throw py::value_error("punctuation must be None, or bytes of one bit per code point: " +
+                              std::to_string(Punctuation::BITMAP_BYTES));
+    return Punctuation(reinterpret_cast<const Byte*>(PyBytes_AS_STRING(bitmap.ptr())));
+}
+
+void build(const py::list& spaced, const py::object& path, const py::bytes& key, const py::object& ids,
+           const py::object& punctuation) {
     const std::string name = bytes_of_path(path);
     const std::string key_bytes = key;
     if (key_bytes.size() > KEY_SIZE) throw py::value_error("key must have at most 64 bytes");
@@ -157,8 +167,9 @@ void build(const py::list& spaced, const py::object& path, const py::bytes& key,
             throw py::value_error("entry " + std::to_string(i) + " is not UTF-8");
     }
     if (n_entries > MOST_ENTRIES) throw py::value_error("too many entries");
+    const Punctuation set_apart = punctuation_of(punctuation);
     py::gil_scoped_release unlocked;
-    write_matcher(entries, static_cast<uint32_t>(n_entries), key_bytes, name);
+    write_matcher(entries, static_cast<uint32_t>(n_entries), key_bytes, name, set_apart);
 }
 
 }  // namespace
@@ -175,13 +186,18 @@ void bind_matcher(py::module_& module) {
     });
 
     module.def("build_matcher", &build, py::arg("spaced"), py::arg("path"), py::arg("key") = py::bytes(),
-               py::arg("ids") = py::none(),
+               py::arg("ids") = py::none(), py::arg("punctuation") = py::none(),
                "Write the compiled matcher of entries, given in their spaced form (str, or UTF-8 bytes).\n\n"
-               "`key` (at most 64 bytes) is kept in the file. `ids` are 0, 1, 2 ... unless given.");
+               "`key` (at most 64 bytes) is kept in the file. `ids` are 0, 1, 2 ... unless given. `punctuation`: the\n"
+               "characters that texts are set apart at, as bytes of one bit per code point; None: as published. The\n"
+               "file does not say which, so the key should.");
 
     py::class_<Matcher>(module, "Matcher", "A compiled matcher, opened read-only; for any number of threads.")
-        .def(py::init([](const py::object& path) { return std::make_unique<Matcher>(bytes_of_path(path)); }),
-             py::arg("path"))
+        .def(py::init([](const py::object& path, const py::object& punctuation) {
+                 return std::make_unique<Matcher>(bytes_of_path(path), punctuation_of(punctuation));
+             }),
+             py::arg("path"), py::arg("punctuation") = py::none(), py::keep_alive<1, 3>(),
+             "punctuation: that with which the file was written.")
         .def_property_readonly("n_entries", &Matcher::n_entries, "Ids are below this number.")
         .def_property_readonly(
             "key", [](const Matcher& matcher) { return py::bytes(matcher.key().data(), matcher.key().size()); },
