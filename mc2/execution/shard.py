@@ -121,7 +121,8 @@ class ShardTask:
             out, encode = stack.enter_context(open_write(output)), encoder_of(output)
             beside = self._open_beside(shard, stack)
             for block in read_blocks([source], self.stages.whole_images):
-                batch = block.batch(self.stages.requires, self.skip_bad, DROPPED in self.keep, self.stages.adds)
+                batch = block.batch(self.stages.requires, self.skip_bad, DROPPED in self.keep, self.stages.adds,
+                                    self.stages.reads)
                 out.write(self.stages.product(batch, encode))
                 tally.update(batch.tally)
                 for what, stream in beside.items():

@@ -66,8 +66,8 @@ class Block(NamedTuple):
     number: int         # number of its first row, from 1
     data: bytes         # Arrow IPC
 
-    def batch(self, requires=(), skip_bad=False, keep_dropped=False, adds=()):
-        return Batch(self, requires, skip_bad, keep_dropped, adds)
+    def batch(self, requires=(), skip_bad=False, keep_dropped=False, adds=(), reads=()):
+        return Batch(self, requires, skip_bad, keep_dropped, adds, reads)
 
 
 def is_string(type):
@@ -81,7 +81,7 @@ class Batch(pairs.Batch):
     numbers: int64, their row numbers
     """
 
-    def _parse(self, block, requires, adds):
+    def _parse(self, block, requires, adds, reads):
         self.table = from_ipc(block.data)
         self.numbers = np.arange(block.number, block.number + len(self.table))
         self.tally["in"] += len(self.table)
@@ -165,10 +165,12 @@ class Batch(pairs.Batch):
         return super().strings(key) if array is None else _strings(array)
 
     def labels(self, key, default=None):
-        if default is None and key not in self._labels and (array := self._strings_of(key)) is not None:
+        if (array := self._strings_of(key)) is None:
+            return super().labels(key, default)
+        if key not in self._labels:
             encoded = array.dictionary_encode()         # numbered in order of occurrence
             self._labels[key] = Labels(encoded.indices.to_numpy().astype(np.int64), encoded.dictionary.to_pylist())
-        return super().labels(key, default)
+        return self._labels[key]
 
     def matched_ids(self):
         if "matched_entry_ids" not in self.added and len(self):

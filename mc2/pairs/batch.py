@@ -154,22 +154,23 @@ class Batch:
     dropped:  list of Reject, the dropped pairs (only with keep_dropped)
     """
 
-    def __init__(self, block, requires=(), skip_bad=False, keep_dropped=False, adds=()):
+    def __init__(self, block, requires=(), skip_bad=False, keep_dropped=False, adds=(), reads=()):
         """requires: keys that every pair must have beside id and text. Raises BadLine where one has not, unless
-        skip_bad. adds: keys that will be added; to know them beforehand saves time."""
+        skip_bad. adds: keys that will be added. reads: other keys, of strings, of which the labels will be asked for. To
+        know these two beforehand saves time."""
         self.source = block.source
         self.skip_bad, self.keep_dropped = skip_bad, keep_dropped
         self.tally = Counter()
         self.numbers, self.added, self.rejects, self.dropped = np.empty(0, np.int64), {}, [], []
         self._lists, self._labels, self._strings = {}, {}, {}       # columns in other forms, once made
-        self._parse(block, tuple(dict.fromkeys(("id", "text", *requires))), adds)
+        self._parse(block, tuple(dict.fromkeys(("id", "text", *requires))), adds, reads)
 
     def __len__(self):
         return len(self.numbers)
 
     # ------------------------------------------------------------ what a codec's Batch has
 
-    def _parse(self, block, requires, adds):
+    def _parse(self, block, requires, adds, reads):
         """Fill in the pairs of a block; reject those that lack a key of `requires`."""
         raise NotImplementedError
 

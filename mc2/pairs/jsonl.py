@@ -37,8 +37,8 @@ class Block(NamedTuple):
     number: int         # line number of its first line, from 1
     data: bytes
 
-    def batch(self, requires=(), skip_bad=False, keep_dropped=False, adds=()):
-        return (NativeBatch if engines.native() else Batch)(self, requires, skip_bad, keep_dropped, adds)
+    def batch(self, requires=(), skip_bad=False, keep_dropped=False, adds=(), reads=()):
+        return (NativeBatch if engines.native() else Batch)(self, requires, skip_bad, keep_dropped, adds, reads)
 
 
 class Batch(pairs.Batch):
@@ -48,7 +48,7 @@ class Batch(pairs.Batch):
     records:  list of dict, the same lines parsed
     """
 
-    def _parse(self, block, requires, adds):
+    def _parse(self, block, requires, adds, reads):
         self.lines, self.records, numbers = [], [], []
         for number, line in enumerate(block.data.split(b"\n"), block.number):
             line = line.rstrip(WHITE_SPACE)
@@ -82,12 +82,12 @@ class NativeBatch(pairs.Batch):
     """The same as Batch, of which the native core reads and writes the lines. Keys that are not known to it beforehand
     are read by Python, when they are asked for."""
 
-    def _parse(self, block, requires, adds):
+    def _parse(self, block, requires, adds, reads):
         def record_of(number, line):
             return _record_of(self, number, line, requires)
 
         self.tally["in"] = 0                    # before those of bad lines
-        self._lines = native.Lines(block.data, block.number, requires, adds, record_of)
+        self._lines = native.Lines(block.data, block.number, requires, adds, reads, record_of)
         self.tally["in"] = self._lines.n_lines
         if not self._lines.n_lines:
             del self.tally["in"]
@@ -100,7 +100,7 @@ class NativeBatch(pairs.Batch):
         return self._records
 
     def _read(self, key, default=None):
-        column = self._lines.column(key)
+        column = None if key in self._lines.optional else self._lines.column(key)
         if column is None or isinstance(column, Lists) and self._lines.malformed.any():
             return [record.get(key, default) for record in self.records]
         if key not in self._columns:
@@ -135,7 +135,7 @@ class NativeBatch(pairs.Batch):
         return self._lines.spliced(members, replaced)
 
     def labels(self, key, default=None):
-        found = self._scanned(key, Labels)
+        found = None if key in self._lines.optional and default != "" else self._scanned(key, Labels)
         return super().labels(key, default) if found is None else found
 
     def strings(self, key):

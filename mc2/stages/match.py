@@ -11,6 +11,7 @@ class Annotator(Stage):
     name = "match"
     requires = ("lang",)
     adds = ("matched_entry_ids",)
+    reads = ("lid",)
 
     def __init__(self, metadata):
         """metadata: mc2.metadata.matching.Metadata"""
