@@ -20,8 +20,9 @@ pytestmark = pytest.mark.skipif(engines.native() is None, reason="the native cor
 
 LANG, MATCHED = ("lang",), ("lang", "matched_entry_ids")
 LID = ("lid", "lid_prob", "lang")
-ASKED = [((), ()), ((), LID), ((), (*LID, "matched_entry_ids")), (LANG, ("matched_entry_ids",)), (MATCHED, ()),
-         (MATCHED, ("lang", "url"))]
+# Keys that are required, added, and read where they are there.
+ASKED = [((), (), ()), ((), LID, ("url",)), ((), (*LID, "matched_entry_ids"), ()),
+         (LANG, ("matched_entry_ids",), ("lid",)), (MATCHED, (), ("lid", "n", "lang")), (MATCHED, ("lang", "url"), ())]
 
 
 def block_of(*lines):
@@ -34,10 +35,10 @@ def native_of(*lines, requires=(), adds=(), skip_bad=False):
 
 # ---------------------------------------------------------------- the same as the definition
 
-def told(batch_of, block, requires, adds, skip_bad):
+def told(batch_of, block, requires, adds, reads, skip_bad):
     """All that a Batch tells of a block, and of what becomes of it in stages."""
     try:
-        batch = batch_of(block, requires, skip_bad, True, adds)
+        batch = batch_of(block, requires, skip_bad, True, adds, reads)
         seen = [_seen(batch, requires)]
         if "matched_entry_ids" in requires:
             seen += [[array.tolist() for array in batch.matched_ids()], _seen(batch, requires)]
@@ -58,7 +59,8 @@ def _seen(batch, requires):
     langs = batch.labels("lang").tolist() if "lang" in requires else None
     return [len(batch), batch.numbers.tolist(), list(batch.tally.items()), batch.rejects, batch.dropped, batch.texts,
             [repr(batch.column(key, "none")) for key in keys], repr(batch.records), batch.strings("id").tolist(),
-            batch.strings("text").tolist(), langs, [batch.line(index) for index in range(len(batch))]]
+            batch.strings("text").tolist(), langs, repr([batch.labels(key, "").tolist() for key in ("lid", "url", "n")]),
+            repr(batch.labels("lid").tolist()), [batch.line(index) for index in range(len(batch))]]
 
 
 def _add(batch, adds):
@@ -78,9 +80,9 @@ def _add(batch, adds):
 def assert_same(*lines, end=b""):
     block = block_of(*lines)
     block = block._replace(data=block.data + end)
-    for requires, adds in ASKED:
+    for requires, adds, reads in ASKED:
         for skip_bad in (True, False):
-            theirs, ours = (told(batch_of, block, requires, adds, skip_bad)
+            theirs, ours = (told(batch_of, block, requires, adds, reads, skip_bad)
                             for batch_of in (jsonl.Batch, jsonl.NativeBatch))
             assert ours == theirs, block.data
 
@@ -112,6 +114,8 @@ ODD = [
     *(b'{"id":"a","text":"t","lang":"fr","matched_entry_ids":%b}' % ids for ids in (
         b"[2,1]", b"[1,1]", b"[-1]", b"[-0]", b"[1.0]", b"[1e0]", b"[true]", b'["1"]', b"[[1]]", b"[4294967296]", b"[123456789,1234567890]",
         b"[18446744073709551615]", b"[99999999999999999999]", b"[null]", b"[00]", b"[1 2]", b"[,1]", b"[1,]", b"[", b'{"a":1}', b"3", b"[100000000]")),
+    *(b'{"id":"a","text":"t","lang":"en","lid":%b}' % lid for lid in (b"5", b"null", b"[]", b'{"a":"b"}', b'""', b'"\\u00e9"', b'"\\q"')),
+    b'{"id":"a","text":"t","lid":"fr","lid":"de"}', b'{"id":"a","text":"t","n":"e","lang":"fr","matched_entry_ids":[1,1]}',
     b'{"id":"a","text":"t","lang":5,"matched_entry_ids":[5]}', b'{"id":"a","text":"t","lang":"en","lang":"fr","matched_entry_ids":[5],"url":"u"}',
 ]
 
@@ -128,6 +132,7 @@ def test_good_lines_are_read_without_python():
         raise AssertionError(odd)
 
     keys = [("id", "strings"), ("text", "strings"), *((key, "present") for key in (*LID, "matched_entry_ids"))]
+    keys.append(("url", "optional labels"))
     for line in (*GOOD, b" "):
         assert engines.native().scan_lines(line, 1, keys, refuse)[0] == (line != b" ")
 
@@ -247,9 +252,12 @@ def test_wrong_arguments_are_refused():
 
 def test_threads_read_at_the_same_time():
     lines = [*GOOD, *ODD] * 20
-    expected, found = told(jsonl.Batch, block_of(*lines), MATCHED, (), True), []
-    threads = [threading.Thread(target=lambda: found.append(told(jsonl.NativeBatch, block_of(*lines), MATCHED, (), True)))
-               for _ in range(4)]
+    expected, found = told(jsonl.Batch, block_of(*lines), MATCHED, (), ("lid",), True), []
+
+    def read():
+        found.append(told(jsonl.NativeBatch, block_of(*lines), MATCHED, (), ("lid",), True))
+
+    threads = [threading.Thread(target=read) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:

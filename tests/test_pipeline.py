@@ -268,7 +268,7 @@ def test_a_manifest_of_another_program_is_none_of_ours(toy):
 
 def test_stdout_has_no_manifest_and_a_receipt_without_a_path(sh):
     done = sh("mc2 lid > out.jsonl", line_of(pair(1, "a red circle")))
-    assert done.stderr.startswith("lid: 1 pairs in, 1 out, 0 without a known n-gram, 0 to other (")
+    assert done.stderr.startswith("lid: 1 pairs in, 1 out, 0 without a known n-gram, 0 by their script, 0 to other (")
     assert not (sh / "out.jsonl.manifest.json").exists()
     assert " other -> out.jsonl (" in sh("mc2 lid -o out.jsonl", line_of(pair(1, "a red circle"))).stderr
 

@@ -116,4 +116,6 @@ def _plain(label):
 
 def open_model(path, engine=None):
     """The model of this file, opened by an engine: "native" or "fasttext"; by default the faster one there is."""
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise BadUsage(f"{path}: is no file, and a model is. Name a .bin or .ftz.")
     return (Native if engines.choose("lid", engine) == "native" else FastText)(path)

@@ -12,9 +12,12 @@
 #include <limits>
 #include <stdexcept>
 
-#include "lid/predictor.hpp"
-
 namespace mc2::fasttext {
+
+struct Best {
+    int32_t label;                  // -1: fastText gives none
+    float probability;
+};
 
 [[noreturn]] inline void refuse_nan() {
     throw std::invalid_argument("the fastText model is damaged: its scores are not numbers.");
@@ -35,7 +38,7 @@ inline float largest(const float* scores, int32_t count) {
 }
 
 // Softmax: the probabilities of all labels sum to one.
-inline Prediction best_by_softmax(const float* scores, int32_t count) {
+inline Best best_by_softmax(const float* scores, int32_t count) {
     const float best = largest(scores, count);
     if (!std::isfinite(best)) refuse_nan();
     const auto weight = [best](float score) {       // the exponential is taken in double, and rounded
@@ -49,7 +52,7 @@ inline Prediction best_by_softmax(const float* scores, int32_t count) {
     constexpr float near = 1e-3f;
     int32_t label = count - 1;
     while (scores[label] < best - near || log_score(weight(scores[label]) / total) < best_log) --label;
-    return {label, std::exp(best_log), 0};
+    return {label, std::exp(best_log)};
 }
 
 // The sigmoid as fastText has it: a table of 512 steps between -8 and 8.
@@ -75,12 +78,12 @@ private:
 
 // One versus all, and negative sampling: every label has a probability of its own. Labels whose scores fall into the
 // same step of the table are equal.
-inline Prediction best_by_sigmoid(const float* scores, int32_t count) {
+inline Best best_by_sigmoid(const float* scores, int32_t count) {
     static const SigmoidTable sigmoid;
     const float best = sigmoid(largest(scores, count));         // the table never falls
     int32_t label = count - 1;
     while (sigmoid(scores[label]) < best) --label;
-    return {label, std::exp(log_score(best)), 0};
+    return {label, std::exp(log_score(best))};
 }
 
 }  // namespace mc2::fasttext

@@ -25,37 +25,6 @@ void AlignedFloats::Free::operator()(float* floats) const {
 
 // ---------------------------------------------------------------- words
 
-namespace {
-
-template <typename Number>
-uint64_t load(const char* bytes) {
-    Number value;
-    std::memcpy(&value, bytes, sizeof value);
-    return value;
-}
-
-// Up to eight bytes as a number, by loads that may overlap but never go beyond them.
-uint64_t load_tail(const char* bytes, size_t count) {
-    if (count >= 4) return load<uint32_t>(bytes) << 32 | load<uint32_t>(bytes + count - 4);
-    if (count >= 2) return load<uint16_t>(bytes) << 16 | load<uint16_t>(bytes + count - 2);
-    return count == 1 ? load<uint8_t>(bytes) : 0;
-}
-
-uint64_t mix(uint64_t state, uint64_t value) {
-    state = (state ^ value) * 0x9E3779B97F4A7C15u;
-    return state ^ (state >> 32);
-}
-
-}  // namespace
-
-uint64_t hash_word(std::string_view word) {
-    uint64_t state = word.size();
-    const char* bytes = word.data();
-    size_t left = word.size();
-    for (; left > 8; bytes += 8, left -= 8) state = mix(state, load<uint64_t>(bytes));
-    return mix(state, load_tail(bytes, left));
-}
-
 void Dictionary::add(const char* word) {
     words_.push_back(word);
 }
@@ -106,14 +75,8 @@ void BucketRows::set_pruned(int32_t buckets, std::vector<std::pair<int32_t, int3
     uint32_t rank = 0;
     for (const uint64_t bits : kept_) {
         rank_.push_back(rank);
-        rank += static_cast<uint32_t>(__builtin_popcountll(bits));
+        rank += count_ones(bits);
     }
-}
-
-int32_t BucketRows::row_of(uint32_t bucket) const {
-    if (kind_ == Kind::all) return first_row_ + static_cast<int32_t>(bucket);
-    const uint64_t before = (uint64_t{1} << (bucket % 64)) - 1;
-    return rows_[rank_[bucket / 64] + static_cast<uint32_t>(__builtin_popcountll(kept_[bucket / 64] & before))];
 }
 
 // ---------------------------------------------------------------- quantised rows

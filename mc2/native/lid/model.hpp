@@ -17,16 +17,19 @@
 #include <utility>
 #include <vector>
 
+#include "common/bits.hpp"
 #include "common/files.hpp"
+#include "lid/words.hpp"
 
 namespace mc2::fasttext {
 
 enum class Loss : int32_t { hierarchical_softmax = 1, negative_sampling = 2, softmax = 3, one_versus_all = 4 };
 
-// The token that stands for the end of a line.
-constexpr std::string_view end_of_sentence = "</s>";
 // An unknown word that begins with this is a label of training data, and no evidence.
 constexpr std::string_view label_prefix = "__label__";
+
+// The longest n-grams. It is far beyond any real model; a damaged one must not make a short text expensive.
+constexpr int32_t longest_ngram = 64;
 
 // Floats that begin at a cache line, all zero at first.
 class AlignedFloats {
@@ -44,9 +47,6 @@ private:
     std::unique_ptr<float[], Free> floats_;
 };
 
-// A hash for tables in memory; nothing in the file depends on it.
-uint64_t hash_word(std::string_view word);
-
 // FNV-1a as fastText computes it, with bytes as signed numbers. It numbers n-grams, so the model depends on it.
 struct FeatureHash {
     uint32_t value = 2166136261u;
@@ -55,6 +55,15 @@ struct FeatureHash {
         value ^= static_cast<uint32_t>(static_cast<int8_t>(byte));
         value *= 16777619u;
     }
+};
+
+// Rows of the input matrix.
+struct Rows {
+    const int32_t* first;
+    size_t count;
+
+    const int32_t* begin() const { return first; }
+    const int32_t* end() const { return first + count; }
 };
 
 // The words and labels of the model: ids from 0 are words, and labels follow them. The bytes stay in the file.
@@ -109,7 +118,11 @@ public:
     // Not for an empty table.
     Filter filter() const { return {reciprocal_, buckets_, kind_ == Kind::pruned ? kept_.data() : nullptr}; }
     // The row of a bucket that has one.
-    int32_t row_of(uint32_t bucket) const;
+    MC2_INLINE int32_t row_of(uint32_t bucket) const {
+        if (kind_ == Kind::all) return first_row_ + static_cast<int32_t>(bucket);
+        const uint64_t before = (uint64_t{1} << (bucket % 64)) - 1;
+        return rows_[rank_[bucket / 64] + count_ones(kept_[bucket / 64] & before)];
+    }
 
 private:
     enum class Kind { none, all, pruned };
@@ -165,6 +178,8 @@ struct OutputMatrix {
     int32_t rows = 0, blocks = 0;
     AlignedFloats floats;
     std::vector<float> norms;                   // of quantised rows, to multiply the dot product with; or empty
+
+    size_t scores_size() const { return static_cast<size_t>(blocks) * static_cast<size_t>(block_rows); }
 
     const float* block(int32_t index, int32_t dim) const {
         return floats.data() + static_cast<size_t>(index) * static_cast<size_t>(block_rows)

@@ -8,6 +8,8 @@
 #include "lid/predictor.hpp"
 
 #include <algorithm>
+#include <array>
+#include <utility>
 
 #include "lid/all_labels.hpp"
 #include "lid/best_label.hpp"
@@ -18,89 +20,92 @@
 
 namespace mc2::fasttext {
 
-// Texts wait in the workspace until there are enough of them to share a pass over the output matrix.
+// The steps are taken by groups of texts, and memory is kept from group to group.
 class Workspace {
 public:
     explicit Workspace(const Model& model)
-        : model_(model), text_reader_(model), tree_search_(model),
-          hidden_(static_cast<size_t>(group_size) * static_cast<size_t>(model.dim)),
-          scores_(static_cast<size_t>(group_size) * static_cast<size_t>(model.output.rows)) {}
+        : model_(model), text_reader_(make_text_reader(model)), tree_search_(model),
+          hidden_(group_size * static_cast<size_t>(model.dim)),
+          scores_(static_cast<size_t>(most_texts) * model.output.scores_size()) {}
 
     void predict(const std::string_view* texts, size_t count, Prediction* predictions) {
-        waiting_ = 0;
-        for (size_t i = 0; i < count; ++i) {
-            const size_t known = text_reader_.read(texts[i], rows_);
-            predictions[i] = {};
-            predictions[i].known = static_cast<int32_t>(std::min<size_t>(known, INT32_MAX));
-            if (rows_.empty()) continue;            // fastText gives no prediction
-            compute_hidden(model_, rows_, hidden(waiting_));
-            group_[waiting_++] = &predictions[i];
-            if (waiting_ == group_size) finish_group();
-        }
-        finish_group();
+        for (size_t first = 0; first < count; first += group_size)
+            predict_group(texts + first, std::min(group_size, count - first), predictions + first);
     }
 
     void predict_all_labels(const std::string_view* texts, size_t count, float* probabilities) {
-        const int32_t labels = model_.output.rows;
-        for (size_t i = 0; i < count; ++i, probabilities += labels) {
-            text_reader_.read(texts[i], rows_);
-            std::fill_n(probabilities, labels, 0.0f);
-            if (rows_.empty()) continue;
-            compute_hidden(model_, rows_, hidden(0));
-            if (model_.loss == Loss::hierarchical_softmax) {
-                tree_search_.find_all(hidden(0), probabilities);
-                continue;
-            }
-            score_all<1>(0);
-            std::copy_n(scores_.data(), labels, probabilities);
-            if (model_.loss == Loss::softmax) all_by_softmax(probabilities, labels);
-            else all_by_sigmoid(probabilities, labels);
+        const size_t labels = model_.labels.size();
+        std::fill_n(probabilities, count * labels, 0.0f);
+        for (size_t first = 0; first < count; first += group_size) {
+            const size_t answered = compute_hidden_of(texts + first, std::min(group_size, count - first));
+            for (size_t i = 0; i < answered; ++i) find_all(hidden(i), probabilities + (first + texts_[i]) * labels);
         }
     }
 
 private:
-    static constexpr int group_size = 4;
+    static constexpr size_t group_size = 32;
+    static constexpr size_t ahead = 4;                  // so many texts
 
-    float* hidden(int text) { return hidden_.data() + text * model_.dim; }
-
-    void finish_group() {
-        if (model_.loss == Loss::hierarchical_softmax) {
-            for (int text = 0; text < waiting_; ++text) answer(text, tree_search_.find(hidden(text)));
-        } else {
-            const int32_t labels = model_.output.rows;
-            const float* scores = scores_.data();
-            if (waiting_ == group_size) {
-                score_all<group_size>(0);
-            } else {
-                for (int text = 0; text < waiting_; ++text) score_all<1>(text);
-            }
-            for (int text = 0; text < waiting_; ++text, scores += labels)
-                answer(text, model_.loss == Loss::softmax ? best_by_softmax(scores, labels)
-                                                          : best_by_sigmoid(scores, labels));
+    // Hidden vectors of those texts that fastText gives a prediction for. Returns how many there are.
+    size_t compute_hidden_of(const std::string_view* texts, size_t count) {
+        text_reader_->read(texts, count);
+        size_t answered = 0;
+        for (size_t text = 0; text < count; ++text) {
+            if (text + ahead < count) prefetch_rows(model_, text_reader_->rows(text + ahead));
+            const Rows rows = text_reader_->rows(text);
+            if (rows.count == 0) continue;
+            compute_hidden(model_, rows, hidden(answered));
+            texts_[answered++] = text;
         }
-        waiting_ = 0;
+        return answered;
     }
 
-    template <int Texts>
-    void score_all(int first) {
-        const size_t labels = static_cast<size_t>(model_.output.rows);
-        float* scores = scores_.data() + static_cast<size_t>(first) * labels;
+    void predict_group(const std::string_view* texts, size_t count, Prediction* predictions) {
+        const size_t answered = compute_hidden_of(texts, count);
+        for (size_t text = 0; text < count; ++text)
+            predictions[text] = {-1, 0.0f, static_cast<int32_t>(std::min<size_t>(text_reader_->known(text), INT32_MAX))};
+        for (size_t first = 0; first < answered; first += most_texts) {
+            const size_t n = std::min<size_t>(most_texts, answered - first);
+            Best best[most_texts];
+            find_best(hidden(first), static_cast<int>(n), best);
+            for (size_t i = 0; i < n; ++i) {
+                predictions[texts_[first + i]].label = best[i].label;
+                predictions[texts_[first + i]].probability = best[i].probability;
+            }
+        }
+    }
+
+    void find_best(const float* hidden, int texts, Best* best) {
+        if (model_.loss == Loss::hierarchical_softmax) return tree_search_.find(hidden, texts, best);
+        score_all(hidden, texts);
+        for (int text = 0; text < texts; ++text) {
+            const float* scores = scores_.data() + static_cast<size_t>(text) * model_.output.scores_size();
+            best[text] = model_.loss == Loss::softmax ? best_by_softmax(scores, model_.output.rows)
+                                                      : best_by_sigmoid(scores, model_.output.rows);
+        }
+    }
+
+    void find_all(const float* hidden, float* probabilities) {
+        if (model_.loss == Loss::hierarchical_softmax) return tree_search_.find_all(hidden, probabilities);
+        score_all(hidden, 1);
+        std::copy_n(scores_.data(), model_.output.rows, probabilities);
+        if (model_.loss == Loss::softmax) all_by_softmax(probabilities, model_.output.rows);
+        else all_by_sigmoid(probabilities, model_.output.rows);
+    }
+
+    void score_all(const float* hidden, int texts) {
         for (int32_t block = 0; block < model_.output.blocks; ++block)
-            score_block<Texts>(model_, block, hidden(first), scores, labels);
+            score_block(model_, block, hidden, texts, scores_.data());
     }
 
-    void answer(int text, const Prediction& best) {
-        group_[text]->label = best.label;
-        group_[text]->probability = best.probability;
-    }
+    float* hidden(size_t number) { return hidden_.data() + number * static_cast<size_t>(model_.dim); }
 
     const Model& model_;
-    TextReader text_reader_;
+    const std::unique_ptr<TextReader> text_reader_;
     TreeSearch tree_search_;
-    std::vector<int32_t> rows_;
-    std::vector<float> hidden_, scores_;
-    Prediction* group_[group_size] = {};
-    int waiting_ = 0;
+    std::vector<float> hidden_;
+    std::array<size_t, group_size> texts_{};            // of each hidden vector, the number of its text
+    std::vector<float> scores_;
 };
 
 Predictor::Predictor(const Model& model) : model_(model) {}

@@ -4,6 +4,8 @@
 // model the buckets that were kept; the input matrix; the output matrix. Either matrix may be quantised.
 #include <algorithm>
 #include <cstring>
+#include <queue>
+#include <utility>
 
 #include "lid/model.hpp"
 #include "lid/reader.hpp"
@@ -14,9 +16,6 @@
 
 namespace mc2::fasttext {
 namespace {
-
-// Far beyond any real model; a damaged one must not make a short text expensive.
-constexpr int32_t longest_ngram = 64;
 
 // An input matrix up to this size is unfolded at load, which makes it faster; a larger one stays quantised.
 constexpr size_t unfold_limit = size_t{64} << 20;
@@ -193,55 +192,54 @@ void read_input(Reader& reader, Model& model) {
     if (static_cast<uint64_t>(input.rows) <= unfold_limit / row_bytes) unfold(input, model.dim);
 }
 
-// Write one row into the blocks of the output matrix.
-void set_row(OutputMatrix& output, int32_t row, const float* values, int32_t dim) {
-    const size_t stride = OutputMatrix::block_rows;
-    const size_t block = static_cast<size_t>(row) / stride, lane = static_cast<size_t>(row) % stride;
-    float* target = output.floats.data() + block * stride * static_cast<size_t>(dim) + lane;
-    for (size_t i = 0; i < static_cast<size_t>(dim); ++i) target[i * stride] = values[i];
+// Where the rows of the inner nodes of a tree are in the output matrix: nodes that a walk visits one after the other are
+// in the same block. Blocks are filled from the last one on, each from its end: with the node that is met most often of
+// those whose parent has a place, and then with the most frequent ones below it. So parents come after their children,
+// and the root keeps its place.
+std::vector<int32_t> places_of_nodes(const HuffmanTree& tree, const std::vector<int64_t>& counts) {
+    const size_t inner_nodes = tree.left.size(), leaves = inner_nodes + 1;
+    using Nodes = std::priority_queue<std::pair<int64_t, size_t>>;      // counts and nodes, the most frequent one first
+    Nodes waiting, near;                                                // near: below a node of the same block
+    if (inner_nodes > 0) waiting.emplace(counts.back(), inner_nodes - 1);
+    const auto pop = [](Nodes& nodes) {
+        const size_t inner = nodes.top().second;
+        nodes.pop();
+        return inner;
+    };
+    std::vector<int32_t> places(inner_nodes);
+    for (size_t place = inner_nodes; place-- > 0;) {
+        const size_t inner = pop(near.empty() ? waiting : near);
+        places[inner] = static_cast<int32_t>(place);
+        for (const int32_t child : {tree.left[inner], tree.right[inner]})
+            if (const size_t node = static_cast<size_t>(child); node >= leaves) near.emplace(counts[node], node - leaves);
+        if (place % OutputMatrix::block_rows == 0)
+            while (!near.empty()) {
+                waiting.push(near.top());
+                near.pop();
+            }
+    }
+    return places;
 }
 
-void allocate(OutputMatrix& output, size_t labels, int32_t dim) {
-    output.rows = static_cast<int32_t>(labels);
-    output.blocks = (output.rows + OutputMatrix::block_rows - 1) / OutputMatrix::block_rows;
-    output.floats = AlignedFloats(static_cast<size_t>(output.blocks) * OutputMatrix::block_rows
-                                  * static_cast<size_t>(dim));
-}
-
-void read_output(Reader& reader, Model& model, size_t file_size) {
-    const bool output_quantized = reader.flag() && model.quantized;
-    OutputMatrix& output = model.output;
-    const size_t columns = static_cast<size_t>(model.dim);
-    const int64_t labels = static_cast<int64_t>(model.labels.size());
-    constexpr const char* wrong_rows = "not one row of the output matrix per label";
-    if (!output_quantized) {
-        const PlainMatrix matrix = read_plain(reader, model.dim);
-        reader.require(matrix.rows == labels, wrong_rows);
-        allocate(output, model.labels.size(), model.dim);
-        std::vector<float> values(columns);         // only now: the file is known to hold rows of this size
-        for (int32_t row = 0; row < output.rows; ++row) {
-            const size_t row_bytes = columns * sizeof(float);
-            std::memcpy(values.data(), matrix.floats + static_cast<size_t>(row) * row_bytes, row_bytes);
-            set_row(output, row, values.data(), model.dim);
-        }
-        return;
+// Number the inner nodes by their places.
+HuffmanTree renumbered(const HuffmanTree& tree, const std::vector<int32_t>& places) {
+    const int32_t leaves = static_cast<int32_t>(places.size()) + 1;
+    const auto number = [&](int32_t node) { return node < leaves ? node : leaves + places[static_cast<size_t>(node - leaves)]; };
+    HuffmanTree result = tree;
+    for (size_t inner = 0; inner < places.size(); ++inner) {
+        const size_t place = static_cast<size_t>(places[inner]);
+        result.left[place] = number(tree.left[inner]);
+        result.right[place] = number(tree.right[inner]);
     }
-    const QuantizedMatrix matrix = read_quantized(reader, model.dim);
-    reader.require(matrix.rows == labels, wrong_rows);
-    reader.require(static_cast<size_t>(labels) <= largest_unfolding * file_size / (columns * sizeof(float)),
-                   "a matrix that unfolds to many times its size");
-    allocate(output, model.labels.size(), model.dim);
-    std::vector<float> values(columns);
-    for (int32_t row = 0; row < output.rows; ++row) {
-        matrix.copy_direction(row, values.data());
-        set_row(output, row, values.data(), model.dim);
-        if (matrix.norm_codes != nullptr) output.norms.push_back(matrix.norm(row));
-    }
+    for (size_t node = 0; node + 1 < tree.parent.size(); ++node)
+        result.parent[static_cast<size_t>(number(static_cast<int32_t>(node)))] = number(tree.parent[node]);
+    return result;
 }
 
 // Built as fastText builds it: the counts of the labels fall, so the two rarest nodes that have no parent yet are
-// always at the end of the labels or at the front of the inner nodes built so far.
-HuffmanTree build_tree(const Reader& reader, const std::vector<int64_t>& label_counts) {
+// always at the end of the labels or at the front of the inner nodes built so far. Then `places` become the places of
+// its inner nodes.
+HuffmanTree build_tree(const Reader& reader, const std::vector<int64_t>& label_counts, std::vector<int32_t>& places) {
     constexpr int64_t not_built = 1'000'000'000'000'000;        // as count; fastText has no larger ones either
     const size_t labels = label_counts.size(), nodes = 2 * labels - 1;
     std::vector<int64_t> counts = label_counts;
@@ -267,7 +265,59 @@ HuffmanTree build_tree(const Reader& reader, const std::vector<int64_t>& label_c
         tree.right.push_back(static_cast<int32_t>(children[1]));
     }
     tree.depth = height.back();
-    return tree;
+    places = places_of_nodes(tree, counts);
+    return renumbered(tree, places);
+}
+
+// Write one row into the blocks of the output matrix.
+void set_row(OutputMatrix& output, int32_t row, const float* values, int32_t dim) {
+    const size_t stride = OutputMatrix::block_rows;
+    const size_t block = static_cast<size_t>(row) / stride, lane = static_cast<size_t>(row) % stride;
+    float* target = output.floats.data() + block * stride * static_cast<size_t>(dim) + lane;
+    for (size_t i = 0; i < static_cast<size_t>(dim); ++i) target[i * stride] = values[i];
+}
+
+void allocate(OutputMatrix& output, size_t labels, int32_t dim) {
+    output.rows = static_cast<int32_t>(labels);
+    output.blocks = (output.rows + OutputMatrix::block_rows - 1) / OutputMatrix::block_rows;
+    output.floats = AlignedFloats(static_cast<size_t>(output.blocks) * OutputMatrix::block_rows
+                                  * static_cast<size_t>(dim));
+}
+
+// places: of the first rows; empty: each row has its own.
+void read_output(Reader& reader, Model& model, const std::vector<int32_t>& places, size_t file_size) {
+    const auto place_of = [&](int32_t row) {
+        return static_cast<size_t>(row) < places.size() ? places[static_cast<size_t>(row)] : row;
+    };
+    const bool output_quantized = reader.flag() && model.quantized;
+    OutputMatrix& output = model.output;
+    const size_t columns = static_cast<size_t>(model.dim);
+    const int64_t labels = static_cast<int64_t>(model.labels.size());
+    constexpr const char* wrong_rows = "not one row of the output matrix per label";
+    if (!output_quantized) {
+        const PlainMatrix matrix = read_plain(reader, model.dim);
+        reader.require(matrix.rows == labels, wrong_rows);
+        allocate(output, model.labels.size(), model.dim);
+        std::vector<float> values(columns);         // only now: the file is known to hold rows of this size
+        for (int32_t row = 0; row < output.rows; ++row) {
+            const size_t row_bytes = columns * sizeof(float);
+            std::memcpy(values.data(), matrix.floats + static_cast<size_t>(row) * row_bytes, row_bytes);
+            set_row(output, place_of(row), values.data(), model.dim);
+        }
+        return;
+    }
+    const QuantizedMatrix matrix = read_quantized(reader, model.dim);
+    reader.require(matrix.rows == labels, wrong_rows);
+    reader.require(static_cast<size_t>(labels) <= largest_unfolding * file_size / (columns * sizeof(float)),
+                   "a matrix that unfolds to many times its size");
+    allocate(output, model.labels.size(), model.dim);
+    if (matrix.norm_codes != nullptr) output.norms.assign(output.scores_size(), 1.0f);
+    std::vector<float> values(columns);
+    for (int32_t row = 0; row < output.rows; ++row) {
+        matrix.copy_direction(row, values.data());
+        set_row(output, place_of(row), values.data(), model.dim);
+        if (!output.norms.empty()) output.norms[static_cast<size_t>(place_of(row))] = matrix.norm(row);
+    }
 }
 
 }  // namespace
@@ -281,9 +331,10 @@ Model::Model(const std::string& path) : file_(path) {
     reader.require(quantized || sizes.kept_buckets < 0, "pruned but not quantised");
     read_input(reader, *this);
     reader.require(input.rows >= rows_needed, "fewer rows in the input matrix than words and n-grams");
-    read_output(reader, *this, file_.size());
+    std::vector<int32_t> places;
+    if (loss == Loss::hierarchical_softmax) tree = build_tree(reader, sizes.label_counts, places);
+    read_output(reader, *this, places, file_.size());
     reader.require(reader.left() == 0, "bytes after its end");
-    if (loss == Loss::hierarchical_softmax) tree = build_tree(reader, sizes.label_counts);
 }
 
 }  // namespace mc2::fasttext

@@ -12,24 +12,12 @@
 #include <stdexcept>
 #include <vector>
 
+#include "common/bits.hpp"
 #include "match/text.hpp"
 
 namespace mc2 {
 
 // ---------------------------------------------------------------- hashing
-
-constexpr uint64_t MIX = 0xE7037ED1A0B428DB;            // an odd number without pattern
-constexpr uint64_t STEP = 0x9E3779B97F4A7C15;
-
-#if defined(__SIZEOF_INT128__)
-__extension__ typedef unsigned __int128 uint128;
-#endif
-
-// The 128-bit product folded to 64 bits: every bit of the result depends on every bit of both factors.
-inline uint64_t folded_product(uint64_t a, uint64_t b) {
-    const uint128 product = static_cast<uint128>(a) * b;
-    return static_cast<uint64_t>(product) ^ static_cast<uint64_t>(product >> 64);
-}
 
 inline uint64_t load_8(const Byte* p) {
     uint64_t bytes;

@@ -87,9 +87,9 @@ inline std::vector<uint64_t> find_stops(std::string_view block) {
 
 // ---------------------------------------------------------------- a line
 
-// What is wanted of a key: its value, which must be there and a string, or an ascending list of entry ids; or only
-// whether it is there.
-enum class Form : uint8_t { string, entry_ids, presence };
+// What is wanted of a key: its value, which must be there and a string, or an ascending list of entry ids; or a string
+// where it is there; or only whether it is there.
+enum class Form : uint8_t { string, entry_ids, optional_string, presence };
 
 struct WantedKey {
     std::string name;           // in UTF-8
@@ -147,7 +147,7 @@ private:
 
     bool has_all_values(const Line& line) const {
         for (size_t k = 0; k < keys_.size(); k++)
-            if (keys_[k].form != Form::presence && !(line.present >> k & 1)) return false;
+            if (keys_[k].form < Form::optional_string && !(line.present >> k & 1)) return false;
         return true;
     }
 
@@ -164,7 +164,8 @@ private:
         if (line.present >> key & 1) return nullptr;
         line.present |= 1u << key;
         switch (keys_[key].form) {
-            case Form::string: return *p == '"' ? string(p + 1, line.strings[key]) : nullptr;
+            case Form::string:
+            case Form::optional_string: return *p == '"' ? string(p + 1, line.strings[key]) : nullptr;
             case Form::entry_ids: return *p == '[' ? entry_ids(p + 1) : nullptr;
             case Form::presence: return value(p, 0);
         }
