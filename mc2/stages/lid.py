@@ -45,12 +45,12 @@ class ByScript:
             written, indices = self._written(found), np.flatnonzero(of_text == number)
             fits = (written | self.unknown)[numbers[indices]] & (numbers[indices] >= 0)
             if written.any():
-                decided[indices] = without_evidence[indices] | ~fits
+                indices = indices[without_evidence[indices] | ~fits]
+                decided[indices] = True
+                if indices.size:
+                    numbers[indices], probs[indices] = self._best(model.probabilities(texts, indices.tolist()), written)
             elif len(found) == 1:
                 foreign[indices] = ~fits
-        indices = np.flatnonzero(decided).tolist()
-        for index, row in zip(indices, model.probabilities(texts, indices) if indices else ()):
-            numbers[index], probs[index] = self._best(row, self._written(sets[of_text[index]]))
         return decided, foreign
 
     def _written(self, found):
@@ -59,13 +59,15 @@ class ByScript:
         return self.written[found]
 
     def _best(self, probabilities, written):
-        """(number, share) of the most probable of some labels, of equal ones the first by name. written: bool (labels,)"""
-        numbers = sorted(np.flatnonzero(written).tolist(), key=self.labels.__getitem__)
-        theirs = probabilities[numbers].tolist()
-        if not any(theirs):                         # a model that gives no answer to such a text
-            theirs = [1.0] * len(numbers)
-        best = int(np.argmax(theirs))
-        return numbers[best], theirs[best] / math.fsum(theirs)
+        """(numbers, shares) of the most probable of some labels for each text, of equal ones the first by name.
+
+        probabilities: float32 (m, labels). written: bool (labels,), which ones.
+        """
+        labels = np.array(sorted(np.flatnonzero(written).tolist(), key=self.labels.__getitem__))
+        theirs = probabilities[:, labels].astype(np.float64)
+        theirs[~theirs.any(1)] = 1                  # of a model that gives no answer to such a text
+        best = theirs.argmax(1)
+        return labels[best], [row[number] / math.fsum(row) for row, number in zip(theirs.tolist(), best.tolist())]
 
 
 class Identifier(Stage):
