@@ -62,14 +62,14 @@ class FastText:
         found = np.zeros((len(indices), len(self.labels)), np.float32)
         numbers = {label: number for number, label in enumerate(self.labels)}
         for row, text in zip(found, [texts[index] for index in indices]):
-            for probability, label in self.model.predict(text + "\n", -1, -1.0, "strict"):
+            for probability, label in self.model.predict(_line(text), -1, -1.0, "strict"):
                 row[numbers[_plain(label)]] = probability
         return found
 
     def identify(self, text):
         """(label, probability) of one cleaned line. The probability can exceed 1 by a rounding error."""
         # fastText adds its end-of-sentence token at a line break only.
-        predictions = self.model.predict(text + "\n", 1, 0.0, "strict")
+        predictions = self.model.predict(_line(text), 1, 0.0, "strict")
         if not predictions:
             return "", 0.0                  # a model without that token, and a text without known n-grams
         probability, label = predictions[0]
@@ -106,6 +106,11 @@ def _native_scripts():
     numbers = {script: number for number, script in enumerate(scripts.names(), 1)}
     return engines.native().Scripts([(first, last, numbers[script]) for first, last, script in scripts.ranges()],
                                     numbers[scripts.LATIN])
+
+
+def _line(text):
+    """A text as fastText reads it, up to its line break. bytes: a lone surrogate in three, as the native core has it"""
+    return (text + "\n").encode("utf-8", "surrogatepass")
 
 
 def _plain(label):
