@@ -110,8 +110,8 @@ def test_an_output_does_not_take_the_place_of_another_shards(pool):
     pool.ok("mc2 lid pool/part=0/*.jsonl -O out -q")
     for more in "", " -n":
         pool.fails(f"mc2 lid pool/part=3/*.jsonl -O out{more}", 2,
-                   "out/0.jsonl: holds the pairs of pool/part=0/0.jsonl, and those of pool/part=3/0.jsonl would replace "
-                   "them. Name another output, or give -f to make it anew.")
+                   "out/0.jsonl: holds the pairs of pool/part=0/0.jsonl, and those of pool/part=3/0.jsonl would "
+                   "replace them. Name another output, or give -f to make it anew.")
     pool.ok("mc2 lid pool/part=3/*.jsonl -O out -f -q")                                 # unless that is wanted
     pool.ok("mv pool/part=3 pool/new && touch pool/new/0.jsonl")                        # moved and changed
     pool.ok("mc2 lid pool/new/*.jsonl -O out -q")
