@@ -330,6 +330,13 @@ def test_features_in_a_damaged_cache_are_encoded_again(torch, tmp_path):
     assert _opened(str(tmp_path / "dir.npy"), 102) is None
 
 
+@pytest.mark.parametrize("encoding", ["foo", "gbk", "utf-7", "rot13", "base64"])
+def test_a_dump_in_another_encoding_is_bad_data(sh, encoding):
+    (sh / "a.xml").write_text(f'<?xml version="1.0" encoding="{encoding}"?><mediawiki><page/></mediawiki>')
+    done = sh("mc2 build-metadata ngrams --wiki en a.xml -o sources")
+    assert done.status == 3 and "a.xml: names another encoding than UTF-8, in which all dumps are (" in done.stderr
+
+
 # ---------------------------------------------------------------- names and URLs
 
 needs_fsspec = pytest.mark.skipif(importlib.util.find_spec("fsspec") is None, reason="fsspec is not installed")
