@@ -88,8 +88,8 @@ class _Reader(io.RawIOBase):
     def __init__(self, url, at_random):
         self.url, self.file = url, None
         with _named(url):
-            system, path = _locate(url)
-            self.file = system.open(path, "rb", **({"cache_type": "none"} if at_random else {}))
+            self.system, path = _locate(url)            # kept: an archive closes its members when it goes
+            self.file = self.system.open(path, "rb", **({"cache_type": "none"} if at_random else {}))
 
     def readable(self):
         return True

@@ -98,9 +98,7 @@ class Native:
         return numbers, [scripts.NONE, *(frozenset(scripts.names()[number - 1] for number in numbers) for numbers in sets)]
 
     def probabilities(self, texts, indices):
-        chosen = np.zeros(len(texts), bool)
-        chosen[indices] = True
-        return self.model.predict_all_labels(texts[chosen].tolist())
+        return self.model.predict_all_labels([texts.one(index).decode() for index in indices])
 
 
 @functools.cache
