@@ -61,6 +61,16 @@ def ratio(seconds, baseline):
     return statistics.median(theirs / ours for theirs, ours in zip(baseline, seconds))
 
 
+def ratio_or_noise(seconds, baseline):
+    """The ratio as text; that it is noise, where the middle half of the rounds has ratios on both sides of 1."""
+    ratios = [theirs / ours for theirs, ours in zip(baseline, seconds)]
+    if seconds is baseline or len(ratios) < 2:
+        return f"{statistics.median(ratios):.3f}x"
+    low, middle, high = statistics.quantiles(ratios, n=4, method="inclusive")
+    range = f"({low:.3f} to {high:.3f})"
+    return f"the same, as far as the noise goes {range}" if low <= 1 <= high else f"{middle:.3f}x {range}"
+
+
 SPEED = ["texts/s", "spread", "ratio"]
 
 

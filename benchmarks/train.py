@@ -5,10 +5,11 @@
 
 Both steps train the same model with random weights and a vocabulary of XLM-V's size (901,629), in bfloat16 autocast,
 with the same gradient checkpointing, on batches that wait in pinned memory of the host. They take turns, round after
-round. mc2's: uint8 images, normalised on the device; fp32 loss a few rows at a time; fused AdamW. open_clip's, as its
-training script has it: normalised float32 images, ClipLoss inside of autocast, AdamW as torch chooses. First their
-gradients are compared. The share of the peak is model FLOPs (mc2.clip.architecture.flops; what checkpointing
-computes again does not count) over the rate of a large bfloat16 matrix product, measured here.
+round; a ratio is given only where the middle half of the rounds lies on one side of 1. mc2's: uint8 images,
+normalised on the device; fp32 loss a few rows at a time; fused AdamW. open_clip's, as its training script has it:
+normalised float32 images, ClipLoss inside of autocast, AdamW as torch chooses. First their gradients are compared.
+The share of the peak is model FLOPs (mc2.clip.architecture.flops; what checkpointing computes again does not count)
+over the rate of a large bfloat16 matrix product, measured here.
 
 Expect, computed and not measured: nearly the same speed, since the towers take almost all of it. The loss alone: at
 32,768 pairs one fp32 matrix is 4.3 GB, of which a full loss holds several; 1,024 rows of it are 0.13 GB.
@@ -49,14 +50,16 @@ class Step:
         self.seconds, self.peak = [], 0
 
     def run(self, n_steps, device):
-        started = time.perf_counter()
+        """Seconds of a step: by the clock on a GPU, of CPU time on a CPU."""
+        clock = time.perf_counter if device.type == "cuda" else time.process_time
+        started = clock()
         for number in range(n_steps):
             self.optimizer.zero_grad(set_to_none=True)
             self.once(*self.batches[number % len(self.batches)])
             self.optimizer.step()
             model.clamp_logit_scale(self.network)
         synchronize(device)
-        return (time.perf_counter() - started) / n_steps
+        return (clock() - started) / n_steps
 
     def state_bytes(self):
         """Of the optimizer's moments, which are in memory while the other one runs."""
@@ -132,7 +135,7 @@ def compare_steps(name, device, peak, options):
     for one in steps:
         rate = batch / statistics.median(one.seconds)
         rows.append([one.name, f"{rate:,.1f}", f"{timing.spread(one.seconds):.1f} %",
-                     f"{timing.ratio(one.seconds, steps[0].seconds):.3f}x", f"{one.peak / 1e9:.2f} GB",
+                     timing.ratio_or_noise(one.seconds, steps[0].seconds), f"{one.peak / 1e9:.2f} GB",
                      f"{rate * per_image / peak:.1%}"])
     timing.show(f"{preset}, {architecture.parameters(config)['total']:,} parameters, {batch:,} images a step, "
                 f"gradient checkpointing {'on' if grad_checkpointing else 'off'}: {options.rounds} rounds of "
@@ -260,7 +263,7 @@ def main():
     parser.add_argument("--device", default="cuda", choices=["cuda", "cpu"])
     parser.add_argument("--models", nargs="+", default=["ViT-B-32", "ViT-H-14"], choices=list(MODELS))
     parser.add_argument("--steps", type=int, default=40, help="steps of a round (default: %(default)s)")
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=20, help="default: %(default)s")
     parser.add_argument("--batch", type=int, help="images of a step, for all models")
     options = parser.parse_args()
     if options.device == "cuda" and not torch.cuda.is_available():

@@ -8,6 +8,7 @@ import click
 
 from mc2.errors import BadUsage
 
+DEEPEST, MOST = 4, 1000             # folders that are looked into for files of pairs: levels of them, and on each
 SCHEMES = ["lid176", "nllb", "openlid", "glotlid"]
 
 
@@ -101,7 +102,7 @@ def _listed(path):
     try:
         with open(path, encoding="utf-8") as stream:
             return [line for line in stream.read().split("\n") if line.strip()]
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise click.BadParameter(f"{path}: cannot read the list ({error}).") from None
 
 
@@ -110,12 +111,26 @@ def _output(ctx, param, value):
 
 
 def _shards_in(directory):
-    """A pattern for the files of pairs in a directory."""
+    """A pattern for the files of pairs in a directory, or in the folders of a local one (part=0/0.parquet); None where
+    there are none."""
     suffixes = [".jsonl.zst", ".jsonl.gz", ".parquet", ".jsonl"]
     from mc2 import files
-    names = files.names_in(directory)
-    suffix = next((suffix for suffix in suffixes if any(name.endswith(suffix) for name in names)), suffixes[-1])
-    return os.path.join(directory, f"*{suffix}")
+    folders, pattern = [directory], directory
+    while folders and pattern.count("*") < DEEPEST:
+        found = [(folder, name) for folder in folders for name in files.names_in(folder) if not name.startswith(".")]
+        suffix = next((suffix for suffix in suffixes if any(name.endswith(suffix) for _, name in found)), None)
+        if suffix:
+            return os.path.join(pattern, f"*{suffix}")
+        pattern = os.path.join(pattern, "*")
+        folders = [] if files.is_remote(directory) else [
+            path for path in (os.path.join(*names) for names in found[:MOST]) if os.path.isdir(path)]
+    return None
+
+
+def _may_be_counts(directory):
+    from mc2 import files
+    return not files.is_remote(directory) and (os.path.exists(os.path.join(directory, "manifest.json"))
+                                               or _shards_in(directory) is None)
 
 
 def pair_inputs(ctx, inputs, shard, allow_directories=False):
@@ -127,11 +142,12 @@ def pair_inputs(ctx, inputs, shard, allow_directories=False):
             ctx.exit(2)
         inputs = ["-"]
     for path, is_directory in zip(inputs, files.map_paths(files.is_directory, inputs)):
-        if is_directory and (files.is_remote(path) or not allow_directories):
-            raise BadUsage(f"{path}: is a directory. Name the files in it, e.g. {_shards_in(path)}.")
+        if is_directory and not (allow_directories and _may_be_counts(path)):
+            raise BadUsage(f"{path}: is a directory. Name the files in it, e.g. "
+                           f"{_shards_in(path) or os.path.join(path, '*.jsonl')}.")
         if files.has_suffix(path, ".manifest.json"):
             raise BadUsage(f"{path}: is a manifest, not pairs. Name the pairs alone, e.g. "
-                           f"{_shards_in(os.path.dirname(path) or '.')}.")
+                           f"{_shards_in(os.path.dirname(path) or '.') or '*.jsonl'}.")
     if shard:
         index, total = shard
         inputs = inputs[index::total]
@@ -142,7 +158,8 @@ inputs = click.argument("inputs", nargs=-1, callback=_inputs)
 output = click.option("-o", "--output", default="-", metavar="FILE", callback=_output,
                       help="Output file. Default: stdout.")
 output_dir = click.option("-O", "--output-dir", metavar="DIR",
-                          help="One output shard per input shard, of the same name; finished ones are skipped.")
+                          help="One output shard per input shard, of the same name, in folders where inputs share a "
+                               "name; finished ones are skipped.")
 jobs = click.option("-j", "--jobs", default=1, show_default=True, metavar="N", callback=_jobs, type=int,
                     help="Worker processes; 0 = all cores. The order of the output does not depend on it.")
 shard = click.option("--shard", metavar="I/N", callback=_shard,
@@ -247,13 +264,14 @@ def reads_pairs(command=None, *, reduces=False):
         def wrapper(*args, inputs, shard, jobs, dry_run, on_error, rejects, quiet, **rest):
             from mc2.execution.run import Run
             ctx = click.get_current_context()
-            inputs = pair_inputs(ctx, inputs, shard, allow_directories=reduces)
+            all_inputs = pair_inputs(ctx, inputs, None, allow_directories=reduces)
+            inputs = all_inputs[shard[0]::shard[1]] if shard else all_inputs
             outputs = {}
             if not reduces:
                 outputs = {key: rest.pop(key) for key in ("output", "output_dir", "force", "dropped")}
                 _check_outputs(ctx, outputs["output_dir"])
                 outputs["executor"] = executor_of(jobs, **_executor_options(ctx, rest, outputs["output_dir"]))
-                outputs["part"] = shard
+                outputs.update(part=shard, all_inputs=all_inputs)
             run = Run(inputs, **outputs, jobs=jobs, dry_run=dry_run, rejects=rejects, quiet=quiet,
                       skip_bad=on_error == "skip" or bool(rejects))
             with printing_scripts(ctx.params.get("print_only")):

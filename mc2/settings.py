@@ -4,7 +4,9 @@ import math
 from mc2.errors import BadData
 
 REQUIRED = object()
+LONGEST = 200               # characters of a value in a message
 PATHS = "paths"
+MOST = 1 << 63              # whole numbers are smaller
 
 
 class Key:
@@ -39,7 +41,7 @@ class Key:
         if self.kind == PATHS:
             return isinstance(value, str) or isinstance(value, list) and bool(value) \
                 and all(isinstance(item, str) for item in value)
-        if isinstance(value, bool) != (self.kind is bool):
+        if isinstance(value, bool) != (self.kind is bool) or isinstance(value, int) and abs(value) >= MOST:
             return False
         if not isinstance(value, (int, float) if self.kind is float else self.kind):
             return False
@@ -73,10 +75,15 @@ def check(content, keys, source, prefix="", hint=""):
             raise BadData(f"{source}: no {prefix}{key}: {rule}.")
         value = content.get(key, rule.default)
         if key in content and not rule.fits(value):
-            raise BadData(f"{source}: {prefix}{key} is {_shown(value)}, not {rule}.")
+            raise BadData(f"{source}: {prefix}{key} is {shown(value)}, not {rule}.")
         checked[key] = rule.taken(value)
     return checked
 
 
-def _shown(value):
-    return f'"{value}"' if isinstance(value, str) else str(value).lower() if isinstance(value, bool) else str(value)
+def shown(value):
+    """A value of a configuration file for a message; the beginning of a long one."""
+    try:
+        text = f'"{value}"' if isinstance(value, str) else str(value).lower() if isinstance(value, bool) else str(value)
+    except ValueError:                      # an integer of more digits than Python writes
+        return "a number of too many digits"
+    return text if len(text) <= LONGEST else text[:LONGEST] + " ..."

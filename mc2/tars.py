@@ -17,6 +17,8 @@ import orjson
 from mc2 import files
 from mc2.errors import BadData, BadUsage
 
+MOST_DIGITS = 18                                            # of a number of bytes in a pax header
+DEEPEST = 10                                                # lists within lists
 BLOCK = 512                                                 # bytes: the unit of the format
 IMAGES = ("jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff", "avif")
 KEY = re.compile(r"((?:.*/)?[^./]+)\.([^/]*)", re.DOTALL)   # key and extension, as webdataset divides them
@@ -123,15 +125,15 @@ def stem(path):
     return re.sub(r"\.(tar|parquet|jsonl(\.(zst|gz|bz2))?)$", "", name)
 
 
-def expand(patterns):
+def expand(patterns, within=()):
     """[path or URL] of the tars that paths, patterns (`*` as in a shell, also in URLs) and lists (@list.txt) stand for.
 
-    Raises BadUsage where there is none.
+    within: the lists that these patterns are in. Raises BadUsage where there is none.
     """
     found = []
     for pattern in [patterns] if isinstance(patterns, str) else patterns:
         if pattern.startswith("@"):
-            found += expand(_listed(pattern[1:]))
+            found += expand(_listed(pattern[1:], within), (*within, files.identity(pattern[1:])))
             continue
         paths = [pattern]
         if files.is_remote(pattern) and "*" in pattern:
@@ -141,16 +143,23 @@ def expand(patterns):
             paths = sorted(glob.glob(pattern, recursive=True))
         if not paths:
             raise BadUsage(f"{pattern}: no such files.")
+        if folder := next((path for path in paths if not files.is_remote(path) and os.path.isdir(path)), None):
+            raise BadUsage(f"{folder}: is a directory. Name the tars in it, e.g. {os.path.join(folder, '*.tar')}.")
         found += paths
     return found
 
 
-def _listed(path):
+def _listed(path, within):
     try:
+        if files.identity(path) in within:
+            through = " by way of others" if len(within) > 1 else ""
+            raise BadUsage(f"{path}: this list names itself{through}. Take that line out.")
+        if len(within) >= DEEPEST:
+            raise BadUsage(f"{path}: more than {DEEPEST} lists are nested. Name the tars in one.")
         with open(path, encoding="utf-8") as stream:
             return [line for line in stream.read().split("\n") if line.strip()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadUsage(f"{path}: cannot read the list ({error}).") from None
+    except (OSError, ValueError) as error:              # ValueError: not UTF-8, or a NUL in the name
+        raise BadUsage(f"{files.printable(path)}: cannot read the list ({error}).") from None
 
 
 class _Tar:
@@ -191,10 +200,10 @@ class _Tar:
             if kind in _WITHOUT_BODY:
                 continue
             if b"size" in known:
-                if not known[b"size"].isdigit():
+                if not _is_number(known[b"size"]):
                     raise self._damaged("a member without a size")
                 size = int(known[b"size"])
-            name = name.decode("utf-8", "surrogateescape")
+            name = name.decode("utf-8", "backslashreplace")         # a key becomes an id, and an id is text
             try:
                 body = self._body(size, read=self.at_once)
             except Damaged:
@@ -245,7 +254,7 @@ class _Tar:
         found = {}
         while body:
             length, space, _ = body.partition(b" ")
-            if not space or not length.isdigit() or not len(length) + 2 < int(length) <= len(body):
+            if not space or not _is_number(length) or not len(length) + 2 < int(length) <= len(body):
                 raise self._damaged("a pax header that cannot be read")
             key, _, value = body[len(length) + 1:int(length) - 1].partition(b"=")
             found[key] = value
@@ -263,6 +272,10 @@ def _name(header):
     name = header[:100].split(b"\0", 1)[0]
     prefix = header[345:500].split(b"\0", 1)[0] if header[257:263] == b"ustar\0" else b""
     return prefix + b"/" + name if prefix else name
+
+
+def _is_number(digits):
+    return digits.isdigit() and len(digits) <= MOST_DIGITS
 
 
 def _number(field):

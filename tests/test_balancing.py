@@ -1,5 +1,6 @@
 """mc2 count, thresholds and sample, against plain implementations of what they compute."""
 import hashlib
+import itertools
 import json
 import math
 import random
@@ -7,11 +8,14 @@ import random
 import numpy as np
 import orjson
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from conftest import Shell, filled, pair
 from mc2 import manifests
-from mc2.balance import counting
+from mc2.balance import counting, sampling
 from mc2.metadata.release import Release
+from mc2.pairs import jsonl
 
 # ---------------------------------------------------------------- count
 
@@ -290,6 +294,20 @@ def test_equal_candidates_are_told_apart_by_their_bytes(counted):
     counted.write("in.jsonl", pair(1, "x", "en", [0], n="b"), pair(1, "x", "en", [0], n="a"), pair(1, "x", "en", [0], n="c"))
     line, = counted.ok("mc2 sample in.jsonl -c counts -t t.json --one-per-image -q").splitlines()
     assert json.loads(line)["n"] == "a"
+
+
+@given(st.lists(st.tuples(st.sampled_from("aab"), st.sampled_from("xy"), st.booleans(), st.integers(0, 2)), max_size=12))
+def test_the_candidates_are_those_of_a_plain_search(lines):
+    """Each image's adjacent lines that matched: the smallest hash, and of equal ones the smallest line."""
+    lines = [{"id": image, "text": text, "n": n, "matched": matched} for image, text, matched, n in lines]
+    batch = jsonl.Batch(jsonl.Block("pairs", 1, b"\n".join(map(orjson.dumps, lines))))
+    expected = [False] * len(lines)
+    for _, image in itertools.groupby(range(len(lines)), lambda index: lines[index]["id"]):
+        matched = [index for index in image if lines[index]["matched"]]
+        if matched:
+            expected[min(matched, key=lambda index: (hash_of("choice", lines[index], "7"), batch.line(index)))] = True
+    matched = np.array([line["matched"] for line in lines], bool)
+    assert sampling._candidates(batch, matched, 7).tolist() == expected
 
 
 def test_counts_are_not_added_to_themselves(counted):

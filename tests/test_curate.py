@@ -450,7 +450,7 @@ def test_parquet_shards_give_the_same_pairs(pool):
 @pytest.mark.parametrize("command, message", [
     ("mc2 curate -m toy --t-en 20 -o out", "name the shards of the pool"),
     ("cat pool/s00.jsonl | mc2 curate - -m toy --t-en 20 -o out", "cannot be read from stdin"),
-    ("mkdir b; cp pool/s00.jsonl b; mc2 curate pool/s00.jsonl b/s00.jsonl -m toy --t-en 20 -o out", "two shards are called s00"),
+    ("mc2 curate pool/s00.jsonl ./pool/s00.jsonl -m toy --t-en 20 -o out", "two inputs are called s00"),
     ("mc2 curate pool/* -m toy -o out", "give one of --t-en, --p and --t-all"),
     ("mc2 curate pool/* -m toy --t-en 20 -o out --address x:1", "--address is for --executor ray"),
     ("mc2 curate pool/* -m toy --t-en 20 -o out --print", "--print is for --executor slurm"),

@@ -6,6 +6,7 @@ import pytest
 from conftest import Shell, pair
 from mc2 import inspection
 from mc2.errors import Mc2Error
+from mc2.inspection.invisible import escaped
 from mc2.tables import align
 
 
@@ -184,3 +185,40 @@ def test_what_is_nothing_of_mc2(work):
     assert work("mc2 inspect nowhere").status == 2
     work.write("x.json", {"a": 1})
     assert work("mc2 inspect x.json").stderr == "mc2 inspect: x.json: not a thresholds file. Make one with 'mc2 thresholds'.\n"
+
+
+# ---------------------------------------------------------------- invisible characters
+
+@pytest.mark.parametrize("text, shown", [
+    ("a\u200eb", "a\\u200eb"), ("\u200f", "\\u200f"), ("❤\ufe0f", "❤\\ufe0f"), ("so\u00adft", "so\\u00adft"),
+    ("\ufeffa", "\\ufeffa"),
+    ("a\u2060b\u200d", "a\\u2060b\\u200d"), ("می\u200cخواهم", "می\\u200cخواهم"),
+    ("a\u200b\u3164", "a\\u200b\\u3164"), ("a\u00a0b\u3000", "a\\u00a0b\\u3000"),
+    ("a\tb\x1b[0m\x7f", "a\\u0009b\\u001b[0m\\u007f"), ("\u2028\ud800", "\\u2028\\ud800"),
+    ("葛\U000e0100", "葛\\U000e0100"),
+    ("\u034f", "\\u034f"), ("a b é e\u0301 猫 😀 \\n", "a b é e\u0301 猫 😀 \\n"), ("", ""),
+])
+def test_invisible_characters_are_escaped(text, shown):
+    assert escaped(text) == shown
+    assert escaped(shown) == shown
+
+
+def test_invisible_characters_of_texts_and_entries_are_escaped_wherever_they_are_shown(sh):
+    sh.write("he.json", '["a\u200eb", "x\ufe0f", "猫\u200d"]')
+    sh.ok("mc2 build-metadata import he.json --lang en -o s -q && mc2 build-metadata merge s -o m -q")
+    sh.write("other.json", '["a\u200fb"]')
+    sh.ok("mc2 build-metadata import other.json --lang en -o t -q && mc2 build-metadata merge t -o n -q")
+    sh.write("pairs.jsonl", pair(1, "a\u200eb so\u00adft", "en"))
+    sh.ok("mc2 match pairs.jsonl -m m -o matched.jsonl -q && mc2 count matched.jsonl -m m -o counts -q")
+    sh.ok("mc2 build-metadata pack m -o m.tar.zst -q")
+    for command, expected in {
+            "m": ["list: a\\u200eb, x\\ufe0f, 猫\\u200d", "longest, 3 characters: a\\u200eb"],
+            "m.tar.zst": ["longest, 3 characters: a\\u200eb"], "s": ["a\\u200eb, x\\ufe0f, 猫\\u200d"],
+            "s/en.list.tsv": ["a\\u200eb  0", "x\\ufe0f   0", "猫\\u200d  0"], "counts": ["en: a\\u200eb 1"],
+            "pairs.jsonl": ["  a\\u200eb so\\u00adft\n"], "matched.jsonl": ["  -> a\\u200eb\n"],
+            "m --against n --texts pairs.jsonl": ["only in A, list 3: a\\u200eb, x\\ufe0f, 猫\\u200d",
+                                                  "only in B, list 1: a\\u200fb",
+                                                  "en, only under A: a\\u200eb so\\u00adft -> a\\u200eb"]}.items():
+        shown = sh.ok(f"mc2 inspect {command}")
+        assert all(text in shown for text in expected), (command, shown)
+        assert not set(shown) & set("\u200e\u200f\u00ad\ufe0f\u200d")

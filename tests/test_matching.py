@@ -1,6 +1,7 @@
 """Matching, section by section of its rules, and against a plain search for substrings."""
 import string
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 from mc2.metadata.matching import Matcher, Metadata, matcher_of
 from mc2.metadata.release import Release
 from mc2.metadata.spacing import can_match, space_entry, space_text
+from mc2.pairs.batch import Labels, Strings
 
 
 def matches(entries, text):
@@ -153,6 +155,25 @@ def test_labels_of_another_scheme_are_refused(toy):
     toy.write("in.jsonl", {"id": "1", "text": "a", "lid": "eng_Latn", "lang": "en"})
     done = toy("mc2 match in.jsonl -m toy")
     assert done.status == 3 and "\"lid\" is 'eng_Latn', no label of toy (lid176)" in done.stderr
+
+
+@pytest.mark.parametrize("lid, named", [("5", "5"), ("null", "None"), ("[]", "'[]'"), ('{"a":1}', '"{\'a\': 1}"')])
+def test_labels_that_are_no_strings_are_refused(toy, lid, named):
+    toy.write("in.jsonl", '{"id":"1","text":"a","lang":"en"}', f'{{"id":"2","text":"a","lang":"en","lid":{lid}}}')
+    done = toy("mc2 match in.jsonl -m toy")
+    assert done.status == 3 and f'in.jsonl:2: "lid" is {named}, no label of toy (lid176)' in done.stderr
+
+
+@pytest.mark.parametrize("engine", ["native", "pyahocorasick"])
+def test_texts_of_many_languages_in_any_order_get_the_ids_of_theirs(toy, engine):
+    if engine == "native":
+        pytest.importorskip("mc2._native")
+    langs = Labels(np.array([2, 0, 2, 1, 0]), ["fr", "en", "de", "tlh"])
+    offsets, ids = Metadata(toy / "toy", engine).match(langs, Strings.of(["7", "un chat", "x", "a red circle", "chat noir"]))
+    assert [found.tolist() for found in np.split(ids, offsets[1:-1])] == [[7], [0, 1], [], [0, 1, 2, 4], [0, 2]]
+    assert (offsets.dtype, ids.dtype) == (np.int64, np.uint32)
+    offsets, ids = Metadata(toy / "toy", engine).match(Labels(np.empty(0, np.int64), []), Strings.of([]))
+    assert (offsets.tolist(), ids.tolist()) == ([0], [])
 
 
 def test_metadata_opens_languages_when_they_come(toy):

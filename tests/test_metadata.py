@@ -5,6 +5,7 @@ import math
 import shutil
 import tempfile
 import unicodedata
+from collections import Counter
 from decimal import Decimal
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 
 from conftest import DATA
 from mc2 import engines, manifests
-from mc2.metadata import sources, wordnet
+from mc2.metadata import points, sources, wordnet
 from mc2.metadata import merge as merging
 from mc2.metadata.release import Release
 
@@ -51,6 +52,109 @@ def test_the_code_is_that_of_the_wikipedia():
     assert [wordnet.WIKI_OF_OMW[code] for code in ("als", "cmn", "nno", "nob", "zsm", "arb")] == \
         ["sq", "zh", "nn", "no", "ms", "ar"]
     assert len(wordnet.WIKI_OF_OMW) == 32          # English, and 31 others
+
+
+@pytest.mark.parametrize("code, lemma, expected", [
+    ("heb", "!חָתוּל", "חָתוּל"), ("heb", "! חתול", "חתול"), ("heb", "GAP!", None), ("ita", "PSEUDOGAP!", None),
+    ("heb", "!GAP!", None),
+    ("ita", "gap", "gap"), ("ita", "GAP", "GAP"), ("slv", "!?miren", "miren"), ("slv", "?sosednji", "sosednji"),
+    ("slv", "???", None),
+    ("nld", "[[een]]_[[wind]]", "een wind"), ("nld", "([[arme]]) [[luis]]", "(arme) luis"),
+    ("nld", "[[a|b c]] d", "b c d"),
+    ("nld", "het [[Oosten]]", "het Oosten"), ("nld", "[[slechte", "slechte"), ("fra", "décevant]]", "décevant"),
+    ("fra", "cour|cours", "cour"), ("fra", "béluga (animal)|fr: béluga", "béluga (animal)"), ("fra", "|", None),
+    ("fra", "c&amp;#339;lacanthe", "cœlacanthe"), ("fra", "vitamine b&lt;sub&gt;9&lt;/sub&gt;", "vitamine b9"),
+    ("fra", "Milan &lt;!--gender?--&gt;", "Milan"), ("fra", "oie blanche ''(canada)''", "oie blanche (canada)"),
+    ("fra", "R&B", "R&B"), ("fra", "AT&T; co", "AT&T; co"), ("por", "capital{{m}}", "capital"),
+    ("por", "<HTML>", "<HTML>"),
+    ("ell", "μνήμης*", "μνήμης"), ("hrv", "*account", "account"), ("dan", "gå ''til", "gå til"),
+    ("dan", "m/k'er", "m/k'er"),
+    ("dan", "klør 'fem", "klør fem"), ("nld", "'s lands wijs", "'s lands wijs"),
+    ("nob", "gjenstand~sområde", "gjenstandsområde"),
+    ("slk", "výborne!", "výborne!"), ("nld", "hoe gaat het?", "hoe gaat het?"),
+    ("fra", "Willem [de] Kooning", "Willem [de] Kooning"),
+    ("cmn", "尘[粉]状+的", "尘[粉]状的"), ("fra", "=", None), ("fra", "\u200e", None), ("fra", "so\u00adft\u200e", "soft"),
+    ("fas", "قیمت\u200cها", "قیمت\u200cها"), ("fra", "x" * 257, None),
+])
+def test_markers_of_wordnets_go(tmp_path, code, lemma, expected):
+    path, tally = tmp_path / "wn.tab", Counter()
+    path.write_text(f"# Name\t{code}\thttp://example.org/\tCC BY\n00000001-n\t{code}:lemma\t{lemma}\n", "utf-8")
+    assert wordnet.read(str(path), tally=tally)[1] == ([] if expected is None else [expected])
+    assert tally == {"in": 1, "without a word": int(expected is None)}
+
+
+@pytest.mark.parametrize("text, plain", [
+    ("כֶּלֶב", "כלב"), ("שָׁלוֹם", "שלום"), ("\ufb2a\ufb4b", "שו"), ("בֵּי״ת", "בי״ת"), ("אֲבִיב־תֵּל", "אביב־תל"),
+    ("בְּרֵאשִׁ֖ית", "בראשית"),
+    ("كِتاب", "كتاب"), ("شدّة", "شدة"), ("هُجُوماً", "هجوما"), ("هٰذا", "هذا"), ("كـــتاب", "كتاب"), ("آن", "آن"),
+    ("أإؤئ", "أإؤئ"),
+    ("ا\u0653ن ا\u0654", "ا\u0653ن ا\u0654"), ("ܫܠܳܡܳܐ", "ܫܠܡܐ"), ("ދިވެހި", "ދިވެހި"), ("हिन्दी", "हिन्दी"),
+    ("ภาษา", "ภาษา"), ("é", "é"),
+])
+def test_vowel_points_of_hebrew_arabic_and_syriac(text, plain):
+    assert points.without_points(text) == plain
+    assert points.has_points(text) == (plain != text) and not points.has_points(plain)
+
+
+HEBREW = "# Hebrew\theb\thttp://example.org/\tCC BY\n" + "".join(
+    f"0000000{n}-n\theb:lemma\t{lemma}\n" for n, lemma in enumerate(["כֶּלֶב", "!כלב", "GAP!", "חתול"]))
+
+
+def test_vowel_points_are_kept_and_it_is_said_that_these_lemmas_can_hardly_match(sh):
+    (sh / "wn-data-heb.tab").write_text(HEBREW, "utf-8")
+    done = sh("mc2 build-metadata wordnet wn-data-heb.tab -o sources")
+    note, receipt = done.stderr.splitlines()
+    assert note == ("CAN HARDLY MATCH: 1 of 3 lemmas of he have vowel points, which running text hardly ever has. "
+                    "Take the points out with --points remove.")
+    assert "3 lemmas (he); 1 without a word left out; 1 with vowel points, which can hardly match -> " in receipt
+    assert tsv(sh, "sources/he.wordnet.tsv") == [["כֶּלֶב", "0"], ["כלב", "0"], ["חתול", "0"]]
+    manifest = manifests.read(str(sh / "sources/he.wordnet.tsv"))
+    assert manifest["options"] == {"lemmas": "first", "points": "keep"}
+    assert manifest["counts"] == {"in": 4, "without a word": 1, "with vowel points": 1, "out": 3}
+    for path in "sources", "sources/he.wordnet.tsv":
+        assert "CAN HARDLY MATCH: 1 lemmas of he.wordnet.tsv have vowel points" in sh.ok(f"mc2 inspect {path}")
+    note = "CAN HARDLY MATCH: lemmas with vowel points, which running text hardly ever has: he 1"
+    assert note in sh("mc2 build-metadata merge sources -o metadata").stderr
+    shown = sh.ok("mc2 inspect metadata")
+    assert f"{note} of 3. Take the points out with" in shown
+    assert "  lemmas with vowel points, which can hardly match 1 (כֶּלֶב)\n" in shown
+
+
+def test_vowel_points_are_removed_where_that_is_asked_for(sh):
+    (sh / "wn-data-heb.tab").write_text(HEBREW, "utf-8")
+    done = sh("mc2 build-metadata wordnet wn-data-heb.tab -o sources --points remove")
+    assert done.stderr.startswith("wordnet: 1 wordnets, 2 lemmas (he); 1 without a word left out -> ")
+    assert tsv(sh, "sources/he.wordnet.tsv") == [["כלב", "0"], ["חתול", "0"]]
+    assert manifests.read(str(sh / "sources/he.wordnet.tsv"))["options"]["points"] == "remove"
+    merge(sh)
+    manifest = Release(sh / "metadata").manifest
+    assert manifest["languages"]["he"]["without_points"] == ["he"] and "vowel_points" not in manifest["quality"]["he"]
+    assert "without_points" not in manifest["languages"]["en"]
+    assert "HARDLY" not in sh.ok("mc2 inspect metadata") + sh.ok("mc2 inspect sources")
+
+
+def test_a_wordnet_of_an_unknown_language_is_passed_over_and_named(sh):
+    for code, name in ("fra", "wn-data-fra.tab"), ("qcn", "wn-data-qcn.tab"), ("tlh", "wn-data-tlh.tab"):
+        (sh / name).write_text(TAB.replace("\tfra\t", f"\t{code}\t"), "utf-8")
+    done = sh("mc2 build-metadata wordnet wn-data-*.tab -o sources")
+    note, receipt = done.stderr.splitlines()
+    assert note == ("PASSED OVER, 2 of 3 files, as no Wikipedia is known for their language codes: "
+                    "wn-data-qcn.tab (qcn), wn-data-tlh.tab (tlh)")
+    assert done.status == 0 and "1 wordnets, 3 lemmas (fr); 2 wordnets passed over -> " in receipt
+    assert [path.name for path in (sh / "sources").glob("*.tsv")] == ["fr.wordnet.tsv"]
+
+
+def test_wordnets_of_unknown_languages_alone_are_an_error(sh):
+    for code in "qcn", "tlh":
+        (sh / f"wn-data-{code}.tab").write_text(TAB.replace("\tfra\t", f"\t{code}\t"), "utf-8")
+    sh.fails("mc2 build-metadata wordnet wn-data-*.tab -o sources", 3,
+             "wn-data-qcn.tab:1: no Wikipedia is known for the language code 'qcn'")
+
+
+def test_another_fault_in_one_of_many_wordnets_still_stops(sh):
+    (sh / "wn-data-fra.tab").write_text(TAB, "utf-8")
+    (sh / "wn-data-ita.tab").write_text("no header\n", "utf-8")
+    sh.fails("mc2 build-metadata wordnet wn-data-*.tab -o sources", 3, "wn-data-ita.tab:1: not an OMW tab file")
 
 
 LICENCE = "  1 This software and database is being provided to you, the LICENSEE  \n"
@@ -103,6 +207,9 @@ def test_all_real_wordnets_are_read(sh):
     assert french[:3] == ["comptable", "entité", "inspirer"]
     assert len(french) > 50_000 and not any("_" in lemma for lemma in french)
     assert not any("+" in row[0] for row in tsv(sh, "sources/zh.wordnet.tsv"))
+    lemmas = [row[0] for path in (sh / "sources").glob("*.wordnet.tsv") for row in tsv(sh, path)]
+    assert not [lemma for lemma in lemmas if lemma.startswith(("!",
+    "?")) or "GAP!" in lemma or "[[" in lemma or "|" in lemma]
 
 
 # ---------------------------------------------------------------- n-grams
@@ -144,7 +251,10 @@ def test_a_real_dump(sh):
 
 @pytest.mark.parametrize("entry, tidied", [
     (" a \t b ", "a b"), ("a\u3000b", "a b"), ("", None), ("—!", None), ("$5", "$5"), ("x" * 256, "x" * 256),
-    ("x" * 257, None), ("☃", None), ("猫", "猫"),
+    ("x" * 257, None), ("☃", None), ("猫", "猫"), ("\u200eא\u200f", "א"), ("\u200e", None), ("so\u00adft", "soft"),
+    ("❤\ufe0f", None),
+    ("👨\u200d👩", None), ("\u0301", None), ("½", "½"), ("می\u200cخواهم", "می\u200cخواهم"), ("خواهم\u200c", "خواهم"),
+    ("a\u200bb", "ab"), ("x" * 256 + "\u200e", "x" * 256), ("\u3164", None), ("\x01", None),
 ])
 def test_what_can_be_an_entry(entry, tidied):
     assert sources.tidy(entry) == tidied
@@ -276,6 +386,7 @@ def test_the_spacing_is_recorded_and_decides_what_can_match(sh):
         merge(sh, f"--spacing {spacing}")
         manifests_of[spacing] = Release(sh / "metadata").manifest
         assert manifests_of[spacing]["options"]["spacing"] == spacing
+        assert manifests_of[spacing]["options"].get("words_end_at") == {"published": None, "wide": "P S"}[spacing]
     assert [row["languages"]["en"]["cannot_match"] for row in manifests_of.values()] == [2, 0]
     assert manifests_of["published"]["sha256"] == manifests_of["wide"]["sha256"]
     assert manifests_of["published"]["fingerprint"] != manifests_of["wide"]["fingerprint"]

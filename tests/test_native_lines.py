@@ -20,8 +20,9 @@ pytestmark = pytest.mark.skipif(engines.native() is None, reason="the native cor
 
 LANG, MATCHED = ("lang",), ("lang", "matched_entry_ids")
 LID = ("lid", "lid_prob", "lang")
-ASKED = [((), ()), ((), LID), ((), (*LID, "matched_entry_ids")), (LANG, ("matched_entry_ids",)), (MATCHED, ()),
-         (MATCHED, ("lang", "url"))]
+# Keys that are required, added, and read where they are there.
+ASKED = [((), (), ()), ((), LID, ("url",)), ((), (*LID, "matched_entry_ids"), ()),
+         (LANG, ("matched_entry_ids",), ("lid",)), (MATCHED, (), ("lid", "n", "lang")), (MATCHED, ("lang", "url"), ())]
 
 
 def block_of(*lines):
@@ -34,10 +35,10 @@ def native_of(*lines, requires=(), adds=(), skip_bad=False):
 
 # ---------------------------------------------------------------- the same as the definition
 
-def told(batch_of, block, requires, adds, skip_bad):
+def told(batch_of, block, requires, adds, reads, skip_bad):
     """All that a Batch tells of a block, and of what becomes of it in stages."""
     try:
-        batch = batch_of(block, requires, skip_bad, True, adds)
+        batch = batch_of(block, requires, skip_bad, True, adds, reads)
         seen = [_seen(batch, requires)]
         if "matched_entry_ids" in requires:
             seen += [[array.tolist() for array in batch.matched_ids()], _seen(batch, requires)]
@@ -58,7 +59,8 @@ def _seen(batch, requires):
     langs = batch.labels("lang").tolist() if "lang" in requires else None
     return [len(batch), batch.numbers.tolist(), list(batch.tally.items()), batch.rejects, batch.dropped, batch.texts,
             [repr(batch.column(key, "none")) for key in keys], repr(batch.records), batch.strings("id").tolist(),
-            batch.strings("text").tolist(), langs, [batch.line(index) for index in range(len(batch))]]
+            batch.strings("text").tolist(), langs, repr([batch.labels(key, "").tolist() for key in ("lid", "url", "n")]),
+            repr(batch.labels("lid").tolist()), [batch.line(index) for index in range(len(batch))]]
 
 
 def _add(batch, adds):
@@ -78,9 +80,9 @@ def _add(batch, adds):
 def assert_same(*lines, end=b""):
     block = block_of(*lines)
     block = block._replace(data=block.data + end)
-    for requires, adds in ASKED:
+    for requires, adds, reads in ASKED:
         for skip_bad in (True, False):
-            theirs, ours = (told(batch_of, block, requires, adds, skip_bad)
+            theirs, ours = (told(batch_of, block, requires, adds, reads, skip_bad)
                             for batch_of in (jsonl.Batch, jsonl.NativeBatch))
             assert ours == theirs, block.data
 
@@ -92,7 +94,7 @@ GOOD = [
     b' {"id":"\\u00e9\\ud83c\\udf88","text":"\\"\\\\\\/\\b\\f\\n\\r\\t","lid":"fr","lid_prob":0.5,"lang":"fr"} \t\r',
     b'{"id":"b","text":"","lang":"en","matched_entry_ids":[0,7,123,4567,89012,345678,9012345,12345678]}',
     b'{"id":"b","text":"x","lang":"en","matched_entry_ids" : [ 3 , 40 ,\t500 ] , "meta":{"lang":5,"id":[]}}',
-    b'{"id":"c","text":"y","lang":"zh","matched_entry_ids":[],"n":-0.0}',
+    b'{"id":"c","text":"y","lang":"zh","matched_entry_ids":[],"n":-0.0,"e":[1e5,1E+05,-2.5e-99,0e0]}',
     b'{"id":"c","text":"y","lang":"z\\u0068","matched_entry_ids":[4294967295],"big":123456789012345678901234567890}',
 ]
 ODD = [
@@ -101,14 +103,19 @@ ODD = [
     b'{"id":7,"text":"t"}', b'{"id":"a","text":null}', b'{"id":"a"}', b'{"id":"a","id":"b","text":"t"}',
     b'{"\\u0069d":"a","text":"t"}', b'{"id":"a","text":"t","\\u0069d":"z"}', b'{"id":"a","text":"\xff"}',
     b'{"id":"a","text":"\xed\xa0\x80"}', b'{"id":"a","text":"\\ud800"}', b'{"id":"a","text":"\\udc00\\ud800"}', b'{"id":"a","text":"\\u12g4"}',
-    b'{"id":"a","text":"\\x"}', b'{"id":"a","text":"a\x00b"}', b'{"id":"a","text":"t","n":NaN}', b'{"id":"a","text":"t","n":1e5}',
+    b'{"id":"a","text":"\\x"}', b'{"id":"a","text":"a\x00b"}', b'{"id":"a","text":"t","n":NaN}', b'{"id":"a","text":"t","n":1e100}',
     b'{"id":"a","text":"t","n":1e999}', b'{"id":"a","text":"t","n":01}', b'{"id":"a","text":"t","n":1.}', b'{"id":"a","text":"t","n":-}',
+    b'{"id":"a","text":"t","n":1e}', b'{"id":"a","text":"t","n":1e+}', b'{"id":"a","text":"t","n":1e5.0}', b'{"id":"a","text":"t","n":1ee5}',
+    b'{"id":"a","text":"t","n":1e-999}', b'{"id":"a","text":"t","n":1e0099}', b'{"id":"a","text":"t","n":' + b"9" * 190 + b"e99}",
+    b'{"id":"a","text":"t","n":' + b"9" * 250 + b"e99}",
     b'{"id":"a","text":"t","n":tru}', b'{"id":"a","text":"t","n":' + b"7" * 400 + b"}", b'{"id":"a","text":"t","n":[1,]}',
     b'{"id":"a","text":"t","n":' + b"[" * 70 + b"]" * 70 + b"}", b'{"id":"a","text":"t","lang":"x","n":' + b"[" * 300 + b"]" * 300 + b"}",
     b'{"id":"a","text":"t","n":' + b"[" * 1500 + b"]" * 1500 + b"}", b'{"id":"a","text":"t"}\x0b', b'{"id":"a","text":"t"}\x00',
     *(b'{"id":"a","text":"t","lang":"fr","matched_entry_ids":%b}' % ids for ids in (
         b"[2,1]", b"[1,1]", b"[-1]", b"[-0]", b"[1.0]", b"[1e0]", b"[true]", b'["1"]', b"[[1]]", b"[4294967296]", b"[123456789,1234567890]",
         b"[18446744073709551615]", b"[99999999999999999999]", b"[null]", b"[00]", b"[1 2]", b"[,1]", b"[1,]", b"[", b'{"a":1}', b"3", b"[100000000]")),
+    *(b'{"id":"a","text":"t","lang":"en","lid":%b}' % lid for lid in (b"5", b"null", b"[]", b'{"a":"b"}', b'""', b'"\\u00e9"', b'"\\q"')),
+    b'{"id":"a","text":"t","lid":"fr","lid":"de"}', b'{"id":"a","text":"t","n":"e","lang":"fr","matched_entry_ids":[1,1]}',
     b'{"id":"a","text":"t","lang":5,"matched_entry_ids":[5]}', b'{"id":"a","text":"t","lang":"en","lang":"fr","matched_entry_ids":[5],"url":"u"}',
 ]
 
@@ -125,6 +132,7 @@ def test_good_lines_are_read_without_python():
         raise AssertionError(odd)
 
     keys = [("id", "strings"), ("text", "strings"), *((key, "present") for key in (*LID, "matched_entry_ids"))]
+    keys.append(("url", "optional labels"))
     for line in (*GOOD, b" "):
         assert engines.native().scan_lines(line, 1, keys, refuse)[0] == (line != b" ")
 
@@ -138,7 +146,7 @@ def test_the_end_of_a_block_may_be_anywhere():
 PIECES = [b'"', b"\\", b"{", b"}", b"[", b"]", b",", b":", b"0", b"-", b"1.", b"e5", b"\\u", b"d800", b"\\ud83d\\ude00", b"\xff",
           b"\xc3", b"\xed\xa0\x80", b"\x00", b"\x1f", b" ", b"\t", b"\r", b"\n", b"\n\n", b"null", b"true", b"NaN", b'"id":"x",', b'"text":"y",',
           b'"lang":"fr",', b'"lid":"",', b'"matched_entry_ids":[1,22],', b'"matched_entry_ids":[],', b'"\\u0069d":"z",', b'[[1,2],{"a":[]}]',
-          b"\x0b", b'"n":-0.5,', b'"n":01,', b'"n":1e999,', b'"n":12345678901234567890123,', b"\xef\xbb\xbf", "é漢🎈".encode(), b"\xf0\x9f",
+          b"\x0b", b'"n":-0.5,', b'"n":01,', b'"n":1e999,', b"e-5", b"e+12", b"E9", b'"n":12345678901234567890123,', b"\xef\xbb\xbf", "é漢🎈".encode(), b"\xf0\x9f",
           b"4294967296", b"12345678", b"123456789"]
 
 
@@ -244,9 +252,12 @@ def test_wrong_arguments_are_refused():
 
 def test_threads_read_at_the_same_time():
     lines = [*GOOD, *ODD] * 20
-    expected, found = told(jsonl.Batch, block_of(*lines), MATCHED, (), True), []
-    threads = [threading.Thread(target=lambda: found.append(told(jsonl.NativeBatch, block_of(*lines), MATCHED, (), True)))
-               for _ in range(4)]
+    expected, found = told(jsonl.Batch, block_of(*lines), MATCHED, (), ("lid",), True), []
+
+    def read():
+        found.append(told(jsonl.NativeBatch, block_of(*lines), MATCHED, (), ("lid",), True))
+
+    threads = [threading.Thread(target=read) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -5,6 +5,7 @@ import random
 import subprocess
 import sys
 import threading
+import unicodedata
 
 import numpy as np
 import pytest
@@ -12,15 +13,18 @@ from conftest import DATA, ROOT
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mc2.metadata import matching
-from mc2.metadata.spacing import SPACINGS, space_entry, space_text
+from mc2 import engines
+from mc2.metadata import matching, normal_form
+from mc2.metadata.spacing import SPACINGS, punctuation_bitmap, space_entry, space_text
+from mc2.pairs.batch import Strings
 
 native = pytest.importorskip("mc2._native")
 
 
 def compiled(path, entries, key=b"", spacing="published"):
-    native.build_matcher([space_entry(entry, spacing) for entry in entries], str(path), key)
-    return native.Matcher(str(path))
+    punctuation = punctuation_bitmap(spacing)
+    native.build_matcher([space_entry(entry, spacing) for entry in entries], str(path), key, punctuation=punctuation)
+    return native.Matcher(str(path), punctuation)
 
 
 @pytest.fixture
@@ -61,7 +65,8 @@ def test_the_ids_of_each_text_ascend_and_are_unique(path):
     assert (offsets.tolist(), ids.tolist()) == ([0, 4, 4, 5, 7], [0, 1, 2, 4, 3, 0, 4])
 
 
-alphabet = st.sampled_from(list("ab ,.;:?!`'\t\n\r\xa0\u3000\u2028\x85\x00猫カแཀကក😀(—」é\u0301\ud800\udfff"))
+alphabet = st.sampled_from(list("ab ,.;:?!`'\t\n\r\xa0\u3000\u2028\x85\x00猫カแཀကក😀(—」é\u0301\ud800\udfff"
+                                "'$’«×ª؟ش።。㐀€𐄀𐀀\ufe0f"))
 words = st.sampled_from(["a", "b", ",", ".", "", "ab", "abcdefg", "abcdefgh", "abcdefghi", "abcdefghijklmnopqrs", "猫"])
 texts = st.text(alphabet, max_size=12) | st.lists(words, max_size=12).map(" ".join)
 entries = (st.text(alphabet, min_size=1, max_size=4) |
@@ -128,19 +133,27 @@ def test_no_entries_and_no_texts(path):
     assert_same(path, ["U.S."], ["U.S."])
 
 
-forms = st.text(st.sampled_from("a  ?.猫"), min_size=1, max_size=6)
+forms = st.text(st.sampled_from("aé  ?.’。𐄀猫"), min_size=1, max_size=6)
 fillings = st.sampled_from([[], [f" word{n} " for n in range(30)], [f"鳥{n}" for n in range(30)]])
 
 
-@given(st.lists(forms, max_size=20), fillings, st.lists(st.text(st.sampled_from("ab ?.猫\t"), max_size=8), max_size=8))
-def test_forms_of_any_kind_are_found_as_substrings(scratch, forms, filling, texts):
+@given(st.lists(forms, max_size=20), fillings,
+       st.lists(st.text(st.sampled_from("abé ?.’。𐄀猫\t"), max_size=8), max_size=8), st.sampled_from(SPACINGS))
+def test_forms_of_any_kind_are_found_as_substrings(scratch, forms, filling, texts, spacing):
     """Also forms that no entry has, through the hash tables (many words) and the automaton (many others)."""
-    forms = [*forms, *filling, " ", "  ", "?", "? ", " ? ", "  ? ", ". .", ".  .", "  .  .  "]
-    native.build_matcher(forms, str(scratch))
-    offsets, ids = native.Matcher(scratch).match([*texts, "", "?", "a ?", "a. .", ".."])
-    for n, text in enumerate([*texts, "", "?", "a ?", "a. .", ".."]):
+    forms = [*forms, *filling, " ", "  ", "?", "? ", " ? ", "  ? ", ". .", ".  .", "  .  .  ", "’", "’ ", " ’ ", "。  。"]
+    native.build_matcher(forms, str(scratch), punctuation=punctuation_bitmap(spacing))
+    texts = [*texts, "", "?", "a ?", "a. .", "..", "’", "。。", "é’a"]
+    offsets, ids = native.Matcher(scratch, punctuation_bitmap(spacing)).match(texts)
+    for n, text in enumerate(texts):
         assert ids[offsets[n]:offsets[n + 1]].tolist() == \
-            [i for i, form in enumerate(forms) if form in space_text(text)]
+            [i for i, form in enumerate(forms) if form in space_text(text, spacing)]
+
+
+@pytest.mark.parametrize("character", ["’", "«", "𐄀", "。", "é", "猫"])
+def test_characters_that_lie_across_the_blocks_in_which_texts_are_read(path, character):
+    entries = ["x" * n for n in range(1, 70)] + ["y", character, f"y{character}", "猫", "犬"]
+    assert_same(path, entries, ["x" * n + character + "y" for n in range(130)] + [character * n for n in range(70)])
 
 
 def test_very_long_texts_with_very_many_matches(path):
@@ -181,6 +194,7 @@ def test_real_wordnets_over_declarations_of_human_rights(path):
     for file in sorted((DATA / "udhr").glob("*.txt"))[::4]:
         articles += file.read_text(encoding="utf-8").splitlines()[:60]
     assert_same(path, [entry for some in lemmas.values() for entry in some[:3000]], articles, ["wide"])
+    assert_same(path, lemmas["wn-data-cmn.tab.gz"], articles[::3], ["wide"])
     assert_same(path, lemmas["wn-data-cmn.tab.gz"], articles, ["published"])
 
 
@@ -202,11 +216,29 @@ def test_offsets_outside_the_data_are_refused(path, offsets):
 
 def test_bytes_that_are_no_utf8_do_no_harm(path):
     rng = random.Random(3)
-    matcher = compiled(path, ["cat", "a b", "猫", "é", "\u3000x"])
-    for _ in range(300):
-        data = rng.randbytes(rng.randint(0, 300))
-        cuts = sorted(rng.randint(0, len(data)) for _ in range(10))
-        matcher.match_buffer(data, np.array([0, *cuts, len(data)]))
+    pieces = ["’".encode(), "𐄀".encode(), "«".encode(), "。".encode(),
+    b"\xe2", b"\x80", b"\xf0\x90", b"\xc2", b"a", b" ", b"."]
+    for spacing in SPACINGS:
+        matcher = compiled(path, ["cat", "a b", "猫", "é", "\u3000x", "’", "a’"], spacing=spacing)
+        for n in range(600):
+            data = rng.randbytes(rng.randint(0, 300)) if n % 2 else b"".join(rng.choices(pieces, k=rng.randint(0, 100)))
+            cuts = sorted(rng.randint(0, len(data)) for _ in range(10))
+            matcher.match_buffer(data, np.array([0, *cuts, len(data)]))
+
+
+@pytest.mark.parametrize("punctuation", [b"", b"x" * 100, "’", bytearray(0x110000 // 8), 7])
+def test_punctuation_of_another_form_is_refused(path, punctuation):
+    with pytest.raises(ValueError, match="one bit per code point: 139264"):
+        native.build_matcher([" cat "], str(path), punctuation=punctuation)
+    compiled(path, ["cat"])
+    with pytest.raises(ValueError, match="one bit per code point: 139264"):
+        native.Matcher(path, punctuation)
+
+
+def test_a_matcher_keeps_its_punctuation_in_memory(path):
+    matcher = compiled(path, ["cat", "l’ami"], spacing="wide")
+    punctuation_bitmap.cache_clear()
+    assert matcher.match(["«cat» l’ami"])[1].tolist() == [0, 1]
 
 
 @pytest.mark.parametrize("counts", [
@@ -263,16 +295,103 @@ def test_the_scalar_path_gives_the_same(tmp_path):
     script = """if True:
         import random, sys
         from mc2 import _native
-        from mc2.metadata.spacing import space_entry
+        from mc2.metadata.spacing import SPACINGS, punctuation_bitmap, space_entry
         rng = random.Random(5)
-        letters = "ab ,.;:?!`'\\t\\n\\r\\xa0\\u3000\\x00猫カแ(—é😀\\ud800"
+        letters = "ab ,.;:?!`'\\t\\n\\r\\xa0\\u3000\\x00猫カแ(—é😀’«。\\ud800"
         make = lambda size: "".join(rng.choices(letters, k=size))
         entries = [make(rng.randint(1, 4)) for _ in range(500)]
         texts = [make(rng.choice([0, 5, 63, 64, 65, 500])) for _ in range(2000)]
-        _native.build_matcher([space_entry(entry) for entry in entries], sys.argv[1])
-        print([array.tolist() for array in _native.Matcher(sys.argv[1]).match(texts)])
+        for spacing in SPACINGS:
+            punctuation = punctuation_bitmap(spacing)
+            forms = [space_entry(entry, spacing) for entry in entries]
+            _native.build_matcher(forms, sys.argv[1], punctuation=punctuation)
+            print([array.tolist() for array in _native.Matcher(sys.argv[1], punctuation).match(texts)])
     """
     assert run(script, tmp_path / "a", MC2_SIMD="scalar") == run(script, tmp_path / "b", MC2_SIMD="")
+
+
+# ---------------------------------------------------------------- texts of several languages
+
+@pytest.fixture(scope="module")
+def languages(tmp_path_factory):
+    """Matchers of three languages; the fourth one is not there."""
+    directory = tmp_path_factory.mktemp("languages")
+    return [compiled(directory / "en", ["cat", "a cat", "a"]), compiled(directory / "zh", ["猫", "黑猫", "a"]),
+            compiled(directory / "xx", []), None]
+
+
+short_texts = st.text(st.sampled_from(list("cat a猫黑.")), max_size=8) | st.just("a cat") | st.just("x" * 1000 + " cat")
+
+
+@given(st.lists(st.tuples(st.integers(0, 2), short_texts), max_size=300))
+def test_each_text_is_matched_in_its_language(languages, texts):
+    which = np.array([language for language, _ in texts], np.int64)
+    offsets, ids = native.match_languages(languages, which, *in_array([text for _, text in texts]))
+    assert (offsets.dtype, ids.dtype) == (np.int64, np.uint32)
+    assert [ids[start:stop].tolist() for start, stop in zip(offsets, offsets[1:])] == \
+        [languages[language].match([text])[1].tolist() for language, text in texts]
+
+
+def in_array(texts):
+    data, offsets = in_utf8(texts)
+    return np.frombuffer(data, np.uint8), offsets
+
+
+def test_a_language_without_a_matcher_is_refused(languages):
+    texts = in_array(["a cat", "cat"])
+    assert native.match_languages(languages, np.array([0, 0]), *texts)[1].tolist() == [0, 1, 2, 0]
+    for other in (3, 4, -1):
+        with pytest.raises(IndexError, match="no such matcher"):
+            native.match_languages(languages, np.array([0, other]), *texts)
+    with pytest.raises(ValueError, match="for each text"):
+        native.match_languages(languages, np.array([0]), *texts)
+    for bad in ([0, 9, 9], [0, 5, 4], [-1, 0, 1], []):
+        with pytest.raises(ValueError, match="offsets"):
+            native.match_languages(languages, np.array([0, 0]), texts[0], np.array(bad, np.int64))
+
+
+# ---------------------------------------------------------------- the normal form of texts
+
+@pytest.mark.parametrize("text, form", [
+    ("café", "café"), ("cafe\u0301", "café"), ("e\u0323\u0301", "ẹ\u0301"), ("e\u0301\u0323", "ẹ\u0301"), ("é\u0323", "ẹ\u0301"),
+    ("\u1112\u1161\u11ab", "한"), ("한", "한"), ("ﬁ", "ﬁ"), ("Å", "Å"), ("क़", "क\u093c"), ("हिन्दी", "हिन्दी"),
+    ("ก็น้ำ", "ก็น้ำ"), ("\U0002f800", "丽"), ("\U000e0100", "\U000e0100"), ("\U0010ffff", "\U0010ffff"), ("", ""), ("a\0", "a\0"),
+])
+def test_texts_in_other_forms_become_nfc(monkeypatch, text, form):
+    column = Strings.of(["before", text, "a", text, "behind"])
+    column = Strings(column.data, column.offsets[1:-1])
+    assert normal_form.normalized(column).tolist() == [form, "a", form]
+    monkeypatch.setattr(engines, "native", lambda: None)
+    assert normal_form.normalized(column).tolist() == [form, "a", form]
+
+
+marks = st.sampled_from(list("aeAEo하가ᄀᄒ一あかषน ") + [chr(c) for c in (
+    0x301, 0x323, 0x308, 0x31b, 0x327, 0x338, 0x345, 0x1161, 0x11a8, 0x11c2, 0x3099, 0x309a, 0x93c, 0x94d, 0xe38, 0xe48, 0x5b0,
+    0x5bc, 0x64b, 0x651, 0x653, 0x1ea4, 0xc5, 0x212b, 0x2126, 0xf900, 0xfb1d, 0x110ba, 0x1d165, 0x2f800, 0xe0100)])
+
+
+@given(st.lists(st.text(marks, max_size=6) | st.text(st.characters(exclude_categories=["Cs"]), max_size=6), max_size=8))
+def test_any_text_becomes_what_unicodedata_says(texts):
+    assert normal_form.normalized(Strings.of(texts)).tolist() == [unicodedata.normalize("NFC", text) for text in texts]
+
+
+def test_what_passes_the_quick_check_is_nfc_and_nearly_everything_does():
+    """Every character alone, and after letters that many marks join."""
+    characters = [chr(c) for c in range(0x110000) if not 0xd800 <= c < 0xe000]
+    for before in ("", "a", "가", "\u0323"):
+        texts = [before + character for character in characters]
+        data, offsets = in_array(texts)
+        passed = ~native.may_not_be_nfc(data, offsets, normal_form.classes())
+        assert all(unicodedata.is_normalized("NFC", text) for text, good in zip(texts, passed.tolist()) if good)
+        assert np.count_nonzero(passed[:0x30000 - 0x800]) > 0.98 * 0x30000 or before == "\u0323"
+
+
+def test_bytes_that_are_no_utf8_do_no_harm_to_the_quick_check():
+    rng = random.Random(7)
+    for _ in range(300):
+        data = np.frombuffer(rng.randbytes(rng.randint(0, 40)), np.uint8)
+        cuts = sorted(rng.randint(0, len(data)) for _ in range(5))
+        native.may_not_be_nfc(data, np.array([0, *cuts, len(data)]), normal_form.classes())
 
 
 # ---------------------------------------------------------------- the file

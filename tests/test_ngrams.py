@@ -18,7 +18,7 @@ from mc2 import files, manifests
 from mc2.errors import BadData
 from mc2.metadata import dumps, ngrams, parts, plaintext, spill, streams, vocabulary, wikitext
 from mc2.metadata.ngrams import LONGEST_ENTRY, by_pmi, count_ngrams, pmi_of, unigram_rows
-from mc2.metadata.words import END, Spaces
+from mc2.metadata.words import END, Spaces, is_ignored, visible, words_of
 
 ENGLISH = DATA / "wikipedia" / "enwiki-latest-pages-articles1.xml-p000000010p000030302-shortened.bz2"
 
@@ -40,14 +40,15 @@ def bigram_rows(unigrams, bigrams, min_count=5, joint=" "):
     ("don't l’Aube «né» ¿qué? 3.5 €", ["don", "t", "l", "Aube", "né", "qué", "3", "5"]),
     ("अन्तर्राष्ट्रीय हिन्दी। क्\u200dष", ["अन्तर्राष्ट्रीय", "हिन्दी", "क्\u200dष"]),      # combining marks, a ZWJ
     ("می\u200cخواهم", ["می\u200cخواهم"]),      # a ZWNJ
-    ("so\u00adft \u200eright b\u200d", ["so\u00adft", "\u200eright", "b\u200d"]),         # as texts have them
+    ("so\u00adft \u200eright\u200f b\u200d", ["soft", "right", "b"]),           # shown as nothing
+    ("\u200e \ufe0f a \u00ad \u0301 b\u200bc", ["a", "b", "c"]),              # no letter, no digit
     ("a\u00a0b\u3000c\u2028d\x85e\x1cf\x1fg\th\ri", list("abcdefghi")),
     ("x 👩🏽 y🚀z", ["x", "y", "z"]),
     ("𐌲𐌿𐍄 𐎀𐎟𐎁", ["𐌲𐌿𐍄", "𐎀", "𐎁"]),                                        # Gothic; Ugaritic has punctuation
     ("", []),
 ])
 def test_words_stand_between_spaces_punctuation_and_symbols(line, expected):
-    assert [token for token in Spaces().tokens(line) if token != END] == expected
+    assert [word for word in words_of(line, Spaces()) if word != END] == expected
 
 
 def test_a_bigram_has_nothing_but_spaces_between_its_words():
@@ -92,18 +93,21 @@ def test_a_pmi_of_nothing_is_written_without_a_sign():
 def naive_counts(text):
     """Character by character, without regular expressions."""
     unigrams, bigrams = Counter(), Counter()
-    for line in text.splitlines():
+    for line in visible(text).replace("\u200b", " ").splitlines():
         previous, word = None, ""
         for character in line + " .":
             is_end = unicodedata.category(character)[0] in "PS"
             if not (is_end or character.isspace()):
                 word += character
                 continue
-            if word:
+            if any(unicodedata.category(each)[0] in "LN" for each in word):
                 unigrams[word] += 1
                 if previous:
                     bigrams[previous + " " + word] += 1
-                previous, word = word, ""
+                previous = word
+            elif word:
+                previous = None
+            word = ""
             if is_end:
                 previous = None
     return unigrams, bigrams
@@ -122,9 +126,47 @@ def test_counts_equal_those_of_a_naive_count(texts):
 
 @given(strategies.text())
 def test_a_word_is_clean_whatever_the_text(text):
-    for word in set(Spaces().tokens(text)) - {END}:
-        assert word.split() == [word]
+    for word in set(words_of(text, Spaces())) - {END}:
+        assert word.split() == [word] and visible(word) == word
         assert not {unicodedata.category(character)[0] for character in word} & set("PSZ")
+        assert {unicodedata.category(character)[0] for character in word} & set("LN")
+
+
+# ---------------------------------------------------------------- characters that are shown as nothing
+
+@pytest.mark.parametrize("code", [
+    0xad, 0x34f, 0x61c, 0x200e, 0x200f, *range(0x202a, 0x202f), 0x2060, 0x2061, *range(0x2066, 0x206a),
+    0x3164, 0xfe00, 0xfe0e,
+    0xfe0f, 0xfeff, 0x1d173, 0xe0001, 0xe0067, 0xe0100, 0xe01ef])
+def test_characters_that_are_shown_as_nothing_go_wherever_they_are(code):
+    assert visible(f"{chr(code)}a{chr(code)}b c{chr(code)} {chr(code)}") == "ab c "
+    assert words_of(f"a {chr(code)} b{chr(code)}{chr(code)}", Spaces()) == ["a", "b"]
+
+
+@pytest.mark.parametrize("text, shown", [
+    ("می\u200cخواهم", "می\u200cخواهم"), ("کتاب\u200cها\u200c", "کتاب\u200cها"), ("\u200cکتاب", "کتاب"),
+    ("می\u200c، ها", "می، ها"),
+    ("DVD\u200cها", "DVD\u200cها"), ("می \u200c خواهم", "می  خواهم"), ("ܐ\u200dܒ", "ܐ\u200dܒ"),
+    ("क्\u200dष", "क्\u200dष"), ("क्\u200cष", "क्\u200cष"), ("श्री\u200d", "श्री"), ("ශ්\u200dරී", "ශ්\u200dරී"),
+    ("র\u200d্য", "র\u200d্য"),
+    ("ന്\u200dമ", "ന്\u200dമ"), ("ខ្\u200dម", "ខ្\u200dម"), ("ᠠ\u180b\u180eᠠ", "ᠠ\u180b\u180eᠠ"),
+    ("می\u200c\u200eخواهم", "می\u200cخواهم"), ("می\u200c\u00ad", "می"),
+    ("Auf\u200clage", "Auflage"), ("a\u200db", "ab"), ("של\u200dום", "שלום"), ("ภา\u200cษา", "ภาษา"),
+    ("猫\u200d犬", "猫犬"),
+    ("👨\u200d👩\u200d👧", "👨👩👧"), ("❤\ufe0f", "❤"), ("\u200d", ""), ("a\u200bb", "a\u200bb"), ("abc", "abc"), ("", ""),
+])
+def test_joiners_stay_inside_words_of_scripts_that_need_them(text, shown):
+    assert visible(text) == shown
+
+
+@given(strategies.text(strategies.sampled_from("abیمकष्👨\u200c\u200d\u200e\u00ad\ufe0f \u200b،")
+                       | strategies.characters()))
+def test_what_is_visible_stays(text):
+    shown = visible(text)
+    assert visible(shown) == shown and not any(map(is_ignored, shown))
+    without = [character for character in text if not is_ignored(character) and character not in "\u200c\u200d"]
+    assert [character for character in shown if character not in "\u200c\u200d"] == without
+    assert not shown.startswith(("\u200c", "\u200d")) and not shown.endswith(("\u200c", "\u200d"))
 
 
 @pytest.mark.skipif(not ENGLISH.exists(), reason="the sample dumps are not here")
@@ -383,6 +425,18 @@ def test_the_manifest_counts_what_was_left_out(sh):
     assert "5 pages (1 redirects and 2 in other namespaces left out), 10 words in, 2 unigrams and 0" in done.stderr
     assert manifests.read(str(sh / "sources/en.bigram.tsv"))["counts"] == {
         "pages": 5, "redirects": 1, "in other namespaces": 2, "words": 10, "below --min-count": 1, "out": 0}
+
+
+def test_pages_that_are_no_wikitext_and_missing_texts_are_counted_where_there_are_some(sh):
+    page = "<page><title>A</title><ns>0</ns><revision>{}</revision></page>"
+    (sh / "wiki.xml").write_text("<mediawiki>" + page.format("<text>red circle</text>") * 5
+                                 + page.format("<model>json</model><text>{}</text>") * 2
+                                 + page.format('<text id="1" bytes="9" />') + page.format("<redirect/>")
+                                 + "</mediawiki>")
+    done = sh("mc2 build-metadata ngrams --wiki en wiki.xml -o sources")
+    assert "5 pages (1 redirects, 2 not wikitext and 1 without text left out), 10 words in" in done.stderr
+    counts = manifests.read(str(sh / "sources/en.unigram.tsv"))["counts"]
+    assert (counts["not wikitext"], counts["without text"]) == (2, 1)
 
 
 @pytest.mark.parametrize("arguments, message", [

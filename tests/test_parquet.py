@@ -11,6 +11,7 @@ import tempfile
 import numpy as np
 import orjson
 import pytest
+from advised import follow
 from conftest import ROOT, Shell, filled, line_of, pair
 from hypothesis import given
 from hypothesis import strategies as st
@@ -27,6 +28,7 @@ from mc2.pairs import parquet
 
 from mc2.errors import BadData, BadLine
 from mc2.pairs import arrow, jsonl
+from mc2.pairs.batch import Labels, Lists, Strings
 
 TEXTS = ["a red circle", "red", "a cat", "un chat noir", "chat", "", "nothing known", "a red cat, a circle"]
 LIST = pa.list_(pa.uint32())
@@ -335,6 +337,88 @@ def test_columns_that_no_stage_knows_pass_from_parquet_to_parquet_as_they_are(ma
     assert pq.read_schema(matched / "out.parquet").names == [*table.column_names, "matched_entry_ids"]
 
 
+STRINGS = pa.array(["a", "b"]), pa.array(["a red circle", "un été noir"])
+
+
+@pytest.mark.parametrize("type", [
+    pa.large_string(), pa.string_view(), pa.dictionary(pa.int32(), pa.string()),
+    pa.dictionary(pa.int8(), pa.large_string()), pa.binary(), pa.large_binary(), pa.binary_view(),
+    pa.dictionary(pa.int32(), pa.binary())], ids=str)
+def test_strings_of_every_kind_are_one_type_in_one_output(sh, type):
+    ids, texts = ((column.cast(pa.binary()) if "binary" in str(type) else column).cast(type) for column in STRINGS)
+    pq.write_table(pa.table({"id": ids, "text": texts, "url": texts}), sh / "a.parquet")
+    pq.write_table(pa.table({"id": STRINGS[0], "text": STRINGS[1], "url": STRINGS[1]}), sh / "b.parquet")
+    for inputs in "a.parquet b.parquet", "b.parquet a.parquet":
+        sh.ok(f"mc2 lid {inputs} -o both.parquet -q && mc2 lid {inputs} -o both.jsonl -q")
+        assert rows_of(sh / "both.parquet") == sh.read("both.jsonl")
+        assert sh.read("both.jsonl")[:2] == sh.read("both.jsonl")[2:]
+
+
+@pytest.mark.parametrize("made", [
+    lambda: pa.array([["a"], [], None], pa.list_(pa.string_view())),
+    lambda: pa.array([["a"], [], None], pa.large_list(pa.dictionary(pa.int8(), pa.string()))),
+    lambda: pa.array([["a"], ["b", "c"], None], pa.list_view(pa.string())),
+    lambda: pa.array([{"x": "a"}, {"x": None}, None], pa.struct([("x", pa.string_view())])),
+    lambda: pa.array([[("k", "v")], [], None], pa.map_(pa.string(), pa.string_view())),
+])
+def test_strings_within_lists_and_objects_are_plain_too(made):
+    column = made()
+    table = parquet._plain(pa.table({"x": column}))
+    table.validate(full=True)
+    assert table["x"].to_pylist() == column.to_pylist()
+    assert not any(kind in str(table["x"].type) for kind in ("view", "dictionary"))
+
+
+def test_bytes_that_are_no_text_are_bad_rows(sh):
+    write_rows(sh / "a.parquet", [{"id": b"a", "text": b"t\xe9"}, {"id": b"b", "text": "t\xe9".encode()}])
+    sh.fails("mc2 lid a.parquet", 3, 'a.parquet:1: "text" is not UTF-8. --on-error skip leaves such rows out.')
+    assert json.loads(sh.ok("mc2 lid a.parquet --on-error skip -q"))["text"] == "t\xe9"
+
+
+@pytest.mark.parametrize("columns, message, texts", [
+    ({"id": [1, 2]}, '"id" is not a string. The columns are id (int64), text (string). Convert them', None),
+    ({"id": [1.0, 2.0]}, '"id" is not a string. The columns are id (double), text (string).', None),
+    ({"id": pa.array([b"0" * 16, b"1" * 16], pa.uuid())}, "are id (extension<arrow.uuid>), text (string).", None),
+    ({"text": [["t", "u"], ["v"]]}, '"text" is not a string. The columns are id (string), text (list<element: string>)',
+     ["t", "u", "v"]),
+    ({"text": [{"en": "t"}, {"en": "u"}]}, "The columns are id (string), text (struct<en: string>).", None),
+    ({"text": None, "CAPTION": ["t", "u"]}, 'no "text" key. Every pair needs its alt-text. The columns are id '
+                                            "(string), CAPTION (string). Give them these names", None),
+    ({"id": None, "text": None, "SAMPLE_ID": [1e11, 2e11], "it's": [1, 2], "TEXT": ["t", "u"]},
+     "The columns are SAMPLE_ID (double), it's (int64), TEXT (string).", None),
+])
+def test_columns_that_do_not_fit_are_named_with_a_command_that_mends_them(sh, columns, message, texts):
+    columns = {"id": ["a", "b"], "text": ["t", "u"]} | columns
+    table = pa.table({name: column for name, column in columns.items() if column is not None})
+    pq.write_table(table, sh / "it's.parquet")
+    done = sh.fails('mc2 lid "it\'s.parquet" -o out.jsonl', 3, "it's.parquet:1: ", message)
+    follow(sh, done.stderr)
+    sh.ok("mc2 lid new.parquet -o out.jsonl -q")
+    assert [row["text"] for row in sh.read("out.jsonl")] == (texts or ["t", "u"])
+    if "SAMPLE_ID" in columns:
+        assert [row["id"] for row in sh.read("out.jsonl")] == ["100000000000", "200000000000"]
+
+
+def test_columns_that_are_not_read_are_named_too(matched):
+    pq.write_table(pq.read_table(matched / "m.parquet").rename_columns(
+        ["uid", *pq.read_schema(matched / "m.parquet").names[1:]]), matched / "u.parquet")
+    matched.fails("mc2 count u.parquet -m toy -o new", 3, 'no "id" key.', "url (string)", "uid (string)")
+
+
+def test_names_of_columns_are_shown_in_one_line(sh):
+    write_rows(sh / "a.parquet", [{"a\nb\x1b[2J": "x", **{f"column {i}": "x" for i in range(60)}}])
+    sh.fails("mc2 lid a.parquet", 3, "The columns are a\\nb\\x1b[2J (string), column 0 (string)", " and 41 more.")
+
+
+def test_a_directory_of_parquet_is_refused_with_the_files_in_it(sh):
+    for name in "a/0.parquet", "b/part=0/0.parquet", "b/part=1/0.parquet", "c.parquet/0.parquet", "d/x.txt":
+        (sh / name).parent.mkdir(parents=True, exist_ok=True)
+        write_rows(sh / name, [{"id": "a", "text": "t"}])
+    for directory, files in ("a", "a/*.parquet"), ("b", "b/*/*.parquet"), ("c.parquet", "c.parquet/*.parquet"):
+        sh.fails(f"mc2 lid {directory}", 2, f"{directory}: is a directory. Name the files in it, e.g. {files}.")
+        sh.ok(f"mc2 lid {files} -O out-{directory} -q")
+
+
 def test_categories_and_other_strings_are_strings(toy):
     rows = pool(20)
     write_rows(toy / "a.parquet", rows, lang=pa.dictionary(pa.int8(), pa.string()), text=pa.large_string())
@@ -370,7 +454,8 @@ def test_bad_rows_are_skipped_counted_and_kept_as_lines(toy):
             {"id": rows[1]["id"], "lang": "en"}, {"text": "t"}, rows[2]]))
         assert 'match: 5 pairs in, 2 matched, 0 without a match, 1 bad lines skipped ("lang" is \'xx\'' in done.stderr
     done = toy("mc2 match a.parquet -m toy")
-    assert (done.status, done.stderr) == (3, 'mc2 match: a.parquet:2: no "text" key. Every pair needs its alt-text.\n')
+    assert (done.status, done.stderr) == (3, 'mc2 match: a.parquet:2: no "text" key. Every pair needs its alt-text. It '
+                                             'is null; --on-error skip leaves such rows out.\n')
 
 
 @pytest.mark.parametrize("column", [
@@ -391,6 +476,39 @@ def test_matched_ids_are_rows_of_unequal_length(type):
     batch = batch_of(pa.table(columns).slice(1, 3), ["matched_entry_ids"])
     batch.select([True, False, True])
     assert [array.tolist() for array in batch.matched_ids()] == [[0, 2, 3], [3, 9, 0]]
+
+
+@pytest.mark.parametrize("type", [pa.string(), pa.large_string(), *([pa.string_view()] if hasattr(pa, "string_view") else [])])
+def test_texts_and_languages_are_arrays_whatever_type_of_string_they_are(type):
+    texts, langs = ["", "naïve", "漢字, and longer than twelve bytes", "", "x" * 40], ["fr", "en", "fr", "zh_yue", "en"]
+    columns = {"id": list("abcde"), "text": pa.array(texts, type), "lang": pa.array(langs, type)}
+    for table, rows in (pa.table(columns), slice(0, 5)), (pa.table(columns).slice(1, 3), slice(1, 4)), \
+                       (pa.table(columns).slice(0, 0), slice(0, 0)):
+        batch = batch_of(table, ["lang"])
+        assert batch.strings("text").tolist() == texts[rows] == batch.texts
+        assert batch.labels("lang").tolist() == langs[rows] and batch.labels("lang").names == list(dict.fromkeys(langs[rows]))
+        if type in (pa.string(), pa.large_string()):        # Arrow selects no views; files are read without them
+            batch.select([number != 1 for number in range(len(batch))])
+        assert batch.strings("text").tolist() == batch.texts and batch.labels("lang").tolist() == batch.column("lang")
+
+
+def test_columns_of_all_forms_become_the_same_columns_of_a_table():
+    n, forms = 3, {"lid": (Labels(np.array([0, 1, 0]), ["fr", "unused?"]), ["fr", "unused?", "fr"]),
+                   "lid_prob": (Labels(np.array([2, 0, 2]), [0.5, 0.25, 1]), [1.0, 0.5, 1.0]),
+                   "matched_entry_ids": (Lists(np.array([0, 2, 2, 3]), np.array([1, 2, 4294967295], np.uint32)), [[1, 2], [], [4294967295]]),
+                   "kind": (Labels(np.array([0, 0, 0]), [1, "unused"]), [1, 1, 1]), "note": (Strings.of(["é", "", "b"]), ["é", "", "b"]),
+                   "score": (np.array([0.5, 1, 2]), [0.5, 1, 2])}
+    tables = []
+    for values in ({key: forms[key][0] for key in forms}, {key: forms[key][1] for key in forms}):
+        for block in arrow.Block("p", 1, arrow.to_ipc(pa.table({"id": list("abc"), "text": list("tuv")}))), \
+                     jsonl.Block("p", 1, b"\n".join(b'{"id":"%c","text":"%c"}' % pair for pair in zip(b"abc", b"tuv"))):
+            batch = block.batch()
+            for key in values:
+                batch.add(key, values[key])
+            assert len(batch) == n
+            tables.append(arrow.from_ipc(arrow.encode(batch)))
+    assert all(table.equals(tables[0]) for table in tables), tables
+    assert tables[0].schema.field("kind").type == pa.int64()
 
 
 def test_an_added_key_is_seen_by_the_next_stage_of_the_batch():
@@ -524,6 +642,9 @@ def test_a_uid_is_split_where_datacomp_splits_it():
     from mc2.balance import sampling
     batch = batch_of({"id": ["00000000000000010000000000000002"], "text": [""]})
     assert sampling.uids(batch).tolist() == [(1, 2)]
+    batch = batch_of({"id": ["abcdefABCDEF0123" * 2, "0123456789abcdef" * 2], "text": ["", ""]})
+    assert sampling.uids(batch).tolist() == [(0xabcdefabcdef0123,) * 2, (0x0123456789abcdef,) * 2]
+    assert sampling.uids(batch_of({"id": [], "text": []})).tolist() == []
 
 
 @pytest.mark.skipif(sys.platform != "linux" or "libasan" in os.environ.get("LD_PRELOAD", ""), reason="needs RLIMIT_AS")
@@ -540,3 +661,13 @@ except MemoryError:
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (done.stdout, done.stderr) == ("out of memory\n", "")
+
+
+@pytest.mark.parametrize("bad", ["", "0" * 31, "0" * 33, "g" + "0" * 31, "0x" + "0" * 30, " " * 32, "\uff10" + "0" * 29,
+                                 "0" * 31 + "\n"])
+def test_an_id_that_is_no_uid_is_named(bad):
+    from mc2.balance import sampling
+    from mc2.errors import BadUsage
+    with pytest.raises(BadUsage, match=":13: the id .* is no DataComp uid") as raised:
+        sampling.uids(batch_of({"id": ["0" * 32, "0" * 32, bad, "x"], "text": [""] * 4}))
+    assert repr(bad) in str(raised.value)

@@ -1,15 +1,22 @@
 """The record format: what is a pair, what is not, and what happens to its bytes."""
+import gzip
+import json
 import os
+import shutil
 import subprocess
 import sys
 
+import numpy as np
 import orjson
 import pytest
+import zstandard
+from advised import follow
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mc2.errors import BadLine
 from mc2.pairs import jsonl
+from mc2.pairs.batch import Labels
 
 
 def batch_of(*lines, requires=(), skip_bad=False):
@@ -80,6 +87,51 @@ def test_what_is_no_pair_is_named(line, message):
     with pytest.raises(BadLine) as error:
         batch_of(line)
     assert message in str(error.value)
+
+
+@pytest.mark.parametrize("record, message, expected", [
+    ({"uid": "a", "caption": "t"}, 'no "id" key. Every pair needs an image id. The keys are uid, caption. Take uid ',
+     [("a", "t")]),
+    ({"id": 7, "text": "t"}, '"id" is not a string. It is a number. Write it anew, e.g. ', [("7", "t")]),
+    ({"id": 2**70, "text": "t"}, '"id" is not a string. It is a number. ', [(str(2**70), "t")]),
+    ({"id": "a", "n": 1, "TEXT": ["t", "u"]}, 'no "text" key. Every pair needs its alt-text. The keys are id, n, ',
+     [("a", "t"), ("a", "u")]),
+    ({"id": "a", "text": ["t", "u"]}, '"text" is not a string. It is a list. ', [("a", "t"), ("a", "u")]),
+    ({"id": True, "text": "t"}, '"id" is not a string. It is true or false. ', [("True", "t")]),
+])
+def test_keys_that_do_not_fit_are_named_with_a_command_that_mends_them(sh, record, message, expected):
+    data = json.dumps(record).encode() + b"\n"
+    (sh / "it's.jsonl").write_bytes(data)
+    (sh / "a.jsonl.zst").write_bytes(zstandard.compress(data))
+    (sh / "a.jsonl.gz").write_bytes(gzip.compress(data))
+    for name in "it's.jsonl", "a.jsonl.gz", "a.jsonl.zst":
+        if shutil.which("zstd") is None and name.endswith(".zst"):
+            continue
+        done = sh.fails(f'mc2 lid "{name}"', 3, f"{name}:1: {message}")
+        follow(sh, done.stderr)
+        assert [(pair["id"], pair["text"]) for pair in sh.read("new.jsonl")] == expected
+    assert " e.g. ... | python -c " in sh("mc2 lid", data).stderr
+
+
+@pytest.mark.parametrize("record, message", [
+    ({"id": None, "text": "t"}, '"id" is not a string. It is null; --on-error skip leaves such lines out.'),
+    ({"id": "a", "text": None}, '"text" is not a string. It is null; --on-error skip leaves such lines out.'),
+    ({"id": "a", "text": {"en": "t", "fr": "u"}}, '"text" is not a string. It is an object with the keys en, fr. Take'),
+    ({"id": "a", "score\n": 1}, 'no "text" key. Every pair needs its alt-text. The keys are id, score\\n.'),
+    ({}, 'no "id" key. Every pair needs an image id.'),
+])
+def test_keys_that_do_not_fit_are_named(record, message):
+    with pytest.raises(BadLine) as error:
+        batch_of(json.dumps(record).encode())
+    assert str(error.value).startswith(f"pairs.jsonl:1: {message}")
+
+
+@pytest.mark.parametrize("line, word, column", [
+    (b'{"id":"a","text":"t","n":NaN}', "NaN", 26), (b'{"id":"NaN","n":[1, -Infinity ]}', "-Infinity", 21),
+    ('{"id":"é","n":Infinity}'.encode(), "Infinity", 15)])
+def test_what_python_writes_for_no_number_is_named(line, word, column):
+    with pytest.raises(BadLine, match=f"not JSON. Column {column}: {word} is no number of JSON; Python's json writes"):
+        batch_of(line)
 
 
 def test_a_missing_stage_is_named():
@@ -162,8 +214,32 @@ sys.exit(cli.main())
 @pytest.mark.parametrize("policy", ["", "--on-error skip"])
 def test_a_shortage_of_memory_is_no_bad_line(tmp_path, engine, policy):
     (tmp_path / "pairs.jsonl").write_bytes(
-        b'{"id":"a","text":"t","f":1e5,"list":[' + b"1," * 12_000_000 + b'1]}\n{"id":"b","text":"t"}\n')
+        b'{"id":"a","text":"t","f":1e100,"list":[' + b"1," * 12_000_000 + b'1]}\n{"id":"b","text":"t"}\n')
     done = subprocess.run([sys.executable, "-c", WITH_LITTLE_MEMORY, engine, *f"lid pairs.jsonl --single en -o out.jsonl {policy}".split()],
                           cwd=tmp_path, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (1, "mc2 lid: out of memory.\n")
     assert not (tmp_path / "out.jsonl").exists()
+
+
+def test_a_column_of_the_wrong_length_loses_no_pair():
+    for values in (["fr"], ["fr"] * 3, Labels(np.zeros(3, int), ["fr"]), np.zeros(1)):
+        with pytest.raises(ValueError, match="for 2 pairs"):
+            jsonl.Block("pairs.jsonl", 1, b'{"id":"a","text":"t"}\n{"id":"b","text":"t"}').batch().add("lang", values)
+
+
+def test_reasons_of_drops_are_given_for_some_pairs_or_as_labels_of_all():
+    lines = [f'{{"id":"{n}","text":"t"}}'.encode() for n in range(4)]
+    for reasons in ({3: "late", 1: "", 2: "late"}, Labels(np.array([0, 2, 1, 1]), ["", "late", "", "unused"])):
+        batch = jsonl.Batch(jsonl.Block("pairs.jsonl", 1, b"\n".join(lines)), keep_dropped=True)
+        batch.drop(reasons)
+        assert batch.column("id") == ["0"] and batch.numbers == [1]
+        assert batch.tally == {"in": 4, "dropped: late": 2, "dropped: ": 1}
+        assert [(reject.number, reject.reason, reject.line) for reject in batch.dropped] == \
+            [(2, "", lines[1]), (3, "late", lines[2]), (4, "late", lines[3])]
+    for none in ({}, Labels(np.zeros(1, np.int64), [None, "late"])):
+        batch.drop(none)
+    assert len(batch) == 1 and batch.tally["dropped: late"] == 2
+
+
+def test_labels_are_counted():
+    assert Labels(np.array([2, 0, 2, 3]), ["fr", "de", "en", "fr"]).times() == {"fr": 2, "en": 2}

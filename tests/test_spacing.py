@@ -1,9 +1,11 @@
 """The options of a release that change matching, wide spacing and normalisation: both engines, and plain definitions."""
 import functools
 import itertools
+import re
 import unicodedata
 from collections import Counter
 
+import numpy as np
 import orjson
 import pytest
 from conftest import pair
@@ -15,7 +17,9 @@ from mc2.errors import BadData
 from mc2.metadata import compiled, release
 from mc2.metadata.matching import Matcher, Metadata, Normalizing, matcher_of
 from mc2.metadata.release import Release
-from mc2.metadata.spacing import SPACINGS, can_match, normalize, space_entry, space_text, why_never
+from mc2.metadata.spacing import (SPACINGS, can_match, normalize, punctuation_bitmap, space_entry, space_text,
+                                  why_never)
+from mc2.metadata.words import Spaces
 
 ENGINES = ["pyahocorasick", "native"] if engines.native() else ["pyahocorasick"]
 needs_native = pytest.mark.skipif(engines.native() is None, reason="the native core is not built")
@@ -29,7 +33,7 @@ def engine(request, tmp_path_factory):
     def match(entries, texts, spacing="wide", nfc=False):
         if request.param == "native":
             compiled.compile_matcher(entries, b"", path, spacing)
-            matcher = engines.native().Matcher(path)
+            matcher = engines.native().Matcher(path, punctuation_bitmap(spacing))
         else:
             matcher = Matcher(entries, spacing)
         offsets, ids = (Normalizing(matcher) if nfc else matcher).match(texts)
@@ -42,9 +46,12 @@ def engine(request, tmp_path_factory):
 
 @pytest.mark.parametrize("entry, spaced", [
     ("cat", " cat "), ("St. Louis", " St .  Louis "), ("U.S.", " U . S . "), ("cat!", " cat ! "), (".com", " . com "),
-    ("...", " .  .  . "), (". .", " .   . "), ("?", " ? "), (": )", " :  )"), ("a , b", " a  ,  b "),
-    ("it's", " it's "), ("a\tb", " a b "), (" a", "  a "), ("猫", "猫"), ("猫.", "猫 . "), ("カメラ", "カメラ"), ("赤いカメラ", "赤いカメラ"),
-    ("カメラ.jp", "カメラ . jp "), ("人々", "人々 "), ("고양이", " 고양이 "),
+    ("...", " .  .  . "), (". .", " .   . "), ("?", " ? "), (": )", " :   ) "), ("a , b", " a  ,  b "),
+    ("it's", " it ' s "), ("l’ami", " l ’ ami "), ("«a»", " « a » "), ("ሰው፡ነጻ።", " ሰው ፡ ነጻ ። "), ("C++", " C +  + "),
+    ("a\tb", " a b "), ("\ta", "  a "), (" a", "  a "), ("猫", "猫"), ("猫.", "猫 . "), ("猫。", "猫 。 "), ("カメラ", "カメラ"),
+    ("赤いカメラ", "赤いカメラ"), ("カ・メ", "カ ・ メ"), ("カメラ.jp", "カメラ . jp "), ("人々", "人々 "), ("고양이", " 고양이 "),
+    ("ཞི་མི", "ཞི ་ མི"),
+    ("😀", " 😀 "), ("❤\ufe0f", " ❤ \ufe0f "), ("𐄀", " 𐄀 "), ("¨", " ¨ "), ("ʼn", " ʼn "), ("\u00a0a", " \u00a0a "),
 ])
 def test_wide_spaces_an_entry_like_a_text(entry, spaced):
     assert space_entry(entry, "wide") == spaced
@@ -65,6 +72,15 @@ def test_wide_spaces_an_entry_like_a_text(entry, spaced):
     (".com", ["amazon.com", ".com"], ["amazon.community", ". com", "amazon com"]),
     ("a.b", ["a.b", "a.b.", "x,a.b"], ["aa.b", "a.bb", "a. b"]),
     ("cat", ["cat.jpg", "a,cat"], ["cats.jpg"]),
+    ("ami", ["l’ami", "l'ami", "«ami»", "ami’s", "—ami—", "ami/e", "$ami", "ami™", "(ami)", "ami😀", "¿ami?"],
+     ["amie", "amiʼs", "ami\u0301", "ami\u00adi"]),
+    ("l’ami", ["(l’ami)", "l’ami’s"], ["l'ami", "l’ amie", "l ’ ami"]),
+    ("ነጻ", ["ሰው፡ነጻ፡ሆኖ", "ነጻ።", "ነጻ፤ሆኖ"], ["ነጻሆኖ"]),
+    ("Rock 'n' Roll", ["Rock 'n' Roll", "“Rock 'n' Roll”"], ["Rock ’n’ Roll", "Rock 'n'Roll"]),
+    ("C++", ["C++", "C++11", "C+++", "in C++."], ["C +", "C+", "C+ +"]),
+    ("“", ["“", "a“b", "““"], ["\"", "”", ""]),
+    ("❤\ufe0f", ["I ❤\ufe0f NY"], ["I❤ \ufe0f", "❤\ufe0fx"]),
+    ("😀😀", ["😀😀", "a😀😀b", "😀😀😀"], ["😀", "😀 😀"]),
     ("カメラ", ["新しいカメラです", "カメラ", "ミニカメラ"], ["カメレオン"]),
     ("ラーメン", ["ラーメン屋", "醤油ラーメン"], ["ラメン"]),
     ("ひらがな", ["これはひらがなです"], ["ひら がな"]),
@@ -107,6 +123,8 @@ PUNCTUATION = ",.;:?!`"
 
 def may_stand_inside(char, spacing):
     ranges = PUBLISHED + " " + KANA if spacing == "wide" else PUBLISHED
+    if spacing == "wide" and unicodedata.category(char)[0] in "PS":
+        return True
     return char in ANY_PUNCTUATION or any(int(low, 16) <= ord(char) <= int(high, 16)
                                           for low, high in (pair.split("-") for pair in ranges.split()))
 
@@ -116,12 +134,15 @@ def stands_in(entry, text):
     def with_plain_spaces(string):
         return "".join(" " if char in "\t\n\r" else char for char in string)
 
+    def ends_words(character):
+        return character == " " or unicodedata.category(character)[0] in "PS"
+
     text, plain = f" {with_plain_spaces(text.strip())} ", with_plain_spaces(entry)
     opens, closes = may_stand_inside(entry[0], "wide"), may_stand_inside(entry[-1], "wide")
     for start in range(len(text) - len(plain) + 1):
         stop = start + len(plain)
-        if text[start:stop] == plain and (opens or start > 0 and text[start - 1] in " " + PUNCTUATION) and \
-                (closes or stop < len(text) and text[stop] in " " + PUNCTUATION):
+        if text[start:stop] == plain and (opens or start > 0 and ends_words(text[start - 1])) and \
+                (closes or stop < len(text) and ends_words(text[stop])):
             return True
     return False
 
@@ -136,10 +157,11 @@ def published_form_is_in(entry, text):
 
 RULES = {"wide": stands_in, "published": published_form_is_in}
 
-letters = st.sampled_from(list("ab....,,;:?!`    '(\t\n\r\xa0\u3000\u2028\x85\x00猫々カーァかゝｶ\u3099แกཀက😀—「é\u0301\ud800"))
+letters = st.sampled_from(list("ab....,,;:?!`    '($+\t\n\r\xa0\u3000\u2028\x85\x00猫々カーァかゝｶ\u3099แกཀက😀—「é\u0301\ud800"
+                               "’«×ª؟ش፡ሰ་・。㐀€￼𐄀𐄃𐀀\ufe0f\u200d\U000e0020\U0010ffff"))
 pieces = st.sampled_from(["a", "b", ".", ",", "?!", "...", " ", " ", "St.", "Louis", "U.S.", "カメラ", "ラ", "猫",
-                          "abcdefghi"])
-strings = st.text(letters, max_size=8) | st.lists(pieces, max_size=6).map("".join)
+                          "abcdefghi", "l’", "’", "«", "« ", "»", "ሰው፡", "ነጻ", "።", "𐄀", "😀", "猫。", "x—y"])
+strings = st.text(letters, max_size=8) | st.lists(pieces, max_size=6).map("".join) | st.text(max_size=4)
 several = st.lists(strings.filter(bool), min_size=1, max_size=12)
 
 
@@ -170,16 +192,56 @@ def test_every_short_entry_of_punctuation_and_spaces_in_every_short_text(engine,
 
 @given(st.characters(exclude_characters=PUNCTUATION + "\t\n\r"), st.sampled_from(SPACINGS))
 def test_every_character_is_open_as_listed(char, spacing):
-    space = "" if may_stand_inside(char, spacing) else " "
+    is_set_apart = spacing == "wide" and unicodedata.category(char)[0] in "PS"
+    space = "" if may_stand_inside(char, spacing) and not is_set_apart else " "
     assert space_entry(char, spacing) == space + char + space
 
 
 @pytest.mark.parametrize("first, last", [pair.split("-") for pair in KANA.split()])
 def test_kana_are_open_from_the_first_to_the_last_of_their_ranges(first, last):
     first, last = int(first, 16), int(last, 16)
-    assert all(space_entry(chr(number), "wide") == chr(number) for number in range(first, last + 1))
+    assert all(space_entry(f"ア{chr(number)}ア", "wide") == (
+        f"ア{chr(number)}ア" if unicodedata.category(chr(number))[0] not in "PS" else f"ア {chr(number)} ア")
+        for number in range(first, last + 1))
+    assert all(may_stand_inside(chr(number), "wide") for number in range(first, last + 1))
     assert all(space_entry(chr(number), "published") == f" {chr(number)} " for number in range(first, last + 1))
     assert unicodedata.name("ー") == "KATAKANA-HIRAGANA PROLONGED SOUND MARK" and space_entry("ー", "wide") == "ー"
+
+
+# ---------------------------------------------------------------- wide: all punctuation and symbols of Unicode
+
+def test_wide_sets_every_punctuation_character_and_symbol_apart_and_nothing_else():
+    """Every code point, as this Python knows it; the native matcher is given the same ones."""
+    bitmap = np.frombuffer(punctuation_bitmap("wide"), np.uint8)
+    in_bitmap = np.flatnonzero(np.unpackbits(bitmap, bitorder="little")).tolist()
+    expected = [code for code in range(0x110000) if unicodedata.category(chr(code))[0] in "PS"]
+    assert in_bitmap == expected and len(bitmap) == 0x110000 / 8
+    spaced = (space_text(f"a{chr(code)}b", "wide") for code in range(0x110000))
+    assert [code for code, text in enumerate(spaced) if text == f" a {chr(code)} b "] == expected
+    assert punctuation_bitmap("published") is None
+
+
+def test_every_character_parts_words_in_both_engines_or_in_none(engine):
+    for plane in (0, 1, 14):                        # the others have ideographs, private and unassigned code points
+        characters = [chr(code) for code in range(plane << 16, (plane + 1) << 16)]
+        found = engine(["cat", "猫猫"], [f"a{character}cat{character}猫猫" for character in characters])
+        parts = [character in " \t\n\r" or unicodedata.category(character)[0] in "PS" for character in characters]
+        assert found == [[0, 1] if part else [1] for part in parts]
+
+
+@given(strings)
+def test_every_word_of_a_text_is_found_in_it(engine, text):
+    """Words of texts end at the same characters, and at all white space: here at spaces, tabs and line breaks alone."""
+    text = re.sub("[^\\S \t\n\r]|\u200b", "", text.strip())
+    words = sorted(set(Spaces().tokens(text)) - {"|"})
+    assert engine(words or ["x"], [text]) == [list(range(len(words)))]
+
+
+@given(texts=st.lists(st.text(max_size=100) | strings, max_size=20))
+def test_texts_beside_each_other_do_not_meet(engine, texts):
+    entries = ["a", "’", "።", "猫", "😀", "é"]
+    assert engine(entries, texts) == [[i for i, entry in enumerate(entries) if stands_in(entry, text)]
+                                      for text in texts]
 
 
 # ---------------------------------------------------------------- which entries can never match
@@ -198,11 +260,11 @@ def test_why_no_text_holds_an_entry(entry, reason):
 
 
 @pytest.mark.parametrize("spacing", SPACINGS)
-@pytest.mark.parametrize("letters", ["a. ", "猫?\t", "a,!", "カ'`"])
+@pytest.mark.parametrize("letters", ["a. ", "猫?\t", "a,!", "カ'`", "a’"])
 def test_can_match_is_exact(letters, spacing):
     """Every entry of up to 3 characters, in every text of up to 6, and in one with the widest gap that any needs."""
     texts = ["".join(chars) for size in range(7) for chars in itertools.product({*letters, " "}, repeat=size)]
-    texts = "|".join(map(space_text, [*texts, "x     x"]))
+    texts = "\n".join(space_text(text, spacing) for text in [*texts, "x     x"])
     for entry in ("".join(chars) for size in (1, 2, 3) for chars in itertools.product(letters, repeat=size)):
         assert can_match(entry, spacing) == (space_entry(entry, spacing) in texts), entry
 
@@ -218,10 +280,11 @@ def a_text_around(form):
 @given(strings.filter(bool), st.sampled_from(SPACINGS))
 def test_an_entry_can_match_exactly_if_there_is_a_text_that_holds_it(entry, spacing):
     form = space_entry(entry, spacing)
-    assert can_match(entry, spacing) == (form in space_text(a_text_around(form)))
     assert can_match(entry, spacing) == (why_never(entry, spacing) is None)
     if spacing == "wide":
-        assert form in space_text(f"x {entry} x")
+        assert can_match(entry, spacing) and form in space_text(f"x {entry} x", spacing)
+    else:
+        assert can_match(entry, spacing) == (form in space_text(a_text_around(form)))
 
 
 @given(st.lists(strings.filter(bool), max_size=30))
@@ -235,6 +298,8 @@ def test_the_reasons_add_up(entries):
 def change_options(path, **options):
     """Give a release other options, as if it had been merged with them. None: as in releases before there was one."""
     manifest = orjson.loads((path / "manifest.json").read_bytes())
+    if "spacing" in options:
+        options = {"words_end_at": "P S" if options["spacing"] == "wide" else None, **options}
     manifest["options"].update(options)
     manifest["options"] = {key: value for key, value in manifest["options"].items() if value is not None}
     manifest["fingerprint"] = release.fingerprint(manifest)
@@ -256,12 +321,22 @@ def test_a_release_says_how_it_is_matched(toy):
     assert (opened.spacing, opened.nfc) == ("wide", True)
 
 
-@pytest.mark.parametrize("options", [{"spacing": "wider"}, {"spacing": 1}, {"nfc": "yes"}, {"spacing": ["wide"]}])
+@pytest.mark.parametrize("options", [
+    {"spacing": "wider"}, {"spacing": 1}, {"nfc": "yes"}, {"spacing": ["wide"]},
+    {"spacing": "wide", "words_end_at": "P S Z"}, {"spacing": "published", "words_end_at": "P S"}])
 def test_options_of_another_version_are_refused(toy, options):
     change_options(toy / "toy", **options)
     with pytest.raises(BadData, match="which this version of mc2 does not know"):
         Release(toy / "toy")
     assert toy("mc2 match -m toy", b"").status == 3
+
+
+def test_a_wide_release_of_an_earlier_version_is_refused_since_other_entries_would_match(toy):
+    change_options(toy / "toy", spacing="wide", words_end_at=None)
+    for command in ("match in.jsonl -m toy", "inspect toy", "build-metadata compile toy"):
+        toy.write("in.jsonl", pair(1, "a cat", "en"))
+        toy.fails(f"mc2 {command}", 3, "toy: was merged with --spacing wide by an earlier version of mc2, which set "
+                  "texts apart at seven punctuation characters only", "Run 'mc2 build-metadata merge' again")
 
 
 @pytest.mark.parametrize("name", ENGINES)
@@ -297,6 +372,18 @@ def test_compiled_matchers_of_the_published_spacing_keep_their_key(toy):
     opened.spacing = "wide"
     assert compiled.key_of(opened, "en").hex().startswith(opened.manifest["sha256"]["en.tsv"])
     assert compiled.key_of(opened, "en") != bytes.fromhex(opened.manifest["sha256"]["en.tsv"])
+
+
+@needs_native
+def test_a_matcher_of_another_version_of_unicode_is_made_again(toy, monkeypatch):
+    change_options(toy / "toy", spacing="wide")
+    opened = Release(toy / "toy")
+    compiled.compile_release(opened)
+    key = compiled.key_of(opened, "en")
+    assert key.endswith(f"wide P S {unicodedata.unidata_version}".encode())
+    monkeypatch.setattr(compiled.unicodedata, "unidata_version", "99.0.0")
+    assert compiled.key_of(opened, "en") != key
+    assert compiled.compile_release(opened) == 176
 
 
 @needs_native
@@ -343,8 +430,8 @@ def test_with_nfc_the_rule_holds_for_the_normal_forms(engine, entries, texts):
         [[i for i, entry in enumerate(entries) if stands_in(entry, normalize(text))] for text in texts]
 
 
-@given(strings)
-def test_spacing_a_normal_text_leaves_it_normal(text):
+@given(strings, st.sampled_from(SPACINGS))
+def test_spacing_a_normal_text_leaves_it_normal(text, spacing):
     """So an entry in NFC, set between spaces, stands in its text whatever NFC does to that."""
-    spaced = space_text(normalize(text))
+    spaced = space_text(normalize(text), spacing)
     assert normalize(spaced) == spaced

@@ -11,7 +11,8 @@ import zstandard
 from hypothesis import given, strategies
 
 from mc2.errors import BadData
-from mc2.metadata import dumps, streams
+from mc2.metadata import dumps, languages, mediawiki, streams, templates, urls
+from mc2.metadata.ngrams import count_ngrams
 from mc2.metadata.wikitext import HIDDEN_NAMESPACES, clean
 
 SAMPLES = pathlib.Path(__file__).parents[2] / "shared" / "data" / "wikipedia"
@@ -35,33 +36,50 @@ needs_samples = pytest.mark.skipif(not ENGLISH.exists(), reason="the sample dump
     ("a <REF name='b'>c</Ref> d", "a d"),
     ("a <ref>b", "a b"),
     ("a <math>b < c</math> d", "a … d"),
-    ("a <gallery>\nFile:b.jpg|c\n</gallery> d", "a d"),
+    ("a <gallery>\nFile:b.jpg|c\n</gallery> d", "a … d"),
     ("a\n<references>\n<ref name=b>c</ref>\n</references>", "a"),
     # templates, parameters
-    ("a {{b|c={{d|e}}|f}} g", "a g"),
-    ("a {{{b|c}}} d {{e|{{{f|{{{g}}}}}}}} h", "a d h"),
-    ("a {{b {{c}} d", "a b d"),
+    ("a {{b|c={{d|e}}|f}} g", "a … g"),
+    ("a {{{b|c}}} d {{e|{{{f|{{{g}}}}}}}} h", "a … d … h"),
+    ("a {{b {{c}} d", "a b … d"),
     ("a }} b", "a b"),
+    ("{{a}} b {{c}}{{d}} {{e}}", "b"),
     # tables
     ("a\n{| class=b\n|-\n! c\n| d || e\nf\n|}\ng", "a\ng"),
     ("a\n{|\n| b\n{|\n| c\n|}\n|}\nd", "a\nd"),
     ("a\n{| class=b\n| c\nd", "a\nd"),
-    ("a {{b\n|c=d\n|}} e", "a e"),
-    ("a <table><tr><td>b</table> c <ul><li>d<ul><li>e</ul></ul> f", "a c f"),
+    ("a {{b\n|c=d\n|}} e", "a … e"),
+    ("a <table><tr><td>b</table> c <ul><li>d<ul><li>e</ul></ul> f", "a\nc\nf"),
+    ("a\n{|\n| b\n|} c", "a\nc"),
+    # tables that templates open or close
+    ("a\n{{b top}}\n!c\n! d=e|f!!g\n|-\n | h\n!i\n{{j}} || k\n{{b end}}\nl", "a\nl"),
+    ("{{(!}} class=a\n{{!-}}\n{{!}} b\n{{!)}}\nc", "c"),
+    ("{|\n| a\n{{end}}\nb\n{{top}}\n| c\n|}\nd", "b\nd"),
+    ("{|\n| a\n{{closed by another template}}\n== b ==\nc\n{{top}}\n| d\n|}\ne", "b\nc\ne"),
+    ("a\n!Kung is a language!\n!c || d", "a\n!Kung is a language!"),
     # links
     ("[[a]] [[b|c]] [[d]]s [[e (f)|]] [[g|h|i]]", "a c ds e h|i"),
     ("[[:Category:a]] [[Star Trek: Voyager]] [[:fr:b|c]]", "Category:a Star Trek: Voyager c"),
     ("a [[Category:b]] [[category: c|d]] [[fr:e]] [[zh-min-nan:f]] g", "a g"),
-    ("a [[File:b.jpg|thumb|c [[d]] [http://e f] [1] [[g|h]]]] i", "a i"),
-    ("a [[Bild:b.JPG|thumb|c]] d", "a d"),
+    ("a [[File:b.jpg|thumb|c [[d]] [http://e f] [1] [[g|h]]]] i", "a … i"),
+    ("a [[Bild:b.JPG|thumb|c]] d", "a … d"),
+    ("a [[分類:b]] [[К:c]] [[Kategorija:d]] e[[Imagem:f|g]]", "a e"),
+    ("a [[\u200fКатегория:b]] [[ CATEGORY : c ]] d", "a d"),
+    ("a [[EN:b]] [[ fr : c]] [[Zh-Yue:d]] f", "a f"),
+    ("[[mw:a|b]] [[doi:10.1/c]] [[rfc:1|d]] [[Q: e]] [[:fr:f]]", "b doi:10.1/c d Q: e fr:f"),
     ("a [[b", "a b"),
     ("a ]] b", "a b"),
-    ("[http://a.org b c] [http://a.org] [//a.org d] [mailto:a@b e]", "b c d e"),
+    ("[http://a.org b c] [http://a.org] [//a.org d] [mailto:a@b e]", "b c … d e"),
+    ("a[ftp://a.org]b [https://a.org ] [urn:isbn:1 c] [tel:1]", "a…b … c"),
     ("[http://a.org [[b|c]]]", "c"),
     ("a http://b.org/c?d=e f", "a … f"),
     # language variants, magic words
     ("a-{zh-hans:b;zh-hant:c}-d -{e}- -{A|zh-cn:f; zh-tw:g}- -{H|zh-cn:h}-", "abd e f"),
-    ("__NOTOC__ a __БЕЗСЪДЪРЖАНИЕ__", "a"),
+    ("-{zh-cn:b=c;d:e;zh-tw:f;}- -{ zh:g ; zh-hk: h }- -{sr-ec:i;top:1px; sr-el:j}- -{k;l}-",
+     "b=c;d:e g i;top:1px k;l"),
+    ("[[a|-{zh-hans:b;zh-hant:c}-]] -{zh-hans:[[d|e;f]];zh-hant:g}-", "b e;f"),
+    ("__NOTOC__ a __БЕЗСЪДЪРЖАНИЕ__ __notoc__ b __KEIN_INHALTSVERZEICHNIS__", "a … b"),
+    ("def __init__ is __main__, <nowiki>__TOC__</nowiki>", "def __init__ is __main__, __TOC__"),
     # lines
     ("a\n* b\n# c\n; d : e\n:* f\ng", "a\ng"),
     (": a\n:: b", "a\nb"),
@@ -80,8 +98,64 @@ def test_wikitext_becomes_text(wikitext, text):
     assert clean(wikitext) == text
 
 
+@pytest.mark.parametrize("wikitext, text", [
+    ("1914{{snd}}1918, 1914{{ndash}}1918, a{{mdash}}b, c{{spaced ndash}}d", "1914 – 1918, 1914–1918, a—b, c – d"),
+    ("5{{nbsp}}km, a{{Spaces|3}}b, the ''Eagle''{{'s}} crew, rock {{'}}n{{'}} roll",
+     "5 km, a b, the Eagle's crew, rock 'n' roll"),
+    ("{{formatnum:2500}} {{formatnum: 3003 |R}} {{форматировать_число:1}} {{lc:ABC}} {{ucfirst:abc}}",
+     "2500 3003 1 abc Abc"),
+    ("the word {{lang|grc|''[[a|ἀναρχία]]''}} ({{lang-fr|Paris}}, {{Transl|ar|ALA|Allāh}})",
+     "the word ἀναρχία (: Paris, Allāh)"),
+    ("{{nowrap|a {{small|b {{lang|fr|c|italic=no}}}}}} {{IPA|/d/}} {{Script/Arabic|e}}", "a b c /d/ e"),
+    ("{{nowrap|1=a=b}} {{nowrap|[http://c.org d]|e}} {{abbr|f|g}} {{lang|en|text=h}}", "a=b d f h"),
+    ("{{nowrap|a [[File:b.jpg|thumb|c]] [[d=e|f]]}} g", "a … f g"),
+    ("{{lien|langue=en|trad=a|fr=b|texte=c}} {{ill|d|de|e}} {{ill|de|f|g}} {{Unité|5|km}} {{date|5|mai|2010}}",
+     "c d g 5 km 5 mai 2010"),
+    ("a {{quote|b c.|d}} e", "a\nb c.\ne"),
+    ("a {{nowrap}} b {{lang|fr}} c {{nowrap|{{unknown}}}} d {{template:nowrap|e}}", "a … b … c … d e"),
+    ("[[a{{!}}b]] c{{=}}d {{((}}e{{))}}", "b c=d {{e}}"),
+    ("{{a|{{nowrap|b}}}} {{#if:{{{c|}}}|{{snd}}}} d", "d"),
+])
+def test_templates_that_show_text_leave_it(wikitext, text):
+    assert clean(wikitext) == text
+
+
+SHOWN = ["{{b}}", "{{convert|300|m|ft}}", "{{sfn|b|1990}}", "{{{1}}}", "{{{b|c}}}", "{{#if:b|c}}", "{{#tag:ref|b}}",
+         "{{PAGENAME}}", "{{b|{{c|{{d}}}}}}", "{{b\n|c=d\n}}", "{{:b}}", "[http://b.org]", "[//b.org]",
+         "[mailto:b@c.org ]", "http://b.org/c ", "<math>b</math>", "<chem>b</chem>", "<ce>b</ce>",
+         "<hiero>b</hiero>", "<score>b</score>", "<timeline>b</timeline>", "<gallery>\nb.jpg\n</gallery>",
+         "<syntaxhighlight lang='c'>b</syntaxhighlight>", "<source>b</source>", "<code>b</code>", "<pre>b</pre>",
+         "<imagemap>b</imagemap>", "<graph>b</graph>", "<mapframe/>", "<references/>", "<inputbox>b</inputbox>",
+         "</ref>", "</math>", "<ul>", "[[File:b.jpg]]", "[[Image:b.jpg|thumb|c [[d]]]]", "[[Datei:b]]",
+         "<table><tr><td>b</table>", "<ul><li>b</ul>", "\n{|\n|b\n|}\n", "\n{{b}}\n|c\n!d\n", "__TOC__", "<br>",
+         "<hr/>"]
+
+
+@pytest.mark.parametrize("removed", SHOWN)
+def test_no_word_is_joined_and_no_bigram_goes_across_what_shows_on_the_page(removed):
+    for text in f"one{removed}two", f"one {removed} two", f"one{removed} two", f"''one'' {removed} '''two'''":
+        assert count_ngrams([clean(text)]) == ({"one": 1, "two": 1}, {}), text
+
+
+@pytest.mark.parametrize("removed", [
+    "<!-- b -->", "[[Category:b]]", "[[分类:b|c]]", "[[fr:b]]", "<templatestyles src='b'/>", "<nowiki/>",
+    "<includeonly>b</includeonly>", "<section begin=b/>", "-{H|zh-cn:b}-", "{{shy}}"])
+def test_what_shows_nothing_on_the_page_leaves_nothing(removed):
+    assert clean(f"one{removed}two {removed} three") == "onetwo three"
+
+
+@pytest.mark.parametrize("reference", ["<ref>b</ref>", "<ref name=b />", "<ref name='b'>{{c}}</ref>"])
+def test_the_number_of_a_reference_parts_words_and_not_the_sentence(reference):
+    assert clean(f"one{reference}two{reference} three{reference}.") == "one two three."
+
+
+def test_every_template_of_the_table_is_there_once_in_lower_case():
+    names = [name for names in templates.TABLE.values() for name in names.split(" | ")]
+    assert sorted(names) == sorted({name.lower().strip() for name in names})
+
+
 def test_names_of_namespaces_come_from_the_dump():
-    namespaces = HIDDEN_NAMESPACES | {"категория", "user talk"}
+    namespaces = mediawiki.hidden_namespaces("en") | {"категория", "user talk"}
     assert clean("a [[Категория:b]] [[User_talk:c]] [[Category:d]] [[Портал:e|f]]", namespaces) == "a f"
 
 
@@ -91,6 +165,7 @@ def test_clean_takes_any_text(wikitext):
 
 
 MARKUP = ("[[ ]] {{ }} {{{ }}} {| |} <ref> </ref> <math> </math> <nowiki> </nowiki> <!-- --> <table> </table> "
+          "{{snd}} {{nowrap| {{lang|fr| {{lc: | ! = __TOC__ "
           "<ul> </ul> -{ }- [http://a == ''' '' File: | : ; a b . \n").split(" ")
 
 
@@ -100,7 +175,9 @@ def test_clean_takes_any_markup(wikitext):
 
 
 @pytest.mark.parametrize("unit", [
-    "{{", "}}", "{{{", "[[", "]]", "<ref", "<ref>", "<ref name=", "<math>", "<!--", "<nowiki>", "\n{|",
+    "{{", "}}", "{{{", "{{snd}}", "{{nowrap|a=b}}", "{{nowrap|", "{{nowrap|a", "{{b}}", "{{b}} ", "-{zh:a;",
+    "__a__", "\n!",
+    "[[", "]]", "<ref", "<ref>", "<ref name=", "<math>", "<!--", "<nowiki>", "\n{|",
     "<table>", "<", "<a ", "[http://a", "[[File:", "[[a|", "-{", "-{a|", "'", "a'''", "''a'''", "=", "\n=a",
     ":", "\n:", "-", "&", "&#", "__a", "_", " ", "\n", "\t\n", "(", "http://"])
 def test_a_megabyte_of_open_markup_takes_no_time(unit):
@@ -111,7 +188,8 @@ def test_a_megabyte_of_open_markup_takes_no_time(unit):
 
 
 @pytest.mark.parametrize("opening, closing", [("{{", "}}"), ("[[", "]]"), ("[[a|", "]]"), ("\n{|", "\n|}"),
-                                              ("<ul>", "</ul>"), ("-{", "}-"), ("{{{a|", "}}}")])
+                                              ("<ul>", "</ul>"), ("-{", "}-"), ("{{{a|", "}}}"), ("{{nowrap|", "}}"),
+                                              ("{{nowrap|[[a|", "]]}}"), ("{{lc:", "}}")])
 def test_deep_nesting_takes_no_time(opening, closing):
     start = time.process_time()
     clean(opening * 100_000 + "x" + closing * 100_000)
@@ -194,6 +272,126 @@ def test_a_cut_off_xml_is_an_error_with_its_line(tmp_path):
 def test_damaged_xml_is_an_error_with_line_and_column(tmp_path):
     with pytest.raises(BadData, match=r"dump.xml:3:\d+: damaged or cut-off XML .mismatched tag"):
         read(tmp_path / "dump.xml", dump(page("A", "a"), "<page></text>"))
+
+
+@pytest.mark.parametrize("database, wiki", [
+    ("dewiki", "de"), ("zh_yuewiki", "zh_yue"), ("be_x_oldwiki", "be_tarask"), ("nowiki", "no"), ("alswiki", "als"),
+    ("simplewiki", "simple"), ("zh_min_nanwiki", "zh_min_nan"), ("roa_rupwiki", "roa_rup"), ("zh-yuewiki", "zh_yue"),
+    ("enwiktionary", None), ("wikidatawiki", None), ("commonswiki", None), ("de", None), ("wikidb", None)])
+def test_the_wikipedia_of_a_dump_is_known_by_the_name_of_its_database(tmp_path, database, wiki):
+    assert urls.code_of(database) == wiki
+    path = tmp_path / "dump.xml"
+    path.write_bytes(dump(page("A", "a"), siteinfo=f"<dbname>{database}</dbname>"))
+    for asked in {wiki, "en", "fr", None}:
+        if asked in (wiki, None):
+            dumps.refuse_wrong(str(path), asked)
+            assert len(list(dumps.read_pages(path, wiki=asked))) == 1
+            continue
+        message = f"is a dump of {database}, and the Wikipedia {asked} is asked for"
+        with pytest.raises(BadData, match=message):
+            dumps.refuse_wrong(str(path), asked)
+        with pytest.raises(BadData, match=message):
+            list(dumps.read_pages(path, wiki=asked))
+
+
+@pytest.mark.parametrize("site, wiki", [
+    ("https://de.wikipedia.org/wiki/A", "de"), ("https://zh-yue.wikipedia.org/wiki/A", "zh_yue"),
+    ("https://en.wiktionary.org/wiki/A", None), ("https://example.org/wiki/A", "fr")])
+def test_the_wikipedia_of_an_old_dump_is_known_by_its_site(tmp_path, site, wiki):
+    path = tmp_path / "dump.xml"
+    path.write_bytes(dump(page("A", "a"), siteinfo=f"<base>{site}</base>", version="0.6"))
+    if wiki:
+        assert len(list(dumps.read_pages(path, wiki=wiki))) == 1
+    if wiki != "fr":
+        with pytest.raises(BadData, match="is a dump of"):
+            list(dumps.read_pages(path, wiki="fr"))
+
+
+def test_every_database_has_its_wikipedia():
+    assert all(urls.code_of(urls.database_of(code)) == code for code in languages.wikipedias())
+
+
+@pytest.mark.parametrize("content, what", [
+    (b"7z\xbc\xaf\x27\x1c....", "is a 7-Zip archive, which is not read. Unpack it"),
+    (b"PK\x03\x04....", "is a ZIP archive"),
+    (b"\xfd7zXZ\x00....", "is an .xz file"),
+    (bz2.compress(b"<mediawiki>"), "compressed more than once, or its name does not say how"),
+    (b"616:10:AccessibleComputing\n616:12:Anarchism\n", "it is the index of a multistream dump"),
+    (b"-- MySQL dump 10.19\n", "it is an SQL dump"),
+    (b"<feed>\n<doc>\n", "it is a dump of abstracts"),
+    (b"<!DOCTYPE html>\n<html><br>", "it is a web page"),
+    (b"\xef\xbb\xbf\n<HTML><title>404 Not found", "it is a web page"),
+    (b"en Main_Page 4 0\nen Paris 1 0\n", "it is a file of pageviews"),
+    (b"page_title\n!\n", "it is a list of titles"),
+    (b'{"index":{"_id":"1"}}\n', "it is JSON"),
+    (b"a word\n", "it is no XML"),
+    (b"<mediawiki><logitem><id>1</id></logitem></mediawiki>", "is a dump of logs"),
+    (bytes(257) + b"ustar", "it is a tar archive"),
+])
+@pytest.mark.parametrize("suffix", ["", ".gz", ".bz2"])
+def test_another_file_is_refused_at_its_beginning(tmp_path, content, what, suffix):
+    path = tmp_path / f"dump.xml{suffix}"
+    path.write_bytes({"": bytes, ".gz": gzip.compress, ".bz2": bz2.compress}[suffix](content))
+    for check in dumps.refuse_wrong, lambda path, wiki: list(dumps.read_pages(path, wiki=wiki)):
+        with pytest.raises(BadData, match=what) as error:
+            check(str(path), "en")
+        assert "enwiki-latest-pages-articles-multistream" in str(error.value) or "compressed" in what
+
+
+@pytest.mark.parametrize("content, what", [
+    (b"<!doctype html>", "not a MediaWiki dump: it is a web page"), (b"<mediawiki>", "is not compressed, although"),
+    (b"7z\xbc\xaf\x27\x1c....", "is a 7-Zip archive")])
+def test_a_file_that_is_not_compressed_as_its_name_says_is_refused(tmp_path, content, what):
+    for name in "dump.xml.bz2", "dump.xml.gz", "dump.xml.zst":
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(BadData, match=f"{name}: {what}"):
+            dumps.refuse_wrong(str(tmp_path / name), "en")
+
+
+STUB = '<text bytes="345" sha1="x" location="tt:1" id="1" />'
+
+
+def with_text(page, element):
+    """The page with this element in place of its text."""
+    return re.sub("<text.*</text>", element, page, flags=re.DOTALL)
+
+
+@pytest.mark.parametrize("text", [STUB, '<text id="1" bytes="345" />', '<text id="1" />',
+                                  '<text bytes="9" xml:space="preserve" />'])
+def test_a_dump_without_texts_is_an_error_before_its_end(tmp_path, text):
+    pages = [with_text(page(f"P{number}", ""), text) for number in range(200)]
+    for content in dump(*pages)[:-1000], dump(*pages[:1]):
+        (tmp_path / "dump.xml").write_bytes(content)
+        with pytest.raises(BadData, match="it is a stub dump"):
+            list(dumps.read_pages(tmp_path / "dump.xml"))
+
+
+def test_pages_whose_text_is_missing_among_others_are_left_out_and_counted(tmp_path):
+    empty, deleted = '<text bytes="0" xml:space="preserve" />', '<text bytes="9" deleted="deleted" />'
+    pages = [with_text(page(title, ""), text) for title, text in [("A", STUB), ("B", empty), ("C", deleted)]]
+    (tmp_path / "dump.xml").write_bytes(dump(*pages, page("D", "d")))
+    tally = Counter()
+    assert [found.title for found in dumps.read_pages(tmp_path / "dump.xml", tally=tally)] == ["B", "C", "D"]
+    assert tally == {"pages": 3, "without text": 1}
+
+
+def test_pages_that_are_no_wikitext_are_left_out_and_counted(tmp_path):
+    pages = [page(model, "a").replace("<text", f"<model>{model}</model><text")
+             for model in ("wikitext", "json", "css", "Scribunto")]
+    (tmp_path / "dump.xml").write_bytes(dump(*pages))
+    tally = Counter()
+    assert [found.title for found in dumps.read_pages(tmp_path / "dump.xml", tally=tally)] == ["wikitext"]
+    assert tally == {"pages": 1, "not wikitext": 3}
+
+
+def test_of_several_slots_the_main_one_is_read(tmp_path):
+    slot = '<content><role>{}</role><origin>2</origin><model>{}</model><text bytes="1">{}</text></content>'
+    other, main = slot.format("mediainfo", "json", "no text"), slot.format("main", "wikitext", "b")
+    assert read(tmp_path / "dump.xml", dump(
+        page("A", "a").replace("</text>", "</text>" + other),
+        with_text(page("B", ""), other + main + other),
+        page("C", "c").replace("<text", "<model>wikitext</model><text").replace("</text>", "</text>" + other * 2),
+    )) == [("A", "a"), ("B", "b"), ("C", "c")]
 
 
 def test_other_xml_is_an_error_that_names_the_right_file(tmp_path):
@@ -359,6 +557,44 @@ def test_no_markup_is_left_in_real_articles(path, articles):
         text = clean(article.text, article.hidden_namespaces)
         left = [mark for mark in ("[[", "{{", "|}", "<ref", "'''", "__", "&nbsp;") if mark in text]
         assert not left, article.title
+
+
+MARK = "\ue000"
+OVER_SPACES = {"15 September", "24 August", "7 September", "5 million", "3 million", "6 million",      # {{nbsp}}
+               "to AA"}                                                         # {{nowrap begin}}
+
+
+def with_marks(wikitext):
+    """The wikitext with a private character in place of every template, picture, bare link and formula, which are found
+    in another way than wikitext.clean finds them."""
+    wikitext = re.sub("<!--.*?-->|<ref[^<>]*/>|<ref[^<>]*>.*?</ref>", "", wikitext, flags=re.DOTALL)
+    parts, depth = [], 0
+    for piece in re.split(r"(\{\{|\}\})", wikitext):
+        if piece == "}}" and depth:
+            depth -= 1
+            parts.append("" if depth else MARK)
+        else:
+            depth += piece == "{{"
+            parts.append("" if depth else piece)
+    wikitext = re.sub(r"\[\[(?:File|Image):(?:[^\[\]]|\[\[[^\[\]]*\]\]|\[[^\[\]]*\])*\]\]", MARK, "".join(parts))
+    return re.sub(r"\[https?://[^\s\[\]]*\]|<(math|chem|code|score|hiero)>.*?</\1>", MARK, wikitext, flags=re.DOTALL)
+
+
+@needs_samples
+@pytest.mark.parametrize("path, least", [(ENGLISH, 400), (TABLES, 1)], ids=["en", "tables"])
+def test_real_articles_have_no_words_or_bigrams_over_what_was_removed(path, least):
+    glued, false, looked_at = set(), set(), 0
+    for article in dumps.read_pages(path):
+        words, bigrams = count_ngrams([clean(article.text, article.hidden_namespaces)])
+        marked = clean(with_marks(article.text), article.hidden_namespaces)
+        right_words, right_bigrams = count_ngrams([marked.replace(MARK, " | ")])
+        for first, spaces, second in re.findall(rf"([^\W_]+)(?=([{MARK} ]*{MARK}[{MARK} ]*)([^\W_]+))", marked):
+            looked_at += 1
+            if " " not in spaces and words[first + second] > right_words[first + second]:
+                glued.add(first + second)
+            if bigrams[f"{first} {second}"] > right_bigrams[f"{first} {second}"]:
+                false.add(f"{first} {second}")
+    assert (glued, false - OVER_SPACES) == (set(), set()) and looked_at >= least
 
 
 @needs_samples

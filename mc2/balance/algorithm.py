@@ -8,7 +8,7 @@ All arithmetic is float64.
 """
 import numpy as np
 
-from mc2.hashing import keyed_hash
+from mc2.hashing import keyed_hash, keyed_hashes
 
 
 def t_to_p(t, entry_counts):
@@ -49,7 +49,7 @@ def entry_probs(entry_counts, t_lang):
     """1 for tail entries (count < t), t / count for head entries. Shape and order of entry_counts."""
     if t_lang == 0:
         return np.ones(len(entry_counts))
-    return t_lang / np.maximum(entry_counts, t_lang).astype(np.float64)
+    return t_lang / np.maximum(entry_counts.astype(np.float64), float(t_lang))
 
 
 def keep_probs(offsets, matched_probs):
@@ -68,3 +68,8 @@ def keep_probs(offsets, matched_probs):
 def draw(seed, pair_id, text):
     """Uniform in [0, 1), fixed by (seed, id, text): the same in any shard, order, engine or number of jobs."""
     return (keyed_hash("draw", str(seed), pair_id, text) >> 11) * 2.0**-53
+
+
+def draws(seed, ids, texts, rows):
+    """draw(seed, id, text) of some pairs. float64 (len(rows),). ids, texts: Strings. rows: int, numbers of pairs"""
+    return (keyed_hashes(["draw", str(seed)], [ids, texts], rows) >> np.uint64(11)) * 2.0**-53

@@ -16,10 +16,11 @@ from typing import NamedTuple
 import numpy as np
 import orjson
 
-from mc2 import files, manifests
+from mc2 import engines, files, manifests, parsing
 from mc2.errors import BadData, BadUsage
 from mc2.execution.stage import Stage
-from mc2.hashing import keyed_hash
+from mc2.hashing import keyed_hashes
+from mc2.pairs.batch import Labels, same_as_before
 
 KIND = "counts"
 SAMPLE_SIZE = 4096          # texts per language
@@ -196,8 +197,8 @@ def load(path, samples=True, check=True):
 
 def _load_array(path, entries):
     try:
-        counts = np.load(path, mmap_mode="r" if entries else None, allow_pickle=False)
-    except (ValueError, EOFError) as error:
+        counts = parsing.array(path, mmap_mode="r" if entries else None)
+    except ValueError as error:
         raise BadData(f"{path}: not a NumPy file of counts ({error}). Run 'mc2 count' again.") from None
     if counts.dtype != np.uint64 or counts.shape != (entries,):
         raise BadData(f"{path}: holds {counts.shape} {counts.dtype}, but the metadata has {entries} entries (uint64). "
@@ -228,24 +229,15 @@ class Counter(Stage):
         self.paths = {"metadata": release.path}
 
     def product(self, batch):
-        """({lang: Partial} of a batch, the keys of its ends), for an Accumulator."""
+        """The Matches of a batch, for an Accumulator."""
         offsets, ids = matched_ids(batch, self.n_entries, self.paths["metadata"])
-        keys = [(batch.source, *key) for key in zip(batch.column("id"), batch.texts)]
-        partials = {lang: self._partial(keys, indices.tolist(), offsets, ids)
-                    for lang, indices in batch.by_lang().items()}
-        batch.tally["matched"] = sum(partial.matched for partial in partials.values())
-        batch.tally["adjacent duplicates"] += sum(one == other for one, other in zip(keys, keys[1:]))
-        return partials, (keys[:1], keys[-1:])
-
-    def _partial(self, keys, indices, offsets, ids):
-        matched = [index for index in indices if offsets[index] < offsets[index + 1]]
-        lists = [ids[offsets[index]:offsets[index + 1]] for index in matched]
-        its_ids = np.concatenate([*lists, np.empty(0, np.uint32)])
-        its_offsets = np.cumsum([0, *map(len, lists)])
-        hashes = [keyed_hash("sample", *keys[index][1:]) for index in matched]
-        occurred, times = np.unique(its_ids, return_counts=True)
-        return Partial(len(indices), len(matched), occurred, times.astype(np.uint64),
-                       sample_of(np.array(hashes, np.uint64), its_offsets, its_ids))
+        keys = [batch.strings("id"), batch.strings("text")]
+        matched = np.flatnonzero(offsets[:-1] < offsets[1:])
+        batch.tally["matched"] = len(matched)
+        batch.tally["adjacent duplicates"] += int(np.count_nonzero(same_as_before(keys)))
+        ends = (0, len(batch) - 1) if len(batch) else ()
+        first, last = [(batch.source, *(key.one(row) for key in keys)) for row in ends] or (None, None)
+        return Matches(batch.labels("lang"), offsets, ids, keyed_hashes(["sample"], keys, matched), first, last)
 
     def summary(self, tally):
         text = f"{tally['matched']:,} matched, {tally['out'] - tally['matched']:,} without a match"
@@ -254,24 +246,63 @@ class Counter(Stage):
         return text
 
 
+class Matches(NamedTuple):
+    """What is counted of a batch: small enough to go from a worker process to the driver."""
+
+    langs: Labels
+    offsets: np.ndarray         # int64 (n+1,)
+    ids: np.ndarray             # uint32 (offsets[n],): the matched entries, pair by pair
+    hashes: np.ndarray          # uint64: those of the pairs that matched anything
+    first: tuple                # (source, id, text) of the first pair; None where there is none
+    last: tuple
+
+    def partials(self):
+        """{lang: Partial} of the languages that occur."""
+        numbers = self.langs.numbers
+        return {self.langs.names[number]: self._partial(numbers == number) for number in np.unique(numbers).tolist()}
+
+    def _partial(self, in_lang):
+        lengths = np.diff(self.offsets)
+        matched = in_lang & (lengths > 0)
+        ids = self.ids[np.repeat(matched, lengths)]
+        occurred, times = np.unique(ids, return_counts=True)
+        sample = sample_of(self.hashes[matched[lengths > 0]], np.cumsum([0, *lengths[matched]]), ids)
+        pairs, matched = int(np.count_nonzero(in_lang)), int(np.count_nonzero(matched))
+        return Partial(pairs, matched, occurred, times.astype(np.uint64), sample)
+
+
 class Accumulator:
-    """Adds up what a Counter makes of the batches of an input, in order.
+    """Adds up the Matches of the batches of an input, in order.
 
     duplicates: lines that are the same as the last one of the batch before
     """
 
+    def __init__(self, n_entries):
+        """n_entries: {lang: number of entries}"""
+        self.duplicates = 0
+        self._last = None
+        self._sums = (NativeSums if engines.native() else Sums)(n_entries)
+
+    def add(self, matches):
+        self.duplicates += matches.first is not None and matches.first == self._last
+        self._last = matches.last or self._last
+        self._sums.add(matches)
+
+    def partials(self):
+        """Yield (lang, Partial), sorted."""
+        return self._sums.partials()
+
+
+class Sums:
+    """The sum of Matches, as Partials that are merged now and then."""
+
     HELD = 64                   # Partials of a language that wait to be merged
 
-    def __init__(self):
-        self.duplicates = 0
-        self._last = []
+    def __init__(self, n_entries):
         self._held = {}
 
-    def add(self, product):
-        partials, (first, last) = product
-        self.duplicates += bool(first) and first == self._last
-        self._last = last or self._last
-        for lang, partial in partials.items():
+    def add(self, matches):
+        for lang, partial in matches.partials().items():
             held = self._held.setdefault(lang, [])
             held.append(partial)
             if len(held) == self.HELD:
@@ -281,6 +312,25 @@ class Accumulator:
         """Yield (lang, Partial), sorted."""
         for lang, held in sorted(self._held.items()):
             yield lang, merge_partials(held)
+
+
+class NativeSums:
+    """The same by the native core (mc2/native/balance/counts.hpp)."""
+
+    def __init__(self, n_entries):
+        self._number = {lang: number for number, lang in enumerate(n_entries)}
+        self._counts = engines.native().Counts(list(n_entries.values()), SAMPLE_SIZE)
+
+    def add(self, matches):
+        numbers = np.array([self._number.get(lang, -1) for lang in matches.langs.names], np.int64)
+        self._counts.add(numbers[matches.langs.numbers], matches.offsets, matches.ids, matches.hashes)
+
+    def partials(self):
+        """Yield (lang, Partial), sorted."""
+        for lang, number in sorted(self._number.items()):
+            if partial := self._counts.partial(number):
+                pairs, matched, ids, times, *sample = partial
+                yield lang, Partial(pairs, matched, ids, times, Sample(*sample))
 
 
 def matched_ids(batch, n_entries, path):
@@ -318,7 +368,7 @@ def count(run, release):
         counts.merge(part, path)
     run.inputs = [path for path in run.inputs if path not in directories]
     files.map_paths(stage.check_input, run.inputs)
-    tally, sums = collections.Counter(), Accumulator()
+    tally, sums = collections.Counter(), Accumulator(release.n_entries)
     for product in run.products([], tally, stage.product, stage, COLUMNS):
         sums.add(product)
     tally["adjacent duplicates"] += sums.duplicates

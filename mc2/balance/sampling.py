@@ -1,23 +1,27 @@
 """Stage 3 of Algorithm 1: keep each pair with its probability, by a draw that depends on the pair alone."""
 import collections
 import contextlib
-import itertools
 import math
 import re
 import time
 
 import numpy as np
 
-from mc2 import __version__, files, hashing, manifests
+from mc2 import __version__, engines, files, hashing, manifests
 from mc2.balance import algorithm, counting, thresholds
 from mc2.errors import BadData, BadUsage
 from mc2.execution.stage import Stage, Stages
+from mc2.pairs.batch import Labels, same_as_before
 from mc2.pairs.shards import encoder_of, open_write
 
-UID = re.compile("[0-9a-fA-F]{32}")
+UID, UID_DIGITS = re.compile("[0-9a-fA-F]{32}"), 32
+DIGITS = np.full(256, 16, np.uint8)         # the value of each byte as a hex digit; 16: it is none
+for _digit in "0123456789abcdefABCDEF":
+    DIGITS[ord(_digit)] = int(_digit, 16)
 UIDS = np.dtype("u8,u8")                    # DataComp's subset form: the first 16 digits of a uid, and the last
 # Why pairs are dropped.
 NO_MATCH, NOT_CHOSEN, NOT_DRAWN = "without a match", "not the chosen text of their image", "not drawn"
+REASONS = ["", NO_MATCH, NOT_CHOSEN, NOT_DRAWN]
 
 
 class Sampler(Stage):
@@ -51,14 +55,13 @@ class Sampler(Stage):
     def __call__(self, batch):
         q, matched = self._probs(batch, self.seed)
         batch.tally["matched"] += int(np.count_nonzero(q))
-        reasons = {}
-        for index, (prob, pair_id, text) in enumerate(zip(q.tolist(), batch.column("id"), batch.texts)):
-            if prob <= 0:
-                reasons[index] = NOT_CHOSEN if matched[index] else NO_MATCH
-            elif prob < 1 and algorithm.draw(self.seed, pair_id, text) >= prob:
-                reasons[index] = NOT_DRAWN
-        batch.drop(reasons)
-        self.kept.update(batch.column("lang"))
+        open_rows = np.flatnonzero((q > 0) & (q < 1))               # a draw decides
+        draws = algorithm.draws(self.seed, batch.strings("id"), batch.strings("text"), open_rows)
+        reasons = np.zeros(len(batch), np.int64)
+        reasons[q <= 0] = np.where(matched[q <= 0], REASONS.index(NOT_CHOSEN), REASONS.index(NO_MATCH))
+        reasons[open_rows[draws >= q[open_rows]]] = REASONS.index(NOT_DRAWN)
+        batch.drop(Labels(reasons, REASONS))
+        self.kept.update(batch.labels("lang").times())
 
     def finish(self, shard, description, tally):
         return {"kept": self.kept}
@@ -82,6 +85,10 @@ class Sampler(Stage):
 
         langs: Labels of n pairs. offsets: int64 (n+1,). ids: uint32 (offsets[n],), the matched entries, pair by pair.
         """
+        if native := engines.native():
+            counts = [self.entry_counts.get(lang) for lang in langs.names]
+            t = [float(self.t.get(lang, 0)) for lang in langs.names]
+            return native.keep_probs(counts, t, langs.numbers, offsets, ids)
         matched_probs = np.empty(len(ids))
         never_counted = np.zeros(len(langs), bool)
         of_pair = np.repeat(np.arange(len(langs)), np.diff(offsets))
@@ -110,15 +117,21 @@ class Sampler(Stage):
 
 def _candidates(batch, matched, seed):
     """bool (len(batch),): of each image's adjacent lines that matched, the one with the smallest hash."""
-    candidates = np.zeros(len(batch), bool)
-    ids, texts = batch.column("id"), batch.texts
-    for _, lines in itertools.groupby(range(len(batch)), ids.__getitem__):
-        lines = [index for index in lines if matched[index]]
-        if lines:
-            choices = [hashing.keyed_hash("choice", str(seed), ids[index], texts[index]) for index in lines]
-            smallest = min(choices)
-            first = [index for index, choice in zip(lines, choices) if choice == smallest]
-            candidates[first[0] if len(first) == 1 else min(first, key=batch.line)] = True
+    columns = [batch.strings("id"), batch.strings("text")]
+    images = np.cumsum(~same_as_before(columns[:1]))                # the image of each line, as a number
+    candidates = matched & (np.bincount(images, matched, len(batch) + 1) == 1)[images]
+    lines = np.flatnonzero(matched & ~candidates)                   # of images of which several lines matched
+    choices = hashing.keyed_hashes(["choice", str(seed)], columns, lines)
+    order = np.lexsort((choices, images[lines]))
+    lines, choices, images = lines[order], choices[order], images[lines[order]]
+    is_first = np.diff(images, prepend=-1) != 0
+    candidates[lines[is_first]] = True
+    starts = np.flatnonzero(is_first | (np.diff(choices, prepend=np.uint64(0)) != 0))       # of lines of one hash
+    stops = np.append(starts[1:], len(lines))
+    ties = is_first[starts] & (stops - starts > 1)                  # the same texts as a rule, in lines that may differ
+    for start, stop in zip(starts[ties].tolist(), stops[ties].tolist()):
+        candidates[lines[start]] = False
+        candidates[min(lines[start:stop].tolist(), key=batch.line)] = True
     return candidates
 
 
@@ -160,12 +173,14 @@ class WithUids:
 
 def uids(batch):
     """The ids of a batch as UIDS. Raises BadUsage, naming the first one that is not 32 hex digits."""
-    ids = batch.column("id")
-    for number, pair_id in zip(batch.numbers, ids):
-        if not UID.fullmatch(pair_id):
-            raise BadUsage(f"{batch.source}:{number}: the id {pair_id!r} is no DataComp uid (32 hex digits). --uids "
-                           f"works for DataComp ids only: leave it out.")
-    return np.frombuffer(bytes.fromhex("".join(ids)), ">u8").astype(np.uint64).view(UIDS)
+    ids = batch.strings("id")
+    if (np.diff(ids.offsets) == UID_DIGITS).all():
+        digits = DIGITS[ids.data[ids.offsets[0]:ids.offsets[-1]].reshape(-1, UID_DIGITS)]
+        if (digits < 16).all():
+            return (digits[:, ::2] << 4 | digits[:, 1::2]).view(">u8").astype(np.uint64).view(UIDS).reshape(-1)
+    number, pair_id = next(row for row in zip(batch.numbers, ids.tolist()) if not UID.fullmatch(row[1]))
+    raise BadUsage(f"{batch.source}:{number}: the id {pair_id!r} is no DataComp uid (32 hex digits). --uids works for "
+                   f"DataComp ids only: leave it out.")
 
 
 def write_uids(path, found):
@@ -210,7 +225,7 @@ class Expectation:
     def __call__(self, batch):
         q = self.sampler.keep_probs(batch, self.sampler.seed)
         batch.tally["matched"] += int(np.count_nonzero(q))
-        return {lang: (len(indices), int(np.count_nonzero(q[indices])), math.fsum(q[indices]))
+        return {lang: (len(indices), int(np.count_nonzero(q[indices])), math.fsum(q[indices].tolist()))
                 for lang, indices in batch.by_lang().items()}
 
 

@@ -140,7 +140,7 @@ class ShardCounter(counting.Counter):
         self.path_of, self.sums = path_of, None
 
     def begin(self, shard):
-        self.sums = counting.Accumulator()
+        self.sums = counting.Accumulator(self.n_entries)
 
     def __call__(self, batch):
         self.sums.add(self.product(batch))

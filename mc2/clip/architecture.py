@@ -3,10 +3,9 @@
 A configuration is a dict in the form of open_clip's model_configs: a vision transformer with a class token and a text
 transformer, both of blocks that are norm, attention, norm, MLP. Those of the package are mc2/data/models/*.json.
 """
-import json
 from importlib import resources
 
-from mc2 import settings
+from mc2 import parsing, settings
 from mc2.errors import BadData
 from mc2.settings import Key
 
@@ -39,7 +38,7 @@ def load(name):
 def parse(text, source):
     """A configuration from its JSON; BadData names the source and the key that is wrong."""
     try:
-        config = json.loads(text, parse_constant=_not_finite)
+        config = parsing.json_value(text, parse_constant=_not_finite)
     except ValueError as error:
         raise BadData(f"{source}: is not JSON ({error}).") from None
     _check(config, KEYS, source, "")

@@ -6,13 +6,13 @@ open_clip's list of published weights, in the name of the file. What contradicts
 """
 import contextlib
 import hashlib
-import json
 import logging
 import os
 from typing import NamedTuple
 
 import torch
 
+from mc2 import parsing
 from mc2.clip import architecture, fingerprints, trained_tokenizer
 from mc2.clip.encoder import PREPROCESS, Model
 from mc2.clip.model import build
@@ -180,10 +180,10 @@ def configuration_beside(weights):
             continue
         with open(path, "rb") as stream:
             try:
-                content = json.loads(stream.read().decode("utf-8-sig"))
-            except ValueError:
-                raise BadData(f"{path}: is not JSON, but it is where the configuration of {weights} is looked for.") \
-                    from None
+                content = parsing.json_value(stream.read().decode("utf-8-sig"))
+            except ValueError as error:
+                raise BadData(f"{path}: is not JSON ({error}), but it is where the configuration of {weights} is "
+                              "looked for.") from None
         content = content if isinstance(content, dict) else {}
         model = content.get("model_cfg", content)
         if isinstance(model, dict) and isinstance(model.get("vision_cfg"), dict) \

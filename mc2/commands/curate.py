@@ -94,9 +94,8 @@ def _renamed(old_engine):
 
 def _pool(ctx, inputs, shard):
     """The shards, which must be files with names of their own."""
-    import collections
-
     from mc2 import files
+    from mc2.execution import names
     if inputs is None:
         raise click.UsageError("name the shards of the pool.")
     if "-" in inputs:
@@ -104,9 +103,7 @@ def _pool(ctx, inputs, shard):
     inputs = options.pair_inputs(ctx, inputs, shard)
     for path in inputs:
         files.refuse_unwritable(files.base_name(path), parquet=True)      # outputs are as inputs
-    twice = [name for name, times in collections.Counter(map(files.base_name, inputs)).items() if times > 1]
-    if twice:
-        raise click.UsageError(f"two shards are called {twice[0]}, and each gives its name to its outputs.")
+    names.of(inputs)
     return inputs
 
 

@@ -18,10 +18,11 @@ from dataclasses import dataclass
 import numpy as np
 import orjson
 
-from mc2 import files, manifests, temporaries
+from mc2 import files, manifests, parsing, temporaries
 from mc2.balance import counting, sampling, shard_counts, thresholds
 from mc2.curate.phases import GROUP, Layout, Reduce
 from mc2.errors import BadData, BadUsage, Mc2Error
+from mc2.execution import names
 from mc2.execution.receipt import duration, what_was_left_out
 from mc2.execution.rounds import complete
 from mc2.execution.shard import DROPPED, ShardTask, put_together
@@ -62,7 +63,7 @@ class Job:
     def __init__(self, pool, out, settings, executor, progress=None, whole_pool=None):
         self.pool, self.whole_pool = pool, whole_pool or pool
         self.settings, self.executor, self.progress = settings, executor, progress
-        self.layout = Layout(out)
+        self.layout = Layout(out, names.of(self.whole_pool))
         self.warnings, self.changed = [], []
         self.counter = shard_counts.ShardCounter(settings.release, self.layout.shard_counts)
         self.keep = [DROPPED] if settings.dropped else []
@@ -173,7 +174,7 @@ class Job:
 
     def _write_uids(self, manifest):
         if self.settings.uids:
-            parts = [np.load(self.layout.uids(shard)) for shard in self.pool]
+            parts = [_uids_in(self.layout.uids(shard)) for shard in self.pool]
             sampling.write_uids(self.settings.uids, np.concatenate([np.empty(0, sampling.UIDS), *parts]))
             manifests.write_for_file(self.settings.uids, {**manifest, "kind": "uids"})
 
@@ -255,6 +256,13 @@ def mark(work):
             stream.write("Intermediate files of mc2 curate.\n")
 
 
+def _uids_in(path):
+    try:
+        return parsing.array(path)
+    except ValueError as error:
+        raise BadData(f"{path}: is damaged ({error}). Delete it, and run again.") from None
+
+
 def _retract(out):
     """Take back the manifest of a job that is not finished any more."""
     with contextlib.suppress(FileNotFoundError):
@@ -278,29 +286,40 @@ def _remove_others(layout, pool, keep_matched):
 
     Returns the names of these shards.
     """
-    names = set(map(files.base_name, pool))
+    present = set(map(layout.name, pool))
     gone = set()
-    for directory, keep in (("matched", names if keep_matched else set()), ("curated", names)):
+    for directory, keep in (("matched", present if keep_matched else set()), ("curated", present)):
         for name in _listed(os.path.join(layout.out, directory)):
             shard = name.removesuffix(".manifest.json")
             if shard not in keep:
                 os.unlink(os.path.join(layout.out, directory, name))
-                gone |= {shard} - names
+                gone |= {shard} - present
     if not keep_matched and os.path.isdir(os.path.join(layout.out, "matched")):
         shutil.rmtree(os.path.join(layout.out, "matched"))
-    for directory, suffix in ((os.path.join(layout.work, "counts"), ".counts"), (os.path.join(layout.work, "uids"), ".npy"),
-                              (os.path.join(layout.out, "quarantine"), ".jsonl"),
-                              *((os.path.join(paths.parts, DROPPED), ".jsonl") for paths in (layout.matched, layout.curated))):
+    beside = [(os.path.join(layout.work, "counts"), ".counts"), (os.path.join(layout.work, "uids"), ".npy"),
+              (os.path.join(layout.out, "quarantine"), ".jsonl"),
+              *((os.path.join(paths.parts, DROPPED), ".jsonl") for paths in (layout.matched, layout.curated))]
+    for directory, suffix in beside:
         for name in _listed(directory):
-            if name.removesuffix(".manifest.json").removesuffix(suffix) not in names:
+            if name.removesuffix(".manifest.json").removesuffix(suffix) not in present:
                 os.unlink(os.path.join(directory, name))
+    for directory in (layout.matched.directory, layout.curated.directory, *(directory for directory, _ in beside)):
+        _remove_empty_folders(directory)
     shutil.rmtree(os.path.join(layout.work, "reduced"), ignore_errors=True)
     return sorted(map(files.printable, gone))
 
 
 def _listed(directory):
-    """Visible files: what begins with a dot is being written, or was when a run was killed."""
-    if not os.path.isdir(directory):
-        return []
-    return sorted(entry.name for entry in os.scandir(directory)
-                  if entry.is_file(follow_symlinks=False) and not entry.name.startswith("."))
+    """Paths of the visible files in a directory and its folders: what begins with a dot is being written, or was when a
+    run was killed."""
+    return sorted(os.path.relpath(os.path.join(folder, name), directory)
+                  for folder, _, found in os.walk(directory) for name in found
+                  if not name.startswith(".") and not os.path.islink(os.path.join(folder, name)))
+
+
+def _remove_empty_folders(directory):
+    """Remove the folders in a directory that hold nothing."""
+    for folder, _, _ in os.walk(directory, topdown=False):
+        if folder != directory:
+            with contextlib.suppress(OSError):          # it holds something
+                os.rmdir(folder)

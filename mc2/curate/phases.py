@@ -14,10 +14,10 @@ GROUP = 16                      # files of counts merged into one by an item of 
 
 
 class Layout:
-    """The paths in the output directory of a job."""
+    """The paths in the output directory of a job. name: function from a shard to what its outputs are called"""
 
-    def __init__(self, out):
-        self.out = os.path.realpath(out)
+    def __init__(self, out, name=files.base_name):
+        self.out, self.name = os.path.realpath(out), name
         self.counts = self._path("counts")
         self.thresholds = self._path("thresholds.json")
         self.work = self._path(".work")
@@ -29,13 +29,13 @@ class Layout:
 
     def _shards(self, name):
         return ShardPaths(self._path(name), self._path("quarantine"), self._path(".work", "parts", name),
-                          self._path("logs"))
+                          self._path("logs"), self.name)
 
     def shard_counts(self, shard):
-        return self._path(".work", "counts", files.base_name(shard) + ".counts")
+        return self._path(".work", "counts", self.name(shard) + ".counts")
 
     def uids(self, shard):
-        return self._path(".work", "uids", files.base_name(shard) + ".npy")
+        return self._path(".work", "uids", self.name(shard) + ".npy")
 
     def reduced(self, name):
         return self._path(".work", "reduced", name + ".counts")

@@ -1,11 +1,11 @@
 """CVQA: questions about images of many cultures, with four options each, in the local language and in English."""
-import ast
 import glob
 import os
 import re
 
 import numpy as np
 
+from mc2 import parsing
 from mc2.errors import BadData, BadUsage
 from mc2.evaluation import retrieval, sources
 
@@ -88,8 +88,8 @@ def answers(bench, features, rows, prefix):
 def subset_name(text):
     """`Japanese, Japan` of the text "('Japanese', 'Japan')"."""
     try:
-        found = ast.literal_eval(text)
-    except (ValueError, SyntaxError):
+        found = parsing.literal(text)
+    except ValueError:
         return text
     return ", ".join(map(str, found)) if isinstance(found, tuple) else text
 

@@ -5,17 +5,18 @@
     retrieval and WinoGAViL as published on the Hub: a CSV file and a folder of images; or wds_NAME_test with txt
                             members of a caption per line
 """
-import ast
 import io
 import os
 from typing import NamedTuple
 
 import numpy as np
 
+from mc2 import parsing
 from mc2.errors import BadData, BadUsage
 from mc2.evaluation import readers, retrieval, slip26, sources, zeroshot
 
 IMAGES = ("webp", "png", "jpg", "jpeg")
+MOST_DIGITS = 6         # of a class number, and of a number of tars
 
 
 class Part(NamedTuple):
@@ -143,7 +144,11 @@ def labelled_images(folder, group=None):
         images.append(image)
         labels.append(_number(tars, members["cls"], key))
         if group is not None:
-            groups.append(_array(tars, members["npy"], key)[group])
+            metadata = _array(tars, members["npy"], key)
+            if len(metadata) <= group:
+                raise BadData(f"{folder}: the metadata of {key} have {len(metadata)} columns; column {group} is "
+                              "needed.")
+            groups.append(metadata[group])
     if not names:
         raise BadData(f"{folder}: the tars hold no samples.")
     return sources.TarMembers(tars, names, images), np.array(labels, np.int64), np.array(groups) if groups else None
@@ -152,8 +157,8 @@ def labelled_images(folder, group=None):
 def tars_of(folder):
     """[path] of test/0.tar, test/1.tar ...: as many as test/nshards.txt says. BadData where one is missing."""
     number = readers.lines(os.path.join(folder, "test", "nshards.txt"), 1)[0].strip()
-    if not number.isdigit():
-        raise BadData(f"{os.path.join(folder, 'test', 'nshards.txt')}: is {number!r}, not a number of tars.")
+    if not (number.isascii() and number.isdigit() and len(number) <= MOST_DIGITS):
+        raise BadData(f"{os.path.join(folder, 'test', 'nshards.txt')}: is {number[:20]!r}, not a number of tars.")
     tars = [os.path.join(folder, "test", f"{index}.tar") for index in range(int(number))]
     missing = next((tar for tar in tars if not os.path.isfile(tar)), None)
     if missing:
@@ -168,7 +173,7 @@ def _image(members):
 
 def _number(tars, member, key):
     text = sources.bytes_of(tars, member).decode("ascii", "replace").strip()
-    if not text.isdigit():
+    if not text.isdigit() or len(text) > MOST_DIGITS:
         raise BadData(f"{tars[member[0]]}: the label of {key} is {text[:20]!r}, not a class number.")
     return int(text)
 
@@ -186,8 +191,8 @@ def _captions(tars, member, key):
 
 def _array(tars, member, key):
     try:
-        return np.load(io.BytesIO(sources.bytes_of(tars, member))).reshape(-1)
-    except (ValueError, EOFError) as error:
+        return parsing.array(io.BytesIO(sources.bytes_of(tars, member))).reshape(-1)
+    except ValueError as error:
         raise BadData(f"{tars[member[0]]}: the metadata of {key} cannot be read ({error}).") from None
 
 
@@ -257,8 +262,8 @@ def _only(folder, suffix):
 
 def _list(text, folder):
     try:
-        found = ast.literal_eval(text)
-    except (ValueError, SyntaxError):
+        found = parsing.literal(text)
+    except ValueError:
         found = None
     if not isinstance(found, list) or not found or not all(isinstance(item, str) for item in found):
         raise BadData(f"{folder}: {text[:60]!r} is not a list of texts.")

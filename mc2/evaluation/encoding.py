@@ -10,7 +10,7 @@ from collections import Counter
 import numpy as np
 import torch
 
-from mc2 import files
+from mc2 import files, parsing
 from mc2.clip import distributed
 from mc2.clip.images import Corrupt
 from mc2.errors import BadData, Mc2Error
@@ -167,7 +167,7 @@ def _together(batch):
 def _opened(path, rows):
     """The features in a file, float32 with that many rows, mapped; None where it holds something else."""
     try:
-        features = np.load(path, mmap_mode="r")
-    except (OSError, ValueError, EOFError):
+        features = parsing.array(path, mmap_mode="r")
+    except (OSError, ValueError):
         return None
     return features if features.ndim == 2 and len(features) == rows and features.dtype == np.float32 else None

@@ -1,11 +1,11 @@
 """Images from all over the world, zero-shot: Dollar Street, GeoDE and Google Landmarks v2, as Meta CLIP's clipeval runs
 them."""
-import ast
 import os
 from collections import Counter
 
 import numpy as np
 
+from mc2 import parsing
 from mc2.errors import BadData
 from mc2.evaluation import imagenet, readers, sources, zeroshot
 
@@ -80,8 +80,8 @@ def _first(bench, name, folder):
 
 def _classes(text, image):
     try:
-        classes = ast.literal_eval(text)
-    except (ValueError, SyntaxError):
+        classes = parsing.literal(text)
+    except ValueError:
         classes = None
     if not isinstance(classes, list) or not classes \
             or not all(isinstance(one, int) and 0 <= one < imagenet.CLASSES for one in classes):

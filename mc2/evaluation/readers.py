@@ -3,12 +3,11 @@
 BadUsage where a file is missing, BadData or BadLine where it is not of its form.
 """
 import csv
-import json
 import os
 import re
 from typing import NamedTuple
 
-from mc2 import files
+from mc2 import files, parsing
 from mc2.errors import BadData, BadLine, BadUsage
 from mc2.evaluation import sources
 
@@ -66,7 +65,7 @@ def json_lines(path):
         if not line.strip():
             continue
         try:
-            found = json.loads(line)
+            found = parsing.json_value(line)
         except ValueError as error:
             raise BadLine(path, number, f"not JSON ({error}).") from None
         if not isinstance(found, dict):
@@ -88,7 +87,7 @@ def json_object(path, what):
     """The object in a JSON file. what: its keys, for the message, e.g. `language`."""
     try:
         with open(path, encoding="utf-8") as stream:
-            content = json.load(stream)
+            content = parsing.json_value(stream.read())
     except FileNotFoundError:
         raise BadUsage(f"{path}: no such file.") from None
     except ValueError as error:
@@ -137,7 +136,7 @@ def karpathy(path, split="test"):
     "sentences": [{"raw"}]}]}, or a list of {"image", "caption": [...]}, which is one split."""
     with files.open_read(path) as stream:
         try:
-            content = json.loads(stream.read())
+            content = parsing.json_value(stream.read())
         except ValueError as error:
             raise BadData(f"{path}: is not JSON ({error}).") from None
     try:
@@ -186,7 +185,10 @@ def pairs(path, folders, limit=None):
         key = line.get("id") if line.get("image") is None else line["image"]
         if not isinstance(key, str) or not key:
             raise BadLine(path, number, 'has no "image" (a path) and no "id".')
-        texts, owners = captions.setdefault(line.get("lang") or "", Captions([], []))
+        lang = line.get("lang") or ""
+        if not isinstance(lang, str):
+            raise BadLine(path, number, '"lang" is not a text.')
+        texts, owners = captions.setdefault(lang, Captions([], []))
         texts.append(value_of(path, number, line, "text", str))
         owners.append(number_of.setdefault(key, len(number_of)))
     if all(os.path.isfile(folder) for folder in folders):

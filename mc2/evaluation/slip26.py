@@ -7,6 +7,7 @@ import os
 
 import numpy as np
 
+from mc2 import parsing
 from mc2.errors import BadData, BadUsage
 from mc2.evaluation import readers, sources, zeroshot
 from mc2.evaluation.tasks import listed
@@ -116,12 +117,12 @@ def _file_list(bench, name, stem):
     """STEM_images.npy: paths, absolute or below --data or the data set's folder; STEM_labels.npy: class numbers, of
     CLEVRCounts texts (count_3 ...), whose order is that of a folder per class."""
     try:
-        paths, labels = np.load(f"{stem}_images.npy"), np.load(f"{stem}_labels.npy")
+        paths, labels = (parsing.array(f"{stem}_{what}.npy") for what in ("images", "labels"))
     except OSError as error:
         raise BadUsage(f"{stem}_images.npy, {stem}_labels.npy: cannot be read ({error}).") from None
-    except (ValueError, EOFError):
+    except ValueError as error:
         raise BadData(f"{stem}_images.npy, {stem}_labels.npy: hold objects or nothing, not texts and "
-                      "numbers.") from None
+                      f"numbers ({error}).") from None
     if paths.ndim != 1 or labels.ndim != 1 or paths.dtype.kind not in "US" or labels.dtype.kind not in "biuUS" \
             or not len(paths):
         raise BadData(f"{stem}_images.npy, {stem}_labels.npy: are not a list of paths and one of labels, or are empty "

@@ -10,7 +10,7 @@ import time
 import orjson
 
 from mc2 import temporaries
-from mc2.errors import BadUsage
+from mc2.errors import BadData, BadUsage
 from mc2.execution.receipt import duration
 
 EVERY = 0.5                     # seconds between two updates of the file
@@ -107,15 +107,20 @@ def _rates(state, now=None):
 def describe(out):
     """Yield lines on the state of the work in the directory `out`. Raises BadUsage where there is none."""
     paths = sorted(glob.glob(os.path.join(glob.escape(out), ".work", "progress*.json")))
-    states = [(path, state) for path in paths if (state := _read(path))]
+    states = [(path, state) for path in paths if (state := _read(path)) is not None]
     if not states:
         raise BadUsage(f"{out}: no work of mc2 was begun here. Name the output directory of mc2 curate, or of a command "
                        f"with -O.")
     failed = False
     for path, state in states:
         part = os.path.basename(path).removeprefix("progress").removesuffix(".json").removeprefix(".").replace("-", "/")
-        yield (f"part {part}: " if part else "") + _state(path, state)
-        for item, error in sorted(state["failed"].items()):
+        try:
+            line, failures = _state(path, state), sorted(state["failed"].items())
+        except (KeyError, TypeError, ValueError, AttributeError):
+            raise BadData(f"{path}: is damaged, so it is not known how far this is. The next run writes it "
+                          f"anew.") from None
+        yield (f"part {part}: " if part else "") + line
+        for item, error in failures:
             failed = True
             yield f"failed: {item}: {error}"
     if failed:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from mc2 import files, manifests
 from mc2.errors import BadUsage
-from mc2.execution import receipt, rounds, stream
+from mc2.execution import names, receipt, rounds, stream
 from mc2.execution.local import Local
 from mc2.execution.progress import Progress
 from mc2.execution.shard import DROPPED, REJECTS, ShardPaths, ShardTask, put_together
@@ -33,6 +33,7 @@ class Run:
     jobs: int = 1               # worker processes; 0 = all cores
     executor: object = None     # function from a work directory to an executor, for -O; None: Local(jobs)
     part: tuple = None          # (I, N) where the inputs are those of one part of N
+    all_inputs: list = None     # those of all parts, where the inputs are those of one
     force: bool = False
     dry_run: bool = False
     skip_bad: bool = False
@@ -91,24 +92,27 @@ class Run:
 
     def _plan_shards(self):
         """The outputs in the output directory. Raises BadUsage when they cannot all be there."""
-        names = [files.base_name(path) for path in self.inputs]
-        twice = [name for name, times in collections.Counter(names).items() if times > 1]
-        if twice or "-" in self.inputs:
-            what = f"two inputs are called {twice[0]}" if twice else "stdin has no name for its shard"
-            raise BadUsage(f"--output-dir: {what}.")
+        if "-" in self.inputs:
+            raise BadUsage("--output-dir: stdin has no name for its shard.")
+        if files.is_remote(self.output_dir):
+            refuse_unopenable([], [self.output_dir])
         refuse_foreign_shards(self.output_dir)
-        return [os.path.join(self.output_dir, name) for name in names]
+        self.names = names.in_directory(self.output_dir, self.inputs if self.all_inputs is None else self.all_inputs)
+        return [os.path.join(self.output_dir, self.names(path)) for path in self.inputs]
 
     def _task(self, stages):
         work = os.path.join(self.output_dir, WORK)
         paths = ShardPaths(self.output_dir, os.path.join(self.output_dir, "quarantine"), work,
-                           None if files.is_remote(self.output_dir) else os.path.join(work, "logs"))
+                           None if files.is_remote(self.output_dir) else os.path.join(work, "logs"), self.names)
         keep = [what for what, path in ((REJECTS, self.rejects), (DROPPED, self.dropped)) if path]
         return ShardTask(stages, paths, skip_bad=self.skip_bad, keep=keep)
 
     def _shards(self, stages):
         started, task = time.monotonic(), self._task(stages)
+        if not self.force:
+            self._refuse_replacing(task)
         work = mark_shards(self.output_dir)
+        names.record(self.output_dir, self.names)
         executor = self.executor(work, stages.last.name, self.part) if self.executor else Local(self.jobs)
         with contextlib.closing(executor), Progress(stages.last.name, work, self.quiet, self.part) as progress:
             if self.force:
@@ -124,6 +128,15 @@ class Run:
             summary += f"; {len(self.inputs) - len(todo):,} shards were finished"
         self.receipt(stages.last.name, summary, tally, self.output_dir, time.monotonic() - started)
 
+    def _refuse_replacing(self, task):
+        """Raise BadUsage where an output that is to be made anew holds the pairs of another input, which is still
+        there: two runs had an input of that name, each from another folder."""
+        todo = rounds.missing(task, self.inputs)
+        for path, manifest in zip(todo, files.map_paths(lambda path: manifests.read(task.output(path)), todo)):
+            if manifest and (other := _other_input(manifest, path)):
+                raise BadUsage(f"{task.output(path)}: holds the pairs of {other}, and those of {files.name_of(path)} "
+                               f"would replace them. Name another output, or give -f to make it anew.")
+
     def _put_together(self, task):
         """Write the bad lines and the dropped pairs of all shards, also of those that were finished before."""
         for what, path in ((REJECTS, self.rejects), (DROPPED, self.dropped)):
@@ -137,6 +150,8 @@ class Run:
                 print("to do", files.name_of(path), self.output, sep="\t")
             return
         task = self._task(stages)
+        if not self.force:
+            self._refuse_replacing(task)
         todo = set(self.inputs if self.force else rounds.missing(task, self.inputs))
         for path in self.inputs:
             print("to do" if path in todo else "finished", path, task.output(path), sep="\t")
@@ -172,13 +187,24 @@ def refuse_twice(outputs, inputs):
         seen.add(identity)
 
 
+def _other_input(manifest, path):
+    """The name of the input that an output was made from, where it is another file than `path`, still there and of
+    other content; else None."""
+    inputs = manifest.get("inputs") or [{}]
+    name, described = inputs[0].get("name"), inputs[0]
+    if len(inputs) > 1 or not name or len(described) < 2 or files.identity(name) == files.identity(path):
+        return None
+    mine = {**manifests.describe_file(path), "name": name}
+    return name if described != mine and manifests.describe_file(name) == described else None
+
+
 def refuse_foreign_shards(directory):
     """Raise BadUsage for an output directory that is a file, or holds something that is no work of mc2."""
-    if os.path.exists(directory) and not os.path.isdir(directory):
+    if files.exists(directory) and not files.is_directory(directory):
         raise BadUsage(f"{directory}: is a file, and --output-dir is a directory. Name another output.")
     present = files.names_in(directory)
     if not any(name.endswith(".manifest.json") for name in present) \
-            and not os.path.exists(os.path.join(directory, WORK, MARK)) \
+            and not os.path.exists(os.path.join(directory, WORK, MARK)) and names.recorded(directory) is None \
             and any(not name.startswith(".") for name in present):
         raise BadUsage(f"{directory}: this directory is not empty and holds no shards of mc2. Name another output.")
 

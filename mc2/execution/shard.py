@@ -22,22 +22,23 @@ class ShardPaths:
     """The paths of the outputs of shards: each is called like its shard.
 
     directory: of the pairs. quarantine: the directory of bad lines, with the reasons. parts: that of raw bad lines and
-    of dropped pairs, which are put together at the end of a run. logs: None = no logs.
+    of dropped pairs, which are put together at the end of a run. logs: None = no logs. name: function from a shard to
+    what its outputs are called, mc2.execution.names.Names
     """
 
-    def __init__(self, directory, quarantine, parts, logs=None):
-        self.directory, self.quarantine, self.parts, self.logs = directory, quarantine, parts, logs
+    def __init__(self, directory, quarantine, parts, logs=None, name=files.base_name):
+        self.directory, self.quarantine, self.parts, self.logs, self.name = directory, quarantine, parts, logs, name
 
     def output(self, shard):
-        return os.path.join(self.directory, files.base_name(shard))
+        return os.path.join(self.directory, self.name(shard))
 
     def beside(self, what, shard):
         """The file of a shard's bad lines or dropped pairs. what: QUARANTINE, REJECTS or DROPPED"""
         directory = self.quarantine if what == QUARANTINE else os.path.join(self.parts, what)
-        return os.path.join(directory, files.base_name(shard) + ".jsonl")
+        return os.path.join(directory, self.name(shard) + ".jsonl")
 
     def log(self, shard):
-        return None if self.logs is None else os.path.join(self.logs, files.base_name(shard) + ".log")
+        return None if self.logs is None else os.path.join(self.logs, self.name(shard) + ".log")
 
 
 class ShardTask:
@@ -56,7 +57,7 @@ class ShardTask:
 
     def name_of(self, shard):
         """How the shard is called in messages."""
-        return files.printable(files.base_name(shard))
+        return files.printable(self.paths.name(shard))
 
     def output(self, shard):
         return self.paths.output(shard)
@@ -67,7 +68,8 @@ class ShardTask:
     # ------------------------------------------------------------ is it done
 
     def description(self, shard):
-        """All that the result depends on. Shards go by their names: in which directory they are does not matter."""
+        """All that the result depends on. Shards go by their names: in which directory they are does not matter
+        beyond that."""
         return {"mc2": __version__, "input": self._input(shard), "options": self.stages.options,
                 "lineage": self.stages.lineage}
 
@@ -119,7 +121,8 @@ class ShardTask:
             out, encode = stack.enter_context(open_write(output)), encoder_of(output)
             beside = self._open_beside(shard, stack)
             for block in read_blocks([source], self.stages.whole_images):
-                batch = block.batch(self.stages.requires, self.skip_bad, DROPPED in self.keep, self.stages.adds)
+                batch = block.batch(self.stages.requires, self.skip_bad, DROPPED in self.keep, self.stages.adds,
+                                    self.stages.reads)
                 out.write(self.stages.product(batch, encode))
                 tally.update(batch.tally)
                 for what, stream in beside.items():

@@ -14,6 +14,7 @@ class Stage:
     name = ""               # of the command
     requires = ()           # keys beside id and text
     adds = ()               # keys that it gives to every pair
+    reads = ()              # other keys, of strings, whose labels it asks for: they need not be there
     observes = False        # whether it changes nothing, and so sees the pairs last, as they are written
     whole_images = False    # whether the lines of one image must come in one batch
     options = {}            # what else the output depends on: part of "finished", kept in the manifest
@@ -84,6 +85,15 @@ class Stages:
     def adds(self):
         """Keys that they give to every pair."""
         return tuple(dict.fromkeys(key for stage in self.stages for key in stage.adds))
+
+    @property
+    def reads(self):
+        """Other keys of the input whose labels they ask for."""
+        added, read = set(), {}
+        for stage in self.stages:
+            read.update(dict.fromkeys(key for key in stage.reads if key not in added))
+            added.update(stage.adds)
+        return tuple(read)
 
     @property
     def whole_images(self):

@@ -12,7 +12,7 @@ class BlockWork:
         self.skip_bad, self.keep_dropped = skip_bad, keep_dropped
 
     def __call__(self, block):
-        batch = block.batch(self.requires, self.skip_bad, self.keep_dropped, self.stages.adds)
+        batch = block.batch(self.requires, self.skip_bad, self.keep_dropped, self.stages.adds, self.stages.reads)
         made = self.stages.product(batch, self.make)
         return made, batch.tally, rejected(batch), dropped(batch)
 

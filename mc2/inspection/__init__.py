@@ -6,16 +6,22 @@ from mc2.balance import counting
 from mc2.curate import job
 from mc2.errors import BadUsage
 from mc2.inspection import comparison, counts, pairs, releases, sources
+from mc2.inspection.invisible import escaped
 from mc2.metadata import packing, release
 from mc2.metadata.sources import find
 
 
 def describe(path, metadata=None, lines=10_000):
-    """Yield lines of text about a release, counts, sources, thresholds, a curation or pairs.
+    """Yield lines of text about a release, counts, sources, thresholds, a curation or pairs. Invisible characters of
+    texts and entries are escaped.
 
     metadata: directory of a release, to spell out entries; by default the one that the manifest names.
     lines: how many pairs to read; 0 = all.
     """
+    return map(escaped, _describe(path, metadata, lines))
+
+
+def _describe(path, metadata, lines):
     if path != "-" and os.path.isdir(path):
         kind = (manifests.read(path) or {}).get("kind")
         if kind == release.KIND:
@@ -40,9 +46,14 @@ def describe(path, metadata=None, lines=10_000):
 
 def compare(path, against, texts=None, lines=10_000):
     """Yield lines of text about how the release in the directory `path` (A) differs from that in `against` (B).
+    Invisible characters of texts and entries are escaped.
 
     texts: file of pairs with `lang`, to be matched under both; lines: how many of them to read, 0 = all.
     """
+    return map(escaped, _compare(path, against, texts, lines))
+
+
+def _compare(path, against, texts, lines):
     a, b = release.Release(path), release.Release(against)
     yield from comparison.compare(a, b)
     if texts:

@@ -43,7 +43,7 @@ def _missing(langs, others):
 
 
 def _options(a, b):
-    names = [name for name in {**a, **b} if a.get(name) != b.get(name)]
+    names = [name for name in {**a, **b} if a.get(name) != b.get(name) and name != "words_end_at"]   # of `spacing`
     if names:
         yield "options, A | B: " + ", ".join(f"{name} {a.get(name)} | {b.get(name)}" for name in names)
 

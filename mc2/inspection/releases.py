@@ -95,6 +95,12 @@ def _quality(report, languages, largest):
              if report[lang]["cannot_match"]["entries"]]
     if worst:
         yield f"most that cannot match: {', '.join(worst)}"
+    pointed = {lang: row["vowel_points"]["entries"] for lang, row in report.items() if "vowel_points" in row}
+    if pointed:
+        shown = ", ".join(f"{lang} {count:,} of {languages[lang]['sources']['wordnet']:,}"
+                          for lang, count in sorted(pointed.items(), key=lambda item: (-item[1], item[0])))
+        yield (f"CAN HARDLY MATCH: lemmas with vowel points, which running text hardly ever has: {shown}. Take the "
+               f"points out with 'mc2 build-metadata wordnet --points remove'.")
 
 
 def _repeats(row):
@@ -118,6 +124,8 @@ def _oddities(row):
     for source, earlier in row["repeats"].items():
         counts = ", ".join(f"{count:,} in {name}" for name, count in earlier.items())
         yield f"  {source} had entries that were there already: {counts}"
+    if "vowel_points" in row:
+        yield f"  {_listed({'lemmas with vowel points, which can hardly match': row['vowel_points']})}"
     if row["pure_numbers"]["entries"]:
         yield f"  {_listed({'pure numbers': row['pure_numbers']})}"
     if row["foreign_scripts"]:

@@ -3,7 +3,9 @@ import itertools
 import os
 
 from mc2.errors import BadData
+from mc2.inspection.invisible import escaped
 from mc2.metadata import sources
+from mc2.metadata.points import has_points
 from mc2.tables import align
 
 
@@ -13,8 +15,10 @@ def describe(found):
     rows = [["file", "rows", "best"]]
     for (code, kind), path in found.items():
         n, first = _glance(path, kind, 3)
-        rows.append([os.path.basename(path), f"{n:,}", ", ".join(row[0] for row in first)])
+        rows.append([os.path.basename(path), f"{n:,}", ", ".join(escaped(row[0]) for row in first)])
     yield from align(rows)
+    for (_, kind), path in found.items():
+        yield from _vowel_points(path, kind)
 
 
 def describe_one(path):
@@ -24,7 +28,15 @@ def describe_one(path):
         raise BadData(f"{path}: not a source; they are called CODE.KIND.tsv, KIND one of {', '.join(sources.KINDS)}.")
     n, first = _glance(path, kind, 20)
     yield f"{kind} source, {n:,} rows; the first:"
-    yield from align([list(map(str, row)) for row in first] or [["(none)"]])
+    yield from align([[escaped(str(cell)) for cell in row] for row in first] or [["(none)"]])
+    yield from _vowel_points(path, kind)
+
+
+def _vowel_points(path, kind):
+    """Yield a line where lemmas can hardly match."""
+    if kind == "wordnet" and (n := sum(has_points(row[0]) for row in sources.Source(path, kind).once())):
+        yield (f"CAN HARDLY MATCH: {n:,} lemmas of {os.path.basename(path)} have vowel points, which running text "
+               f"hardly ever has. Take the points out with 'mc2 build-metadata wordnet --points remove'.")
 
 
 def _glance(path, kind, n):

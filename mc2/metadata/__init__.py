@@ -1,6 +1,7 @@
 """Metadata: from wordnets, Wikipedia dumps and pageviews to entries per language.
 
     wordnet.py       wordnets                    -> {wiki}.wordnet.tsv
+    points.py        vowel points, which its lemmas may have
     dumps.py         pages of a Wikipedia dump
     plaintext.py     lines of plain text
     streams.py       ranges of files, for processes to share

@@ -3,13 +3,15 @@
 A compiled matcher is a cache of the release: METADATA/{lang}.matcher, or a file in the user's cache directory where
 METADATA cannot be written. It holds a key: the SHA-256 of the entries that it was made from, and how they are
 spaced. A matcher is made again when it is missing or damaged, when its key is another, and when it was written in
-another version of the format.
+another version of the format. Under wide spacing, texts are set apart at what this Python's version of Unicode calls
+punctuation; the key names the version, so that both engines always find the same.
 """
 import contextlib
 import os
+import unicodedata
 
 from mc2 import engines, temporaries
-from mc2.metadata.spacing import space_entry
+from mc2.metadata.spacing import PUBLISHED, WORDS_END_AT, punctuation_bitmap, space_entry
 
 SUFFIX = ".matcher"
 
@@ -23,7 +25,7 @@ def open_matcher(release, lang, verify=False):
     key = key_of(release, lang)
     paths = [os.path.join(release.path, lang + SUFFIX), os.path.join(cache_directory(), key.hex() + SUFFIX)]
     for path in paths:
-        if matcher := _open(path, key, verify):
+        if matcher := _open(path, key, release.spacing, verify):
             if _newer(os.path.join(release.path, f"{lang}.tsv"), path):
                 release.read(f"{lang}.tsv")     # copied after the matcher was made; or edited, which raises BadData
             return matcher
@@ -35,7 +37,7 @@ def open_matcher(release, lang, verify=False):
             if path == paths[-1]:
                 raise
         else:
-            return engines.native().Matcher(path)
+            return engines.native().Matcher(path, punctuation_bitmap(release.spacing))
 
 
 def compile_release(release, jobs=1):
@@ -54,29 +56,33 @@ class _CompileWork:
     def __call__(self, lang):
         key = key_of(self.release, lang)
         path = os.path.join(self.release.path, lang + SUFFIX)
-        if _open(path, key, verify=True):
+        if _open(path, key, self.release.spacing, verify=True):
             return False
         compile_matcher(self.release.entries(lang), key, path, self.release.spacing)
         return True
 
 
 def key_of(release, lang):
-    """The key (bytes) of the matcher of a language: the SHA-256 of its entries, and the name of their spacing.
+    """The key (bytes) of the matcher of a language: the SHA-256 of its entries, and the name of their spacing, with
+    the categories of its punctuation and the version of Unicode that decides which characters are in them.
 
     For the published spacing no name is added: matchers that were compiled before there was another stay valid.
     """
     key = bytes.fromhex(release.manifest["sha256"][f"{lang}.tsv"])
-    return key if release.spacing == "published" else key + release.spacing.encode()
+    if release.spacing == PUBLISHED:
+        return key
+    return key + f"{release.spacing} {WORDS_END_AT} {unicodedata.unidata_version}".encode()
 
 
-def compile_matcher(entries, key, path, spacing="published"):
+def compile_matcher(entries, key, path, spacing=PUBLISHED):
     """Write the compiled matcher of these entries; the file appears whole. key: at most 64 bytes (see key_of)."""
     directory, name = os.path.split(path)
     os.makedirs(directory, exist_ok=True)
     # Processes that need it at the same time each write their own; the bytes are the same.
     temporary = os.path.join(directory, f".{name}.{os.getpid()}.tmp")
     with temporaries.discarded_on_error(temporary):
-        engines.native().build_matcher([space_entry(entry, spacing) for entry in entries], path=temporary, key=key)
+        engines.native().build_matcher([space_entry(entry, spacing) for entry in entries], path=temporary, key=key,
+                                       punctuation=punctuation_bitmap(spacing))
         os.replace(temporary, path)
 
 
@@ -94,11 +100,11 @@ def cache_directory():
     return os.path.join(base, "mc2", "matchers")
 
 
-def _open(path, key, verify=False):
+def _open(path, key, spacing, verify=False):
     """The native Matcher in this file; None where there is none, it is damaged, or has another key. verify: read all
     of it."""
     with contextlib.suppress(OSError, ValueError):
-        matcher = engines.native().Matcher(path)
+        matcher = engines.native().Matcher(path, punctuation_bitmap(spacing))
         if matcher.key == key:
             if verify:
                 matcher.verify()

@@ -15,7 +15,7 @@ import itertools
 import numpy as np
 
 from mc2 import engines
-from mc2.metadata import compiled
+from mc2.metadata import compiled, normal_form
 from mc2.metadata.release import Release
 from mc2.metadata.spacing import PUBLISHED, normalize, space_entry, space_text
 
@@ -26,6 +26,7 @@ class Matcher:
 
     def __init__(self, entries, spacing=PUBLISHED):
         import ahocorasick
+        self.spacing = spacing
         self.automaton = ahocorasick.Automaton(ahocorasick.STORE_INTS)
         self.same_form = {}         # id -> the later ids with the same spaced form (possible in lists)
         for entry_id, entry in enumerate(entries):
@@ -53,7 +54,7 @@ class Matcher:
     def _match(self, text):
         if self.is_empty:               # pyahocorasick refuses to search for nothing
             return []
-        found = {entry_id for _, entry_id in self.automaton.iter(space_text(text))}
+        found = {entry_id for _, entry_id in self.automaton.iter(space_text(text, self.spacing))}
         if self.same_form:
             for entry_id in found & self.same_form.keys():
                 found.update(self.same_form[entry_id])
@@ -104,6 +105,32 @@ class Metadata:
         if lang not in self.matchers:
             self.matchers[lang] = matcher_of(self.release, lang, self.engine, verify=True)
         return self.matchers[lang]
+
+    def match(self, langs, texts):
+        """(offsets int64 (n+1,), ids uint32): the entries in each of n texts, each of its language.
+
+        langs: Labels. texts: Strings
+        """
+        occurring = langs.times()
+        if self.engine == "native":
+            matchers = [self._native(lang) if lang in occurring else None for lang in langs.names]
+            texts = normal_form.normalized(texts) if self.release.nfc else texts
+            return engines.native().match_languages(matchers, langs.numbers, texts.data, texts.offsets)
+        lists, decoded = [None] * len(texts), texts.tolist()
+        for number, lang in enumerate(langs.names):
+            rows = np.flatnonzero(langs.numbers == number).tolist()
+            if rows:
+                offsets, ids = self[lang].match([decoded[row] for row in rows])
+                for row, found in zip(rows, np.split(ids, offsets[1:-1])):
+                    lists[row] = found
+        offsets = np.zeros(len(texts) + 1, np.int64)
+        np.cumsum(list(map(len, lists)), out=offsets[1:])
+        return offsets, np.concatenate([np.empty(0, np.uint32), *lists])
+
+    def _native(self, lang):
+        """The native Matcher itself: texts are in the normal form already."""
+        matcher = self[lang]
+        return matcher.matcher if isinstance(matcher, Normalizing) else matcher
 
     def __getstate__(self):             # a worker process gets no matchers, and opens those that it needs
         return {**self.__dict__, "matchers": {}}

@@ -15,7 +15,8 @@ from mc2 import engines, files, manifests
 from mc2.errors import BadData
 from mc2.execution.processes import map_in_order
 from mc2.metadata import compiled, quality, release, sources
-from mc2.metadata.spacing import normalize
+from mc2.metadata.points import REMOVE
+from mc2.metadata.spacing import WIDE, WORDS_END_AT, normalize
 
 
 class Row(NamedTuple):
@@ -61,7 +62,8 @@ def merge(directory, output, mapping, caps, spacing="published", nfc=False, jobs
     found = sources.find(directory)
     _refuse_unknown(found, mapping, mapping_file)
     manifests.refuse_foreign_directory(output, release.KIND)
-    options = {"scheme": mapping.scheme, "spacing": spacing, "nfc": nfc,
+    options = {"scheme": mapping.scheme, "spacing": spacing,
+               **({"words_end_at": WORDS_END_AT} if spacing == WIDE else {}), "nfc": nfc,
                **{name: f"{value.normalize():f}" if isinstance(value, Decimal) else value
                   for name, value in asdict(caps).items()}}
     with files.open_directory(output) as target:
@@ -101,11 +103,17 @@ def _segmenters(codes, found):
     """{Wikipedia code: its segmenter}, of those written without spaces, from the manifests of sources."""
     described = {}
     for code in codes:
-        manifest = manifests.read(found[code, "unigram"]) if (code, "unigram") in found else None
-        segmenter = ((manifest or {}).get("options") or {}).get("segmenter")
+        segmenter = _option((code, "unigram"), "segmenter", found)
         if segmenter and segmenter["name"] != "spaces":
             described[code] = segmenter
     return described
+
+
+def _option(source, name, found):
+    """The option of this name with which a source was made; None where there is no such source, or its manifest does
+    not say. source: (code, kind)"""
+    manifest = manifests.read(found[source]) if source in found else None
+    return ((manifest or {}).get("options") or {}).get(name)
 
 
 def _refuse_unknown(found, mapping, mapping_file):
@@ -147,6 +155,8 @@ class LanguageWork:
                    "bigram_counts": _histogram([row.count for row in rows if row.count is not None])}
         if segmenters := _segmenters(codes, self.found):
             summary["segmenters"] = segmenters
+        if without_points := [code for code in codes if _option((code, "wordnet"), "points", self.found) == REMOVE]:
+            summary["without_points"] = without_points
         report = quality.report(lang, rows, never, repeats) if set(by_source) - {"number"} else {}
         replaced = [path for (code, kind), path in self.found.items() if code == lang and kind != "list"]
         return lang, Made(summary, report, replaced if (lang, "list") in self.found else [])

@@ -22,7 +22,7 @@ from typing import NamedTuple
 
 from mc2 import files, manifests
 from mc2.metadata import dumps, parts, plaintext, segmenters, spill, vocabulary, wikitext
-from mc2.metadata.words import END, Spaces
+from mc2.metadata.words import END, Spaces, words_of
 
 LONGEST_ENTRY = 256                     # characters
 TOO_LONG = f"longer than {LONGEST_ENTRY} characters"
@@ -42,7 +42,7 @@ def count_ngrams(texts, splitter=SPACES):
     """Count the words and bigrams of plain texts: (Counter of words, Counter of "first second")."""
     unigrams, bigrams = Counter(), Counter()
     for text in texts:
-        add(splitter.tokens(text), unigrams, bigrams)
+        add(words_of(text, splitter), unigrams, bigrams)
     return unigrams, bigrams
 
 
@@ -97,8 +97,11 @@ class Ngrams(NamedTuple):
     finished: int                       # parts of them that an earlier run had finished
 
 
-def parts_of(paths, is_text=False):
-    """The parts in which these inputs are counted."""
+def parts_of(paths, is_text=False, wiki=None):
+    """The parts in which these inputs are counted. Raises BadData where a file is, by its beginning, no dump of this
+    Wikipedia (or, is_text: no plain text)."""
+    for path in paths:
+        plaintext.refuse_wrong(path) if is_text else dumps.refuse_wrong(path, wiki)
     ranges = plaintext.ranges if is_text else dumps.ranges
     return [Part(path, *bounds) for path in paths for bounds in ranges(path)]
 
@@ -195,7 +198,7 @@ class Counting(parts.Work):
         if self.is_text:
             yield from plaintext.read_texts(*part, tally)
         else:
-            for page in dumps.read_pages(*part, tally):
+            for page in dumps.read_pages(*part, tally, self.wiki):
                 yield wikitext.clean(page.text, page.hidden_namespaces)
 
     def count(self, part, directory, name):
@@ -203,7 +206,7 @@ class Counting(parts.Work):
         bigrams = spill.Tally(directory, f"{name}.bigrams", self.memory - self.memory // 4)
         tally = Counter(dict.fromkeys(["lines"] if self.is_text else dumps.KINDS, 0), words=0)
         for text in self.texts(part, tally):
-            tally["words"] += add(self.splitter.tokens(text), words.counts, bigrams.counts)
+            tally["words"] += add(words_of(text, self.splitter), words.counts, bigrams.counts)
             words.spill_if_large()
             bigrams.spill_if_large()
         return {"read": tally, "words": words.finish(), "bigrams": bigrams.finish()}

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from mc2 import files
 from mc2.errors import BadData, BadUsage
+from mc2.metadata import first_bytes
 
 # Names that sites had before or may get: the language's present code, where the Wikipedia's code is an old one.
 ALIASES = {"be_x_old": "be_tarask", "egl": "eml", "gsw": "als", "lzh": "zh_classical", "nan": "zh_min_nan", "nb": "no",
@@ -95,6 +96,7 @@ _SEPARATE = bytes.maketrans(b" _", b"\t ")
 
 def read(path):
     """Yield the Lines of a file. Raises BadData for a damaged file, and for one without any line of the form."""
+    first_bytes.refuse_other_file(path, first_bytes.PAGEVIEWS, "fetch a file pageviews-YYYYMMDD-HH0000.gz.")
     well_formed = malformed = 0
     for _, block in files.read_blocks(path):
         lines = _split(block) or _split_one_by_one(block)

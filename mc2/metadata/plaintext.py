@@ -4,9 +4,14 @@ A line belongs to the range in which it begins. A line has to fit into memory.
 """
 from mc2 import files
 from mc2.errors import BadData
-from mc2.metadata import streams
+from mc2.metadata import first_bytes, streams
 
 BOM = b"\xef\xbb\xbf"                   # removed where a file begins with it
+
+
+def refuse_wrong(path):
+    """Raise BadData for a file that is, by its first bytes, a dump or an archive. Pipes are passed."""
+    first_bytes.refuse_other_file(path, first_bytes.TEXT, "leave out --text for a dump.")
 
 
 def ranges(path):

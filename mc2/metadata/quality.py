@@ -3,6 +3,7 @@
     cannot_match      entries that no text at all can hold, by reason
     repeats           entries that a source had, but an earlier source too
     longest           the longest entries
+    vowel_points      lemmas with vowel points, which can hardly match (points.py); left out where there are none
     pure_numbers      entries of digits with punctuation or spaces at most, beside the numbers 0 to 99
     scripts           {script: its share of the letters}, the language's own scripts
     foreign_scripts   entries with a letter of another script, by script
@@ -20,6 +21,7 @@ import unicodedata
 from collections import Counter
 
 from mc2.metadata.languages import OTHER
+from mc2.metadata.points import has_points
 from mc2.metadata.spacing import why_never
 
 EXAMPLES = 3                # of everything that is counted
@@ -56,6 +58,7 @@ def report(lang, rows, never, repeats):
     entries = [row.entry for row in rows if row.source != "number"]
     characters = Counter("".join(entries))
     own, foreign = _scripts(characters)
+    pointed = [row.entry for row in rows if row.source == "wordnet" and has_points(row.entry)]
     return {
         "cannot_match": {
             "entries": total(never), "share": round(total(never) / len(rows), 6),
@@ -64,6 +67,7 @@ def report(lang, rows, never, repeats):
         "repeats": _nested(repeats),
         "longest": [{"characters": len(entry), "entry": _shortened(entry)}
                     for entry in heapq.nlargest(EXAMPLES, entries, key=len)],
+        **({"vowel_points": _counted(pointed)} if pointed else {}),
         "pure_numbers": _counted(_pure_numbers(entries, characters)),
         "scripts": own,
         "foreign_scripts": {} if lang == OTHER else _in_foreign_scripts(entries, foreign)}

@@ -10,7 +10,7 @@ import os
 from mc2 import manifests
 from mc2.errors import BadData, BadUsage
 from mc2.metadata import languages
-from mc2.metadata.spacing import SPACINGS
+from mc2.metadata.spacing import SPACINGS, WIDE, WORDS_END_AT
 
 KIND = "metadata"
 MADE_BY = "build-metadata merge"
@@ -37,11 +37,17 @@ class Release:
             options = self.manifest["options"]
             self.spacing = options.get("spacing", SPACINGS[0])
             self.nfc = options.get("nfc", False)
+            words_end_at = options.get("words_end_at")
         except (KeyError, TypeError, AttributeError):
             raise BadData(f"{self.path}/manifest.json: incomplete. Run 'mc2 {MADE_BY}' again.") from None
-        if self.spacing not in SPACINGS or self.nfc not in (False, True):
-            raise BadData(f"{self.path}/manifest.json: spacing {self.spacing!r} and nfc {self.nfc!r}, which this "
-                          "version of mc2 does not know. Use the version that made it.")
+        if self.spacing == WIDE and words_end_at is None:
+            raise BadData(f"{self.path}: was merged with --spacing wide by an earlier version of mc2, which set texts "
+                          f"apart at seven punctuation characters only; this version does at all, so other entries "
+                          f"would match. Run 'mc2 {MADE_BY}' again, and match and count with the new release.")
+        if self.spacing not in SPACINGS or self.nfc not in (False, True) or \
+                words_end_at != (WORDS_END_AT if self.spacing == WIDE else None):
+            raise BadData(f"{self.path}/manifest.json: spacing {self.spacing!r}{_ending(words_end_at)} and nfc "
+                          f"{self.nfc!r}, which this version of mc2 does not know. Use the version that made it.")
         self.languages = languages.of_file(os.path.join(self.path, "languages.csv"))
 
     @property
@@ -69,6 +75,10 @@ class Release:
             raise BadData(f"{self.path}/{name}: was changed since the release was made. "
                           f"Run 'mc2 {MADE_BY}' again.")
         return data
+
+
+def _ending(words_end_at):
+    return "" if words_end_at is None else f", words end at {words_end_at!r},"
 
 
 def fingerprint(manifest):

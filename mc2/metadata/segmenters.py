@@ -35,13 +35,12 @@ from importlib import metadata, util
 
 from mc2.errors import BadUsage
 from mc2.metadata import languages
-from mc2.metadata.words import END_CHARACTERS, UNICODE, Spaces, characters_that, replace_high_ends
+from mc2.metadata.words import END_CHARACTERS, UNICODE, ZERO_WIDTH_SPACE, Spaces, characters_that, replace_high_ends
 
 INSTALL_ICU = ("pip install 'mc2[segment]' (PyICU needs libicu-dev and a compiler, "
                "Debian: apt-get install g++ libicu-dev pkg-config)")
 INSTALL_ALL = "pip install 'mc2[segment-all]'"
 
-ZERO_WIDTH_SPACE = "\u200b"
 DIVIDERS = re.compile(f"[{END_CHARACTERS}\\s]+")
 
 # Scripts without spaces: Thai, Lao, Tibetan, Burmese, Khmer, Chinese, kana, bopomofo, and their extensions

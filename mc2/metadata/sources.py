@@ -10,7 +10,6 @@ import heapq
 import math
 import os
 import re
-import unicodedata
 from typing import NamedTuple
 
 import numpy as np
@@ -18,6 +17,7 @@ import orjson
 
 from mc2 import files, manifests
 from mc2.errors import BadData, BadUsage
+from mc2.metadata.words import ZERO_WIDTH_SPACE, is_word, visible
 
 KINDS = ("wordnet", "unigram", "bigram", "title", "list")
 MAX_LENGTH = 256                # characters of an entry
@@ -26,15 +26,10 @@ _NAME = re.compile(rf"(?P<code>[a-z0-9_]+)\.(?P<kind>{'|'.join(KINDS)})\.tsv")
 
 
 def tidy(entry):
-    """The entry stripped, with runs of white space as one space; None when it cannot be an entry."""
-    entry = " ".join(entry.split())
-    if not entry or len(entry) > MAX_LENGTH or not any(map(_is_content, entry)):
-        return None
-    return entry
-
-
-def _is_content(char):
-    return char.isalnum() or unicodedata.category(char)[0] not in "PS"     # the first is quick, and enough for most
+    """The entry stripped, with runs of white space as one space and without characters that are shown as nothing (see
+    words.visible); None when it cannot be an entry, as it is too long or holds neither a letter nor a digit."""
+    entry = " ".join(visible(entry).replace(ZERO_WIDTH_SPACE, "").split())
+    return entry if len(entry) <= MAX_LENGTH and is_word(entry) else None
 
 
 def find(directory):

@@ -1,7 +1,9 @@
 """The URLs of Wikimedia's dumps and hourly pageview files."""
 import datetime
 import os
+import re
 
+from mc2.metadata import languages
 from mc2.metadata import pageviews as files_of_views
 
 SITE = "https://dumps.wikimedia.org"
@@ -12,8 +14,28 @@ _DATABASES = {"be_tarask": "be_x_old"}
 
 def dump(code, date="latest"):
     """URL of the article dump of a Wikipedia. date: YYYYMMDD or "latest"."""
-    database = _DATABASES.get(code, code) + "wiki"
+    database = database_of(code)
     return f"{SITE}/{database}/{date}/{database}-{date}-pages-articles-multistream.xml.bz2"
+
+
+def database_of(code):
+    """The name of a Wikipedia's database, as dumps have it."""
+    return _DATABASES.get(code, code) + "wiki"
+
+
+def code_of(database):
+    """The Wikipedia code of a database; None where it is of another wiki."""
+    name = database.replace("-", "_").removesuffix("wiki")
+    code = {**files_of_views.ALIASES, **{old: new for new, old in _DATABASES.items()}}.get(name, name)
+    return code if database.endswith("wiki") and code in languages.wikipedias() else None
+
+
+def database_of_site(url):
+    """The name of the database of one of Wikimedia's sites, by its URL (https://en.wiktionary.org/...: enwiktionary);
+    None for other sites."""
+    site = re.match(r"https?://([\w-]+)\.(wiki(?:pedia|books|news|quote|source|versity|voyage|media)|wiktionary)\.org/",
+                    url)
+    return site and site[1].replace("-", "_") + site[2].replace("pedia", "")
 
 
 def pageviews(last_day, days):

@@ -1,6 +1,7 @@
 // The matcher as Python sees it: build_matcher and the class Matcher.
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
 
 #include <algorithm>
 #include <cstdint>
@@ -11,8 +12,12 @@
 #include <vector>
 
 #include "common/from_python.hpp"
+#include "common/strings.hpp"
+#include "common/to_python.hpp"
 #include "match/build.hpp"
+#include "match/languages.hpp"
 #include "match/matcher.hpp"
+#include "match/normal_form.hpp"
 
 namespace py = pybind11;
 
@@ -21,16 +26,6 @@ using namespace mc2;
 namespace {
 
 // ---------------------------------------------------------------- results for Python
-
-// An array that owns the vector's memory: nothing is copied.
-template <class Element>
-py::array_t<Element> array_of(std::vector<Element>&& elements) {
-    auto owned = std::make_unique<std::vector<Element>>(std::move(elements));
-    auto* vector = owned.get();
-    py::capsule owner(vector, [](void* p) { delete static_cast<std::vector<Element>*>(p); });
-    owned.release();
-    return py::array_t<Element>(static_cast<py::ssize_t>(vector->size()), vector->data(), owner);
-}
 
 py::tuple arrays_of(Results&& results) {
     return py::make_tuple(array_of(std::move(results.offsets)), array_of(std::move(results.ids)));
@@ -52,7 +47,7 @@ uint64_t* counts_of(const py::object& counts, uint32_t n_entries) {
 
 py::tuple match(const Matcher& matcher, const py::list& texts, const py::object& counts) {
     uint64_t* count = counts_of(counts, matcher.n_entries());
-    const Texts read = read_texts(texts, LoneSurrogates::as_three_bytes, false, PADDING);
+    const Texts read = read_texts(texts, false, PADDING);
     Results results;
     {
         py::gil_scoped_release unlocked;
@@ -101,7 +96,58 @@ py::tuple match_buffer(const Matcher& matcher, const py::buffer& data, const py:
     return arrays_of(std::move(results));
 }
 
-void build(const py::list& spaced, const py::object& path, const py::bytes& key, const py::object& ids) {
+// ---------------------------------------------------------------- over columns of texts
+
+using Numbers = py::array_t<int64_t, py::array::c_style | py::array::forcecast>;
+using ByteArray = py::array_t<uint8_t, py::array::c_style>;
+
+Strings strings_of(const ByteArray& data, const Numbers& offsets) {
+    if (data.ndim() != 1 || offsets.ndim() != 1 || offsets.size() == 0)
+        throw py::value_error("texts need an array of bytes, and offsets: one more than there are texts");
+    const size_t n = static_cast<size_t>(offsets.size()) - 1;
+    if (!are_offsets(offsets.data(), n, static_cast<size_t>(data.size())))
+        throw py::value_error("offsets must ascend from 0 or more, and end within the data");
+    return {data.data(), offsets.data(), n};
+}
+
+py::tuple match_of_languages(const std::vector<const Matcher*>& matchers, const Numbers& which, const ByteArray& data,
+                             const Numbers& offsets) {
+    const Strings texts = strings_of(data, offsets);
+    if (which.ndim() != 1 || static_cast<size_t>(which.size()) != texts.n)
+        throw py::value_error("there must be a number of a matcher for each text");
+    Results results;
+    {
+        py::gil_scoped_release unlocked;
+        results = match_languages(matchers, which.data(), texts);
+    }
+    return arrays_of(std::move(results));
+}
+
+py::array_t<bool> may_not_be_nfc(const ByteArray& data, const Numbers& offsets, const ByteArray& classes) {
+    const Strings texts = strings_of(data, offsets);
+    const NormalFormTable table{classes.data(), static_cast<size_t>(classes.size())};
+    py::array_t<bool> found(static_cast<py::ssize_t>(texts.n));
+    bool* out = found.mutable_data();
+    {
+        py::gil_scoped_release unlocked;
+        for (size_t k = 0; k < texts.n; k++) out[k] = !is_surely_nfc(texts[k], table);
+    }
+    return found;
+}
+
+// ---------------------------------------------------------------- building
+
+// None: as published; else a bitmap, which the caller keeps in memory.
+Punctuation punctuation_of(const py::object& bitmap) {
+    if (bitmap.is_none()) return {};
+    if (!py::isinstance<py::bytes>(bitmap) || py::len(bitmap) != Punctuation::BITMAP_BYTES)
+        throw py::value_error("punctuation must be None, or bytes of one bit per code point: " +
+                              std::to_string(Punctuation::BITMAP_BYTES));
+    return Punctuation(reinterpret_cast<const Byte*>(PyBytes_AS_STRING(bitmap.ptr())));
+}
+
+void build(const py::list& spaced, const py::object& path, const py::bytes& key, const py::object& ids,
+           const py::object& punctuation) {
     const std::string name = bytes_of_path(path);
     const std::string key_bytes = key;
     if (key_bytes.size() > KEY_SIZE) throw py::value_error("key must have at most 64 bytes");
@@ -110,7 +156,7 @@ void build(const py::list& spaced, const py::object& path, const py::bytes& key,
         for (py::handle id : ids) id_of.push_back(py::cast<uint32_t>(id));
         if (id_of.size() != spaced.size()) throw py::value_error("ids and forms differ in number");
     }
-    const Texts forms = read_texts(spaced, LoneSurrogates::as_three_bytes, true);
+    const Texts forms = read_texts(spaced, true);
     std::vector<Entry> entries(forms.size());
     uint64_t n_entries = 0;
     for (size_t i = 0; i < entries.size(); i++) {
@@ -121,8 +167,9 @@ void build(const py::list& spaced, const py::object& path, const py::bytes& key,
             throw py::value_error("entry " + std::to_string(i) + " is not UTF-8");
     }
     if (n_entries > MOST_ENTRIES) throw py::value_error("too many entries");
+    const Punctuation set_apart = punctuation_of(punctuation);
     py::gil_scoped_release unlocked;
-    write_matcher(entries, static_cast<uint32_t>(n_entries), key_bytes, name);
+    write_matcher(entries, static_cast<uint32_t>(n_entries), key_bytes, name, set_apart);
 }
 
 }  // namespace
@@ -139,13 +186,18 @@ void bind_matcher(py::module_& module) {
     });
 
     module.def("build_matcher", &build, py::arg("spaced"), py::arg("path"), py::arg("key") = py::bytes(),
-               py::arg("ids") = py::none(),
+               py::arg("ids") = py::none(), py::arg("punctuation") = py::none(),
                "Write the compiled matcher of entries, given in their spaced form (str, or UTF-8 bytes).\n\n"
-               "`key` (at most 64 bytes) is kept in the file. `ids` are 0, 1, 2 ... unless given.");
+               "`key` (at most 64 bytes) is kept in the file. `ids` are 0, 1, 2 ... unless given. `punctuation`: the\n"
+               "characters that texts are set apart at, as bytes of one bit per code point; None: as published. The\n"
+               "file does not say which, so the key should.");
 
     py::class_<Matcher>(module, "Matcher", "A compiled matcher, opened read-only; for any number of threads.")
-        .def(py::init([](const py::object& path) { return std::make_unique<Matcher>(bytes_of_path(path)); }),
-             py::arg("path"))
+        .def(py::init([](const py::object& path, const py::object& punctuation) {
+                 return std::make_unique<Matcher>(bytes_of_path(path), punctuation_of(punctuation));
+             }),
+             py::arg("path"), py::arg("punctuation") = py::none(), py::keep_alive<1, 3>(),
+             "punctuation: that with which the file was written.")
         .def_property_readonly("n_entries", &Matcher::n_entries, "Ids are below this number.")
         .def_property_readonly(
             "key", [](const Matcher& matcher) { return py::bytes(matcher.key().data(), matcher.key().size()); },
@@ -158,4 +210,11 @@ void bind_matcher(py::module_& module) {
              "number of texts that hold the entry.")
         .def("match_buffer", &match_buffer, py::arg("data"), py::arg("offsets"), py::arg("counts") = py::none(),
              "match() for UTF-8 texts in one buffer: text i is data[offsets[i]:offsets[i + 1]].");
+
+    module.def("match_languages", &match_of_languages, py::arg("matchers"), py::arg("which"), py::arg("data"),
+               py::arg("offsets"),
+               "match_buffer() for texts of several languages: text i goes to matchers[which[i]].\n\n"
+               "A matcher that no text goes to may be None.");
+    module.def("may_not_be_nfc", &may_not_be_nfc, py::arg("data"), py::arg("offsets"), py::arg("classes"),
+               "bool (n,): which UTF-8 texts may not be in NFC; see mc2.metadata.normal_form.");
 }

@@ -5,14 +5,14 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstdlib>
-#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
-#include "common/from_python.hpp"
+#include "common/strings.hpp"
+#include "common/to_python.hpp"
 #include "common/utf8.hpp"
 #include "pairs/lines.hpp"
 #include "pairs/splice.hpp"
@@ -20,6 +20,7 @@
 namespace py = pybind11;
 
 using namespace mc2::pairs;
+using mc2::array_of;
 
 namespace {
 
@@ -28,33 +29,27 @@ using Uint32Array = py::array_t<uint32_t, py::array::c_style | py::array::forcec
 
 // ---------------------------------------------------------------- reading
 
-// An array that owns the vector's memory: nothing is copied.
-template <class Element>
-py::array_t<Element> array_of(std::vector<Element>&& elements) {
-    auto owned = std::make_unique<std::vector<Element>>(std::move(elements));
-    auto* vector = owned.get();
-    py::capsule owner(vector, [](void* p) { delete static_cast<std::vector<Element>*>(p); });
-    (void)owned.release();
-    return py::array_t<Element>(static_cast<py::ssize_t>(vector->size()), vector->data(), owner);
-}
-
-py::array_t<uint8_t> array_of(Bytes&& bytes) {
+py::array_t<uint8_t> array_of_bytes(Bytes&& bytes) {
     const auto size = static_cast<py::ssize_t>(bytes.size());
     uint8_t* data = bytes.release();
     py::capsule owner(data, [](void* p) { std::free(p); });
     return py::array_t<uint8_t>(size, data, owner);
 }
 
+Kind kind_called(const std::string& name) {
+    if (name == "strings") return Kind::strings;
+    if (name == "labels") return Kind::labels;
+    if (name == "optional labels") return Kind::optional_labels;
+    if (name == "lists") return Kind::entry_ids;
+    if (name == "present") return Kind::presence;
+    throw py::value_error("kind: " + name);
+}
+
 std::vector<KeyWithKind> keys_of(const py::list& given) {
     std::vector<KeyWithKind> keys;
     for (const py::handle each : given) {
         const auto pair = py::cast<py::tuple>(each);
-        const std::string kind = py::cast<std::string>(pair[1]);
-        keys.push_back({py::cast<std::string>(pair[0]), kind == "strings"   ? Kind::strings
-                                                        : kind == "labels"  ? Kind::labels
-                                                        : kind == "lists"   ? Kind::entry_ids
-                                                        : kind == "present" ? Kind::presence
-                                                                            : throw py::value_error("kind: " + kind)});
+        keys.push_back({py::cast<std::string>(pair[0]), kind_called(py::cast<std::string>(pair[1]))});
     }
     const auto lists = std::count_if(keys.begin(), keys.end(), [](auto& key) { return key.kind == Kind::entry_ids; });
     if (keys.size() > MOST_KEYS || lists > 1) throw py::value_error("too many keys");
@@ -73,10 +68,10 @@ std::optional<OddPair> ask_python(const py::function& of_odd, const std::vector<
     pair.present = py::cast<uint32_t>(present_and_values[0]);
     pair.strings.resize(keys.size());
     for (size_t k = 0; k < keys.size(); k++) {
-        if (keys[k].kind == Kind::strings || keys[k].kind == Kind::labels)
-            pair.strings[k] = py::cast<std::string>(values[k]);
         if (keys[k].kind == Kind::entry_ids)
             for (const py::handle id : values[k]) pair.entry_ids.push_back(py::cast<uint32_t>(id));
+        else if (keys[k].kind != Kind::presence)
+            pair.strings[k] = py::cast<std::string>(values[k]);
     }
     return pair;
 }
@@ -84,10 +79,11 @@ std::optional<OddPair> ask_python(const py::function& of_odd, const std::vector<
 py::object column_of(Column&& column, Lists& entry_ids) {
     switch (column.kind) {
         case Kind::strings: {
-            py::array data = array_of(std::move(column.strings->bytes));
+            py::array data = array_of_bytes(std::move(column.strings->bytes));
             return py::make_tuple(data, array_of(std::move(column.strings->offsets)));
         }
-        case Kind::labels: {
+        case Kind::labels:
+        case Kind::optional_labels: {
             py::list names;
             for (const std::string& name : column.labels.names) names.append(py::str(name));
             return py::make_tuple(array_of(std::move(column.labels.numbers)), names);
@@ -121,14 +117,9 @@ py::tuple scan_lines(const py::bytes& block, int64_t first, const py::list& want
 // ---------------------------------------------------------------- writing
 
 void check_offsets(const Int64Array& offsets, size_t size, const char* what) {
-    int64_t before = 0;
-    if (offsets.ndim() != 1 || offsets.size() == 0) throw py::value_error(std::string(what) + ": no offsets");
-    for (py::ssize_t i = 0; i < offsets.size(); i++) {
-        const int64_t offset = *offsets.data(i);
-        if (offset < before) throw py::value_error(std::string(what) + ": offsets fall");
-        before = offset;
-    }
-    if (static_cast<uint64_t>(before) > size) throw py::value_error(std::string(what) + ": offsets reach past the data");
+    const bool good = offsets.ndim() == 1 && offsets.size() > 0 &&
+                      mc2::are_offsets(offsets.data(), static_cast<size_t>(offsets.size()) - 1, size);
+    if (!good) throw py::value_error(std::string(what) + ": offsets must ascend from 0 or more within the data");
 }
 
 void check_numbers(const Int64Array& numbers, py::ssize_t below, const char* what) {
@@ -233,8 +224,9 @@ void bind_pairs(py::module_& module) {
     module.def("scan_lines", &scan_lines, py::arg("block"), py::arg("first"), py::arg("keys"), py::arg("of_odd"), R"(
 Read a block of JSON lines: (n_lines, numbers int64, begins int64, ends int64, present uint32, columns).
 
-keys: [(key, kind)], at most 32. kind: "strings" or "labels", for a key that must be a string; "lists", for one that must
-be an ascending list of entry ids; "present", for one of which it is asked whether it is there.
+keys: [(key, kind)], at most 32. kind: "strings" or "labels", for a key that must be a string; "optional labels", for one
+that must be a string where it is there, and is "" elsewhere; "lists", for one that must be an ascending list of entry
+ids; "present", for one of which it is asked whether it is there.
 
 n_lines: lines that are not blank. Arrays have an element per pair: the number of its line, the first being `first`;
 the position of its first byte, and behind its closing brace; and bit k of `present` says whether keys[k] is there.

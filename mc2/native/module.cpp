@@ -1,4 +1,4 @@
-// The Python module mc2._native: matching, language identification, lines of pairs.
+// The Python module mc2._native: lines of pairs, language identification, matching, counting and sampling.
 #include <pybind11/pybind11.h>
 
 #include <cerrno>
@@ -12,6 +12,7 @@ void bind_matcher(py::module_& module);
 void bind_lid(py::module_& module);
 void bind_text(py::module_& module);
 void bind_pairs(py::module_& module);
+void bind_balance(py::module_& module);
 
 namespace {
 
@@ -34,4 +35,5 @@ PYBIND11_MODULE(_native, module) {
     bind_lid(module);
     bind_text(module);
     bind_pairs(module);
+    bind_balance(module);
 }

@@ -22,7 +22,9 @@ from typing import NamedTuple
 import numpy as np
 import orjson
 
+from mc2 import parsing
 from mc2.errors import BadData, BadLine, BadUsage
+from mc2.pairs import advice
 from mc2.pairs import batch as pairs
 from mc2.pairs.batch import KEYS, Labels, Lists, Strings, ascending
 
@@ -37,6 +39,8 @@ STRINGS = ("id", "text")                # columns that are strings in every batc
 KEY_TYPES = {"id": pa.string(), "text": pa.string(), "lid": pa.string(), "lid_prob": pa.float64(),
              "lang": pa.string(), "matched_entry_ids": LIST}
 ONE_TYPE = " A Parquet column has one type: write .jsonl.zst instead, or make the key the same everywhere."
+NOT_READ = b"not read"      # in the metadata of a table: {name: type} of the columns of the file that it lacks, as JSON
+DEEPEST = 49                # levels of lists and objects: pyarrow writes more into Parquet, but cannot read them
 CONVERSION = (pa.ArrowException, OverflowError, TypeError, ValueError)
 
 
@@ -62,8 +66,8 @@ class Block(NamedTuple):
     number: int         # number of its first row, from 1
     data: bytes         # Arrow IPC
 
-    def batch(self, requires=(), skip_bad=False, keep_dropped=False, adds=()):
-        return Batch(self, requires, skip_bad, keep_dropped, adds)
+    def batch(self, requires=(), skip_bad=False, keep_dropped=False, adds=(), reads=()):
+        return Batch(self, requires, skip_bad, keep_dropped, adds, reads)
 
 
 def is_string(type):
@@ -77,7 +81,7 @@ class Batch(pairs.Batch):
     numbers: int64, their row numbers
     """
 
-    def _parse(self, block, requires, adds):
+    def _parse(self, block, requires, adds, reads):
         self.table = from_ipc(block.data)
         self.numbers = np.arange(block.number, block.number + len(self.table))
         self.tally["in"] += len(self.table)
@@ -95,16 +99,25 @@ class Batch(pairs.Batch):
     def _without(self, key):
         """[(index, (reason, hint))] of the rows that do not have a mandatory key of the right type."""
         kind, kind_name, hint = KEYS[key]
+        always = key in advice.OTHER_NAMES          # then the columns of the file need other names or types
         if key not in self.table.column_names:
-            return [(index, (f'no "{key}" key.', hint)) for index in range(len(self))]
+            why = f'no "{key}" key.', hint + (self._about_columns() if always else "")
+            return [(index, why) for index in range(len(self))]
         column = self.table.column(key)
-        bad = [(index, (f'no "{key}" key.', hint)) for index in np.flatnonzero(column.is_null()).tolist()]
+        why = f'no "{key}" key.', hint + (advice.NULL.format("rows") if always else "")
+        bad = [(index, why) for index in np.flatnonzero(column.is_null()).tolist()]
         if not (is_string(column.type) if kind is str else _is_list(column.type)):
-            present = np.flatnonzero(column.is_valid()).tolist()
-            bad += [(index, (f'"{key}" is not {kind_name}.', "")) for index in present]
+            why = f'"{key}" is not {kind_name}.', self._about_columns() if always else f" It is {column.type}."
+            bad += [(index, why) for index in np.flatnonzero(column.is_valid()).tolist()]
         elif kind is str:
-            bad += [(index, (f'"{key}" is not UTF-8.', "")) for index in _undecodable(column)]
+            bad += [(index, (f'"{key}" is not UTF-8.', advice.UNDECODABLE)) for index in _undecodable(column)]
         return bad
+
+    def _about_columns(self):
+        """The end of a message about columns of the file, also those that were not read."""
+        columns = {field.name: "string" if is_string(field.type) else str(field.type) for field in self.table.schema}
+        columns.update(orjson.loads((self.table.schema.metadata or {}).get(NOT_READ, b"{}")))
+        return advice.for_columns(self.source, columns)
 
     def _read(self, key, default=None):
         if key not in self._columns:
@@ -132,7 +145,7 @@ class Batch(pairs.Batch):
         for name, column in zip(self.table.column_names, self.table.columns):
             if name not in keys:
                 for index in _undecodable(column):
-                    bad.setdefault(index, (f'"{name}" is not UTF-8.', ""))
+                    bad.setdefault(index, (f'"{name}" is not UTF-8.', advice.UNDECODABLE))
         self.reject(bad)
         return _json_lines(self._table_without(keys))
 
@@ -144,17 +157,24 @@ class Batch(pairs.Batch):
         if key in self.added or key not in self.table.column_names:
             return None
         column = self.table.column(key)
-        return _one(column.cast(pa.large_string())) if is_string(column.type) and not column.null_count else None
+        if not is_string(column.type) or column.null_count:
+            return None
+        try:
+            return _one(column.cast(pa.large_string()))
+        except pa.ArrowNotImplementedError:             # of string_view, in early versions
+            return None
 
     def strings(self, key):
         array = self._strings_of(key)
         return super().strings(key) if array is None else _strings(array)
 
-    def labels(self, key):
-        if key not in self._labels and (array := self._strings_of(key)) is not None:
+    def labels(self, key, default=None):
+        if (array := self._strings_of(key)) is None:
+            return super().labels(key, default)
+        if key not in self._labels:
             encoded = array.dictionary_encode()         # numbered in order of occurrence
             self._labels[key] = Labels(encoded.indices.to_numpy().astype(np.int64), encoded.dictionary.to_pylist())
-        return super().labels(key)
+        return self._labels[key]
 
     def matched_ids(self):
         if "matched_entry_ids" not in self.added and len(self):
@@ -305,7 +325,7 @@ def _array(source, numbers, key, values):
     if not isinstance(values, (list, np.ndarray)):
         values = values.tolist()
     try:
-        return pa.array(values, KEY_TYPES.get(key))
+        return _refusing_deep(pa.array(values, KEY_TYPES.get(key)), source, numbers, key, values)
     except MemoryError:
         raise
     except CONVERSION:
@@ -324,6 +344,23 @@ def _array(source, numbers, key, values):
         except CONVERSION as error:
             why = error
         raise BadLine(source, int(numbers[good]), f'"{key}" does not fit its column ({why}).', ONE_TYPE) from None
+
+
+def _refusing_deep(array, source, numbers, key, values):
+    """The array. Raises BadLine at the first value with more levels than a file can have."""
+    if depth(array.type) > DEEPEST:
+        first = next(index for index, value in enumerate(values) if parsing.nesting(value) > DEEPEST)
+        raise BadLine(source, int(numbers[first]), f'"{key}" is nested more than {DEEPEST} levels deep.',
+                      " Parquet takes no more: write .jsonl.zst instead, or leave the key out.")
+    return array
+
+
+def depth(type):
+    """Levels of lists, structs and maps of an Arrow type."""
+    levels, types = -1, [type]
+    while types:
+        levels, types = levels + 1, [type.field(index).type for type in types for index in range(type.num_fields)]
+    return levels
 
 
 def _described(source, table, lines):

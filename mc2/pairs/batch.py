@@ -14,11 +14,13 @@ How pairs are stored is the matter of a codec: jsonl.py (lines) and arrow.py (ro
 what one worker takes at a time, with `batch(...)`, and `encode(batch)`, which takes the batch of any codec.
 """
 from collections import Counter
+from collections.abc import Hashable
 from itertools import chain, compress
 from typing import NamedTuple
 
 import numpy as np
 
+from mc2 import engines
 from mc2.errors import BadLine
 
 # key -> (type, name of the type, what to do when the key is missing)
@@ -52,6 +54,18 @@ class Labels:
     def __getitem__(self, keep):
         """The column of some pairs. keep: bool (n,)"""
         return Labels(self.numbers[keep], self.names)
+
+    def one(self, index):
+        """One of the strings."""
+        return self.names[self.numbers[index]]
+
+    def times(self):
+        """How often each string occurs, of those that do. Counter"""
+        found = Counter()
+        for name, count in zip(self.names, np.bincount(self.numbers, minlength=len(self.names)).tolist()):
+            if count:
+                found[name] += count
+        return found
 
     def tolist(self):
         return [self.names[number] for number in self.numbers.tolist()]
@@ -105,12 +119,27 @@ class Strings:
         np.cumsum(lengths[keep], out=offsets[1:])
         return Strings(self.data[self.offsets[0]:self.offsets[-1]][np.repeat(keep, lengths)], offsets)
 
+    def one(self, index):
+        """One of the strings. bytes"""
+        return self.data[self.offsets[index]:self.offsets[index + 1]].tobytes()
+
     def tolist(self):
         data, offsets = self.data[self.offsets[0]:self.offsets[-1]].tobytes(), (self.offsets - self.offsets[0]).tolist()
         if data.isascii():
             text = data.decode()                # once for all is faster
             return [text[start:stop] for start, stop in zip(offsets, offsets[1:])]
         return [data[start:stop].decode() for start, stop in zip(offsets, offsets[1:])]
+
+
+def same_as_before(columns):
+    """bool (n,): whether each row has the same strings as the row before it; False for the first row.
+
+    columns: of Strings, all of one length.
+    """
+    if native := engines.native():
+        return native.same_as_before([(column.data, column.offsets) for column in columns])
+    rows = list(zip(*(column.tolist() for column in columns)))
+    return np.array([False, *(row == before for before, row in zip(rows, rows[1:]))][:len(rows)], bool)
 
 
 class Batch:
@@ -125,22 +154,23 @@ class Batch:
     dropped:  list of Reject, the dropped pairs (only with keep_dropped)
     """
 
-    def __init__(self, block, requires=(), skip_bad=False, keep_dropped=False, adds=()):
+    def __init__(self, block, requires=(), skip_bad=False, keep_dropped=False, adds=(), reads=()):
         """requires: keys that every pair must have beside id and text. Raises BadLine where one has not, unless
-        skip_bad. adds: keys that will be added; to know them beforehand saves time."""
+        skip_bad. adds: keys that will be added. reads: other keys, of strings, of which the labels will be asked for. To
+        know these two beforehand saves time."""
         self.source = block.source
         self.skip_bad, self.keep_dropped = skip_bad, keep_dropped
         self.tally = Counter()
         self.numbers, self.added, self.rejects, self.dropped = np.empty(0, np.int64), {}, [], []
         self._lists, self._labels, self._strings = {}, {}, {}       # columns in other forms, once made
-        self._parse(block, tuple(dict.fromkeys(("id", "text", *requires))), adds)
+        self._parse(block, tuple(dict.fromkeys(("id", "text", *requires))), adds, reads)
 
     def __len__(self):
         return len(self.numbers)
 
     # ------------------------------------------------------------ what a codec's Batch has
 
-    def _parse(self, block, requires, adds):
+    def _parse(self, block, requires, adds, reads):
         """Fill in the pairs of a block; reject those that lack a key of `requires`."""
         raise NotImplementedError
 
@@ -176,14 +206,14 @@ class Batch:
     def texts(self):
         return self.column("text")
 
-    def labels(self, key):
-        """A column of strings as Labels."""
+    def labels(self, key, default=None):
+        """A column of strings as Labels; `default` where a pair does not have the key."""
         if isinstance(self.added.get(key), Labels):
             return self.added[key]
+        if default is not None:
+            return _labels_of(self.column(key, default))
         if key not in self._labels:
-            numbers = {}
-            found = [numbers.setdefault(value, len(numbers)) for value in self.column(key)]
-            self._labels[key] = Labels(np.array(found, np.int64), list(numbers))
+            self._labels[key] = _labels_of(self.column(key))
         return self._labels[key]
 
     def strings(self, key):
@@ -240,17 +270,24 @@ class Batch:
                       for key, values in self.added.items()}
 
     def drop(self, reasons):
-        """Leave out the pairs with the given indices: {index: reason}. They are counted by reason."""
-        if not reasons:
+        """Leave out pairs, which are counted by reason.
+
+        reasons: {index: reason} of these pairs, or Labels of all pairs, whose first name stands for no reason: such a
+        pair stays.
+        """
+        if isinstance(reasons, dict):
+            reasons = _of_all_pairs(reasons, len(self))
+        stays = reasons.numbers == 0
+        if stays.all():
             return
-        for reason, count in Counter(reasons.values()).items():
-            self.tally[f"dropped: {reason}"] += count
+        times = np.bincount(reasons.numbers, minlength=len(reasons.names)).tolist()
+        for reason, count in zip(reasons.names[1:], times[1:]):
+            if count:
+                self.tally[f"dropped: {reason}"] += count
         if self.keep_dropped:
-            self.dropped += [Reject(int(self.numbers[index]), reasons[index], self.line(index))
-                             for index in sorted(reasons)]
-        keep = np.ones(len(self), bool)
-        keep[list(reasons)] = False
-        self.select(keep)
+            self.dropped += [Reject(int(self.numbers[index]), reasons.names[reasons.numbers[index]], self.line(index))
+                             for index in np.flatnonzero(~stays).tolist()]
+        self.select(stays)
 
     def reject(self, bad):
         """Leave out lines that are no pairs for a stage: {index: (reason, hint)}. Raises BadLine unless skip_bad."""
@@ -266,6 +303,24 @@ class Batch:
             raise BadLine(self.source, number, reason, hint)
         self.tally[f"bad: {reason}"] += 1
         self.rejects.append(Reject(number, reason + hint, line))
+
+
+def _of_all_pairs(reasons, n):
+    """{index: reason} of some of n pairs as Labels of all, with the first name for the others."""
+    numbers = {reason: number for number, reason in enumerate(dict.fromkeys(reasons.values()), 1)}
+    found = np.zeros(n, np.int64)
+    found[list(reasons)] = [numbers[reason] for reason in reasons.values()]
+    return Labels(found, [None, *numbers])
+
+
+def _labels_of(values):
+    """A list of values as Labels; lists and objects, which are no labels, as strings that show them."""
+    numbers = {}
+    try:
+        found = [numbers.setdefault(value, len(numbers)) for value in values]
+    except TypeError:
+        return _labels_of([value if isinstance(value, Hashable) else str(value) for value in values])
+    return Labels(np.array(found, np.int64), list(numbers))
 
 
 def _csr(lists):

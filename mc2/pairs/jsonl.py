@@ -11,13 +11,15 @@ same pairs, messages and bytes, faster.
 """
 import bisect
 import json
+import re
 from itertools import chain, compress, repeat
 from typing import NamedTuple
 
 import numpy as np
 import orjson
 
-from mc2 import engines
+from mc2 import engines, files
+from mc2.pairs import advice
 from mc2.pairs import batch as pairs
 from mc2.pairs import native
 from mc2.pairs.batch import KEYS, NO_ENTRY_IDS, Labels, Lists, Strings
@@ -25,6 +27,7 @@ from mc2.pairs.batch import KEYS, NO_ENTRY_IDS, Labels, Lists, Strings
 WHITE_SPACE = b" \t\r\n"            # of JSON
 COMPRESSED = {b"\x28\xb5\x2f\xfd": "zstd", b"\x1f\x8b": "gzip"}
 PARQUET = b"PAR1"
+NO_NUMBER = re.compile("-?(NaN|Infinity)")
 
 
 class Block(NamedTuple):
@@ -34,8 +37,8 @@ class Block(NamedTuple):
     number: int         # line number of its first line, from 1
     data: bytes
 
-    def batch(self, requires=(), skip_bad=False, keep_dropped=False, adds=()):
-        return (NativeBatch if engines.native() else Batch)(self, requires, skip_bad, keep_dropped, adds)
+    def batch(self, requires=(), skip_bad=False, keep_dropped=False, adds=(), reads=()):
+        return (NativeBatch if engines.native() else Batch)(self, requires, skip_bad, keep_dropped, adds, reads)
 
 
 class Batch(pairs.Batch):
@@ -45,7 +48,7 @@ class Batch(pairs.Batch):
     records:  list of dict, the same lines parsed
     """
 
-    def _parse(self, block, requires, adds):
+    def _parse(self, block, requires, adds, reads):
         self.lines, self.records, numbers = [], [], []
         for number, line in enumerate(block.data.split(b"\n"), block.number):
             line = line.rstrip(WHITE_SPACE)
@@ -79,12 +82,12 @@ class NativeBatch(pairs.Batch):
     """The same as Batch, of which the native core reads and writes the lines. Keys that are not known to it beforehand
     are read by Python, when they are asked for."""
 
-    def _parse(self, block, requires, adds):
+    def _parse(self, block, requires, adds, reads):
         def record_of(number, line):
             return _record_of(self, number, line, requires)
 
         self.tally["in"] = 0                    # before those of bad lines
-        self._lines = native.Lines(block.data, block.number, requires, adds, record_of)
+        self._lines = native.Lines(block.data, block.number, requires, adds, reads, record_of)
         self.tally["in"] = self._lines.n_lines
         if not self._lines.n_lines:
             del self.tally["in"]
@@ -97,7 +100,7 @@ class NativeBatch(pairs.Batch):
         return self._records
 
     def _read(self, key, default=None):
-        column = self._lines.column(key)
+        column = None if key in self._lines.optional else self._lines.column(key)
         if column is None or isinstance(column, Lists) and self._lines.malformed.any():
             return [record.get(key, default) for record in self.records]
         if key not in self._columns:
@@ -131,9 +134,9 @@ class NativeBatch(pairs.Batch):
                    for key, values in self.added.items()]
         return self._lines.spliced(members, replaced)
 
-    def labels(self, key):
-        found = self._scanned(key, Labels)
-        return super().labels(key) if found is None else found
+    def labels(self, key, default=None):
+        found = None if key in self._lines.optional and default != "" else self._scanned(key, Labels)
+        return super().labels(key, default) if found is None else found
 
     def strings(self, key):
         found = self._scanned(key, Strings)
@@ -171,7 +174,7 @@ def _record_of(batch, number, line, requires):
                 raise TypeError
         return record
     except (orjson.JSONDecodeError, KeyError, TypeError, IndexError) as error:
-        batch._reject(number, line, *_what_is_wrong(line, requires, error))
+        batch._reject(number, line, *_what_is_wrong(batch.source, line, requires, error))
         return None
 
 
@@ -230,7 +233,7 @@ def quarantined_line(reject):
     return orjson.dumps({"line": reject.number, "reason": reject.reason, "text": text}, option=orjson.OPT_APPEND_NEWLINE)
 
 
-def _what_is_wrong(line, requires, error):
+def _what_is_wrong(source, line, requires, error):
     """(reason, hint) for a line that is not a pair with the required keys."""
     if isinstance(error, orjson.JSONDecodeError):
         if line.startswith(b"\xef\xbb\xbf"):
@@ -244,16 +247,19 @@ def _what_is_wrong(line, requires, error):
             line.decode("utf-8")
         except UnicodeDecodeError as utf8:
             return "not UTF-8.", f" The byte at column {utf8.start + 1} is wrong."
+        if word := NO_NUMBER.search(line.decode("utf-8"), max(error.pos - 1, 0), error.pos + len("Infinity")):
+            return "not JSON.", f" Column {word.start() + 1}:{advice.for_no_number(source, word[0])}"
         return "not JSON.", f" Column {error.colno}: {error.msg.split(': line 1')[0]}."
     record = _loads(line)
     if not isinstance(record, dict):
         return "not a JSON object.", ""
     for key in requires:
         kind, kind_name, hint = KEYS[key]
+        always = key in advice.OTHER_NAMES
         if key not in record:
-            return f'no "{key}" key.', hint
+            return f'no "{key}" key.', hint + (advice.for_missing_key(source, key, record) if always else "")
         if type(record[key]) is not kind:
-            return f'"{key}" is not {kind_name}.', ""
+            return f'"{key}" is not {kind_name}.', advice.for_wrong_type(source, key, record) if always else ""
     raise error
 
 
@@ -276,7 +282,7 @@ def whole_images(blocks):
         if not goes_on:
             whole = b"".join([*held, data[:cut]])
             yield Block(source, number, whole)
-            number += whole.count(b"\n")
+            number += files.lines_in(whole)
             held, data = [], data[cut:]
         held.append(data)
         held_id = last_id or (held_id if goes_on else None)

@@ -10,7 +10,7 @@ from mc2 import engines
 from mc2.pairs.batch import KEYS, Labels, Lists, Strings, are_entry_ids
 
 KIND = {"id": "strings", "text": "strings", "lang": "labels", "matched_entry_ids": "lists"}     # of those in KEYS
-COLUMN = {"strings": Strings, "labels": Labels, "lists": Lists}
+COLUMN = {"strings": Strings, "labels": Labels, "optional labels": Labels, "lists": Lists}
 MOST_KEYS = 32                      # that the core looks for
 assert KIND.keys() == KEYS.keys()
 
@@ -21,22 +21,26 @@ class Lines:
     n_lines:    lines that are not blank, those that are no pairs too
     numbers:    int64 (n,), line numbers of the pairs
     malformed:  bool (n,), which of them have a list that is none of entry ids; in the column it is empty
+    optional:   keys whose column has "" where a pair does not have them
     """
 
-    def __init__(self, data, first, requires, adds, record_of):
-        """data: bytes. first: number of the first line. requires: keys that become columns. adds: keys of which is asked
-        whether they are there. record_of(number, line): what Python says of an odd line, its record, or None."""
+    def __init__(self, data, first, requires, adds, reads, record_of):
+        """data: bytes. first: number of the first line. requires: keys that become columns. reads: keys that become
+        columns unless one is there that is no string. adds: keys of which is asked whether they are there.
+        record_of(number, line): what Python says of an odd line, its record, or None."""
         wanted = {key: KIND[key] for key in requires}
-        for key in adds:
+        for key, kind in (*((key, "optional labels") for key in reads), *((key, "present") for key in adds)):
             if len(wanted) < MOST_KEYS:
-                wanted.setdefault(key, "present")
+                wanted.setdefault(key, kind)
         self.data, self._bit = data, {key: bit for bit, key in enumerate(wanted)}
-        malformed = []
+        self.optional = {key for key, kind in wanted.items() if kind == "optional labels"}
+        malformed, unread = [], set()
 
         def of_odd(number, index, line):
             record = record_of(number, line)
             if record is None:
                 return None
+            unread.update(key for key in self.optional if not isinstance(record.get(key, ""), str))
             values = [_native(kind, record.get(key)) for key, kind in wanted.items()]
             if "lists" in wanted.values() and values[self._bit["matched_entry_ids"]] is None:
                 values[self._bit["matched_entry_ids"]] = []
@@ -47,8 +51,8 @@ class Lines:
             engines.native().scan_lines(data, first, list(wanted.items()), of_odd)
         self.malformed = np.zeros(len(self), bool)
         self.malformed[malformed] = True
-        self._scanned = {key: COLUMN[kind](*column) if kind in ("labels", "lists") else Strings(*column)
-                         for (key, kind), column in zip(wanted.items(), columns) if column is not None}
+        self._scanned = {key: COLUMN[kind](*column) for (key, kind), column in zip(wanted.items(), columns)
+                         if column is not None and key not in unread}
         self._kept, self._columns = None, dict(self._scanned)       # of all pairs; of those that are left
 
     def __len__(self):
@@ -95,6 +99,8 @@ def _native(kind, value):
     """A value of an odd line as the core takes it; None for a list that is none of entry ids."""
     if kind in ("strings", "labels"):
         return value.encode()
+    if kind == "optional labels":
+        return value.encode() if isinstance(value, str) else b""
     return value if kind == "lists" and are_entry_ids(value) else None
 
 

@@ -9,16 +9,21 @@ import tempfile
 
 from mc2 import files
 from mc2.errors import BadData, BadLine, BadUsage
-from mc2.pairs.arrow import ONE_TYPE, Block, from_ipc, is_string, to_ipc
+from mc2.pairs.arrow import KEY_TYPES, NOT_READ, ONE_TYPE, Block, depth, from_ipc, is_string, to_ipc
 
+import orjson
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 ROWS_PER_BLOCK = 8192           # at most; fewer where rows are long
 GROUP_ROWS = 65_536             # of a row group that is written
 GROUP_BYTES = 64 << 20          # of Arrow data, from which a row group is written with fewer rows
+MOST_LEVELS = 63                # of lists and structs that pyarrow sends to another process
 REMOTE_READ = 8 << 20           # bytes of a column that one request asks for
 FEW_VALUES = ("lang", "lid", "source")      # columns worth a dictionary; those of id, url and text overflow
+# Columns that hold text, whether or not the writer of the file said so of their bytes.
+TEXTS = {key for key, type in KEY_TYPES.items() if is_string(type)} | {"url", "source"}
 
 EMPTY = pa.schema([("id", pa.string()), ("text", pa.string())])
 
@@ -63,24 +68,76 @@ def _read_tables(path, columns):
         if len(set(names)) < len(names):
             twice = next(name for name in names if names.count(name) > 1)
             raise BadData(f"{files.name_of(path)}: two columns are called {twice!r}. Rename one.")
-        if columns is not None:
-            columns = [name for name in names if name in columns] or None
+        if deep := next((field.name for field in file.schema_arrow if depth(field.type) > MOST_LEVELS), None):
+            raise BadData(f"{files.name_of(path)}: the column {deep!r} is nested more than {MOST_LEVELS} levels deep, "
+                          f"which is not read. Leave it out.")
+        metadata = None
+        if columns is not None and (columns := [name for name in names if name in columns] or None):
+            metadata = {NOT_READ: orjson.dumps({field.name: str(field.type) for field in file.schema_arrow
+                                                if field.name not in columns})}
         if not file.metadata.num_rows:
-            yield _without_dictionaries(file.schema_arrow.empty_table())        # the columns go on
+            yield _plain(file.schema_arrow.empty_table())        # the columns go on
         for number in range(file.num_row_groups):
             group = file.metadata.row_group(number)
             if group.num_rows:
                 rows = max(1, min(ROWS_PER_BLOCK, files.BLOCK * group.num_rows // max(1, group.total_byte_size)))
                 for batch in file.iter_batches(rows, row_groups=[number], columns=columns, use_threads=False):
-                    yield _without_dictionaries(pa.Table.from_batches([batch]))
+                    yield _plain(pa.Table.from_batches([batch])).replace_schema_metadata(metadata)
 
 
-def _without_dictionaries(table):
-    """Categories as their values: so that the columns of all inputs have one type."""
+def _plain(table):
+    """The table with the plain type of each column: so that the columns of all inputs have one type. The bytes of a
+    column that holds text are taken as a string, UTF-8 or not."""
     for index, field in enumerate(table.schema):
-        if pa.types.is_dictionary(field.type):
-            table = table.set_column(index, field.name, table.column(index).cast(field.type.value_type))
+        column, type = table.column(index), _plain_type(field.type)
+        if type != field.type:
+            column = _converted(column, type)
+        if field.name in TEXTS and _is_binary(type):
+            column = column.cast(pa.large_binary() if pa.types.is_large_binary(type) else pa.binary())
+            column = pc.cast(column, options=pc.CastOptions(
+                pa.large_string() if pa.types.is_large_binary(type) else pa.string(), allow_invalid_utf8=True))
+        if column.type != field.type:
+            table = table.set_column(index, field.name, column)
     return table.replace_schema_metadata()
+
+
+def _is_binary(type):
+    return pa.types.is_binary(type) or pa.types.is_large_binary(type) or pa.types.is_fixed_size_binary(type)
+
+
+def _plain_type(type):
+    """The type of the same values without dictionaries and views."""
+    if pa.types.is_dictionary(type) or _is_kind(type, "run_end_encoded"):
+        return _plain_type(type.value_type)
+    for kind, plain in (("string_view", pa.string()), ("binary_view", pa.binary())):
+        if _is_kind(type, kind):
+            return plain
+    if pa.types.is_struct(type):
+        return pa.struct([field.with_type(_plain_type(field.type)) for field in type])
+    if pa.types.is_map(type):
+        return pa.map_(type.key_field.with_type(_plain_type(type.key_type)),
+                       type.item_field.with_type(_plain_type(type.item_type)), type.keys_sorted)
+    if pa.types.is_fixed_size_list(type):
+        return pa.list_(type.value_field.with_type(_plain_type(type.value_type)), type.list_size)
+    if pa.types.is_large_list(type) or _is_kind(type, "large_list_view"):
+        return pa.large_list(type.value_field.with_type(_plain_type(type.value_type)))
+    if pa.types.is_list(type) or _is_kind(type, "list_view"):
+        return pa.list_(type.value_field.with_type(_plain_type(type.value_type)))
+    return type
+
+
+def _is_kind(type, kind):
+    """Whether a type is of a kind that older versions of Arrow do not know."""
+    return getattr(pa.types, f"is_{kind}", lambda _: False)(type)
+
+
+def _converted(column, type):
+    try:
+        converted = column.cast(type)
+        converted.validate()                    # Arrow 26 makes invalid lists of list views
+        return converted
+    except (pa.ArrowNotImplementedError, pa.ArrowInvalid):
+        return pa.chunked_array([pa.array(column.to_pylist(), type)])
 
 
 def _whole_images(tables):

@@ -11,6 +11,7 @@ class Annotator(Stage):
     name = "match"
     requires = ("lang",)
     adds = ("matched_entry_ids",)
+    reads = ("lid",)
 
     def __init__(self, metadata):
         """metadata: mc2.metadata.matching.Metadata"""
@@ -21,32 +22,29 @@ class Annotator(Stage):
 
     def __call__(self, batch):
         batch.reject(self._foreign(batch))
-        texts, found = batch.texts, []
-        lengths = np.zeros(len(batch), np.int64)
-        for lang, indices in batch.by_lang().items():
-            offsets, ids = self.metadata[lang].match([texts[index] for index in indices.tolist()])
-            lengths[indices] = np.diff(offsets)
-            found.append((indices, offsets, ids))
-        offsets = np.zeros(len(batch) + 1, np.int64)
-        np.cumsum(lengths, out=offsets[1:])
-        matched = np.empty(offsets[-1], np.uint32)
-        for indices, its_offsets, ids in found:             # of a language, to where its pairs are in the batch
-            matched[np.repeat(offsets[indices] - its_offsets[:-1], lengths[indices]) + np.arange(len(ids))] = ids
-        batch.add("matched_entry_ids", Lists(offsets, matched))
-        batch.tally["matched"] = int(np.count_nonzero(lengths))
+        offsets, ids = self.metadata.match(batch.labels("lang"), batch.strings("text"))
+        batch.add("matched_entry_ids", Lists(offsets, ids))
+        batch.tally["matched"] = int(np.count_nonzero(np.diff(offsets)))
 
     def _foreign(self, batch):
         """{index: (reason, hint)} of the pairs whose language or label the release does not have."""
         release, hint = self.metadata.release, " Was 'mc2 lid' run with another mapping?"
-        langs, labels = set(release.langs), {"", *release.languages.lang_of}
-        bad = {}
-        for index, (lang, label) in enumerate(zip(batch.column("lang"), batch.column("lid", ""))):
-            if lang not in langs:
-                bad[index] = (f'"lang" is {lang!r}, which {release.path} does not have.', hint)
-            elif label not in labels:
-                bad[index] = (f'"lid" is {label!r}, no label of {release.path} '
+        langs, labels = batch.labels("lang"), batch.labels("lid", "")
+        bad = dict.fromkeys(_others(labels, {"", *release.languages.lang_of}), "lid")
+        bad.update(dict.fromkeys(_others(langs, set(release.langs)), "lang"))
+        for index, key in bad.items():
+            if key == "lang":
+                bad[index] = f'"lang" is {langs.one(index)!r}, which {release.path} does not have.', hint
+            else:
+                bad[index] = (f'"lid" is {labels.one(index)!r}, no label of {release.path} '
                               f'({release.manifest["scheme"]}).', hint)
         return bad
 
     def summary(self, tally):
         return f"{tally['matched']:,} matched, {tally['out'] - tally['matched']:,} without a match"
+
+
+def _others(labels, allowed):
+    """Indices of the pairs whose label is not among the allowed ones."""
+    is_other = np.array([name not in allowed for name in labels.names], bool)
+    return np.flatnonzero(is_other[labels.numbers]).tolist() if is_other.any() else []

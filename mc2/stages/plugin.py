@@ -23,7 +23,8 @@ class PlugIn(Stage):
         """settings: {name: value}, arguments of the class."""
         self.spec, self.settings, self.directory = spec, settings or {}, os.getcwd()
         self.stage = self._open()
-        self.requires, self.adds, self.whole_images = self.stage.requires, self.stage.adds, self.stage.whole_images
+        self.requires, self.adds, self.reads = self.stage.requires, self.stage.adds, self.stage.reads
+        self.whole_images = self.stage.whole_images
         self.lineage, self.paths = self.stage.lineage, self.stage.paths
         self.options = {"with": spec, "settings": self.settings, "sha256": self._source(), **self.stage.options}
 

@@ -7,7 +7,7 @@ import copy
 import os
 from importlib import resources
 
-from mc2 import settings
+from mc2 import parsing, settings
 from mc2.clip import architecture
 from mc2.errors import BadData, BadUsage
 from mc2.settings import PATHS, REQUIRED, Key
@@ -157,12 +157,8 @@ def _folder():
 
 def _parse(text, source):
     try:
-        import tomllib
-    except ImportError:                             # Python 3.10
-        import tomli as tomllib
-    try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+        return parsing.toml_table(text)
+    except ValueError as error:
         raise BadData(f"{source}: is not TOML: {error}.") from None
 
 
@@ -215,7 +211,7 @@ def _check(values, source):
             kind = f"section [{section}]" if isinstance(content, dict) else f"key {section} outside of a section"
             raise BadData(f"{source}: unknown {kind}. Sections: {', '.join(f'[{name}]' for name in KEYS)}.")
         if not isinstance(content, dict):
-            raise BadData(f"{source}: {section} is {content!r}, not a section. Write [{section}].")
+            raise BadData(f"{source}: {section} is {settings.shown(content)}, not a section. Write [{section}].")
     for section, keys in KEYS.items():
         if section not in values and any(rule.default is REQUIRED for rule in keys.values()):
             raise BadData(f"{source}: no section [{section}]. It holds {', '.join(keys)}.")

@@ -33,8 +33,9 @@ class Share(click.ParamType):
 @click.option("--languages", metavar="FILE.csv", type=click.Path(exists=True, dir_okay=False),
               help="Group them as in this file instead, which has the form of a release's languages.csv.")
 @click.option("--spacing", type=click.Choice(["published", "wide"]), default="published", show_default=True,
-              help="How entries are found in texts: as published, or kana also inside running text, and entries with "
-                   "punctuation, such as U.S., too.")
+              help="How entries are found in texts: as published, where words end at seven ASCII characters; or at all "
+                   "punctuation and symbols of Unicode, entries with punctuation, such as U.S., too, and kana also "
+                   "inside running text.")
 @click.option("--nfc", is_flag=True, help="Bring entries, and later texts, to Unicode's normal form NFC.")
 @click.option("--unigram-share", type=Share(), default="0.10", show_default=True, metavar="X",
               help="Keep this share of the distinct words ...")
@@ -92,6 +93,11 @@ def _say_what_is_odd(directory, mapping, mapping_file, manifest, bare):
     if unfinished := sources.unfinished(directory):
         print(f"of runs that were stopped, so their sources are missing or old: {' '.join(unfinished)}. Run them "
               f"again, or delete these.", file=sys.stderr)
+    pointed = [f"{lang} {row['vowel_points']['entries']:,}" for lang, row in manifest["quality"].items()
+               if "vowel_points" in row]
+    if pointed:
+        print(f"CAN HARDLY MATCH: lemmas with vowel points, which running text hardly ever has: {', '.join(pointed)}. "
+              f"Take the points out with 'mc2 build-metadata wordnet --points remove'.", file=sys.stderr)
     small = [lang for lang in bare if merging.has_sources(lang, manifest, sources.find(directory))]
     if small:
         print(f"numbers only, their sources being too small for the shares: {' '.join(small)}", file=sys.stderr)

@@ -33,6 +33,10 @@ def ngrams(dumps, wiki, output, min_count, is_text, segmenter, jobs, memory, qui
     urls' names, are read by all processes together; any other is read by one. A run that was stopped goes on
     where it was when the command is given again: finished parts are kept in SOURCES/.{wiki}.ngrams.work until the end.
 
+    A dump of another wiki, by its <dbname>, is refused, and so are dumps without texts (stubs) and files that are no
+    dumps. Counted are the pages of namespace 0 that are wikitext and no redirects. No bigram goes across a removed
+    template.
+
     \b
     mc2 build-metadata ngrams --wiki en enwiki-latest-pages-articles-multistream.xml.bz2 -o sources -j 0 --memory 8G
     mc2 build-metadata ngrams --wiki th --text *.txt -o sources --segmenter th=icu
@@ -47,7 +51,7 @@ def ngrams(dumps, wiki, output, min_count, is_text, segmenter, jobs, memory, qui
     parts.memory_per_worker(memory, jobs)               # what cannot be done is said before anything is made
     segmenters.splitter_for(wiki, choice)
     started = time.monotonic()
-    inputs = counting.parts_of(dumps, is_text)
+    inputs = counting.parts_of(dumps, is_text, wiki)
     if not quiet:
         _say_what_cannot_be_cut(inputs)
     with parts.work_directory(os.path.join(output, f".{wiki}.ngrams.work")) as directory:
@@ -82,9 +86,11 @@ def _say_what_cannot_be_cut(inputs):
 
 
 def _what_was_read(read):
-    left_out = [f"{read[reason]:,} {reason}" for reason in ("redirects", "in other namespaces") if read[reason]]
+    from mc2.metadata import dumps
+    left_out = [f"{read[reason]:,} {reason}" for reason in [*dumps.KINDS[1:], *dumps.RARE_KINDS] if read[reason]]
     unit = "pages" if "pages" in read else "lines"
-    left_out = f" ({' and '.join(left_out)} left out)" if left_out else ""
+    left_out = ", ".join(left_out[:-2] + [" and ".join(left_out[-2:])])
+    left_out = f" ({left_out} left out)" if left_out else ""
     return f"{read[unit]:,} {unit}{left_out}, {read['words']:,} words"
 
 

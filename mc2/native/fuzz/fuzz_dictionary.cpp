@@ -31,12 +31,12 @@ std::string stripped(std::string text) {
 }
 
 // As space_text() in spacing.py.
-std::string spaced(const std::string& text) {
-    return set_apart(" " + stripped(text) + " ");
+std::string spaced(const std::string& text, Spacing spacing) {
+    return set_apart(" " + stripped(text) + " ", spacing);
 }
 
 std::vector<uint32_t> plain_search(const Dictionary& dictionary, const std::string& text) {
-    const std::string form = spaced(text);
+    const std::string form = spaced(text, dictionary.spacing);
     std::set<uint32_t> ids;
     for (size_t i = 0; i < dictionary.forms.size(); i++)
         if (form.find(dictionary.forms[i]) != form.npos) ids.insert(dictionary.ids[i]);
@@ -51,7 +51,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* bytes, size_t size) {
     const Dictionary dictionary(input);
     const std::vector<std::string> texts = make_texts(input);
     write_dictionary(dictionary, file);
-    const Matcher matcher(file.path());
+    const Matcher matcher(file.path(), native_punctuation(dictionary.spacing));
     matcher.verify();
 
     std::vector<uint64_t> counts(dictionary.n_entries), plain_counts(dictionary.n_entries);

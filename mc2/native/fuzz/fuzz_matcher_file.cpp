@@ -33,7 +33,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* bytes, size_t size) {
     if (input.byte() != 255) repair_header(content);
     file.write(content);
     try {
-        const Matcher matcher(file.path());
+        const Matcher matcher(file.path(), native_punctuation(dictionary.spacing));
         std::vector<uint64_t> counts(matcher.n_entries() < 1000 ? matcher.n_entries() : 0);
         for (const bool verify : {true, false}) {       // what verify() refuses does no harm in match()
             try {

@@ -16,18 +16,38 @@
 namespace mc2 {
 namespace {
 
-bool opens_or_closes_words(char byte) { return byte == ' ' || is_punctuation(static_cast<Byte>(byte)); }
+// A form, with questions about the punctuation in it.
+class Form {
+public:
+    Form(std::string_view form, const Punctuation& punctuation) : form_(form), punctuation_(punctuation) {}
+
+    // Bytes of the punctuation character that begins at byte i, or ends before it; 0 where there is none.
+    size_t at(size_t i) const { return i < form_.size() ? punctuation_.at(bytes() + i, bytes() + form_.size()) : 0; }
+    size_t before(size_t i) const { return punctuation_.before(bytes(), bytes() + i); }
+
+    bool begins_with_break() const { return form_.front() == ' ' || at(0) != 0; }
+    bool ends_with_break() const { return form_.back() == ' ' || before(form_.size()) != 0; }
+
+private:
+    std::string_view form_;
+    const Punctuation& punctuation_;
+
+    const Byte* bytes() const { return reinterpret_cast<const Byte*>(form_.data()); }
+};
 
 // Whether any spaced text can hold the form. Spaced texts have neither tabs nor line breaks, spaces around each
 // punctuation character, and two spaces between two of those.
-bool can_match(std::string_view form) {
+bool can_match(std::string_view form, const Punctuation& punctuation) {
+    const Form its(form, punctuation);
     for (size_t i = 0; i < form.size(); i++) {
-        const Byte byte = static_cast<Byte>(form[i]);
-        if (!is_break(byte) || byte == ' ') continue;
-        if (!is_punctuation(byte)) return false;
+        if (form[i] != ' ' && is_space(static_cast<Byte>(form[i]))) return false;
+        const size_t size = its.at(i);
+        if (size == 0) continue;
+        const size_t after = i + size;
         if (i > 0 && form[i - 1] != ' ') return false;
-        if (i + 1 < form.size() && form[i + 1] != ' ') return false;
-        if (i + 2 < form.size() && is_punctuation(static_cast<Byte>(form[i + 2]))) return false;
+        if (after < form.size() && form[after] != ' ') return false;
+        if (its.at(after + 1) != 0) return false;
+        i = after - 1;
     }
     return !form.empty();
 }
@@ -35,27 +55,26 @@ bool can_match(std::string_view form) {
 // The form without a space that says nothing: spaced texts have spaces around punctuation in any case, so none is
 // needed between punctuation and an end of the form. Forms that are in the same texts are then equal: "? " and " ? "
 // become "?".
-std::string_view shortest(std::string_view form) {
-    const auto punctuation_at = [&](size_t i) {
-        return i < form.size() && is_punctuation(static_cast<Byte>(form[i]));
-    };
-    if (form.front() == ' ' && punctuation_at(1)) form.remove_prefix(1);
-    if (form.back() == ' ' && punctuation_at(form.size() - 2)) form.remove_suffix(1);
+std::string_view shortest(std::string_view form, const Punctuation& punctuation) {
+    if (form.front() == ' ' && Form(form, punctuation).at(1) != 0) form.remove_prefix(1);
+    if (form.back() == ' ' && Form(form, punctuation).before(form.size() - 1) != 0) form.remove_suffix(1);
     return form;
 }
 
 // Whether the form is a sequence of whole words.
-bool is_words(std::string_view form) {
-    return form != " " && opens_or_closes_words(form.front()) && opens_or_closes_words(form.back());
+bool is_words(std::string_view form, const Punctuation& punctuation) {
+    const Form its(form, punctuation);
+    return form != " " && its.begins_with_break() && its.ends_with_break();
 }
 
 // The entries as they go into the tables: distinct forms, and the ids of each.
 class Forms {
 public:
     // Sorted by bytes; ids of form i are those of entries [first_[i], first_[i + 1]).
-    explicit Forms(const std::vector<Entry>& entries) {
+    Forms(const std::vector<Entry>& entries, const Punctuation& punctuation) {
         for (const Entry& entry : entries)
-            if (can_match(entry.form)) entries_.push_back({shortest(entry.form), entry.id});
+            if (can_match(entry.form, punctuation))
+                entries_.push_back({shortest(entry.form, punctuation), entry.id});
         std::sort(entries_.begin(), entries_.end(), [](const Entry& a, const Entry& b) {
             const int order = a.form.compare(b.form);
             return order != 0 ? order < 0 : a.id < b.id;
@@ -100,9 +119,9 @@ public:
 struct Division {
     std::vector<size_t> words, automaton;
 
-    explicit Division(const Forms& forms) {
+    Division(const Forms& forms, const Punctuation& punctuation) {
         for (size_t form = 0; form < forms.size(); form++)
-            (is_words(forms[form]) ? words : automaton).push_back(form);
+            (is_words(forms[form], punctuation) ? words : automaton).push_back(form);
         if (automaton.size() > words.size()) {
             words.clear();
             automaton.resize(forms.size());
@@ -111,10 +130,19 @@ struct Division {
     }
 };
 
-FilterBuilder filter_of(const Forms& forms, const Division& division) {
+FilterBuilder filter_of(const Forms& forms, const Division& division, const Punctuation& punctuation) {
     FilterBuilder filter;
-    if (division.words.empty()) filter.add_everything();
-    else for (size_t form : division.automaton) filter.add(forms[form]);
+    if (division.words.empty()) {
+        filter.add_everything();
+        return filter;
+    }
+    for (size_t form : division.automaton) {
+        const Form its(forms[form], punctuation);
+        const bool within_characters = punctuation.is_beyond_ascii();
+        if (!its.ends_with_break()) filter.add_end(forms[form], within_characters);
+        else if (!its.begins_with_break()) filter.add_begin(forms[form], within_characters);
+        else filter.add_everything();
+    }
     return filter;
 }
 
@@ -128,9 +156,9 @@ std::vector<std::string_view> views(const Forms& forms, const std::vector<size_t
 }  // namespace
 
 void write_matcher(const std::vector<Entry>& entries, uint32_t n_entries, std::string_view key,
-                   const std::string& path) {
-    const Forms forms(entries);
-    const Division division(forms);
+                   const std::string& path, const Punctuation& punctuation) {
+    const Forms forms(entries, punctuation);
+    const Division division(forms, punctuation);
     Records records;
 
     WordTablesBuilder words;
@@ -153,7 +181,7 @@ void write_matcher(const std::vector<Entry>& entries, uint32_t n_entries, std::s
     std::memcpy(header.key, key.data(), key.size());
     header.word_seed = words.word_hash.table.seed;
     header.edge_seed = words.edge_hash.table.seed;
-    const FilterBuilder filter = filter_of(forms, division);
+    const FilterBuilder filter = filter_of(forms, division, punctuation);
     header.wanted = filter.wanted;
     header.alone = filter.alone;
     writer.add(WORD_PILOTS, words.word_hash.pilots);

@@ -6,6 +6,9 @@
 // most texts, since most of its apostrophes and hyphens are not those of an entry.
 //
 // The three bytes are a context. Contexts are kept as a set of hashes, so a few texts are searched for nothing.
+//
+// A text is looked at as it is, where a form has a space beside each punctuation character. Of one byte, punctuation is
+// recognised in the context. Where there may be longer punctuation, only contexts within one character are used.
 #pragma once
 
 #include <cstddef>
@@ -47,10 +50,15 @@ private:
 
     bool has(size_t bit) const { return contexts_[bit / 8] >> (bit % 8) & 1; }
 
+    // As published. Where there is more punctuation, contexts hold no byte of ASCII.
+    static bool is_break(uint32_t byte) {
+        return is_space(static_cast<Byte>(byte)) || is_published_punctuation(static_cast<Byte>(byte));
+    }
+
     // A space in a form may be any break in a text, and what is beyond that break may be anything.
     static size_t bit_of(uint32_t wanted, uint32_t near, uint32_t far) {
-        if (is_break(static_cast<Byte>(near))) near = ' ', far = 0;
-        else if (is_break(static_cast<Byte>(far))) far = ' ';
+        if (is_break(near)) near = ' ', far = 0;
+        else if (is_break(far)) far = ' ';
         return (far | near << 8 | wanted << 16) * 0x9E3779B1u >> 16;
     }
 };
@@ -61,10 +69,19 @@ public:
     ByteSet wanted, alone;
     std::vector<Byte> contexts = std::vector<Byte>(Filter::SIZE);
 
-    void add(std::string_view form) {
-        if (!is_break(static_cast<Byte>(form.back()))) add(form.rbegin(), form.size(), Filter::bit_before);
-        else if (!is_break(static_cast<Byte>(form.front()))) add(form.begin(), form.size(), Filter::bit_after);
-        else add_everything();
+    // Let texts pass that may hold a form which ends, or begins, inside a word. within_character: only the last, or
+    // first, character makes the context.
+    void add_end(std::string_view form, bool within_character) {
+        const size_t size = form.size();
+        const bool is_long = size >= 3 && is_continuation(byte_of(form[size - 1])) &&
+                             is_continuation(byte_of(form[size - 2]));      // three bytes or four
+        add(form.rbegin(), !within_character ? size : is_long ? 3 : 1, Filter::bit_before);
+    }
+
+    void add_begin(std::string_view form, bool within_character) {
+        const size_t size = form.size();
+        const bool is_long = size >= 3 && width_of_character(byte_of(form[0])) >= 3;
+        add(form.begin(), !within_character ? size : is_long ? 3 : 1, Filter::bit_after);
     }
 
     // Let every text pass.
@@ -76,10 +93,12 @@ public:
     }
 
 private:
+    static Byte byte_of(char character) { return static_cast<Byte>(character); }
+
     // `form` goes from the wanted byte inwards. What a form of two bytes leaves open in its context may be any byte.
     template <class Iterator>
     void add(Iterator form, size_t size, size_t (*bit_of)(Byte, Byte, Byte)) {
-        const auto byte_at = [&](size_t i) { return static_cast<Byte>(form[static_cast<std::ptrdiff_t>(i)]); };
+        const auto byte_at = [&](size_t i) { return byte_of(form[static_cast<std::ptrdiff_t>(i)]); };
         wanted.add(byte_at(0));
         if (size == 1) return alone.add(byte_at(0));
         for (int any = 0; any < (size == 2 ? 256 : 1); any++)

@@ -12,7 +12,7 @@
 
 namespace mc2 {
 
-Matcher::Matcher(const std::string& path) : file_(path) {
+Matcher::Matcher(const std::string& path, const Punctuation& punctuation) : file_(path), punctuation_(punctuation) {
     const Header& header = file_.header();
     uint64_t n_word_pilots, n_words, n_spellings, n_edge_pilots, n_edges, n_contexts, n_nodes;
     words_.word_hash.pilots = file_.section<Byte>(WORD_PILOTS, n_word_pilots);
@@ -130,7 +130,8 @@ void Matcher::match(const Byte* bytes, const int64_t* offsets, size_t n, Results
     results.offsets.reserve(results.offsets.size() + n);
     for (size_t first = 0; first < n;) {
         const size_t size = next_group(offsets, first, n);
-        cut_into_words(bytes, offsets + first, size, scratch);
+        if (punctuation_.is_beyond_ascii()) cut_into_words<true>(bytes, offsets + first, size, scratch);
+        else cut_into_words<false>(bytes, offsets + first, size, scratch);
         if (has_words_) {
             find_slots(size, scratch);
             look_up_words(size, scratch);
@@ -152,12 +153,13 @@ size_t Matcher::next_group(const int64_t* offsets, size_t first, size_t n) {
 }
 
 // Strip the texts, cut them into words, and write the spaced form of those that need the automaton.
+template <bool BEYOND_ASCII>
 void Matcher::cut_into_words(const Byte* bytes, const int64_t* offsets, size_t n, Scratch& scratch) const {
     const Byte* base = bytes + offsets[0];
     const size_t total = static_cast<size_t>(offsets[n] - offsets[0]);
     grow_to(scratch.blocks, (total + BLOCK_BYTES - 1) / BLOCK_BYTES);
     Block* blocks = scratch.blocks.data();
-    describe(base, total, filter_.wanted(), blocks);
+    describe(base, total, punctuation_, filter_.wanted(), blocks);
 
     size_t n_breaks = 0;
     for (size_t block = 0; block * BLOCK_BYTES < total; block++)
@@ -172,14 +174,14 @@ void Matcher::cut_into_words(const Byte* bytes, const int64_t* offsets, size_t n
         const size_t from = static_cast<size_t>(begin - base), to = static_cast<size_t>(end - base);
         if (has_words_) {
             size_t start = from;
-            for_each_break(blocks, from, to, [&](size_t position, bool punctuation) {
+            for_each_break<BEYOND_ASCII>(base, blocks, from, to, [&](size_t position, size_t size, bool punctuation) {
                 word->begin = base + start;
                 word->size = position - start;
                 word++;
                 word->begin = base + position;          // written in any case, kept only if it is punctuation
-                word->size = 1;
+                word->size = size;
                 word += punctuation;
-                start = position + 1;
+                start = position + size;
             });
             word->begin = base + start;
             word->size = to - start;
@@ -188,7 +190,8 @@ void Matcher::cut_into_words(const Byte* bytes, const int64_t* offsets, size_t n
         scratch.word_ends[text] = static_cast<size_t>(word - scratch.words.data());
         if (has_automaton_ && filter_.passes(base, blocks, from, to)) {
             grow_to(scratch.spaced, spaced_size + spaced_capacity(to - from));
-            const Byte* spaced_end = write_spaced(base, blocks, from, to, scratch.spaced.data() + spaced_size);
+            Byte* spaced = scratch.spaced.data() + spaced_size;
+            const Byte* spaced_end = write_spaced<BEYOND_ASCII>(base, blocks, from, to, spaced);
             spaced_size = static_cast<size_t>(spaced_end - scratch.spaced.data());
             scratch.spaced_texts[scratch.n_spaced] = static_cast<uint32_t>(text);
             scratch.spaced_ends[scratch.n_spaced++] = spaced_size;

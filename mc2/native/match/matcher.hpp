@@ -24,7 +24,8 @@ struct Results {
 
 class Matcher {
 public:
-    explicit Matcher(const std::string& path);      // throws as CompiledFile does
+    // `punctuation` must be that with which the file was written. Throws as CompiledFile does.
+    explicit Matcher(const std::string& path, const Punctuation& punctuation = {});
 
     uint32_t n_entries() const { return file_.header().n_entries; }
     std::string_view key() const;
@@ -39,6 +40,7 @@ private:
     struct Scratch;
 
     CompiledFile file_;
+    Punctuation punctuation_;
     WordTables words_;
     Filter filter_;
     Automaton automaton_;
@@ -48,6 +50,7 @@ private:
     bool has_automaton_ = false;
 
     static size_t next_group(const int64_t* offsets, size_t first, size_t n);
+    template <bool BEYOND_ASCII>
     void cut_into_words(const Byte* bytes, const int64_t* offsets, size_t n, Scratch& scratch) const;
     void find_slots(size_t n, Scratch& scratch) const;
     void look_up_words(size_t n, Scratch& scratch) const;

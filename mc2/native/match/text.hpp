@@ -1,22 +1,24 @@
 // Texts as bytes: stripping white space, finding where words end, and the spaced form.
 //
-// A text is matched in its spaced form: stripped, with a space before it and after it, spaces around each of the
-// punctuation characters , . ; : ? ! ` and a space for each tab, line feed and carriage return. Seen as words, the
-// spaced form is " " + " ".join(words) + " ": a word ends at every break (a space of any of the four kinds, or
-// punctuation), and a punctuation character is a word of its own. "a,b." has the words "a" "," "b" "." and "": a
-// text that ends in punctuation has two spaces after it, and the empty word between them.
+// A text is matched in its spaced form: stripped, with a space before it and after it, spaces around each punctuation
+// character (punctuation.hpp), and a space for each tab, line feed and carriage return. Seen as words, the spaced form
+// is " " + " ".join(words) + " ": a word ends at every break (a space of any of the four kinds, or punctuation), and a
+// punctuation character is a word of its own. "a,b." has the words "a" "," "b" "." and "": a text that ends in
+// punctuation has two spaces after it, and the empty word between them.
 //
-// All texts are UTF-8 (a lone surrogate in three bytes, as Python's "surrogatepass" encodes it). Breaks are ASCII,
-// and an ASCII byte is never part of another character, so nothing is decoded here. Bytes that are not UTF-8 give
-// some result, and do no harm.
+// All texts are UTF-8 (a lone surrogate in three bytes, as Python's "surrogatepass" encodes it). Spaces are ASCII, and
+// an ASCII byte is never part of another character. So nothing is decoded here, except characters of which the
+// first byte says that they may be punctuation. Bytes that are not UTF-8 give some result, and do no harm.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 
 #include "common/cpu.hpp"
+#include "match/punctuation.hpp"
 
 #if MC2_X86_64
 #include <immintrin.h>
@@ -24,18 +26,8 @@
 
 namespace mc2 {
 
-using Byte = unsigned char;
-
 // The caller makes sure that so many bytes can be read past the end of the texts: blocks are read whole.
 constexpr size_t PADDING = 64;
-
-constexpr bool is_punctuation(Byte byte) {
-    return byte == ',' || byte == '.' || byte == ';' || byte == ':' || byte == '?' || byte == '!' || byte == '`';
-}
-
-constexpr bool is_space(Byte byte) { return byte == ' ' || byte == '\t' || byte == '\n' || byte == '\r'; }
-
-constexpr bool is_break(Byte byte) { return is_space(byte) || is_punctuation(byte); }
 
 // ---------------------------------------------------------------- stripping, as str.strip() does
 
@@ -83,46 +75,23 @@ inline void strip(const Byte*& begin, const Byte*& end) {
 
 // ---------------------------------------------------------------- where the breaks are
 
-// A set of byte values, as the instruction pshufb (which looks up 16 or 32 bytes at once in a table of 16) needs
-// it: the low half of a byte chooses a row of the table, the high half a bit in that row. There are two tables, one
-// for bytes below 0x80 and one for bytes from 0x80 on.
-struct ByteSet {
-    std::array<Byte, 16> rows_below{};
-    std::array<Byte, 16> rows_from{};
-
-    void add(Byte byte) {
-        auto& rows = byte < 0x80 ? rows_below : rows_from;
-        rows[byte & 15] = static_cast<Byte>(rows[byte & 15] | 1 << ((byte >> 4) & 7));
-    }
-
-    bool has(Byte byte) const {
-        const auto& rows = byte < 0x80 ? rows_below : rows_from;
-        return rows[byte & 15] >> ((byte >> 4) & 7) & 1;
-    }
-};
-
-inline ByteSet byte_set_of(bool (*belongs)(Byte)) {
-    ByteSet set;
-    for (int byte = 0; byte < 256; byte++)
-        if (belongs(static_cast<Byte>(byte))) set.add(static_cast<Byte>(byte));
-    return set;
-}
-
 // What 64 consecutive bytes are, one bit per byte, the first byte lowest.
 struct Block {
     uint64_t breaks;        // a word ends at this byte
-    uint64_t punctuation;   // ... and this byte is a word of its own
+    uint64_t punctuation;   // ... and here begins a character that is a word of its own
     uint64_t wanted;        // the byte is in the set that was asked for
 };
 
 constexpr size_t BLOCK_BYTES = 64;
 
-// Describe `n_blocks` blocks of 64 bytes each.
-inline void describe_scalar(const Byte* bytes, size_t n_blocks, const ByteSet& wanted, Block* blocks) {
+// Describe `n_blocks` blocks of 64 bytes each; of punctuation that of one byte.
+inline void describe_scalar(const Byte* bytes, size_t n_blocks, const Punctuation& punctuation, const ByteSet& wanted,
+                            Block* blocks) {
     std::array<Byte, 256> kinds;
     for (size_t byte = 0; byte < 256; byte++) {
         const Byte value = static_cast<Byte>(byte);
-        kinds[byte] = static_cast<Byte>(is_break(value) | is_punctuation(value) << 1 | wanted.has(value) << 2);
+        kinds[byte] = static_cast<Byte>(punctuation.breaks().has(value) | punctuation.ascii().has(value) << 1 |
+                                        wanted.has(value) << 2);
     }
     for (size_t i = 0; i < n_blocks; i++) {
         Block block{0, 0, 0};
@@ -136,6 +105,13 @@ inline void describe_scalar(const Byte* bytes, size_t n_blocks, const ByteSet& w
     }
 }
 
+// The bytes of a block that are in the set.
+inline uint64_t members_scalar(const Byte* bytes, const ByteSet& set) {
+    uint64_t members = 0;
+    for (size_t bit = 0; bit < BLOCK_BYTES; bit++) members |= uint64_t{set.has(bytes[bit])} << bit;
+    return members;
+}
+
 #if MC2_X86_64
 MC2_AVX2 inline __m256i twice(const std::array<Byte, 16>& rows) {
     return _mm256_broadcastsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(rows.data())));
@@ -145,40 +121,82 @@ MC2_AVX2 inline uint64_t nonzero_bytes(__m256i bytes) {
     return ~static_cast<uint32_t>(_mm256_movemask_epi8(_mm256_cmpeq_epi8(bytes, _mm256_setzero_si256())));
 }
 
-MC2_AVX2 inline void describe_avx2(const Byte* bytes, size_t n_blocks, const ByteSet& wanted, Block* blocks) {
-    static const ByteSet break_set = byte_set_of(is_break), punctuation_set = byte_set_of(is_punctuation);
-    const __m256i breaks = twice(break_set.rows_below), punctuation = twice(punctuation_set.rows_below);
-    const __m256i wanted_below = twice(wanted.rows_below), wanted_from = twice(wanted.rows_from);
+// For 32 bytes, as ByteSet needs them: the row of each byte below 0x80 (pshufb gives 0 for the others), and the bit.
+struct Halves {
+    __m256i row, bit;
+};
+
+MC2_AVX2 inline Halves halves_of(const Byte* bytes) {
     const __m256i bit_of_high_half = twice({1, 2, 4, 8, 16, 32, 64, 128, 1, 2, 4, 8, 16, 32, 64, 128});
     const __m256i low_half = _mm256_set1_epi8(0x0F), top_bit = _mm256_set1_epi8(static_cast<char>(0x80));
-    const __m256i row_index = _mm256_or_si256(low_half, top_bit);   // pshufb gives 0 where the top bit is set
+    const __m256i v = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(bytes));
+    return {_mm256_and_si256(v, _mm256_or_si256(low_half, top_bit)),
+            _mm256_shuffle_epi8(bit_of_high_half, _mm256_and_si256(_mm256_srli_epi16(v, 4), low_half))};
+}
+
+// The row of each byte from 0x80 on, from that of the bytes below.
+MC2_AVX2 inline __m256i row_from(__m256i row) {
+    return _mm256_xor_si256(row, _mm256_set1_epi8(static_cast<char>(0x80)));
+}
+
+MC2_AVX2 inline void describe_avx2(const Byte* bytes, size_t n_blocks, const Punctuation& punctuation,
+                                   const ByteSet& wanted, Block* blocks) {
+    const __m256i breaks = twice(punctuation.breaks().rows_below), ascii = twice(punctuation.ascii().rows_below);
+    const __m256i wanted_below = twice(wanted.rows_below), wanted_from = twice(wanted.rows_from);
     for (size_t i = 0; i < n_blocks; i++) {
         Block block{0, 0, 0};
         for (size_t half = 0; half < BLOCK_BYTES; half += 32) {
-            const __m256i v = _mm256_loadu_si256(
-                reinterpret_cast<const __m256i*>(bytes + i * BLOCK_BYTES + half));
-            const __m256i row = _mm256_and_si256(v, row_index);
-            const __m256i bit = _mm256_shuffle_epi8(bit_of_high_half,
-                                                    _mm256_and_si256(_mm256_srli_epi16(v, 4), low_half));
-            const __m256i wanted_row = _mm256_or_si256(
-                _mm256_shuffle_epi8(wanted_below, row),
-                _mm256_shuffle_epi8(wanted_from, _mm256_xor_si256(row, top_bit)));
+            const auto [row, bit] = halves_of(bytes + i * BLOCK_BYTES + half);
+            const __m256i wanted_row = _mm256_or_si256(_mm256_shuffle_epi8(wanted_below, row),
+                                                       _mm256_shuffle_epi8(wanted_from, row_from(row)));
             block.breaks |= nonzero_bytes(_mm256_and_si256(_mm256_shuffle_epi8(breaks, row), bit)) << half;
-            block.punctuation |= nonzero_bytes(_mm256_and_si256(_mm256_shuffle_epi8(punctuation, row), bit)) << half;
+            block.punctuation |= nonzero_bytes(_mm256_and_si256(_mm256_shuffle_epi8(ascii, row), bit)) << half;
             block.wanted |= nonzero_bytes(_mm256_and_si256(wanted_row, bit)) << half;
         }
         blocks[i] = block;
     }
 }
+
+// The bytes of a block that are in the set, which has none below 0x80.
+MC2_AVX2 inline uint64_t members_avx2(const Byte* bytes, const ByteSet& set) {
+    const __m256i rows = twice(set.rows_from);
+    uint64_t members = 0;
+    for (size_t half = 0; half < BLOCK_BYTES; half += 32) {
+        const auto [row, bit] = halves_of(bytes + half);
+        members |= nonzero_bytes(_mm256_and_si256(_mm256_shuffle_epi8(rows, row_from(row)), bit)) << half;
+    }
+    return members;
+}
 #endif
 
+// Mark the punctuation of more than one byte: look up every character whose first byte begins some of it.
+inline void mark_beyond_ascii(const Byte* bytes, size_t size, const Punctuation& punctuation, Block* blocks) {
+    auto* members = members_scalar;
+#if MC2_X86_64
+    if (has_avx2()) members = members_avx2;
+#endif
+    for (size_t first = 0; first < size; first += BLOCK_BYTES) {
+        uint64_t found = 0, candidates = members(bytes + first, punctuation.first_bytes());
+        for (; candidates != 0; candidates &= candidates - 1) {
+            const size_t position = first + static_cast<size_t>(__builtin_ctzll(candidates));
+            if (position < size && punctuation.at(bytes + position, bytes + size) != 0)
+                found |= candidates & -candidates;
+        }
+        blocks[first / BLOCK_BYTES].breaks |= found;
+        blocks[first / BLOCK_BYTES].punctuation |= found;
+    }
+}
+
 // Describe all bytes of [bytes, bytes + size) in ceil(size / 64) blocks; reads at most PADDING bytes too many.
-inline void describe(const Byte* bytes, size_t size, const ByteSet& wanted, Block* blocks) {
+inline void describe(const Byte* bytes, size_t size, const Punctuation& punctuation, const ByteSet& wanted,
+                     Block* blocks) {
     const size_t n_blocks = (size + BLOCK_BYTES - 1) / BLOCK_BYTES;
 #if MC2_X86_64
-    if (has_avx2()) return describe_avx2(bytes, n_blocks, wanted, blocks);
+    if (has_avx2()) describe_avx2(bytes, n_blocks, punctuation, wanted, blocks);
+    else
 #endif
-    describe_scalar(bytes, n_blocks, wanted, blocks);
+    describe_scalar(bytes, n_blocks, punctuation, wanted, blocks);
+    if (punctuation.is_beyond_ascii()) mark_beyond_ascii(bytes, size, punctuation, blocks);
 }
 
 // The bits of block number `block` that belong to positions [from, to).
@@ -190,14 +208,18 @@ inline uint64_t bits_within(size_t block, size_t from, size_t to) {
     return bits;
 }
 
-// Call on_break(position, is_punctuation) for every break of [from, to), in order.
-template <class OnBreak>
-inline void for_each_break(const Block* blocks, size_t from, size_t to, OnBreak on_break) {
+// Call on_break(position, size, is_punctuation) for every break of [from, to), in order; size: its bytes.
+// BEYOND_ASCII: whether there may be punctuation of more than one byte.
+template <bool BEYOND_ASCII, class OnBreak>
+inline void for_each_break(const Byte* bytes, const Block* blocks, size_t from, size_t to, OnBreak on_break) {
     for (size_t block = from / BLOCK_BYTES; block * BLOCK_BYTES < to; block++) {
         uint64_t breaks = blocks[block].breaks & bits_within(block, from, to);
         while (breaks != 0) {
             const int bit = __builtin_ctzll(breaks);
-            on_break(block * BLOCK_BYTES + static_cast<size_t>(bit), (blocks[block].punctuation >> bit & 1) != 0);
+            const size_t position = block * BLOCK_BYTES + static_cast<size_t>(bit);
+            size_t size = 1;        // not past the end, where bytes that are no UTF-8 might lead
+            if constexpr (BEYOND_ASCII) size = std::min(width_of_character(bytes[position]), to - position);
+            on_break(position, size, (blocks[block].punctuation >> bit & 1) != 0);
             breaks &= breaks - 1;
         }
     }
@@ -221,6 +243,7 @@ inline bool any_wanted(const Block* blocks, size_t from, size_t to, Holds holds)
 inline size_t spaced_capacity(size_t size) { return 3 * size + 2 + PADDING; }
 
 // Write the spaced form of the stripped text at positions [from, to) of `bytes`; returns its end.
+template <bool BEYOND_ASCII>
 inline Byte* write_spaced(const Byte* bytes, const Block* blocks, size_t from, size_t to, Byte* out) {
     auto copy = [&](size_t begin, size_t end) {
         const size_t size = end - begin;
@@ -230,13 +253,13 @@ inline Byte* write_spaced(const Byte* bytes, const Block* blocks, size_t from, s
     };
     size_t start = from;
     *out++ = ' ';
-    for_each_break(blocks, from, to, [&](size_t position, bool punctuation) {
+    for_each_break<BEYOND_ASCII>(bytes, blocks, from, to, [&](size_t position, size_t size, bool punctuation) {
         copy(start, position);
         *out++ = ' ';
-        out[0] = bytes[position];
-        out[1] = ' ';
-        out += punctuation ? 2 : 0;
-        start = position + 1;
+        std::memcpy(out, bytes + position, BEYOND_ASCII ? 4 : 1);       // written in any case, kept if punctuation
+        out[size] = ' ';
+        out += punctuation ? size + 1 : 0;
+        start = position + size;
     });
     copy(start, to);
     *out++ = ' ';

@@ -114,17 +114,25 @@ struct Lists {
     std::vector<uint32_t> values;
 };
 
-// How the values of a wanted key are kept. Of presence there is only the bit in Lines::present.
-enum class Kind : uint8_t { strings, labels, entry_ids, presence };
+// How the values of a wanted key are kept. An optional label is "" where it is not there. Of presence there is only the
+// bit in Lines::present.
+enum class Kind : uint8_t { strings, labels, entry_ids, optional_labels, presence };
 
 inline Form form_of(Kind kind) {
-    return kind == Kind::presence ? Form::presence : kind == Kind::entry_ids ? Form::entry_ids : Form::string;
+    switch (kind) {
+        case Kind::entry_ids: return Form::entry_ids;
+        case Kind::optional_labels: return Form::optional_string;
+        case Kind::presence: return Form::presence;
+        default: return Form::string;
+    }
 }
 
 struct Column {
     Kind kind;
     std::optional<Strings> strings;
     Labels labels;
+
+    bool has_labels() const { return kind == Kind::labels || kind == Kind::optional_labels; }
 };
 
 // What a block says: element i of each array is of pair i. Positions are those in the block.
@@ -215,7 +223,8 @@ private:
         for (size_t k = 0; k < lines_.columns.size(); k++) {
             Column& column = lines_.columns[k];
             if (column.kind == Kind::strings) column.strings->add(line_.strings[k]);
-            else if (column.kind == Kind::labels) column.labels.add(line_.strings[k]);
+            else if (column.has_labels() && !(line_.present >> k & 1)) column.labels.add(std::string_view());
+            else if (column.has_labels()) column.labels.add(line_.strings[k]);
         }
     }
 
@@ -248,7 +257,7 @@ private:
         for (size_t k = 0; k < lines_.columns.size(); k++) {
             Column& column = lines_.columns[k];
             if (column.kind == Kind::strings) column.strings->add(pair->strings[k]);
-            else if (column.kind == Kind::labels) column.labels.add(pair->strings[k]);
+            else if (column.has_labels()) column.labels.add(pair->strings[k]);
         }
         return next;
     }

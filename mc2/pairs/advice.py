@@ -1,0 +1,136 @@
+"""What to do about an input whose columns or keys are not those of a pair: the ends of error messages.
+
+Each gives the names that were found, and a command that makes the input fit.
+"""
+import json
+import shlex
+
+NULL = " It is null; --on-error skip leaves such {} out."
+UNDECODABLE = " --on-error skip leaves such rows out."
+NEW = "new.parquet"
+MOST = 20                       # names that a message lists
+# What others call the two keys that every pair has, in lower case, the best first.
+OTHER_NAMES = {
+    "id": ("id", "uid", "sample_id", "image_id", "key", "__key__", "sha256", "md5", "hash", "url"),
+    "text": ("text", "caption", "alt", "alt_text", "alttext", "txt", "title"),
+}
+
+
+def shown(name):
+    """A name from a file, as it goes into a message of one line."""
+    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in name)
+
+
+def _listed(names):
+    names = [shown(name) for name in names]
+    more = f" and {len(names) - MOST:,} more" if len(names) > MOST else ""
+    return ", ".join(names[:MOST]) + more
+
+
+def _found_for(key, names):
+    """The name that probably holds what should be called `key`, or None."""
+    if key in names:
+        return key
+    by_lower = {name.lower(): name for name in reversed(list(names))}
+    return next((by_lower[name] for name in OTHER_NAMES[key] if name in by_lower), None)
+
+
+def _program(statements):
+    return f"python -c {shlex.quote(shown('; '.join(statements)))}"
+
+
+# ---------------------------------------------------------------- columns of Parquet
+
+def for_columns(source, columns):
+    """The end of a message about a file of Parquet whose columns `id` and `text` are missing or of another type.
+
+    source: name of the file. columns: {name: kind}; kind is "string" for a column that serves as it is, else the name
+    of its Arrow type.
+    """
+    types = ", ".join(f"{shown(name)} ({shown(kind)})" for name, kind in list(columns.items())[:MOST])
+    more = f" and {len(columns) - MOST:,} more" if len(columns) > MOST else ""
+    statements = [statement for key in OTHER_NAMES if columns.get(key) != "string"
+                  for statement in _statements(key, _found_for(key, columns), columns)]
+    compute = "pyarrow.compute as pc, " if any("pc." in statement for statement in statements) else ""
+    program = _program([f"import {compute}pyarrow.parquet as pq", f"t = pq.read_table({json.dumps(source)})",
+                        *statements, f"pq.write_table(t, {json.dumps(NEW)})"])
+    todo = "Convert them" if all(key in columns for key in OTHER_NAMES) else "Give them these names"
+    return f" The columns are {types}{more}. {todo}, e.g. {program}"
+
+
+def _statements(key, name, columns):
+    """Python statements that put a column `key` of strings into the table t."""
+    kind, name = columns.get(name, "string"), json.dumps(name or "NAME OF THE COLUMN", ensure_ascii=False)
+    column = f"t[{name}]"
+    if kind.startswith(("list", "large_list", "fixed_size_list")):      # a row for each of its texts
+        yield f"c = {column}.combine_chunks()"
+        yield "t = t.take(pc.list_parent_indices(c))"
+        column = "pc.list_flatten(c)"
+    elif kind.startswith("struct"):
+        field = kind.removeprefix("struct<").partition(":")[0]
+        column = f"pc.struct_field({column}, {json.dumps(field, ensure_ascii=False)})"
+    elif kind in ("float", "double", "halffloat"):
+        column += '.cast("int64").cast("string")'
+    elif kind.startswith("extension"):
+        column = f"pc.cast([value and str(value) for value in {column}.to_pylist()], 'string')"
+    elif kind != "string":
+        column += '.cast("string")'
+    if key in columns:
+        yield f't = t.set_column(t.column_names.index("{key}"), "{key}", {column})'
+    else:
+        yield f't = t.append_column("{key}", {column})'
+
+
+# ---------------------------------------------------------------- keys of JSON Lines
+
+def for_missing_key(source, key, record):
+    """The end of a message about a line of JSON that lacks a key every pair has. record: dict"""
+    if not record.keys() - OTHER_NAMES.keys():
+        return ""
+    end, other = f" The keys are {_listed(record)}.", _found_for(key, record)
+    return f"{end} Take {shown(other)} as {key}, e.g. {_command(source, record)}" if other else end
+
+
+def for_wrong_type(source, key, record):
+    """The end of a message about a line of JSON in which `id` or `text` is no string. record: dict"""
+    value = record[key]
+    if value is None:
+        return NULL.format("lines")
+    kind = {bool: "true or false", int: "a number", float: "a number", list: "a list", dict: "an object"}[type(value)]
+    if isinstance(value, dict):
+        return f" It is {kind} with the keys {_listed(value)}. Take one of them as {key}."
+    return f" It is {kind}. Write it anew, e.g. {_command(source, record)}"
+
+
+def _command(source, record):
+    """A command that writes the lines anew with `id` and `text` as strings, as far as they are to be found."""
+    members, loops = [], "for r in map(json.loads, sys.stdin)"
+    for key in OTHER_NAMES:
+        name = _found_for(key, record)
+        if name is None or name == key and isinstance(record[key], str):
+            continue
+        value = f"r[{json.dumps(name, ensure_ascii=False)}]"
+        if isinstance(record[name], list):                  # a line for each of its texts
+            loops += f" for each in {value}"
+            value = "each"
+        members.append(f'"{key}": ' + (value if isinstance(record[name], (str, list)) else f"str({value})"))
+    program = _program(["import json, sys", f"[print(json.dumps({{**r, {', '.join(members)}}})) {loops}]"])
+    return _through(source, program)
+
+
+def _through(source, program):
+    """The command line that sends an input through a program."""
+    if source == "<stdin>":
+        return f"... | {program} | mc2 ..."
+    for suffix, tool in ((".zst", "zstd"), (".gz", "gzip")):
+        if source.endswith(suffix):
+            return f"{tool} -dc {shlex.quote(source)} | {program} > new.jsonl"
+    return f"{program} < {shlex.quote(source)} > new.jsonl"
+
+
+def for_no_number(source, word):
+    """The end of a message about NaN, Infinity or -Infinity in a line of JSON."""
+    program = _program(["import json, sys",
+                        "[print(json.dumps(json.loads(line, parse_constant=lambda _: None))) for line in sys.stdin]"])
+    return (f" {word} is no number of JSON; Python's json writes it unless allow_nan=False is given. "
+            f"Write null in its place, e.g. {_through(source, program)}")
