@@ -3,9 +3,10 @@
     python benchmarks/lid.py [--quick]
     python benchmarks/lid.py --accuracy         how many texts get their language (lid_accuracy.py)
 
-Costs a minute, 0.5 GB of memory and 0.2 GB of disk; a quarter of that with --quick.
+Costs two minutes, 0.5 GB of memory and 0.2 GB of disk; a quarter of that with --quick.
 
-Expect of lid.176.ftz some 6 times fasttext, whether that is called for one text or for many (`multilinePredict`).
+Expect of lid.176.ftz 15 to 25 times fasttext, whether that is called for one text or for many (`multilinePredict`). The
+table that remembers words makes up for a part of it, so few texts over and over (--quick) look better than many.
 The large model has random weights in the shape of GlotLID (dim 256, 2,000 labels, softmax; fewer n-grams), of which
 the time depends on the output layer. Labels and probabilities are compared to the last bit.
 """
@@ -128,7 +129,7 @@ def main():
         timing.refuse_little_space(directory, 1)
         words = [word for word in kinds[0].words if " " not in word][:20_000]
         large = write_large_model(os.path.join(directory, "large.bin"), words)
-        models = [("lid.176.ftz", Alternatives(lid_models.default_model()), 2000 if options.quick else 10_000),
+        models = [("lid.176.ftz", Alternatives(lid_models.default_model()), 4000 if options.quick else 40_000),
                   ("softmax, dim 256, 2,000 labels", Alternatives(large), 200 if options.quick else 500)]
         compare(models, kinds, repeats)
         show_loading(models)

@@ -295,7 +295,7 @@ public:
     }
 
     // Add a word to those that find() is for. They are numbered from 0.
-    void add(const Word& word, const WordKey& key) {
+    void add(const Word& word, [[maybe_unused]] const WordKey& key) {
         if (!has_ngrams_) return add_none();
 #if MC2_X86_64
         if (!streams_.empty() && add_to_stream(word, key)) return;
