@@ -126,7 +126,7 @@ def test_known_counts_words_and_n_grams_but_not_the_end_of_the_line(lid176):
 
 
 def test_a_long_word_does_not_stand_for_its_beginning(lid176):
-    """Words are remembered by their first 32 bytes, at places that a hash names: 1 of 16,384 pairs shares a place."""
+    """Words are remembered by their first 32 bytes, at places that a hash names: 1 of 32,768 pairs shares a place."""
     rng = random.Random(5)
     for _ in range(60):
         words = ["".join(rng.choices("0123456789", k=32)) for _ in range(1000)]

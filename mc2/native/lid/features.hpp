@@ -43,7 +43,7 @@ public:
     void keep(const WordRows<Row>& word, uint64_t hash) { words_[hash >> (64 - index_bits)] = word; }
 
 private:
-    static constexpr int index_bits = sizeof(Row) == 2 ? 14 : 12;       // 1 MB; more would leave the cache
+    static constexpr int index_bits = sizeof(Row) == 2 ? 15 : 12;       // 2 MB or 1 MB; more gains little
     std::vector<WordRows<Row>> words_ = std::vector<WordRows<Row>>(size_t{1} << index_bits);
 };
 
