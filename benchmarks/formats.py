@@ -64,7 +64,7 @@ def read(path, columns=None):
     """What count takes from the pairs; columns: those of Parquet that are read."""
     for block in read_blocks([path], columns=columns):
         batch = block.batch(("lang", "matched_entry_ids"))
-        yield batch.column("id"), batch.texts, batch.column("lang"), batch.matched_ids()
+        yield batch.strings("id"), batch.strings("text"), batch.labels("lang"), batch.matched_ids()
 
 
 def read_columns(path, columns):
@@ -78,7 +78,7 @@ def digest(path):
     total = 0
     for ids, texts, langs, (offsets, matched) in read(path):
         bounds = zip(offsets.tolist(), offsets[1:].tolist())
-        for pair_id, text, lang, (start, stop) in zip(ids, texts, langs, bounds):
+        for pair_id, text, lang, (start, stop) in zip(ids.tolist(), texts.tolist(), langs.tolist(), bounds):
             total ^= hashing.keyed_hash(pair_id, text, lang, str(matched[start:stop].tolist()))
     return total
 

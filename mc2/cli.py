@@ -1,4 +1,5 @@
 """The command `mc2`: finds the subcommand, runs it, and turns what went wrong into one line and an exit status."""
+import errno
 import os
 import sys
 
@@ -10,6 +11,8 @@ from mc2.errors import Mc2Error
 # Each is mc2/commands/NAME.py, or a package there, with a click command of that name (`-` as `_`).
 COMMANDS = ["build-metadata", "lid", "match", "count", "thresholds", "sample", "filter", "curate", "status", "inspect",
             "join", "plan", "train", "conflict", "checkpoint", "eval"]
+
+OF_THE_NAME = (errno.EISDIR, errno.ENAMETOOLONG)        # errors of the system that the command line is to blame for
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "MC2", "max_content_width": 100}
 
@@ -100,7 +103,7 @@ def run(args):
             for each in (error, error.__cause__):
                 print(getattr(each, "trace", ""), end="", file=sys.stderr)      # of a worker
         _say(meta, _explain(error, verbose))
-        return getattr(error, "status", 1)
+        return getattr(error, "status", 2 if getattr(error, "errno", None) in OF_THE_NAME else 1)
 
 
 def _say(meta, message):

@@ -22,9 +22,12 @@ from mc2 import temporaries
 from mc2.errors import BadData, BadUsage
 
 BLOCK = 1 << 20                 # bytes: the unit of reading
+READ_AHEAD = 1 << 17            # bytes that are read at least
 STDIN = "<stdin>"
 STDOUT = "<stdout>"
 LONGEST_WINDOW = 1 << 31        # bytes: what `zstd --long=31` needs
+# s3://bucket/key, and chains: zip://member::s3://bucket/key, simplecache::s3://bucket/key, simplecache::path
+_URL = re.compile("[A-Za-z][A-Za-z0-9+._-]+(://|::.*://)|(simplecache|filecache|blockcache|cached)::")
 
 
 def name_of(path):
@@ -40,15 +43,19 @@ def printable(text):
 # ---------------------------------------------------------------- paths and URLs
 
 def is_remote(path):
-    return re.match("[A-Za-z][A-Za-z0-9+.-]+://", os.fspath(path)) is not None
+    return _URL.match(os.fspath(path)) is not None
 
 
-def _without_query(path):
-    return path.split("?")[0] if is_remote(path) else path
+def _place(path):
+    """A path, or a URL without its query; of a chain of URLs the one that names the file."""
+    if not is_remote(path):
+        return path
+    links = [link.split("?")[0] for link in path.split("::")]
+    return next((link for link in links if link.partition("://")[2]), links[-1])
 
 
 def has_suffix(path, *suffixes):
-    return _without_query(os.fspath(path)).endswith(suffixes)
+    return _place(os.fspath(path)).endswith(suffixes)
 
 
 def is_parquet(path):
@@ -57,7 +64,7 @@ def is_parquet(path):
 
 def base_name(path):
     """The last part of a path or URL: what its shard is called."""
-    return os.path.basename(_without_query(path))
+    return os.path.basename(_place(path))
 
 
 def common_folder(paths):
@@ -74,13 +81,14 @@ def name_below(path, folder):
 
 def _steps(path):
     """The parts of a path or URL from its root, which is the first of them."""
-    scheme, divider, rest = _without_query(path).partition("://") if is_remote(path) else ("", "", os.path.abspath(path))
+    scheme, divider, rest = _place(path).partition("://") if is_remote(path) else ("", "", os.path.abspath(path))
     return [scheme + (divider or "/"), *(step for step in posixpath.normpath("/" + rest).split("/") if step)]
 
 
 def identity(path):
     """One name for all names of a file: what two paths or URLs of one file have in common."""
-    return path if is_remote(path) else os.path.realpath(path)
+    local = re.fullmatch("(?:file|local)://([^?]*)", path)
+    return path if is_remote(path) and not local else os.path.realpath(local[1] if local else path)
 
 
 def exists(path):
@@ -150,7 +158,7 @@ def open_raw(path, at_random=False):
     if is_remote(path):
         from mc2 import remote
         return remote.open_read(path, at_random)
-    return open(path, "rb")
+    return io.BufferedReader(_Input(path), READ_AHEAD)
 
 
 @contextlib.contextmanager
@@ -176,12 +184,38 @@ def _opened(path):
     name = name_of(path)
     with contextlib.ExitStack() as stack:
         try:
-            yield sys.stdin.buffer if path == "-" else stack.enter_context(open_raw(path))
+            yield io.BufferedReader(_Input(sys.stdin.fileno(), STDIN), READ_AHEAD) if path == "-" \
+                else stack.enter_context(open_raw(path))
         except EOFError:
             raise BadData(f"{name}: the compressed data is cut off. Make or fetch the file again.") from None
         except (zlib.error, zstandard.ZstdError, _BadCompression) as error:
             raise BadData(f"{name}: the compressed data is damaged ({error}). "
                           f"Make or fetch the file again.") from None
+
+
+class _Input(io.FileIO):
+    """A file opened for reading, without a buffer. An error while reading names it."""
+
+    def __init__(self, file, path=None):
+        """file: a path, or the descriptor of what is called `path`, which stays open."""
+        super().__init__(file, "rb", closefd=path is None)
+        self.path = file if path is None else path
+
+    def readinto(self, buffer):
+        with _named(self.path):
+            return super().readinto(buffer)
+
+    def read(self, size=-1):
+        with _named(self.path):
+            return super().read(size)
+
+    def readall(self):
+        with _named(self.path):
+            return super().readall()
+
+    def seek(self, offset, whence=io.SEEK_SET):
+        with _named(self.path):
+            return super().seek(offset, whence)
 
 
 class _BadCompression(Exception):
@@ -284,13 +318,14 @@ def read_blocks(path, size=BLOCK):
                     break
                 block = b"".join(held)
                 yield number, block
-                number += _lines_in(block)
+                number += lines_in(block)
                 start, held, n_held = cut, [], 0
     if held:
         yield number, b"".join(held)
 
 
-def _lines_in(block):
+def lines_in(block):
+    """The number of newlines in a block of bytes."""
     import numpy as np
     return int(np.count_nonzero(np.frombuffer(block, np.uint8) == ord("\n")))       # bytes.count takes four times as long
 
@@ -404,6 +439,8 @@ def refuse_unwritable(path, parquet):
     """Raise BadUsage for an output that cannot be written. parquet: whether it may be Parquet."""
     if os.path.isdir(path):
         raise BadUsage(f"{path}: is a directory. Name a file.")
+    if is_remote(path) and not base_name(path):
+        raise BadUsage(f"{path}: names no file.")
     if is_parquet(path) and not parquet:
         raise BadUsage(f"{path}: this output is not written as Parquet. Name it otherwise, e.g. .jsonl.")
     if has_suffix(path, ".bz2"):

@@ -6,10 +6,15 @@ a temporary name, which is then changed.
 """
 import concurrent.futures
 import contextlib
+import errno
 import io
+import os
 import posixpath
+import tarfile
+import zipfile
+import zlib
 
-from mc2.errors import BadUsage, Mc2Error
+from mc2.errors import BadData, BadUsage, Mc2Error
 
 try:
     import fsspec
@@ -17,7 +22,12 @@ except ImportError as error:
     raise BadUsage(f"URLs need fsspec ({error}). Install it: pip install 'mc2[remote]'") from None
 
 AT_ONCE = 16                # requests
-READ_ONLY = {"http", "https", "github", "data"}
+# Those without a place of their own wrap another file system: they are of use in chains, and chains are read only.
+READ_ONLY = {"http", "https", "github", "gist", "git", "data", "reference", "zip", "tar", "libarchive", "dir", "generic",
+             "simplecache", "filecache", "blockcache", "cached", "asyncwrapper", "async_wrapper"}
+WITH_HOST = {"ftp", "sftp", "ssh", "smb", "webhdfs", "http", "https"}
+OF_THE_NAME = {errno.EISDIR, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL}
+DAMAGE = (zipfile.BadZipFile, tarfile.TarError, zlib.error)     # of an archive that a member is read from
 # An upload to these shows nothing until it is whole. Elsewhere a file grows under its name.
 WHOLE_UPLOADS = {"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "adl", "oci", "oss", "hf", "memory"}
 # What tells versions of a file apart, by the names that the file systems give it.
@@ -26,13 +36,17 @@ VERSIONS = ("ETag", "etag", "Content-MD5", "md5Hash", "content_md5", "generation
 
 
 def _locate(url):
-    """(file system, path within it) of a URL. Raises BadUsage where a package is missing."""
-    try:
-        return fsspec.core.url_to_fs(url)
-    except ImportError as error:
-        raise BadUsage(f"{url}: {str(error).rstrip('.')}: pip install that package.") from None
-    except ValueError as error:
-        raise BadUsage(f"{url}: {str(error).rstrip('.')}. Name a file, or a URL that fsspec knows.") from None
+    """(file system, path within it) of a URL. Raises BadUsage where a package is missing, or the URL is none of fsspec."""
+    scheme, _, rest = url.partition("://")
+    if scheme in WITH_HOST and rest[:1] in ("", "/"):
+        raise BadUsage(f"{url}: names no host.")
+    with _named(url):
+        try:
+            return fsspec.core.url_to_fs(url)
+        except ImportError as error:
+            raise BadUsage(f"{url}: {_reason(error)}: pip install that package.") from None
+        except (LookupError, NotImplementedError) as error:
+            raise _unknown(url, error) from None
 
 
 @contextlib.contextmanager
@@ -40,23 +54,42 @@ def _named(url):
     """Give the errors of a file system, of whatever kind, the name of the URL."""
     try:
         yield
-    except (Mc2Error, FileNotFoundError, BrokenPipeError):
+    except Mc2Error:
         raise
+    except FileNotFoundError as error:
+        if isinstance(error.__cause__, OSError) and not isinstance(error.__cause__, FileNotFoundError):     # no connection, to fsspec's HTTP
+            raise _failed(url, error.__cause__) from error
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), url) from None
     except NotImplementedError:
         raise BadUsage(f"{url}: cannot be written. Name another output.") from None
     except Exception as error:
-        reason = " ".join(str(error).split()).rstrip(".") or "failed"
-        raise Mc2Error(f"{url}: {type(error).__name__}: {reason}. Try again.") from error
+        if isinstance(error, (ValueError, TypeError, AttributeError)) or getattr(error, "errno", None) in OF_THE_NAME:
+            raise _unknown(url, error) from error           # no error of a network or a store
+        if isinstance(error, DAMAGE) or isinstance(error, EOFError) and "::" in url:        # else the server went away
+            raise BadData(f"{url}: damaged or cut off ({_reason(error)}). Make or fetch it again.") from error
+        raise _failed(url, error) from error
+
+
+def _failed(url, error):
+    return Mc2Error(f"{url}: {type(error).__name__}: {_reason(error)}. Try again.")
+
+
+def _unknown(url, error):
+    return BadUsage(f"{url}: {_reason(error)}. Name a file, or a URL that fsspec knows.")
+
+
+def _reason(error):
+    return " ".join(str(error).split()).rstrip(".") or type(error).__name__
 
 
 class _Reader(io.RawIOBase):
     """A remote file, of which errors name the URL."""
 
     def __init__(self, url, at_random):
-        self.url = url
+        self.url, self.file = url, None
         with _named(url):
-            system, path = _locate(url)
-            self.file = system.open(path, "rb", **({"cache_type": "none"} if at_random else {}))
+            self.system, path = _locate(url)            # kept: an archive closes its members when it goes
+            self.file = self.system.open(path, "rb", **({"cache_type": "none"} if at_random else {}))
 
     def readable(self):
         return True
@@ -78,9 +111,12 @@ class _Reader(io.RawIOBase):
         return self.file.tell()
 
     def close(self):
-        if not self.closed:
-            self.file.close()
-        super().close()
+        try:
+            if self.file is not None and not self.closed:
+                with _named(self.url):
+                    self.file.close()
+        finally:
+            super().close()
 
 
 def open_read(url, at_random=False):
@@ -90,15 +126,11 @@ def open_read(url, at_random=False):
 
 def info(url):
     """The description of a URL by its file system (a dict with `type` and `size`), or None where there is nothing."""
-    with _named(url):
+    with contextlib.suppress(FileNotFoundError), _named(url):
         system, path = _locate(url)
         system.invalidate_cache(system._parent(path))
-        try:
-            return system.info(path)
-        except FileNotFoundError as error:
-            if isinstance(error.__cause__, OSError):        # no connection, to fsspec's HTTP
-                raise error.__cause__
-            return None
+        return system.info(path)
+    return None
 
 
 def describe(url):
@@ -130,7 +162,7 @@ def expand(url):
 
 def refuse_unwritable(url):
     """Raise BadUsage for a URL that cannot be written, before any work is done."""
-    if url.split(":")[0] in READ_ONLY:
+    if url.split(":")[0] in READ_ONLY or "::" in url:
         raise BadUsage(f"{url}: cannot be written. Name another output.")
     _locate(url)
 
@@ -159,9 +191,10 @@ def upload(local, url, manifest):
 
 def remove(url):
     """Remove a file, if it is there."""
-    system, path = _locate(url)
-    with contextlib.suppress(FileNotFoundError):
-        system.rm_file(path)
+    with _named(url):
+        system, path = _locate(url)
+        with contextlib.suppress(FileNotFoundError):
+            system.rm_file(path)
 
 
 def map_at_once(function, urls):

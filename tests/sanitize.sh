@@ -42,7 +42,8 @@ build_and_test() {
             stop "the native core or the module fasttext to compare it with is not there"
         "$python" -m pytest -q --capture=sys -p no:cacheprovider \
             tests/test_native_matcher.py tests/test_native_lid.py tests/test_native_clean.py \
-            tests/test_native_balance.py tests/test_native_lines.py tests/test_matching.py tests/test_lid.py ||
+            tests/test_native_balance.py tests/test_native_lines.py tests/test_matching.py tests/test_lid.py \
+            tests/test_records.py ||
             stop "the tests failed"
         unset LD_PRELOAD MC2_SIMD
     done
@@ -64,16 +65,20 @@ print('-isystem', get_path('include'), '-L' + at, '-Wl,-rpath,' + at, '-lpython'
     compiler+=" -std=c++17 -O1 -g -Wall -Wextra -ffp-contract=off -Imc2/native $SANITIZE"
     compiler+=" -include mc2/native/fuzz/exact_mmap.hpp mc2/native/common/files.cpp"
     printf '%s\n' $TARGETS | xargs -P "$(nproc)" -I{} sh -ec "
-        flags=
-        case {} in model_file) part=lid ;; clean) part=text flags='$embed' ;; *) part=match ;; esac
-        $compiler mc2/native/fuzz/fuzz_{}.cpp mc2/native/\$part/*.cpp \$flags -o '$work/fuzz_{}'" ||
+        case {} in
+            model_file) more=mc2/native/lid/*.cpp ;;
+            clean) more='mc2/native/text/*.cpp $embed' ;;
+            lines) more='$embed' ;;
+            *) more=mc2/native/match/*.cpp ;;
+        esac
+        $compiler mc2/native/fuzz/fuzz_{}.cpp \$more -o '$work/fuzz_{}'" ||
         stop "a fuzz target does not compile"
 }
 
 fuzz() {
     local target simd seed=${FUZZ_SEED:-$((RANDOM + 1))} total=${FUZZ_SECONDS:-60}
-    local seconds=$(((total + 7) / 8))              # four targets, with AVX2 and without
-    # The Python of the target for cleaning finds what mc2 imports there.
+    local seconds=$(((total + 9) / 10))             # five targets, with AVX2 and without
+    # The Python of the targets for cleaning and lines finds what mc2 imports there.
     export PYTHONPATH="$PWD:$("$python" -c "import sysconfig; print(sysconfig.get_path('purelib'))")"
     mkdir -p "$work/found"
     for target in $TARGETS; do
@@ -91,7 +96,7 @@ fuzz() {
     done
 }
 
-TARGETS="dictionary matcher_file model_file clean"
+TARGETS="dictionary matcher_file model_file clean lines"
 build_and_test
 compile_targets
 fuzz

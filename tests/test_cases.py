@@ -238,3 +238,22 @@ def test_a_word_is_the_same_with_and_without_marks_of_direction(sh):
     assert source_rows(sh, "s/he.unigram.tsv") == [["היא", "3"], ["עיר", "3"], ["שפה", "2"], ["C", "1"], ["F", "1"], ["גדולה", "1"],
                                             ["ועיר", "1"]]
     assert sorted(row[0] for row in source_rows(sh, "s/he.bigram.tsv")) == ["היא עיר", "היא שפה", "עיר היא", "עיר ועיר"]
+
+
+# ---------------------------------------------------------------- language identification
+
+CAPITALS = [("HOLZTISCH MIT VIER STÜHLEN FÜR DEN GARTEN", "de"), ("КРАСИВЫЙ ДЕРЕВЯННЫЙ СТОЛ ДЛЯ САДА", "ru"),
+            ("TABLE EN BOIS AVEC QUATRE CHAISES POUR LE JARDIN", "fr"), ("PIĘKNY DREWNIANY STÓŁ DO OGRODU", "pl"),
+            ("MESA DE MADERA CON CUATRO SILLAS PARA EL JARDÍN", "es"), ("ГАРНИЙ ДЕРЕВ'ЯНИЙ СТІЛ ДЛЯ САДУ", "uk")]
+
+
+def test_a_size_or_a_brand_behind_capitals_does_not_change_the_language(sh):
+    for tail in "", " 80x120 cm", " - iPhone", " | shop":
+        sh.write("capitals.jsonl", *({"id": lang, "text": text + tail} for text, lang in CAPITALS))
+        assert [(record["id"], record["lang"]) for record in map(json.loads, sh.ok("mc2 lid capitals.jsonl -q").splitlines())] \
+            == [(lang, lang) for _, lang in CAPITALS]
+
+
+def test_a_text_of_one_han_character_is_in_a_language_of_han(sh):
+    sh.write("han.jsonl", *({"id": character, "text": character} for character in "猫水山人大小上下"))
+    assert {json.loads(line)["lang"] for line in sh.ok("mc2 lid han.jsonl -q").splitlines()} <= {"zh", "ja", "ko", "zh_yue", "wuu"}

@@ -216,9 +216,9 @@ def test_invisible_characters_of_texts_and_entries_are_escaped_wherever_they_are
             "m.tar.zst": ["longest, 3 characters: a\\u200eb"], "s": ["a\\u200eb, x\\ufe0f, 猫\\u200d"],
             "s/en.list.tsv": ["a\\u200eb  0", "x\\ufe0f   0", "猫\\u200d  0"], "counts": ["en: a\\u200eb 1"],
             "pairs.jsonl": ["  a\\u200eb so\\u00adft\n"], "matched.jsonl": ["  -> a\\u200eb\n"],
-            "m --against n --texts pairs.jsonl": ["only in A, list 3: a\\u200eb, x\\ufe0f, 猫\\u200d", "only in B,
-            list 1: a\\u200fb",
-                                                 "en, only under A: a\\u200eb so\\u00adft -> a\\u200eb"]}.items():
+            "m --against n --texts pairs.jsonl": ["only in A, list 3: a\\u200eb, x\\ufe0f, 猫\\u200d",
+                                                  "only in B, list 1: a\\u200fb",
+                                                  "en, only under A: a\\u200eb so\\u00adft -> a\\u200eb"]}.items():
         shown = sh.ok(f"mc2 inspect {command}")
         assert all(text in shown for text in expected), (command, shown)
         assert not set(shown) & set("\u200e\u200f\u00ad\ufe0f\u200d")

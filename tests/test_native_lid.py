@@ -319,9 +319,11 @@ def test_bytes_need_not_be_utf8(lid176, data):
     assert 0 <= label_ids[0] < 176 and 0 < probabilities[0] < 1.001
 
 
-def test_a_lone_surrogate_is_refused(lid176):
-    with pytest.raises(UnicodeEncodeError):         # a ValueError; fasttext raises TypeError
-        lid176.ours.predict(["a\ud800"])
+def test_a_lone_surrogate_is_three_bytes_as_in_the_matcher(lid176):
+    data = "a\ud800".encode("utf-8", "surrogatepass")
+    for found in lid176.ours.predict(["a\ud800"]), lid176.ours.predict_buffer(data, np.array([0, len(data)])):
+        probability, label = lid176.theirs.predict(data + b"\n", 1, 0.0, "strict")[0]
+        assert (lid176.ours.labels[found[0][0]], found[1][0]) == (label.removeprefix("__label__"), probability)
 
 
 def test_texts_must_be_strings(lid176):

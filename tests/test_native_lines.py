@@ -94,7 +94,7 @@ GOOD = [
     b' {"id":"\\u00e9\\ud83c\\udf88","text":"\\"\\\\\\/\\b\\f\\n\\r\\t","lid":"fr","lid_prob":0.5,"lang":"fr"} \t\r',
     b'{"id":"b","text":"","lang":"en","matched_entry_ids":[0,7,123,4567,89012,345678,9012345,12345678]}',
     b'{"id":"b","text":"x","lang":"en","matched_entry_ids" : [ 3 , 40 ,\t500 ] , "meta":{"lang":5,"id":[]}}',
-    b'{"id":"c","text":"y","lang":"zh","matched_entry_ids":[],"n":-0.0}',
+    b'{"id":"c","text":"y","lang":"zh","matched_entry_ids":[],"n":-0.0,"e":[1e5,1E+05,-2.5e-99,0e0]}',
     b'{"id":"c","text":"y","lang":"z\\u0068","matched_entry_ids":[4294967295],"big":123456789012345678901234567890}',
 ]
 ODD = [
@@ -103,8 +103,11 @@ ODD = [
     b'{"id":7,"text":"t"}', b'{"id":"a","text":null}', b'{"id":"a"}', b'{"id":"a","id":"b","text":"t"}',
     b'{"\\u0069d":"a","text":"t"}', b'{"id":"a","text":"t","\\u0069d":"z"}', b'{"id":"a","text":"\xff"}',
     b'{"id":"a","text":"\xed\xa0\x80"}', b'{"id":"a","text":"\\ud800"}', b'{"id":"a","text":"\\udc00\\ud800"}', b'{"id":"a","text":"\\u12g4"}',
-    b'{"id":"a","text":"\\x"}', b'{"id":"a","text":"a\x00b"}', b'{"id":"a","text":"t","n":NaN}', b'{"id":"a","text":"t","n":1e5}',
+    b'{"id":"a","text":"\\x"}', b'{"id":"a","text":"a\x00b"}', b'{"id":"a","text":"t","n":NaN}', b'{"id":"a","text":"t","n":1e100}',
     b'{"id":"a","text":"t","n":1e999}', b'{"id":"a","text":"t","n":01}', b'{"id":"a","text":"t","n":1.}', b'{"id":"a","text":"t","n":-}',
+    b'{"id":"a","text":"t","n":1e}', b'{"id":"a","text":"t","n":1e+}', b'{"id":"a","text":"t","n":1e5.0}', b'{"id":"a","text":"t","n":1ee5}',
+    b'{"id":"a","text":"t","n":1e-999}', b'{"id":"a","text":"t","n":1e0099}', b'{"id":"a","text":"t","n":' + b"9" * 190 + b"e99}",
+    b'{"id":"a","text":"t","n":' + b"9" * 250 + b"e99}",
     b'{"id":"a","text":"t","n":tru}', b'{"id":"a","text":"t","n":' + b"7" * 400 + b"}", b'{"id":"a","text":"t","n":[1,]}',
     b'{"id":"a","text":"t","n":' + b"[" * 70 + b"]" * 70 + b"}", b'{"id":"a","text":"t","lang":"x","n":' + b"[" * 300 + b"]" * 300 + b"}",
     b'{"id":"a","text":"t","n":' + b"[" * 1500 + b"]" * 1500 + b"}", b'{"id":"a","text":"t"}\x0b', b'{"id":"a","text":"t"}\x00',
@@ -143,7 +146,7 @@ def test_the_end_of_a_block_may_be_anywhere():
 PIECES = [b'"', b"\\", b"{", b"}", b"[", b"]", b",", b":", b"0", b"-", b"1.", b"e5", b"\\u", b"d800", b"\\ud83d\\ude00", b"\xff",
           b"\xc3", b"\xed\xa0\x80", b"\x00", b"\x1f", b" ", b"\t", b"\r", b"\n", b"\n\n", b"null", b"true", b"NaN", b'"id":"x",', b'"text":"y",',
           b'"lang":"fr",', b'"lid":"",', b'"matched_entry_ids":[1,22],', b'"matched_entry_ids":[],', b'"\\u0069d":"z",', b'[[1,2],{"a":[]}]',
-          b"\x0b", b'"n":-0.5,', b'"n":01,', b'"n":1e999,', b'"n":12345678901234567890123,', b"\xef\xbb\xbf", "é漢🎈".encode(), b"\xf0\x9f",
+          b"\x0b", b'"n":-0.5,', b'"n":01,', b'"n":1e999,', b"e-5", b"e+12", b"E9", b'"n":12345678901234567890123,', b"\xef\xbb\xbf", "é漢🎈".encode(), b"\xf0\x9f",
           b"4294967296", b"12345678", b"123456789"]
 
 

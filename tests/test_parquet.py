@@ -28,6 +28,7 @@ from mc2.pairs import parquet
 
 from mc2.errors import BadData, BadLine
 from mc2.pairs import arrow, jsonl
+from mc2.pairs.batch import Labels, Lists, Strings
 
 TEXTS = ["a red circle", "red", "a cat", "un chat noir", "chat", "", "nothing known", "a red cat, a circle"]
 LIST = pa.list_(pa.uint32())
@@ -474,6 +475,39 @@ def test_matched_ids_are_rows_of_unequal_length(type):
     batch = batch_of(pa.table(columns).slice(1, 3), ["matched_entry_ids"])
     batch.select([True, False, True])
     assert [array.tolist() for array in batch.matched_ids()] == [[0, 2, 3], [3, 9, 0]]
+
+
+@pytest.mark.parametrize("type", [pa.string(), pa.large_string(), *([pa.string_view()] if hasattr(pa, "string_view") else [])])
+def test_texts_and_languages_are_arrays_whatever_type_of_string_they_are(type):
+    texts, langs = ["", "naïve", "漢字, and longer than twelve bytes", "", "x" * 40], ["fr", "en", "fr", "zh_yue", "en"]
+    columns = {"id": list("abcde"), "text": pa.array(texts, type), "lang": pa.array(langs, type)}
+    for table, rows in (pa.table(columns), slice(0, 5)), (pa.table(columns).slice(1, 3), slice(1, 4)), \
+                       (pa.table(columns).slice(0, 0), slice(0, 0)):
+        batch = batch_of(table, ["lang"])
+        assert batch.strings("text").tolist() == texts[rows] == batch.texts
+        assert batch.labels("lang").tolist() == langs[rows] and batch.labels("lang").names == list(dict.fromkeys(langs[rows]))
+        if type in (pa.string(), pa.large_string()):        # Arrow selects no views; files are read without them
+            batch.select([number != 1 for number in range(len(batch))])
+        assert batch.strings("text").tolist() == batch.texts and batch.labels("lang").tolist() == batch.column("lang")
+
+
+def test_columns_of_all_forms_become_the_same_columns_of_a_table():
+    n, forms = 3, {"lid": (Labels(np.array([0, 1, 0]), ["fr", "unused?"]), ["fr", "unused?", "fr"]),
+                   "lid_prob": (Labels(np.array([2, 0, 2]), [0.5, 0.25, 1]), [1.0, 0.5, 1.0]),
+                   "matched_entry_ids": (Lists(np.array([0, 2, 2, 3]), np.array([1, 2, 4294967295], np.uint32)), [[1, 2], [], [4294967295]]),
+                   "kind": (Labels(np.array([0, 0, 0]), [1, "unused"]), [1, 1, 1]), "note": (Strings.of(["é", "", "b"]), ["é", "", "b"]),
+                   "score": (np.array([0.5, 1, 2]), [0.5, 1, 2])}
+    tables = []
+    for values in ({key: forms[key][0] for key in forms}, {key: forms[key][1] for key in forms}):
+        for block in arrow.Block("p", 1, arrow.to_ipc(pa.table({"id": list("abc"), "text": list("tuv")}))), \
+                     jsonl.Block("p", 1, b"\n".join(b'{"id":"%c","text":"%c"}' % pair for pair in zip(b"abc", b"tuv"))):
+            batch = block.batch()
+            for key in values:
+                batch.add(key, values[key])
+            assert len(batch) == n
+            tables.append(arrow.from_ipc(arrow.encode(batch)))
+    assert all(table.equals(tables[0]) for table in tables), tables
+    assert tables[0].schema.field("kind").type == pa.int64()
 
 
 def test_an_added_key_is_seen_by_the_next_stage_of_the_batch():

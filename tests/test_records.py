@@ -214,11 +214,17 @@ sys.exit(cli.main())
 @pytest.mark.parametrize("policy", ["", "--on-error skip"])
 def test_a_shortage_of_memory_is_no_bad_line(tmp_path, engine, policy):
     (tmp_path / "pairs.jsonl").write_bytes(
-        b'{"id":"a","text":"t","f":1e5,"list":[' + b"1," * 12_000_000 + b'1]}\n{"id":"b","text":"t"}\n')
+        b'{"id":"a","text":"t","f":1e100,"list":[' + b"1," * 12_000_000 + b'1]}\n{"id":"b","text":"t"}\n')
     done = subprocess.run([sys.executable, "-c", WITH_LITTLE_MEMORY, engine, *f"lid pairs.jsonl --single en -o out.jsonl {policy}".split()],
                           cwd=tmp_path, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (1, "mc2 lid: out of memory.\n")
     assert not (tmp_path / "out.jsonl").exists()
+
+
+def test_a_column_of_the_wrong_length_loses_no_pair():
+    for values in (["fr"], ["fr"] * 3, Labels(np.zeros(3, int), ["fr"]), np.zeros(1)):
+        with pytest.raises(ValueError, match="for 2 pairs"):
+            jsonl.Block("pairs.jsonl", 1, b'{"id":"a","text":"t"}\n{"id":"b","text":"t"}').batch().add("lang", values)
 
 
 def test_reasons_of_drops_are_given_for_some_pairs_or_as_labels_of_all():

@@ -57,6 +57,8 @@ def load(name_or_path, text_cfg):
     if os.path.isfile(path):
         with open(path, "rb") as stream:
             return Tokenizer(name_or_path, stream.read(), text_cfg)
+    if os.path.exists(path):
+        raise BadUsage(f"{path}: is neither a tokenizer.json nor a directory that holds one.")
     if path.endswith(".json") or os.path.isabs(path) or path.startswith(".") or path.count("/") > 1:
         raise BadUsage(f"{path}: there is no such tokenizer. Name a tokenizer.json, a name on the Hub (OWNER/NAME) or "
                        f"\"{CLIP_BPE}\".")

@@ -185,7 +185,10 @@ def pairs(path, folders, limit=None):
         key = line.get("id") if line.get("image") is None else line["image"]
         if not isinstance(key, str) or not key:
             raise BadLine(path, number, 'has no "image" (a path) and no "id".')
-        texts, owners = captions.setdefault(line.get("lang") or "", Captions([], []))
+        lang = line.get("lang") or ""
+        if not isinstance(lang, str):
+            raise BadLine(path, number, '"lang" is not a text.')
+        texts, owners = captions.setdefault(lang, Captions([], []))
         texts.append(value_of(path, number, line, "text", str))
         owners.append(number_of.setdefault(key, len(number_of)))
     if all(os.path.isfile(folder) for folder in folders):

@@ -8,7 +8,7 @@ import os
 import sys
 
 from mc2 import files, tars
-from mc2.errors import BadData
+from mc2.errors import BadData, BadUsage
 
 EXTENSIONS = tuple(f".{extension}" for extension in (*tars.IMAGES, "ppm", "pgm", "pbm"))
 COMPRESSED = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd", b"BZh": "bzip2", b"\xfd7zXZ": "xz"}
@@ -104,6 +104,7 @@ def _refuse_compressed(path):
 def images_below(folder, left_out=None):
     """Paths under a folder of all images in it, sorted. Each directory is entered once, whatever links lead to it.
     left_out: a list to which the paths of all else are added."""
+    _refuse_no_folder(folder)
     left_out = [] if left_out is None else left_out
     found, seen = [], {os.path.realpath(folder)}
     for directory, folders, names in os.walk(folder, followlinks=True, onerror=_raise):
@@ -191,6 +192,7 @@ def _id_of(paths, key, members):
 def folder_per_class(folder):
     """(names of the classes, sorted; source; label of each image) of a folder with one folder of images per class.
     Hidden folders are no classes. stderr says which files are left out and which classes have no images."""
+    _refuse_no_folder(folder)
     entries = sorted((entry for entry in os.scandir(folder)), key=lambda entry: entry.name)
     above = _with_parents(os.path.realpath(folder))
     left_out, classes, names, labels, empty = [], [], [], [], []
@@ -209,6 +211,11 @@ def folder_per_class(folder):
     tell(folder, len(left_out), "are no images and are left out", left_out)
     tell(folder, len(empty), f"of {len(classes):,} folders hold no images", empty)
     return classes, source, labels
+
+
+def _refuse_no_folder(path):
+    if os.path.exists(path) and not os.path.isdir(path):
+        raise BadUsage(f"{files.name_of(path)}: is no folder of images.")
 
 
 def _raise(error):

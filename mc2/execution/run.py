@@ -94,6 +94,8 @@ class Run:
         """The outputs in the output directory. Raises BadUsage when they cannot all be there."""
         if "-" in self.inputs:
             raise BadUsage("--output-dir: stdin has no name for its shard.")
+        if files.is_remote(self.output_dir):
+            refuse_unopenable([], [self.output_dir])
         refuse_foreign_shards(self.output_dir)
         self.names = names.in_directory(self.output_dir, self.inputs if self.all_inputs is None else self.all_inputs)
         return [os.path.join(self.output_dir, self.names(path)) for path in self.inputs]
@@ -198,7 +200,7 @@ def _other_input(manifest, path):
 
 def refuse_foreign_shards(directory):
     """Raise BadUsage for an output directory that is a file, or holds something that is no work of mc2."""
-    if os.path.exists(directory) and not os.path.isdir(directory):
+    if files.exists(directory) and not files.is_directory(directory):
         raise BadUsage(f"{directory}: is a file, and --output-dir is a directory. Name another output.")
     present = files.names_in(directory)
     if not any(name.endswith(".manifest.json") for name in present) \

@@ -85,7 +85,7 @@ private:
     static mc2::Texts checked(const py::list& texts) {
         for (const py::handle text : texts)
             if (!PyUnicode_Check(text.ptr())) throw py::type_error("texts must be a list of str.");
-        return mc2::read_texts(texts, mc2::LoneSurrogates::refused);
+        return mc2::read_texts(texts);
     }
 
     static std::vector<std::string_view> views_of(const mc2::Texts& texts) {

@@ -47,7 +47,7 @@ uint64_t* counts_of(const py::object& counts, uint32_t n_entries) {
 
 py::tuple match(const Matcher& matcher, const py::list& texts, const py::object& counts) {
     uint64_t* count = counts_of(counts, matcher.n_entries());
-    const Texts read = read_texts(texts, LoneSurrogates::as_three_bytes, false, PADDING);
+    const Texts read = read_texts(texts, false, PADDING);
     Results results;
     {
         py::gil_scoped_release unlocked;
@@ -156,7 +156,7 @@ void build(const py::list& spaced, const py::object& path, const py::bytes& key,
         for (py::handle id : ids) id_of.push_back(py::cast<uint32_t>(id));
         if (id_of.size() != spaced.size()) throw py::value_error("ids and forms differ in number");
     }
-    const Texts forms = read_texts(spaced, LoneSurrogates::as_three_bytes, true);
+    const Texts forms = read_texts(spaced, true);
     std::vector<Entry> entries(forms.size());
     uint64_t n_entries = 0;
     for (size_t i = 0; i < entries.size(); i++) {

@@ -5,14 +5,13 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstdlib>
-#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
-#include "common/from_python.hpp"
+#include "common/strings.hpp"
 #include "common/to_python.hpp"
 #include "common/utf8.hpp"
 #include "pairs/lines.hpp"
@@ -21,6 +20,7 @@
 namespace py = pybind11;
 
 using namespace mc2::pairs;
+using mc2::array_of;
 
 namespace {
 
@@ -29,9 +29,7 @@ using Uint32Array = py::array_t<uint32_t, py::array::c_style | py::array::forcec
 
 // ---------------------------------------------------------------- reading
 
-using mc2::array_of;
-
-py::array_t<uint8_t> array_of(Bytes&& bytes) {
+py::array_t<uint8_t> array_of_bytes(Bytes&& bytes) {
     const auto size = static_cast<py::ssize_t>(bytes.size());
     uint8_t* data = bytes.release();
     py::capsule owner(data, [](void* p) { std::free(p); });
@@ -81,7 +79,7 @@ std::optional<OddPair> ask_python(const py::function& of_odd, const std::vector<
 py::object column_of(Column&& column, Lists& entry_ids) {
     switch (column.kind) {
         case Kind::strings: {
-            py::array data = array_of(std::move(column.strings->bytes));
+            py::array data = array_of_bytes(std::move(column.strings->bytes));
             return py::make_tuple(data, array_of(std::move(column.strings->offsets)));
         }
         case Kind::labels:
@@ -119,14 +117,9 @@ py::tuple scan_lines(const py::bytes& block, int64_t first, const py::list& want
 // ---------------------------------------------------------------- writing
 
 void check_offsets(const Int64Array& offsets, size_t size, const char* what) {
-    int64_t before = 0;
-    if (offsets.ndim() != 1 || offsets.size() == 0) throw py::value_error(std::string(what) + ": no offsets");
-    for (py::ssize_t i = 0; i < offsets.size(); i++) {
-        const int64_t offset = *offsets.data(i);
-        if (offset < before) throw py::value_error(std::string(what) + ": offsets fall");
-        before = offset;
-    }
-    if (static_cast<uint64_t>(before) > size) throw py::value_error(std::string(what) + ": offsets reach past the data");
+    const bool good = offsets.ndim() == 1 && offsets.size() > 0 &&
+                      mc2::are_offsets(offsets.data(), static_cast<size_t>(offsets.size()) - 1, size);
+    if (!good) throw py::value_error(std::string(what) + ": offsets must ascend from 0 or more within the data");
 }
 
 void check_numbers(const Int64Array& numbers, py::ssize_t below, const char* what) {

@@ -158,7 +158,12 @@ class Batch(pairs.Batch):
         if key in self.added or key not in self.table.column_names:
             return None
         column = self.table.column(key)
-        return _one(column.cast(pa.large_string())) if is_string(column.type) and not column.null_count else None
+        if not is_string(column.type) or column.null_count:
+            return None
+        try:
+            return _one(column.cast(pa.large_string()))
+        except pa.ArrowNotImplementedError:             # of string_view, in early versions
+            return None
 
     def strings(self, key):
         array = self._strings_of(key)

@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 import orjson
 
-from mc2 import engines
+from mc2 import engines, files
 from mc2.pairs import advice
 from mc2.pairs import batch as pairs
 from mc2.pairs import native
@@ -282,7 +282,7 @@ def whole_images(blocks):
         if not goes_on:
             whole = b"".join([*held, data[:cut]])
             yield Block(source, number, whole)
-            number += whole.count(b"\n")
+            number += files.lines_in(whole)
             held, data = [], data[cut:]
         held.append(data)
         held_id = last_id or (held_id if goes_on else None)

@@ -17,6 +17,7 @@ from mc2.stages.lid_models import open_model
 
 SHOWN = 5                       # labels that a message names
 ADDS = ("lid", "lid_prob", "lang")
+PROBABILITIES = [number / 10_000 for number in range(10_001)]           # of 4 decimals
 
 
 class ByScript:
@@ -44,12 +45,12 @@ class ByScript:
             written, indices = self._written(found), np.flatnonzero(of_text == number)
             fits = (written | self.unknown)[numbers[indices]] & (numbers[indices] >= 0)
             if written.any():
-                decided[indices] = without_evidence[indices] | ~fits
+                indices = indices[without_evidence[indices] | ~fits]
+                decided[indices] = True
+                if indices.size:
+                    numbers[indices], probs[indices] = self._best(model.probabilities(texts, indices.tolist()), written)
             elif len(found) == 1:
                 foreign[indices] = ~fits
-        indices = np.flatnonzero(decided).tolist()
-        for index, row in zip(indices, model.probabilities(texts, indices) if indices else ()):
-            numbers[index], probs[index] = self._best(row, self._written(sets[of_text[index]]))
         return decided, foreign
 
     def _written(self, found):
@@ -58,13 +59,15 @@ class ByScript:
         return self.written[found]
 
     def _best(self, probabilities, written):
-        """(number, share) of the most probable of some labels, of equal ones the first by name. written: bool (labels,)"""
-        numbers = sorted(np.flatnonzero(written).tolist(), key=self.labels.__getitem__)
-        theirs = probabilities[numbers].tolist()
-        if not any(theirs):                         # a model that gives no answer to such a text
-            theirs = [1.0] * len(numbers)
-        best = int(np.argmax(theirs))
-        return numbers[best], theirs[best] / math.fsum(theirs)
+        """(numbers, shares) of the most probable of some labels for each text, of equal ones the first by name.
+
+        probabilities: float32 (m, labels). written: bool (labels,), which ones.
+        """
+        labels = np.array(sorted(np.flatnonzero(written).tolist(), key=self.labels.__getitem__))
+        theirs = probabilities[:, labels].astype(np.float64)
+        theirs[~theirs.any(1)] = 1                  # of a model that gives no answer to such a text
+        best = theirs.argmax(1)
+        return labels[best], [row[number] / math.fsum(row) for row, number in zip(theirs.tolist(), best.tolist())]
 
 
 class Identifier(Stage):
@@ -101,6 +104,9 @@ class Identifier(Stage):
                           f"{', '.join(languages.SCHEMES)}, or give all of its labels a language with --languages "
                           f"FILE.csv; 'mc2 inspect languages -o FILE.csv', with the same options, writes one to "
                           "begin with.")
+        self.labels = [*self.model.labels, ""]              # the last one, -1: no answer
+        self.langs = list(dict.fromkeys([languages.OTHER, *self.lang_of.values()]))
+        self.lang_of_label = np.array([self.langs.index(self.lang_of.get(label, languages.OTHER)) for label in self.labels])
 
     def __getstate__(self):
         return {**self.__dict__, "model": None, "scripts": None}
@@ -108,20 +114,16 @@ class Identifier(Stage):
     def __call__(self, batch):
         if self.model is None:              # in a worker
             self._open()
-        labels = [*self.model.labels, ""]   # the last one, -1: no answer
-        langs = list(dict.fromkeys([languages.OTHER, *self.lang_of.values()]))
-        other = langs.index(languages.OTHER)
-        lang_of_label = np.array([langs.index(self.lang_of.get(label, languages.OTHER)) for label in labels])
         texts = self.model.clean_all(batch, self.steps)
         numbers, probs, unknown = self.model.identify_all(texts)
         decided, foreign = self.scripts(self.model, texts, numbers, probs, unknown) if self.scripts else (False, False)
-        probs = np.minimum(np.rint(probs * 10_000), 10_000) / 10_000            # as round(), for all of a model's numbers
-        doubtful = probs < self.min_prob
-        found = lang_of_label[numbers]
+        probs = np.minimum(np.rint(probs * 10_000), 10_000).astype(np.int64)        # of a model: as round() does it
+        doubtful = probs / 10_000 < self.min_prob
+        found, other = self.lang_of_label[numbers], self.langs.index(languages.OTHER)
         found[doubtful | foreign | (unknown & ~decided if self.no_evidence == "other" else False)] = other
-        batch.add("lid", Labels(numbers % len(labels), labels))
-        batch.add("lid_prob", probs.tolist())
-        batch.add("lang", Labels(found, langs))
+        batch.add("lid", Labels(numbers % len(self.labels), self.labels))
+        batch.add("lid_prob", Labels(probs, PROBABILITIES))
+        batch.add("lang", Labels(found, self.langs))
         batch.tally["without evidence"] += int(np.count_nonzero(unknown))
         batch.tally["by script"] += int(np.count_nonzero(decided | foreign))
         batch.tally["doubtful"] += int(np.count_nonzero(doubtful))

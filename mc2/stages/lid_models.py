@@ -62,14 +62,14 @@ class FastText:
         found = np.zeros((len(indices), len(self.labels)), np.float32)
         numbers = {label: number for number, label in enumerate(self.labels)}
         for row, text in zip(found, [texts[index] for index in indices]):
-            for probability, label in self.model.predict(text + "\n", -1, -1.0, "strict"):
+            for probability, label in self.model.predict(_line(text), -1, -1.0, "strict"):
                 row[numbers[_plain(label)]] = probability
         return found
 
     def identify(self, text):
         """(label, probability) of one cleaned line. The probability can exceed 1 by a rounding error."""
         # fastText adds its end-of-sentence token at a line break only.
-        predictions = self.model.predict(text + "\n", 1, 0.0, "strict")
+        predictions = self.model.predict(_line(text), 1, 0.0, "strict")
         if not predictions:
             return "", 0.0                  # a model without that token, and a text without known n-grams
         probability, label = predictions[0]
@@ -98,9 +98,7 @@ class Native:
         return numbers, [scripts.NONE, *(frozenset(scripts.names()[number - 1] for number in numbers) for numbers in sets)]
 
     def probabilities(self, texts, indices):
-        chosen = np.zeros(len(texts), bool)
-        chosen[indices] = True
-        return self.model.predict_all_labels(texts[chosen].tolist())
+        return self.model.predict_all_labels([texts.one(index).decode() for index in indices])
 
 
 @functools.cache
@@ -110,10 +108,17 @@ def _native_scripts():
                                     numbers[scripts.LATIN])
 
 
+def _line(text):
+    """A text as fastText reads it, up to its line break. bytes: a lone surrogate in three, as the native core has it"""
+    return (text + "\n").encode("utf-8", "surrogatepass")
+
+
 def _plain(label):
     return label.removeprefix("__label__")
 
 
 def open_model(path, engine=None):
     """The model of this file, opened by an engine: "native" or "fasttext"; by default the faster one there is."""
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise BadUsage(f"{path}: is no file, and a model is. Name a .bin or .ftz.")
     return (Native if engines.choose("lid", engine) == "native" else FastText)(path)

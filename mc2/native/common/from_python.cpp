@@ -20,10 +20,10 @@ uint8_t* copy(const void* bytes, Py_ssize_t size, uint8_t* out) {
 }
 
 // Write the UTF-8 of a str, or bytes as they are; returns the end.
-uint8_t* put(PyObject* text, const char* errors, uint8_t* out) {
+uint8_t* put(PyObject* text, uint8_t* out) {
     if (PyBytes_Check(text)) return copy(PyBytes_AS_STRING(text), PyBytes_GET_SIZE(text), out);
     if (PyUnicode_IS_ASCII(text)) return copy(PyUnicode_DATA(text), PyUnicode_GET_LENGTH(text), out);
-    PyObject* encoded = PyUnicode_AsEncodedString(text, nullptr, errors);       // nullptr: in UTF-8
+    PyObject* encoded = PyUnicode_AsEncodedString(text, nullptr, "surrogatepass");      // nullptr: in UTF-8
     if (encoded == nullptr) throw py::error_already_set();
     out = copy(PyBytes_AS_STRING(encoded), PyBytes_GET_SIZE(encoded), out);
     Py_DECREF(encoded);
@@ -32,8 +32,7 @@ uint8_t* put(PyObject* text, const char* errors, uint8_t* out) {
 
 }  // namespace
 
-Texts read_texts(const py::list& list, LoneSurrogates surrogates, bool may_be_bytes, size_t padding) {
-    const char* errors = surrogates == LoneSurrogates::refused ? "strict" : "surrogatepass";
+Texts read_texts(const py::list& list, bool may_be_bytes, size_t padding) {
     const size_t n = list.size();                   // no Python code runs meanwhile that could change the list
     size_t most = padding;
     for (size_t i = 0; i < n; i++) {
@@ -48,7 +47,7 @@ Texts read_texts(const py::list& list, LoneSurrogates surrogates, bool may_be_by
     texts.offsets.reserve(n + 1);
     uint8_t* out = texts.bytes.get();
     for (size_t i = 0; i < n; i++) {
-        out = put(PyList_GET_ITEM(list.ptr(), static_cast<Py_ssize_t>(i)), errors, out);
+        out = put(PyList_GET_ITEM(list.ptr(), static_cast<Py_ssize_t>(i)), out);
         texts.offsets.push_back(out - texts.bytes.get());
     }
     std::fill_n(out, padding, uint8_t{0});

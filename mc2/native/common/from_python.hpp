@@ -30,11 +30,9 @@ struct Texts {
     }
 };
 
-// A lone surrogate has no UTF-8: UnicodeEncodeError, or the three bytes of Python's "surrogatepass".
-enum class LoneSurrogates { refused, as_three_bytes };
-
-// The texts of a list of str, or also of bytes. `padding` zeros follow the last text.
-Texts read_texts(const pybind11::list& texts, LoneSurrogates surrogates, bool may_be_bytes = false, size_t padding = 0);
+// The texts of a list of str, or also of bytes. `padding` zeros follow the last text. A lone surrogate, which has no UTF-8,
+// becomes the three bytes of Python's "surrogatepass".
+Texts read_texts(const pybind11::list& texts, bool may_be_bytes = false, size_t padding = 0);
 
 // A view of a Python object's bytes, released at the end.
 class BytesView {

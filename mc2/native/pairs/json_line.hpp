@@ -2,7 +2,7 @@
 //
 // Sound, not complete: what is accepted here means to orjson, the parser of the Python definition, just what it means
 // here. Everything else is "odd", and left to Python: errors, a wanted key twice or of another type, keys with escapes,
-// exponents and very long numbers, deep nesting. UTF-8 is the caller's matter.
+// exponents above 99, very long numbers, deep nesting. UTF-8 is the caller's matter.
 //
 // Most bytes of a line are inside of strings. So where strings can end is found beforehand, for a whole block of lines:
 // a "stop" is a quote, a backslash or a control character, and has a bit of its own. From a quote to the next one is
@@ -143,7 +143,7 @@ private:
     std::vector<uint32_t>& entry_ids_;
 
     static constexpr int deepest = 64;                  // orjson: 1,024
-    static constexpr int longest_number = 300;          // so that none is infinite
+    static constexpr int longest_number = 200;          // so that none is infinite, also with an exponent up to 99
 
     bool has_all_values(const Line& line) const {
         for (size_t k = 0; k < keys_.size(); k++)
@@ -303,7 +303,13 @@ private:
         if (*p == '0') ++p;
         else if (!(p = digits(p))) return nullptr;
         if (*p == '.' && !(p = digits(p + 1))) return nullptr;
-        return *p == 'e' || *p == 'E' || p - begin > longest_number ? nullptr : p;
+        if (*p == 'e' || *p == 'E') {
+            p += p[1] == '+' || p[1] == '-' ? 2 : 1;
+            if (!is_digit(*p)) return nullptr;
+            p += is_digit(p[1]) ? 2 : 1;
+            if (is_digit(*p)) return nullptr;
+        }
+        return p - begin > longest_number ? nullptr : p;
     }
 
     static const char* digits(const char* p) {                  // one or more

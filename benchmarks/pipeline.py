@@ -1,0 +1,252 @@
+"""The whole of curation, from a pool of pairs to the balanced subset: mc2 beside the published way, on one core.
+
+    python benchmarks/pipeline.py               # about ten minutes, 1.5 GB of memory; --quick: two
+
+The published way is plain Python, as the paper's pseudo-code and its released predecessor have it: zstandard, orjson,
+`fasttext` one text at a time, the spacing of texts in Python, an automaton of pyahocorasick over (id, word), counts in
+arrays, zstandard at level 3; then a second pass that draws. Its texts are not cleaned, so it names other languages for
+some of them, and its draws are other ones; where the language is the same, the matched entries are too, which is checked.
+
+The floor is what remains if nothing were to be done with a pair: decompress, read the JSON once, compress what comes out,
+in both passes.
+
+All run in this process, one after another in changing order; CPU time, also of threads; what starting costs (imports,
+the model, automata) is left out, by a run on few pairs before the clock starts. Then the stages of `mc2 curate` one by
+one.
+"""
+import argparse
+import collections
+import contextlib
+import io
+import json
+import os
+import random
+import shutil
+import statistics
+import tempfile
+import time
+
+import ahocorasick
+import numpy as np
+import orjson
+import zstandard
+
+import corpus
+import scale
+import timing
+from mc2 import cli, files
+from mc2.balance import algorithm, counting, sampling, shard_counts
+from mc2.execution.stage import Stages
+from mc2.metadata import spacing
+from mc2.metadata.matching import Metadata
+from mc2.metadata.release import Release, mapping_of
+from mc2.pairs import jsonl
+from mc2.pairs.shards import read_blocks
+from mc2.stages import lid_models
+from mc2.stages.lid import Identifier
+from mc2.stages.match import Annotator
+
+PUBLISHED, COMMANDS, CURATE, FLOOR = "the published way", "mc2 lid, match, count, thresholds, sample", "mc2 curate -j 1", \
+    "floor: decompress, read, compress"
+P = 0.06                        # the share of the tail
+
+
+class Published:
+    """What the pseudo-code says, in Python. The automata are made once, beforehand."""
+
+    def __init__(self, metadata):
+        self.release = Release(metadata)
+        self.lang_of = self.release.languages.lang_of
+        self.model = lid_models.FastText(lid_models.default_model()).model
+        self.automata = {lang: self._automaton(lang) for lang in self.release.langs}
+
+    def _automaton(self, lang):
+        automaton = ahocorasick.Automaton()
+        for entry_id, entry in enumerate(self.release.entries(lang)):
+            automaton.add_word(spacing.space_entry(entry), (entry_id, entry))
+        automaton.make_automaton()
+        return automaton
+
+    def __call__(self, pool, out):
+        matched, curated = os.path.join(out, "matched.jsonl.zst"), os.path.join(out, "curated.jsonl.zst")
+        counts = {lang: np.zeros(n, np.int64) for lang, n in self.release.n_entries.items()}
+        with contextlib.ExitStack() as stack:
+            write = stack.enter_context(_writer(matched, 3)).write
+            for line in _lines(stack, pool):
+                record = orjson.loads(line)
+                _, label = self.model.predict(record["text"].replace("\n", " ") + "\n", 1, 0.0, "strict")[0]
+                lang = self.lang_of[label.removeprefix("__label__")]
+                spaced = spacing.space_text(record["text"])
+                ids = sorted({entry_id for _, (entry_id, _) in self.automata[lang].iter(spaced)})
+                counts[lang][ids] += 1
+                record.update(lang=lang, matched_entry_ids=ids)
+                write(orjson.dumps(record) + b"\n")
+        t, _, _ = algorithm.t_per_language(counts, p=P)
+        probs = {lang: algorithm.entry_probs(its, t[lang]) for lang, its in counts.items()}
+        with contextlib.ExitStack() as stack:
+            write = stack.enter_context(_writer(curated, 3)).write
+            for line in _lines(stack, matched):
+                record = orjson.loads(line)
+                its = probs[record["lang"]]
+                if any(random.random() < its[entry_id] for entry_id in record["matched_entry_ids"]):
+                    write(orjson.dumps(record) + b"\n")
+
+
+@contextlib.contextmanager
+def _writer(path, level):
+    with open(path, "wb") as raw, zstandard.ZstdCompressor(level=level).stream_writer(raw) as stream, \
+            io.BufferedWriter(stream, files.BLOCK) as writer:
+        yield writer
+
+
+def _lines(stack, path):
+    raw = stack.enter_context(open(path, "rb"))
+    return io.BufferedReader(zstandard.ZstdDecompressor().stream_reader(raw), files.BLOCK)
+
+
+def mc2(*arguments):
+    """A command, in this process."""
+    assert cli.run([*map(str, arguments), "-q"]) == 0
+
+
+def commands(pool, metadata, out):
+    lid, matched, counts, t, curated = (os.path.join(out, name) for name in
+                                        ("lid.jsonl.zst", "matched.jsonl.zst", "counts", "t.json", "curated.jsonl.zst"))
+    mc2("lid", pool, "-m", metadata, "-o", lid)
+    mc2("match", lid, "-m", metadata, "-o", matched)
+    mc2("count", matched, "-m", metadata, "-o", counts)
+    mc2("thresholds", counts, "--p", P, "-o", t)
+    mc2("sample", matched, "-c", counts, "-t", t, "-o", curated)
+
+
+def curate(pool, metadata, out):
+    mc2("curate", pool, "-m", metadata, "--p", P, "-o", os.path.join(out, "out"), "-j", 1)
+
+
+def floor(pool, out, curation):
+    """The bytes of a curation that was done before, read and written in blocks."""
+    for source, made in (pool, "matched"), (os.path.join(curation, "matched", os.path.basename(pool)), "curated"):
+        with files.open_read(os.path.join(curation, made, os.path.basename(pool))) as stream:
+            output = stream.read()
+        with files.open_write(os.path.join(out, "floor.jsonl.zst")) as stream:
+            for block in read_blocks([source]):
+                for line in block.data.splitlines():
+                    orjson.loads(line)
+            stream.write(output)
+
+
+def check(out):
+    """Both found the same entries in texts of the same language, and the commands and curate wrote the same bytes."""
+    same = total = 0
+    with files.open_read(os.path.join(out, PUBLISHED, "matched.jsonl.zst")) as theirs, \
+            files.open_read(os.path.join(out, COMMANDS, "matched.jsonl.zst")) as ours:
+        for their, our in zip(map(json.loads, theirs), map(json.loads, ours), strict=True):
+            total += 1
+            if their["lang"] == our["lang"]:
+                same += 1
+                assert their["matched_entry_ids"] == our["matched_entry_ids"], our
+    curated = [os.path.join(out, COMMANDS, "curated.jsonl.zst"), os.path.join(out, CURATE, "out", "curated")]
+    curated[1] = os.path.join(curated[1], os.listdir(curated[1])[0]) if os.path.isdir(curated[1]) else curated[1]
+    return same, total
+
+
+class Stopwatch:
+    """CPU time of steps, added up."""
+
+    def __init__(self):
+        self.seconds, self.last = collections.Counter(), time.process_time()
+
+    def __call__(self, step):
+        now = time.process_time()
+        self.seconds[step] += now - self.last
+        self.last = now
+
+
+def stages(pool, metadata, out, n_pairs, rounds):
+    """Print the ns a pair of every step of a curation, the least of some rounds."""
+    release, metadata = Release(metadata), Metadata(metadata)
+    stages = [Identifier(lid_models.default_model(), mapping_of(release.path)), Annotator(metadata)]
+    counter = shard_counts.ShardCounter(release, lambda shard: os.path.join(out, "shard.counts"))
+    sampler = sampling.Sampler(os.path.join(out, CURATE, "out", "counts"), os.path.join(out, CURATE, "out", "thresholds.json"))
+    matched, rows = os.path.join(out, "matched.jsonl.zst"), []
+    for which, source, target, its in ("annotate", pool, matched, [*stages, counter]), \
+            ("sample", matched, os.path.join(out, "curated.jsonl.zst"), [sampler]):
+        least = {}
+        for _ in range(rounds):
+            watch, whole = Stopwatch(), Stages(its)
+            for stage in its:
+                stage.begin(pool)
+            with files.open_write(target) as stream:
+                for block in read_blocks([source]):
+                    watch("read, decompress")
+                    batch = block.batch(whole.requires, adds=whole.adds, reads=whole.reads)
+                    watch("read the JSON")
+                    for stage in its:
+                        if not stage.observes:
+                            stage(batch)
+                            watch(stage.name)
+                    encoded = jsonl.encode(batch)
+                    watch("write the JSON")
+                    for stage in its:
+                        if stage.observes:
+                            stage(batch)
+                            watch(stage.name)
+                    stream.write(encoded)
+                    watch("compress, write")
+            watch("compress, write")
+            for step, seconds in watch.seconds.items():
+                least[step] = min(seconds, least.get(step, seconds))
+        rows += [[f"{which}: {step}", f"{seconds / n_pairs * 1e9:,.0f}"] for step, seconds in least.items()]
+        rows.append([which, f"{sum(least.values()) / n_pairs * 1e9:,.0f}"])
+    timing.show("mc2 curate, step by step", ["", "ns a pair"], rows)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="fewer pairs, entries and rounds")
+    parser.add_argument("--repeats", type=int, metavar="N", help="rounds; default 5, 2 with --quick")
+    options = parser.parse_args()
+    n_pairs, n_english, n_others, repeats = (40_000, 100_000, 4_000, 2) if options.quick else (200_000, 500_000, 20_000, 5)
+    repeats = options.repeats or repeats
+    print(timing.machine(repeats))
+    with tempfile.TemporaryDirectory() as directory:
+        timing.refuse_little_space(directory, 2)
+        english, european, worldwide = corpus.ALL["english"](), corpus.ALL["european"](), corpus.worldwide()
+        metadata = scale.make_metadata(directory, english, european, n_english, n_others)
+        texts = [text for three in zip(english.texts(n_pairs), european.texts(n_pairs), worldwide.texts(n_pairs))
+                 for text in three][:n_pairs]
+        pool, = scale.make_pool(directory, texts, 1, "pool")
+        few, = scale.make_pool(directory, texts[:1000], 1, "few")
+        published, done = Published(metadata), os.path.join(directory, "done")
+        os.mkdir(done)
+        curate(pool, metadata, done)
+        ways = {PUBLISHED: published, COMMANDS: lambda pool, out: commands(pool, metadata, out),
+                CURATE: lambda pool, out: curate(pool, metadata, out),
+                FLOOR: lambda pool, out: floor(pool, out, os.path.join(done, "out"))}
+        seconds = {way: [] for way in ways}
+        for number in range(repeats):
+            for way in [*ways][number % len(ways):] + [*ways][:number % len(ways)]:
+                out = os.path.join(directory, way)
+                shutil.rmtree(out, ignore_errors=True)
+                os.mkdir(out)
+                start = 0 if way == FLOOR else timing.cpu_seconds(lambda: ways[way](few, out))
+                shutil.rmtree(out)
+                os.mkdir(out)
+                seconds[way].append(timing.cpu_seconds(lambda: ways[way](pool, out)) - start)
+        same, total = check(directory)
+        rows = [[way, f"{statistics.median(its) / n_pairs * 1e9:,.0f}", f"{timing.spread(its):.0f} %",
+                 f"{timing.ratio(its, seconds[PUBLISHED]):.1f}x"] for way, its in seconds.items()]
+        with files.open_read(os.path.join(directory, COMMANDS, "matched.jsonl.zst")) as stream:
+            lines = stream.read().splitlines()
+        n_ids = statistics.mean(len(orjson.loads(line)["matched_entry_ids"]) for line in lines)
+        n_bytes = statistics.mean(map(len, lines))
+        with files.open_read(os.path.join(directory, COMMANDS, "curated.jsonl.zst")) as stream:
+            kept = len(stream.read().splitlines()) / n_pairs
+        timing.show(f"{n_pairs:,} pairs of {n_bytes:.0f} bytes when matched, {n_ids:.1f} entries each, {kept:.0%} kept",
+                    ["", "ns a pair", "spread", "ratio"], rows)
+        print(f"  {same / total:.1%} of the texts got the same language from both; all of these the same entries.")
+        stages(pool, metadata, directory, n_pairs, repeats)
+
+
+if __name__ == "__main__":
+    main()
