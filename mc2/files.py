@@ -74,7 +74,7 @@ def common_folder(paths):
 
 
 def name_below(path, folder):
-    """What a path or URL is called from a folder that holds it, with `/` between its parts; None where it is not below."""
+    """What a path or URL is called from a folder that holds it, with `/` between its parts; None outside of it."""
     steps, above = _steps(path), _steps(folder)
     return "/".join(steps[len(above):]) if steps[:len(above)] == above and len(steps) > len(above) else None
 

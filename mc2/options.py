@@ -8,7 +8,7 @@ import click
 
 from mc2.errors import BadUsage
 
-DEEPEST, MOST = 4, 1000             # folders that are looked into for files of pairs, to name them: levels, on each level
+DEEPEST, MOST = 4, 1000             # folders that are looked into for files of pairs: levels of them, and on each
 SCHEMES = ["lid176", "nllb", "openlid", "glotlid"]
 
 
@@ -158,8 +158,8 @@ inputs = click.argument("inputs", nargs=-1, callback=_inputs)
 output = click.option("-o", "--output", default="-", metavar="FILE", callback=_output,
                       help="Output file. Default: stdout.")
 output_dir = click.option("-O", "--output-dir", metavar="DIR",
-                          help="One output shard per input shard, of the same name, in folders where inputs share a name; "
-                               "finished ones are skipped.")
+                          help="One output shard per input shard, of the same name, in folders where inputs share a "
+                               "name; finished ones are skipped.")
 jobs = click.option("-j", "--jobs", default=1, show_default=True, metavar="N", callback=_jobs, type=int,
                     help="Worker processes; 0 = all cores. The order of the output does not depend on it.")
 shard = click.option("--shard", metavar="I/N", callback=_shard,

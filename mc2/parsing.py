@@ -1,5 +1,5 @@
-"""Parsers of data from outside. Whatever is wrong with the data is a ValueError of one line: also nesting that is too deep
-for Python, numbers of more digits than it takes, and what the parsers themselves stumble over.
+"""Parsers of data from outside. Whatever is wrong with the data is a ValueError of one line: also nesting that is too
+deep for Python, numbers of more digits than it takes, and what the parsers themselves stumble over.
 """
 import ast
 import contextlib
@@ -54,7 +54,8 @@ def nesting(value):
     """Levels of lists and objects of a value, as JSON has them."""
     levels, values = 0, [value]
     while outer := [each for each in values if isinstance(each, (list, dict))]:
-        levels, values = levels + 1, [inner for each in outer for inner in (each.values() if isinstance(each, dict) else each)]
+        levels += 1
+        values = [inner for each in outer for inner in (each.values() if isinstance(each, dict) else each)]
     return levels
 
 
@@ -81,7 +82,7 @@ def array(file, mmap_mode=None):
             if _size(file) >= LARGE:
                 raise
             raise ValueError("its header names an impossible size, or is damaged") from None
-        except Exception as error:                  # of a damaged header anything: SyntaxError, TokenError, BadZipFile ...
+        except Exception as error:                  # a damaged header raises anything: SyntaxError, TokenError ...
             raise ValueError(_one_line(error)) from None
     if not isinstance(found, np.ndarray):
         raise ValueError("an archive of several arrays")

@@ -23,8 +23,8 @@ except ImportError as error:
 
 AT_ONCE = 16                # requests
 # Those without a place of their own wrap another file system: they are of use in chains, and chains are read only.
-READ_ONLY = {"http", "https", "github", "gist", "git", "data", "reference", "zip", "tar", "libarchive", "dir", "generic",
-             "simplecache", "filecache", "blockcache", "cached", "asyncwrapper", "async_wrapper"}
+READ_ONLY = {"http", "https", "github", "gist", "git", "data", "reference", "zip", "tar", "libarchive", "dir",
+             "generic", "simplecache", "filecache", "blockcache", "cached", "asyncwrapper", "async_wrapper"}
 WITH_HOST = {"ftp", "sftp", "ssh", "smb", "webhdfs", "http", "https"}
 OF_THE_NAME = {errno.EISDIR, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL}
 DAMAGE = (zipfile.BadZipFile, tarfile.TarError, zlib.error)     # of an archive that a member is read from
@@ -36,7 +36,7 @@ VERSIONS = ("ETag", "etag", "Content-MD5", "md5Hash", "content_md5", "generation
 
 
 def _locate(url):
-    """(file system, path within it) of a URL. Raises BadUsage where a package is missing, or the URL is none of fsspec."""
+    """(file system, path within it) of a URL. BadUsage where a package is missing, or fsspec does not know it."""
     scheme, _, rest = url.partition("://")
     if scheme in WITH_HOST and rest[:1] in ("", "/"):
         raise BadUsage(f"{url}: names no host.")
@@ -57,8 +57,9 @@ def _named(url):
     except Mc2Error:
         raise
     except FileNotFoundError as error:
-        if isinstance(error.__cause__, OSError) and not isinstance(error.__cause__, FileNotFoundError):     # no connection, to fsspec's HTTP
-            raise _failed(url, error.__cause__) from error
+        cause = error.__cause__
+        if isinstance(cause, OSError) and not isinstance(cause, FileNotFoundError):     # fsspec's HTTP, offline
+            raise _failed(url, cause) from error
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), url) from None
     except NotImplementedError:
         raise BadUsage(f"{url}: cannot be written. Name another output.") from None

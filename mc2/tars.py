@@ -152,8 +152,8 @@ def expand(patterns, within=()):
 def _listed(path, within):
     try:
         if files.identity(path) in within:
-            raise BadUsage(f"{path}: this list names itself{' by way of others' if len(within) > 1 else ''}. Take that line "
-                           f"out.")
+            through = " by way of others" if len(within) > 1 else ""
+            raise BadUsage(f"{path}: this list names itself{through}. Take that line out.")
         if len(within) >= DEEPEST:
             raise BadUsage(f"{path}: more than {DEEPEST} lists are nested. Name the tars in one.")
         with open(path, encoding="utf-8") as stream:

@@ -87,8 +87,8 @@ def test_a_shard_keeps_its_name_when_others_join_and_leave(pool):
 def test_a_shard_outside_the_folder_of_the_names_is_refused(pool):
     pool.ok("mc2 lid pool/part=[03]/*.jsonl -O out -q && cp -r pool/part=4 other")
     pool.fails("mc2 lid pool/part=*/*.jsonl other/0.jsonl -O out", 2,
-               f"out: its shards are named by their paths below {pool / 'pool'}, and other/0.jsonl is not below it. Name "
-               "another output.")
+               f"out: its shards are named by their paths below {pool / 'pool'}, and other/0.jsonl is not below it. "
+               "Name another output.")
 
 
 def test_a_pool_that_moved_is_finished(pool):
@@ -96,23 +96,25 @@ def test_a_pool_that_moved_is_finished(pool):
     assert pool.ok("mc2 lid elsewhere/part=*/*.jsonl -O out -n").count("finished\t") == 6
     pool.fails("mc2 lid elsewhere/part=3/*.jsonl -O out", 2, "is not below it. Name another output.")
     assert "6 shards were finished" in pool("mc2 lid elsewhere/part=*/*.jsonl -O out").stderr
-    assert pool.ok("mc2 lid elsewhere/part=3/*.jsonl -O out -n").count("finished\t") == 2      # from now on below elsewhere/
+    assert pool.ok("mc2 lid elsewhere/part=3/*.jsonl -O out -n").count("finished\t") == 2      # below elsewhere/ now
 
 
 def test_shards_named_without_folders_do_not_get_other_names(pool):
     pool.ok("mc2 lid pool/part=0/*.jsonl -O out -q")
     assert outputs(pool) == ["out/0.jsonl", "out/1.jsonl"]
-    pool.fails("mc2 lid pool/part=*/*.jsonl -O out", 2, "out: holds shards that are named without their folders, and two of "
-                                                        "these inputs have one name. Name another output.")
+    pool.fails("mc2 lid pool/part=*/*.jsonl -O out", 2, "out: holds shards that are named without their folders, and "
+                                                        "two of these inputs have one name. Name another output.")
 
 
 def test_an_output_does_not_take_the_place_of_another_shards(pool):
     pool.ok("mc2 lid pool/part=0/*.jsonl -O out -q")
     for more in "", " -n":
         pool.fails(f"mc2 lid pool/part=3/*.jsonl -O out{more}", 2,
-                   "out/0.jsonl: holds the pairs of pool/part=0/0.jsonl, and those of pool/part=3/0.jsonl would replace them.")
+                   "out/0.jsonl: holds the pairs of pool/part=0/0.jsonl, and those of pool/part=3/0.jsonl would "
+                   "replace them. Name another output, or give -f to make it anew.")
     pool.ok("mc2 lid pool/part=3/*.jsonl -O out -f -q")                                 # unless that is wanted
-    pool.ok("mv pool/part=3 pool/new && touch pool/new/0.jsonl && mc2 lid pool/new/*.jsonl -O out -q")      # moved, changed
+    pool.ok("mv pool/part=3 pool/new && touch pool/new/0.jsonl")                        # moved and changed
+    pool.ok("mc2 lid pool/new/*.jsonl -O out -q")
     os.utime(pool / "pool/new/1.jsonl", (1, 1))
     assert pool.ok("mc2 lid pool/new/*.jsonl -O out -n").count("to do\t") == 1
 
@@ -121,7 +123,8 @@ def test_bad_lines_and_dropped_pairs_lie_in_folders_too(pool):
     pool.write("pool/part=3/0.jsonl", "{", pair(1, "un chat"))
     pool.ok("mc2 lid pool/part=[03]/*.jsonl -O out --rejects r.jsonl -q")
     assert (pool / "r.jsonl").read_text() == "{\n"
-    assert (pool / "out/quarantine/part=3/0.jsonl.jsonl").exists() and (pool / "out/.work/logs/part=3/0.jsonl.log").exists()
+    assert (pool / "out/quarantine/part=3/0.jsonl.jsonl").exists()
+    assert (pool / "out/.work/logs/part=3/0.jsonl.log").exists()
     done = pool("mc2 lid pool/part=*/*.jsonl -O out")
     assert done.status == 3 and "pool/part=3/0.jsonl:1: not JSON." in done.stderr
     assert "failed: pool/part=3/0.jsonl: " in pool.ok("mc2 status out")
@@ -139,7 +142,8 @@ def test_tasks_of_slurm_write_into_the_folders(pool):
 def test_a_folder_of_mc2_is_no_folder_of_shards(sh, folder):
     sh.write(f"pool/{folder}/0.jsonl", pair(1, "a"))
     sh.write("pool/b/0.jsonl", pair(2, "b"))
-    sh.fails(f"mc2 lid pool/{folder}/0.jsonl pool/b/0.jsonl -O out", 2, f"{folder} is the name of a folder that mc2 makes in out.")
+    sh.fails(f"mc2 lid pool/{folder}/0.jsonl pool/b/0.jsonl -O out", 2,
+             f"{folder} is the name of a folder that mc2 makes in out. Rename it.")
 
 
 @pytest.mark.parametrize("content", [b"", b"{}", b"[1]", b'{"folder":7}', b"[" * 100_000, b"\xff"])
@@ -168,7 +172,8 @@ CURATE = "mc2 curate pool/part={parts}/*.jsonl -m toy --t-en 20 --seed 3 -o out 
 def curated(toy):
     for part in 0, 3:
         for shard in 0, 1:
-            toy.write(f"pool/part={part}/{shard}.jsonl", *(pair(100 * part + 10 * shard + i, "a red circle") for i in range(9)))
+            toy.write(f"pool/part={part}/{shard}.jsonl", *(
+                pair(100 * part + 10 * shard + number, "a red circle") for number in range(9)))
     toy.ok(CURATE.format(parts="[03]"))
     return toy
 
@@ -178,7 +183,7 @@ def kept(sh):
 
 
 def test_curate_takes_partitions_and_goes_on_with_them(curated):
-    assert [name for name in kept(curated) if "curated" in name] == [name.replace("out", "out/curated") for name in FOUR]
+    assert [name for name in kept(curated) if "curated" in name] == [f"out/curated/{name[4:]}" for name in FOUR]
     before = kept(curated)
     os.unlink(curated / "out/curated/part=3/0.jsonl")
     os.unlink(curated / "out/matched/part=0/1.jsonl")
@@ -192,7 +197,7 @@ def test_curate_removes_the_shards_that_left_with_their_folders(curated):
     assert [os.path.basename(name) for name in kept(curated)] == ["0.jsonl", "1.jsonl"] * 2
     assert not (curated / "out/curated/part=0").exists() and not (curated / "out/.work/counts/part=3").exists()
     curated.ok(CURATE.format(parts="[03]"))
-    assert [name for name in kept(curated) if "matched" in name] == [name.replace("out", "out/matched") for name in FOUR]
+    assert [name for name in kept(curated) if "matched" in name] == [f"out/matched/{name[4:]}" for name in FOUR]
 
 
 def test_parts_of_curate_name_their_shards_as_the_whole_does(curated):

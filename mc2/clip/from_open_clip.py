@@ -182,8 +182,8 @@ def configuration_beside(weights):
             try:
                 content = parsing.json_value(stream.read().decode("utf-8-sig"))
             except ValueError as error:
-                raise BadData(f"{path}: is not JSON ({error}), but it is where the configuration of {weights} is looked for.") \
-                    from None
+                raise BadData(f"{path}: is not JSON ({error}), but it is where the configuration of {weights} is "
+                              "looked for.") from None
         content = content if isinstance(content, dict) else {}
         model = content.get("model_cfg", content)
         if isinstance(model, dict) and isinstance(model.get("vision_cfg"), dict) \

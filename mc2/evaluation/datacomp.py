@@ -146,7 +146,8 @@ def labelled_images(folder, group=None):
         if group is not None:
             metadata = _array(tars, members["npy"], key)
             if len(metadata) <= group:
-                raise BadData(f"{folder}: the metadata of {key} have {len(metadata)} columns; column {group} is needed.")
+                raise BadData(f"{folder}: the metadata of {key} have {len(metadata)} columns; column {group} is "
+                              "needed.")
             groups.append(metadata[group])
     if not names:
         raise BadData(f"{folder}: the tars hold no samples.")

@@ -1,13 +1,13 @@
 """What the outputs of shards are called.
 
-An output has the base name of its shard. Where two shards share one (part=0/0.parquet, part=3/0.parquet), all are called
-by their paths below the folder that they have in common. This looks at the shards of all parts (`--shard`), so that
-every part gives the same names, on whatever machine.
+An output has the base name of its shard. Where two shards share one (part=0/0.parquet, part=3/0.parquet), all are
+called by their paths below the folder that they have in common. This looks at the shards of all parts (`--shard`), so
+that every part gives the same names, on whatever machine.
 
 A shard must keep its name when other shards join or leave, else its pairs would lie in two outputs. So an output
 directory of `-O` says in a file which folder its names begin below; later runs take names from there, also where they
-have no two shards of one name, and what would get another name than it has is refused. `curate` knows its whole pool, and
-removes outputs that are no longer of it; it needs no such file.
+have no two shards of one name, and what would get another name than it has is refused. `curate` knows its whole pool,
+and removes outputs that are no longer of it; it needs no such file.
 """
 import collections
 import json
@@ -40,8 +40,8 @@ def of(shards):
 def _below_common_folder(shards, twice):
     names = Names(files.common_folder(shards))
     if names.folder is None or _first_twice(map(names, shards)) is not None:
-        raise BadUsage(f"two inputs are called {files.printable(twice)}, and no folders tell them apart. Rename one, or "
-                       f"leave it out.")
+        raise BadUsage(f"two inputs are called {files.printable(twice)}, and no folders tell them apart. Rename one, "
+                       f"or leave it out.")
     return names
 
 
@@ -58,8 +58,8 @@ def in_directory(directory, shards):
     names = of(shards) if folder is None else _as_before(directory, folder, shards)
     if names.folder is not None:
         if folder is None and any(name.endswith(".manifest.json") for name in files.names_in(directory)):
-            raise BadUsage(f"{directory}: holds shards that are named without their folders, and two of these inputs have "
-                           f"one name. Name another output.")
+            raise BadUsage(f"{directory}: holds shards that are named without their folders, and two of these inputs "
+                           f"have one name. Name another output.")
         for shard in shards:
             if (first := names(shard).split("/")[0]) in RESERVED:
                 raise BadUsage(f"{shard}: {first} is the name of a folder that mc2 makes in {directory}. Rename it.")
@@ -75,8 +75,8 @@ def _as_before(directory, folder, shards):
     moved = Names(files.common_folder(shards))
     if moved.folder is None or files.is_directory(folder) or not any(files.map_paths(
             lambda shard: files.exists(files.manifest_name(os.path.join(directory, moved(shard)))), shards)):
-        raise BadUsage(f"{directory}: its shards are named by their paths below {folder}, and {files.name_of(outside)} is "
-                       f"not below it. Name another output.")
+        raise BadUsage(f"{directory}: its shards are named by their paths below {folder}, and "
+                       f"{files.name_of(outside)} is not below it. Name another output.")
     return moved
 
 
@@ -92,7 +92,8 @@ def recorded(directory):
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (ValueError, KeyError, TypeError):
-        raise BadData(f"{path}: is damaged, so it is not known how the shards here are named. Name another output.") from None
+        raise BadData(f"{path}: is damaged, so it is not known how the shards here are named. Name another "
+                      f"output.") from None
 
 
 def record(directory, names):

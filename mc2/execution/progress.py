@@ -117,7 +117,8 @@ def describe(out):
         try:
             line, failures = _state(path, state), sorted(state["failed"].items())
         except (KeyError, TypeError, ValueError, AttributeError):
-            raise BadData(f"{path}: is damaged, so it is not known how far this is. The next run writes it anew.") from None
+            raise BadData(f"{path}: is damaged, so it is not known how far this is. The next run writes it "
+                          f"anew.") from None
         yield (f"part {part}: " if part else "") + line
         for item, error in failures:
             failed = True

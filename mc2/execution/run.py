@@ -134,8 +134,8 @@ class Run:
         todo = rounds.missing(task, self.inputs)
         for path, manifest in zip(todo, files.map_paths(lambda path: manifests.read(task.output(path)), todo)):
             if manifest and (other := _other_input(manifest, path)):
-                raise BadUsage(f"{task.output(path)}: holds the pairs of {other}, and those of {files.name_of(path)} would "
-                               f"replace them. Name another output, or -f to make it anew.")
+                raise BadUsage(f"{task.output(path)}: holds the pairs of {other}, and those of {files.name_of(path)} "
+                               f"would replace them. Name another output, or give -f to make it anew.")
 
     def _put_together(self, task):
         """Write the bad lines and the dropped pairs of all shards, also of those that were finished before."""
@@ -188,8 +188,8 @@ def refuse_twice(outputs, inputs):
 
 
 def _other_input(manifest, path):
-    """The name of the input that an output was made from, where it is another file than `path`, still there and of other
-    content; else None."""
+    """The name of the input that an output was made from, where it is another file than `path`, still there and of
+    other content; else None."""
     inputs = manifest.get("inputs") or [{}]
     name, described = inputs[0].get("name"), inputs[0]
     if len(inputs) > 1 or not name or len(described) < 2 or files.identity(name) == files.identity(path):

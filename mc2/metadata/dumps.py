@@ -163,6 +163,11 @@ class _Reader:
             line = error.lineno - self.first_line + 1
             raise BadData(f"{self.name}:{line}:{error.offset + 1}: {self.origin}damaged or cut-off XML "
                           f"({expat.ErrorString(error.code)}). Fetch the dump again.") from None
+        except (LookupError, ValueError) as error:
+            if "encoding" not in str(error):
+                raise
+            raise BadData(f"{self.name}: names another encoding than UTF-8, in which all dumps are ({error}). Fetch the "
+                          f"dump again.") from None
         self.bytes += len(data)
 
     def begin_range(self, start, head):

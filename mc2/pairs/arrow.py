@@ -40,7 +40,7 @@ KEY_TYPES = {"id": pa.string(), "text": pa.string(), "lid": pa.string(), "lid_pr
              "lang": pa.string(), "matched_entry_ids": LIST}
 ONE_TYPE = " A Parquet column has one type: write .jsonl.zst instead, or make the key the same everywhere."
 NOT_READ = b"not read"      # in the metadata of a table: {name: type} of the columns of the file that it lacks, as JSON
-DEEPEST = 49                # levels of lists and objects: pyarrow writes more into Parquet, but does not read them again
+DEEPEST = 49                # levels of lists and objects: pyarrow writes more into Parquet, but cannot read them
 CONVERSION = (pa.ArrowException, OverflowError, TypeError, ValueError)
 
 
@@ -115,10 +115,9 @@ class Batch(pairs.Batch):
 
     def _about_columns(self):
         """The end of a message about columns of the file, also those that were not read."""
-        columns = {field.name: field.type for field in self.table.schema}
+        columns = {field.name: "string" if is_string(field.type) else str(field.type) for field in self.table.schema}
         columns.update(orjson.loads((self.table.schema.metadata or {}).get(NOT_READ, b"{}")))
-        return advice.for_columns(self.source, {name: "string" if not isinstance(type, str) and is_string(type) else str(type)
-                                                for name, type in columns.items()})
+        return advice.for_columns(self.source, columns)
 
     def _read(self, key, default=None):
         if key not in self._columns:

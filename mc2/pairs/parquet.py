@@ -69,8 +69,8 @@ def _read_tables(path, columns):
             twice = next(name for name in names if names.count(name) > 1)
             raise BadData(f"{files.name_of(path)}: two columns are called {twice!r}. Rename one.")
         if deep := next((field.name for field in file.schema_arrow if depth(field.type) > MOST_LEVELS), None):
-            raise BadData(f"{files.name_of(path)}: the column {deep!r} is nested more than {MOST_LEVELS} levels deep, which is "
-                          f"not read. Leave it out.")
+            raise BadData(f"{files.name_of(path)}: the column {deep!r} is nested more than {MOST_LEVELS} levels deep, "
+                          f"which is not read. Leave it out.")
         metadata = None
         if columns is not None and (columns := [name for name in names if name in columns] or None):
             metadata = {NOT_READ: orjson.dumps({field.name: str(field.type) for field in file.schema_arrow

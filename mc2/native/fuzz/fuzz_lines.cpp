@@ -26,18 +26,18 @@ using mc2::fuzz::shown;
 const std::string pieces[] = {
     "{\"id\":\"a\",\"text\":\"b\",\"lang\":\"en\",\"matched_entry_ids\":[1,20,300]}\n",
     "{\"id\":\"a\",\"text\":\"", "\",\"lang\":\"", "\",\"matched_entry_ids\":[", "]}\n", "],\"x\":", "}\n", "\"id\"", "\"text\"",
-    "\"lang\"", "\"matched_entry_ids\"", "\"", "\\", "{", "}", "[", "]", ",", ":", "\n", " ", "\t", "\r", "0", "7", "12345678",
+    "\"lang\"", "\"lid\":\"fr\",", "\"matched_entry_ids\"", "\"", "\\", "{", "}", "[", "]", ",", ":", "\n", " ", "\t", "\r", "0", "7", "12345678",
     "123456789", "4294967296", "-", ".", "e5", "E+99", "e-1", "null", "true", "false", "\\u00e9", "\\ud83c\\udf88", "\\ud800", "\\n", "\\/",
     "\u00E9", "\u6F22", "\U0001F388", "\xFF", "\xED\xA0\x80", std::string(1, '\0'), "\x1F", "a name", "\xEF\xBB\xBF", "NaN",
     "x\",\"id\":\"", "\\u0069d", "[[[[", "]]]]", "nul"};
 
-// From a line to its id, text and lang, each followed by the byte FF, and its ids, each followed by a comma.
+// From a line to its id, text, lang and lid, each followed by the byte FF, and its ids, each followed by a comma.
 const char* const definition = R"(
 from mc2.pairs import jsonl
 
 def told(line):
     batch = jsonl.Batch(jsonl.Block("fuzz", 1, line), ("lang", "matched_entry_ids"))
-    strings = [batch.column(key)[0].encode() + b"\xff" for key in ("id", "text", "lang")]
+    strings = [batch.column(key, "")[0].encode() + b"\xff" for key in ("id", "text", "lang", "lid")]
     return b"".join([*strings, *(b"%d," % number for number in batch.matched_ids()[1].tolist())])
 )";
 
@@ -70,9 +70,11 @@ std::string string_of(const Strings& strings, size_t pair) {
 }
 
 std::string told(const Lines& lines, size_t pair) {
-    const Labels& langs = lines.columns[2].labels;
-    std::string text = string_of(*lines.columns[0].strings, pair) + '\xFF' + string_of(*lines.columns[1].strings, pair) +
-                       '\xFF' + langs.names[static_cast<size_t>(langs.numbers[pair])] + '\xFF';
+    std::string text;
+    for (const Column& column : lines.columns) {
+        if (column.kind == Kind::strings) text += string_of(*column.strings, pair) + '\xFF';
+        if (column.has_labels()) text += column.labels.names[static_cast<size_t>(column.labels.numbers[pair])] + '\xFF';
+    }
     for (int64_t i = lines.entry_ids.offsets[pair]; i < lines.entry_ids.offsets[pair + 1]; i++)
         text += std::to_string(lines.entry_ids.values[static_cast<size_t>(i)]) + ",";
     return text;
@@ -112,17 +114,18 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* bytes, size_t size) {
 
     std::vector<size_t> odd;
     const std::vector<KeyWithKind> keys{
-        {"id", Kind::strings}, {"text", Kind::strings}, {"lang", Kind::labels}, {"matched_entry_ids", Kind::entry_ids}};
+        {"id", Kind::strings}, {"text", Kind::strings}, {"lang", Kind::labels}, {"lid", Kind::optional_labels},
+        {"matched_entry_ids", Kind::entry_ids}, {"x", Kind::presence}};
     const Lines lines = LineReader(block, 1, keys).read([&](const OddLine& line) -> std::optional<OddPair> {
         if (line.line.size() % 2) return std::nullopt;
         odd.push_back(line.pair);
-        return OddPair{15, {"odd", "", "odd", ""}, {7, 4294967295}};
+        return OddPair{31, {"odd", "", "odd", "", "", ""}, {7, 4294967295}};
     });
     for (size_t pair = 0; pair < lines.numbers.size(); pair++) {
         const std::string_view line = block.substr(static_cast<size_t>(lines.begins[pair]),
                                                    static_cast<size_t>(lines.ends[pair] - lines.begins[pair]));
         const bool is_odd = std::find(odd.begin(), odd.end(), pair) != odd.end();
-        const std::string expected = is_odd ? "odd\xFF\xFFodd\xFF" "7,4294967295," : told_by_python(line);
+        const std::string expected = is_odd ? "odd\xFF\xFFodd\xFF\xFF" "7,4294967295," : told_by_python(line);
         if (told(lines, pair) != expected) fail("read otherwise: " + shown(std::string(line)));
     }
     check_splicing(lines, block);
