@@ -1,10 +1,10 @@
 // In how many texts each entry of a language occurred.
 //
 // A release has hundreds of millions of entries, and a part of a pool meets few of them. So a language begins as a list
-// of the ids that occurred, one item for each occurrence. When the list is a quarter as long as the language has entries,
-// it becomes an array with one number for each entry; lists that grow longer would leave more memory behind than they
-// save. These are numbers of 32 bits until as many texts were added as such a number can count: an entry occurs once in
-// a text at most, so no number is larger than that.
+// of the ids that occurred, one item for each occurrence. When the list is a quarter as long as the language has
+// entries, it becomes an array with one number for each entry; lists that grow longer would leave more memory behind
+// than they save. These are numbers of 32 bits until as many texts were added as such a number can count: an entry
+// occurs once in a text at most, so no number is larger than that.
 #pragma once
 
 #include <algorithm>
