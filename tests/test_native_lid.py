@@ -125,6 +125,29 @@ def test_known_counts_words_and_n_grams_but_not_the_end_of_the_line(lid176):
     assert known[2] == lid176.answers(["de"])[1][0]
 
 
+def test_a_long_word_does_not_stand_for_its_beginning(lid176):
+    """Words are remembered by their first 32 bytes, at places that a hash names: 1 of 16,384 pairs shares a place."""
+    rng = random.Random(5)
+    for _ in range(60):
+        words = ["".join(rng.choices("0123456789", k=32)) for _ in range(1000)]
+        lid176.agree([*(word + "ation" for word in words), *words])
+
+
+@pytest.mark.parametrize("letter", "aé猫😀")
+def test_words_of_any_length(lid176, letter):
+    words = [mark * start + letter * count for start in range(4) for count in (*range(1, 70), 255, 256, 257, 1023, 1030)
+             for mark in "bж"]
+    lid176.agree([*words, " ".join(words), " ".join(words) * 2])
+
+
+def test_texts_of_any_length_beside_each_other(lid176):
+    rng = random.Random(6)
+    words = "der kleine chat noir sitzt 一 只 чёрный кот </s>".split()
+    lengths = [0, 1, 3, 31, 32, 33, 254, 255, 256, 257, 511, 512, 600, 20_000]
+    lid176.agree([" ".join(rng.choices(words[:-1 if length > 40 else None], k=length))
+                  for length in rng.choices(lengths[:-1], k=200) + [lengths[-1], 2, lengths[-1]]])
+
+
 def test_many_at_once_is_one_by_one(lid176):
     texts = ["a red circle", "", "un chat noir", "ein Kreis", "ᏣᎳᎩ", "чёрный кот", "gatto"] * 3
     together = lid176.ours.predict(texts)
@@ -167,9 +190,9 @@ def quantized_matrix(rng, rows, dim, norms, width=2):
 
 def model_file(loss="softmax", dim=16, labels=20, words=50, word_ngrams=1, ngrams=(2, 4), buckets=300, pruned=False,
                quantized=False, quantized_output=False, norms=True, width=2, version=12, kind=3, end=True, seed=1,
-               label_counts=None):
+               label_counts=None, more_words=()):
     """The bytes of a fastText model with random numbers. ngrams: shortest and longest n-gram of characters."""
-    rng, vocabulary = np.random.default_rng(seed), random_words(random.Random(seed), words)
+    rng, vocabulary = np.random.default_rng(seed), [*random_words(random.Random(seed), words), *more_words]
     if not end:
         vocabulary.remove("</s>")
     header = struct.pack("<ii 12i d", 793712314, version, dim, 5, 5, 1, 5, word_ngrams, LOSSES[loss], kind, buckets,
@@ -193,7 +216,8 @@ def write(path, data):
 
 def random_texts(count, seed=2):
     rng = random.Random(seed)
-    words = random_words(rng, 100) + random_words(random.Random(1), 50) + ["__label__3", "unseen", "😀"]
+    words = random_words(rng, 100) + random_words(random.Random(1), 50) + ["__label__3", "unseen", "😀", "猫" * 20]
+    words += ["a" * length for length in (31, 32, 33, 34)] + ["a" * 33 + "b", "a" * 32 + "猫"]
     return ["", "</s>"] + [" ".join(rng.choices(words, k=rng.randrange(12))) for _ in range(count)]
 
 
@@ -222,13 +246,16 @@ def test_a_large_quantised_matrix_is_read_in_place(tmp_path):
     {"ngrams": (0, 0)}, {"ngrams": (0, 0), "buckets": 0}, {"ngrams": (0, 0), "word_ngrams": 2}, {"ngrams": (1, 1)},
     {"ngrams": (0, 3)}, {"ngrams": (4, 3)}, {"version": 11}, {"version": 11, "word_ngrams": 2}, {"end": False},
     {"end": False, "ngrams": (5, 6)}, {"end": False, "word_ngrams": 2}, {"buckets": 1}, {"words": 1},
+    {"buckets": 2}, {"buckets": 256}, {"buckets": 99_991}, {"ngrams": (2, 2)}, {"ngrams": (3, 7)}, {"ngrams": (2, 12)},
+    {"buckets": 256, "pruned": True, "quantized": True}, {"ngrams": (2, 5), "pruned": True, "quantized": True},
+    {"more_words": ["a" * 31, "a" * 32, "a" * 33, "a" * 33 + "b", "猫" * 20, "a" * 32 + "猫"]},
 ], ids=str)
 def test_dictionaries_and_features(tmp_path, options):
     for loss in ("hs", "softmax"):
         Both(write(tmp_path / f"{loss}.bin", model_file(loss, **options))).agree(random_texts(200))
 
 
-@pytest.mark.parametrize("loss, labels", list(itertools.product(LOSSES, (1, 2, 15, 16, 17, 300))))
+@pytest.mark.parametrize("loss, labels", list(itertools.product(LOSSES, (1, 2, 15, 16, 17, 18, 33, 300))))
 def test_numbers_of_labels(tmp_path, loss, labels):
     Both(write(tmp_path / "m.bin", model_file(loss, labels=labels))).agree(random_texts(200))
 
@@ -239,7 +266,7 @@ def test_trees_of_any_shape(tmp_path, counts):
 
 
 @pytest.mark.parametrize("loss", LOSSES)
-@pytest.mark.parametrize("scale", [0.0, 1e-4, 1e-2, 30.0])
+@pytest.mark.parametrize("scale", [0.0, 1e-4, 1e-2, 30.0, 1e4])
 def test_ties_fall_as_in_fasttext(tmp_path, loss, scale):
     """Label rows that are all alike, nearly alike, or so large that probabilities are 0 and 1."""
     labels, dim = 50, 16
@@ -288,16 +315,25 @@ def run_python(code, *arguments, **environment):
 def test_scalar_instructions_give_the_same_bits(tmp_path, lid176):
     models = [lid176.path] + [write(tmp_path / f"{loss}-{dim}.bin", model_file(loss, dim, word_ngrams=2))
                               for loss in LOSSES for dim in (8, 20, 100)]
-    texts = write(tmp_path / "texts", "\x1e".join(random_texts(500) + ["un chat noir", "a red circle"]).encode())
+    models += [write(tmp_path / f"{shortest}-{longest}-{buckets}.ftz",
+                     model_file("hs", ngrams=(shortest, longest), buckets=buckets, pruned=True, quantized=True))
+               for shortest, longest in ((2, 4), (2, 5), (3, 6)) for buckets in (256, 300, 60_000)]
+    rng = random.Random(7)
+    no_utf8 = [bytes(rng.choices(b"ab \x80\xbf\xc3\xe7\xf0\xff", k=rng.randrange(90))) for _ in range(500)]
+    texts = [text.encode() for text in [*random_texts(500), "un chat noir", "a red circle"]] + no_utf8
+    lengths = write(tmp_path / "lengths", np.cumsum([0] + [len(text) for text in texts]).tobytes())
     code = """
         import sys
+        import numpy as np
         from mc2 import _native
-        texts = open(sys.argv[1], encoding="utf-8", newline="").read().split(chr(0x1e))
-        for path in sys.argv[2:]:
-            for column in _native.LidModel(path).predict(texts):
+        texts, offsets = open(sys.argv[1], "rb").read(), np.fromfile(sys.argv[2], np.int64)
+        for path in sys.argv[3:]:
+            for column in _native.LidModel(path).predict_buffer(texts, offsets):
                 sys.stdout.buffer.write(column.tobytes())
     """
-    assert run_python(code, texts, *models, MC2_SIMD="scalar") == run_python(code, texts, *models, MC2_SIMD="")
+    texts = write(tmp_path / "texts", b"".join(texts))
+    scalar, best = (run_python(code, texts, lengths, *models, MC2_SIMD=simd) for simd in ("scalar", ""))
+    assert scalar == best
 
 
 # ---------------------------------------------------------------- input is not trusted

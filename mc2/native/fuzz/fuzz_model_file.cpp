@@ -136,9 +136,10 @@ private:
 
 std::vector<std::string> make_texts(Input& input) {
     static const std::string pieces[] = {" ", " ", " ", "a", "b", "the", "chat", "猫", "abcdefgh", "</s>", "\n", "\t",
-                                         "__label__", "__label__3", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"};
+                                         "__label__", "__label__3", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+                                         "é", "😀", "\x80", "\xE7\x8C", std::string(32, 'b'), std::string(500, 'c')};
     std::vector<std::string> texts;
-    for (size_t n = input.below(12); n > 0; n--) {
+    for (size_t n = input.below(40); n > 0; n--) {
         std::string text;
         for (size_t m = input.below(24); m > 0; m--)
             text += input.flag() ? input.one_of(pieces) : std::string(1, static_cast<char>(input.byte()));

@@ -83,7 +83,8 @@ public:
                 found.count = WordRows<Row>::too_many;
                 continue;
             }
-            // As many as there can be: the next ones overwrite what is too much. The first is the word's own, or nothing.
+            // As many as there can be, since no processor could predict how many there are. The word's own is first.
+            static_assert(WordRows<Row>::most <= spare_rows);
             std::array<Row, WordRows<Row>::most + 1> rows;
             rows[0] = static_cast<Row>(ids_[number]);
             for (size_t i = 0; i < WordRows<Row>::most; ++i) rows[1 + i] = static_cast<Row>(ngrams.first[i]);
@@ -143,10 +144,11 @@ public:
         const size_t words = cutter_.end_of(count - 1);
         for (size_t first = 0; first < words; first += group_size) {
             const size_t n = std::min(group_size, words - first);
-            find_words(cutter_.words() + first, n);
-            read_missed(cutter_.words() + first);
-            join_rows(cutter_.words() + first, first, n);
-            remember_missed();
+            const Word* group = cutter_.words() + first;
+            find_words(group, n);
+            read_missed(group);
+            join_rows(group, first, n);
+            remember_missed(group);
         }
     }
 
@@ -172,21 +174,28 @@ private:
     // The others are read together.
     void read_missed(const Word* words) {
         word_reader_.clear();
-        for (size_t k = 0; k < n_missed_; ++k) word_reader_.add(words[missed_[k]], keys_[missed_[k]], hashes_[missed_[k]]);
+        for (size_t k = 0; k < n_missed_; ++k) {
+            const size_t i = missed_[k];
+            word_reader_.add(words[i], keys_[i], hashes_[i]);
+        }
         word_reader_.find();
         for (size_t k = 0; k < n_missed_; ++k) found_[missed_[k]] = &word_reader_.word(k);
     }
 
     // Only now: a word that takes the place of another one must not do so while that is used.
-    void remember_missed() {
-        for (size_t k = 0; k < n_missed_; ++k)
-            if (found_[missed_[k]]->count != WordRows<Row>::too_many) cache_.keep(*found_[missed_[k]], hashes_[missed_[k]]);
+    void remember_missed(const Word* words) {
+        for (size_t k = 0; k < n_missed_; ++k) {
+            const size_t i = missed_[k];
+            // A word that is longer than its key is told from no other word.
+            if (words[i].size <= WordKey::size && found_[i]->count != WordRows<Row>::too_many)
+                cache_.keep(*found_[i], hashes_[i]);
+        }
     }
 
     // Append the rows of the words. `first` is the number of the first word among those of all texts.
     void join_rows(const Word* words, size_t first, size_t n) {
         for (size_t i = 0; i < n; ++i) {
-            if (rows_.size() < size_ + most) grow(most);
+            make_room(most);
             const size_t before = size_;
             append(*found_[i]);
             const size_t of_word = size_ - before;
@@ -201,16 +210,20 @@ private:
         }
     }
 
-    void grow(size_t count) { rows_.resize(2 * (size_ + count)); }
+    void make_room(size_t rows) {
+        if (rows_.size() < size_ + rows) rows_.resize(2 * (size_ + rows));
+    }
 
     void append(const WordRows<Row>& word) {
-        if (word.count == WordRows<Row>::too_many) return append_many(word_reader_.own_row(word), word_reader_.ngrams(word));
-        for (size_t i = 0; i < most; ++i) rows_[size_ + i] = word.rows[i];      // the next word overwrites what is too much
+        if (word.count == WordRows<Row>::too_many)
+            return append_many(word_reader_.own_row(word), word_reader_.ngrams(word));
+        int32_t* target = rows_.data() + size_;         // the next word overwrites what is too much
+        for (size_t i = 0; i < most; ++i) target[i] = word.rows[i];
         size_ += word.count;
     }
 
     void append_many(int32_t own_row, Rows ngrams) {
-        grow(1 + ngrams.count);
+        make_room(1 + ngrams.count);
         if (own_row >= 0) rows_[size_++] = own_row;
         std::copy_n(ngrams.first, ngrams.count, rows_.begin() + static_cast<std::ptrdiff_t>(size_));
         size_ += ngrams.count;
@@ -228,7 +241,7 @@ private:
         if (!model_.bucket_rows.empty()) {
             const BucketRows::Filter filter = model_.bucket_rows.filter();
             const size_t longest = static_cast<size_t>(model_.word_ngrams);
-            if (rows_.size() < size_ + word_hashes_.size() * longest) grow(word_hashes_.size() * longest);
+            make_room(word_hashes_.size() * longest);
             for (size_t first = 0; first < word_hashes_.size(); ++first) {
                 uint64_t hash = word_hashes_[first];
                 for (size_t next = first + 1; next < word_hashes_.size() && next < first + longest; ++next) {

@@ -115,10 +115,16 @@ private:
     int first_shift_, second_shift_;
 };
 
+// Words one after the other, as characters.
 class NgramStream {
 public:
     static constexpr size_t most_bytes = 4;             // of a character
-    static constexpr size_t longest_word = 4096;        // in bytes; a longer one gains nothing here
+    static constexpr size_t longest_word = 1024;        // in bytes
+
+    // Whether the model's n-grams have lengths that this is made for.
+    static bool serves(const Model& model) {
+        return model.min_ngram >= 2 && model.max_ngram >= model.min_ngram && model.max_ngram - model.min_ngram < 8;
+    }
 
     // For words whose characters have at most so many bytes, 1 to 4; 1 means ASCII.
     NgramStream(const Model& model, size_t bytes)
@@ -211,6 +217,7 @@ private:
     // n-gram that goes beyond its word gets a bucket that has no row.
     template <int Bytes>
     MC2_AVX2 void hash_ngrams() {
+        const VectorRemainder remainder = remainder_;           // which no store can change
         const __m256i none = _mm256_set1_epi32(static_cast<int>(filter_.buckets));
         uint32_t* buckets = buckets_.data();
         for (size_t at = 0; at < size_; at += lanes) {
@@ -223,7 +230,7 @@ private:
                 if (length < shortest_) continue;
                 const __m256i beyond = _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int>(length)), left);
                 _mm256_storeu_si256(reinterpret_cast<__m256i*>(buckets),
-                                    _mm256_blendv_epi8(remainder_.of(hash), none, beyond));
+                                    _mm256_blendv_epi8(remainder.of(hash), none, beyond));
                 buckets += lanes;
             }
         }
@@ -269,12 +276,13 @@ private:
 
 // ---------------------------------------------------------------- either way
 
+// Finds the rows of the n-grams of many words: clear, add all words, find, and then ask for the rows of each.
 class NgramFinder {
 public:
     explicit NgramFinder(const Model& model) : has_ngrams_(!model.bucket_rows.empty()), reader_(model) {
 #if MC2_X86_64
-        if (!has_avx2() || !has_ngrams_ || model.min_ngram < 2 || model.max_ngram < model.min_ngram) return;
-        for (size_t bytes = 1; bytes <= NgramStream::most_bytes; ++bytes) streams_.emplace_back(model, bytes);
+        if (has_avx2() && has_ngrams_ && NgramStream::serves(model))
+            for (size_t bytes = 1; bytes <= NgramStream::most_bytes; ++bytes) streams_.emplace_back(model, bytes);
 #endif
     }
 
@@ -324,7 +332,7 @@ private:
     };
 
 #if MC2_X86_64
-    // Returns false where the word has a character that UTF-8 has not, or is very long.
+    // Returns false where the word is not UTF-8 (a character has too many bytes, or no first one) or very long.
     bool add_to_stream(const Word& word, const WordKey& key) {
         if (word.size <= WordKey::size && key.is_ascii()) {
             places_.push_back({0, streams_[0].add(word)});
@@ -356,7 +364,7 @@ private:
             const __m256i v = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(word.begin + block));
             const __m256i begins = _mm256_cmpgt_epi8(v, _mm256_set1_epi8(static_cast<char>(0xBF)));
             uint64_t bits = static_cast<uint32_t>(_mm256_movemask_epi8(begins));
-            if (block == 0) bits &= ~uint64_t{1};
+            if (block == 0) bits &= ~uint64_t{1};               // where the first character ends is not there
             bits &= ~(~uint64_t{0} << std::min<size_t>(word.size - block, 32));
             for (; bits != 0; bits &= bits - 1) add(block + static_cast<size_t>(__builtin_ctzll(bits)));
         }

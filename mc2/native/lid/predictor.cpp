@@ -1,6 +1,7 @@
-// Inference with a fastText model, bit for bit as fastText does it, several times faster:
+// Inference with a fastText model, bit for bit as fastText does it, many times faster:
 //
-//     text  ->  rows of the input matrix   features.hpp
+//     texts ->  words                      words.hpp
+//     words ->  rows of the input matrix   features.hpp, ngrams.hpp
 //     rows  ->  hidden vector -> scores    layers.hpp
 //     scores -> label                      best_label.hpp, tree_search.hpp
 //
@@ -29,22 +30,32 @@ public:
           scores_(static_cast<size_t>(most_texts) * model.output.scores_size()) {}
 
     void predict(const std::string_view* texts, size_t count, Prediction* predictions) {
-        for (size_t first = 0; first < count; first += group_size)
-            predict_group(texts + first, std::min(group_size, count - first), predictions + first);
+        for (size_t first = 0, size; first < count; first += size) {
+            size = next_group(texts + first, count - first);
+            predict_group(texts + first, size, predictions + first);
+        }
     }
 
     void predict_all_labels(const std::string_view* texts, size_t count, float* probabilities) {
         const size_t labels = model_.labels.size();
         std::fill_n(probabilities, count * labels, 0.0f);
-        for (size_t first = 0; first < count; first += group_size) {
-            const size_t answered = compute_hidden_of(texts + first, std::min(group_size, count - first));
+        for (size_t first = 0, size; first < count; first += size) {
+            size = next_group(texts + first, count - first);
+            const size_t answered = compute_hidden_of(texts + first, size);
             for (size_t i = 0; i < answered; ++i) find_all(hidden(i), probabilities + (first + texts_[i]) * labels);
         }
     }
 
 private:
-    static constexpr size_t group_size = 32;
-    static constexpr size_t ahead = 4;                  // so many texts
+    static constexpr size_t group_size = 32;            // texts at most,
+    static constexpr size_t group_bytes = 1 << 15;      // and so many bytes, if it is more than one text
+    static constexpr size_t ahead = 4;                  // texts whose rows are asked for before they are summed
+
+    static size_t next_group(const std::string_view* texts, size_t count) {
+        size_t size = 1, bytes = texts[0].size();
+        while (size < std::min(count, group_size) && (bytes += texts[size].size()) <= group_bytes) ++size;
+        return size;
+    }
 
     // Hidden vectors of those texts that fastText gives a prediction for. Returns how many there are.
     size_t compute_hidden_of(const std::string_view* texts, size_t count) {
@@ -62,8 +73,10 @@ private:
 
     void predict_group(const std::string_view* texts, size_t count, Prediction* predictions) {
         const size_t answered = compute_hidden_of(texts, count);
-        for (size_t text = 0; text < count; ++text)
-            predictions[text] = {-1, 0.0f, static_cast<int32_t>(std::min<size_t>(text_reader_->known(text), INT32_MAX))};
+        for (size_t text = 0; text < count; ++text) {
+            const size_t known = std::min<size_t>(text_reader_->known(text), INT32_MAX);
+            predictions[text] = {-1, 0.0f, static_cast<int32_t>(known)};
+        }
         for (size_t first = 0; first < answered; first += most_texts) {
             const size_t n = std::min<size_t>(most_texts, answered - first);
             Best best[most_texts];

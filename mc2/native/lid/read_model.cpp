@@ -192,10 +192,9 @@ void read_input(Reader& reader, Model& model) {
     if (static_cast<uint64_t>(input.rows) <= unfold_limit / row_bytes) unfold(input, model.dim);
 }
 
-// Where the rows of the inner nodes of a tree are in the output matrix: nodes that a walk visits one after the other are
-// in the same block. Blocks are filled from the last one on, each from its end: with the node that is met most often of
-// those whose parent has a place, and then with the most frequent ones below it. So parents come after their children,
-// and the root keeps its place.
+// Where the rows of a tree's inner nodes are put in the output matrix, so that the nodes of a path share few blocks.
+// Blocks are filled from the last one on, each from its end: with the most frequent node whose parent has a place, then
+// with the most frequent ones below it. So parents come after their children, and the root keeps its place.
 std::vector<int32_t> places_of_nodes(const HuffmanTree& tree, const std::vector<int64_t>& counts) {
     const size_t inner_nodes = tree.left.size(), leaves = inner_nodes + 1;
     using Nodes = std::priority_queue<std::pair<int64_t, size_t>>;      // counts and nodes, the most frequent one first
@@ -211,12 +210,10 @@ std::vector<int32_t> places_of_nodes(const HuffmanTree& tree, const std::vector<
         const size_t inner = pop(near.empty() ? waiting : near);
         places[inner] = static_cast<int32_t>(place);
         for (const int32_t child : {tree.left[inner], tree.right[inner]})
-            if (const size_t node = static_cast<size_t>(child); node >= leaves) near.emplace(counts[node], node - leaves);
-        if (place % OutputMatrix::block_rows == 0)
-            while (!near.empty()) {
-                waiting.push(near.top());
-                near.pop();
-            }
+            if (const size_t node = static_cast<size_t>(child); node >= leaves)
+                near.emplace(counts[node], node - leaves);
+        if (place % OutputMatrix::block_rows == 0)              // the next one is in another block
+            for (; !near.empty(); near.pop()) waiting.push(near.top());
     }
     return places;
 }
@@ -224,7 +221,9 @@ std::vector<int32_t> places_of_nodes(const HuffmanTree& tree, const std::vector<
 // Number the inner nodes by their places.
 HuffmanTree renumbered(const HuffmanTree& tree, const std::vector<int32_t>& places) {
     const int32_t leaves = static_cast<int32_t>(places.size()) + 1;
-    const auto number = [&](int32_t node) { return node < leaves ? node : leaves + places[static_cast<size_t>(node - leaves)]; };
+    const auto number = [&](int32_t node) {
+        return node < leaves ? node : leaves + places[static_cast<size_t>(node - leaves)];
+    };
     HuffmanTree result = tree;
     for (size_t inner = 0; inner < places.size(); ++inner) {
         const size_t place = static_cast<size_t>(places[inner]);

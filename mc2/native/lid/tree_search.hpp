@@ -5,16 +5,16 @@
 //
 // fastText walks the tree depth-first, left before right, and leaves out a node that is worse than the best leaf so
 // far. The first walk below takes the likelier child first, so that a good leaf comes early and little is visited. It
-// multiplies probabilities instead of adding logarithms, and takes near ones, 16 at a time, instead of fastText's own.
-// Only the winner's score is then computed as fastText does it.
+// multiplies probabilities instead of adding logarithms, and these probabilities are approximate, 16 at a time. Only the
+// winner's score is then computed as fastText does it.
 //
 // Why the winner is fastText's: log_score adds 1e-5 to a probability, so one step can raise the score, by 1e-5 at
 // most. fastText can therefore miss the best leaf, but only for another one within 1e-5 per level of the tree. The
-// rounding of all the sums and products, and what the near probabilities are off, are below 2e-6 per level; all that as
-// factors of the leaf's value. fastText rounds the probability of going right before it subtracts it from one, which
-// changes the other by up to 5e-8, and so the value by up to 5e-8 per level. So where the best leaf leads by more than
-// `slack` (2e-5 per level, as a factor) and `rounding` (1e-7 per level), the answer is certain. Otherwise the walk is
-// repeated in fastText's own order and numbers; so it is near the score below which fastText gives no answer.
+// rounding of all the sums and products is below 2e-6 per level, and so is the error of an approximate probability, but
+// for 1e-7 that do not shrink with it: fastText rounds the probability of going right, and has the other one as what
+// that leaves of 1. So where the best leaf leads by more than `slack` (2e-5 per level, as a factor) and `rounding` (1e-7
+// per level, as a difference), the answer is certain. Otherwise the walk is repeated in fastText's own order and
+// numbers; so it is near the score below which fastText gives no answer.
 #pragma once
 
 #include <algorithm>
@@ -33,7 +33,7 @@
 
 namespace mc2::fasttext {
 
-// ---------------------------------------------------------------- near probabilities
+// ---------------------------------------------------------------- approximate probabilities
 
 // The probabilities of going left and of going right at block_rows nodes, each with the 1e-5 of log_score.
 struct Turns {
@@ -139,8 +139,8 @@ private:
     Leaf find_leaf() {
         const Leaf likely = walk_likelier_first();
         const float surely = (likely.value - rounding_) * slack_;
-        if (likely.rival + rounding_ < surely && surely * slack_ > 1e-5f) return {likely.label, score_of(likely.label), 0};
-        return walk_left_first();
+        const bool certain = likely.rival + rounding_ < surely && surely * slack_ > 1e-5f;
+        return certain ? Leaf{likely.label, score_of(likely.label), 0.0f} : walk_left_first();
     }
 
     Leaf walk_likelier_first() {
@@ -151,8 +151,7 @@ private:
         *top++ = {root(), 1.0f};
         while (top != stack_.data()) {
             Visit visit = *--top;
-            if (visit.value < least) continue;
-            while (visit.node >= leaves_) {             // down along the likelier children
+            while (visit.node >= leaves_ && !(visit.value < least)) {       // down along the likelier children
                 const size_t inner = static_cast<size_t>(visit.node - leaves_);
                 const Turns& turns = turns_of_block(inner / block_rows);
                 const float left = turns.left[inner % block_rows], right = turns.right[inner % block_rows];
@@ -160,6 +159,7 @@ private:
                 *top++ = {children_[inner][!likelier], visit.value * std::min(left, right)};
                 visit = {children_[inner][likelier], visit.value * std::max(left, right)};
             }
+            if (visit.value < least) continue;
             if (std::isnan(visit.value)) refuse_nan();
             best.rival = std::max(best.rival, std::min(best.value, visit.value));
             if (visit.value < best.value) continue;
