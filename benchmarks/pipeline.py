@@ -11,8 +11,8 @@ The floor is what remains if nothing were to be done with a pair: decompress, re
 in both passes.
 
 All run in this process, one after another in changing order; CPU time, also of threads; what starting costs (imports,
-the model, automata) is left out, by a run on few pairs before the clock starts. Then the stages of `mc2 curate` one by
-one.
+the model, automata) is left out: the time of a run on 1,000 pairs is subtracted. Then the stages of `mc2 curate` one by
+one, and its memory.
 """
 import argparse
 import collections
@@ -246,6 +246,8 @@ def main():
                     ["", "ns a pair", "spread", "ratio"], rows)
         print(f"  {same / total:.1%} of the texts got the same language from both; all of these the same entries.")
         stages(pool, metadata, directory, n_pairs, repeats)
+        _, memory = scale.curate([pool], metadata, os.path.join(directory, "alone"), "-j", "1")
+        print(f"\nThe most private memory of mc2 curate -j 1, in a process of its own: {memory.driver / 1024:,.0f} MB.")
 
 
 if __name__ == "__main__":
