@@ -150,8 +150,8 @@ def check(out):
             if their["lang"] == our["lang"]:
                 same += 1
                 assert their["matched_entry_ids"] == our["matched_entry_ids"], our
-    curated = os.path.join(out, COMMANDS, "curated.jsonl.zst"), os.path.join(out, CURATE, "out", "curated", "00000.jsonl.zst")
-    assert len({_content(path) for path in curated}) == 1, "the commands and curate differ"
+    curated = [os.path.join(COMMANDS, "curated.jsonl.zst"), os.path.join(CURATE, "out", "curated", "00000.jsonl.zst")]
+    assert len({_content(os.path.join(out, path)) for path in curated}) == 1, "the commands and curate differ"
     return same, total
 
 
