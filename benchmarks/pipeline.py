@@ -3,22 +3,22 @@
     python benchmarks/pipeline.py               # about ten minutes, 1.5 GB of memory; --quick: two
 
 The published way is plain Python, as the paper's pseudo-code and its released predecessor have it: zstandard, orjson,
-`fasttext` one text at a time, the spacing of texts in Python, an automaton of pyahocorasick over (id, word), counts in
-arrays, zstandard at level 3; then a second pass that draws. Its texts are not cleaned, so it names other languages for
-some of them, and its draws are other ones; where the language is the same, the matched entries are too, which is checked.
+`fasttext` one text at a time, the spacing of texts in Python, an automaton of pyahocorasick over (id, word), counts
+in arrays, zstandard at level 3; then a second pass that draws. Its texts are not cleaned, so it names other languages
+for some of them, and its draws are other ones; where the language is the same, the matched entries are too, which is
+checked.
 
-The floor is what remains if nothing were to be done with a pair: decompress, read the JSON once, compress what comes out,
-in both passes.
+The floor is what remains if nothing were to be done with a pair: decompress, read the JSON once, compress what comes
+out, in both passes.
 
 All run in this process, one after another in changing order; CPU time, also of threads; what starting costs (imports,
-the model, automata) is left out, by a run on few pairs before the clock starts. Then the stages of `mc2 curate` one by
-one.
+the model, automata) is left out: the time of a run on 1,000 pairs is subtracted. Then the stages of `mc2 curate` one
+by one, and its memory.
 """
 import argparse
 import collections
 import contextlib
 import io
-import json
 import os
 import random
 import shutil
@@ -35,7 +35,7 @@ import corpus
 import scale
 import timing
 from mc2 import cli, files
-from mc2.balance import algorithm, counting, sampling, shard_counts
+from mc2.balance import algorithm, sampling, shard_counts
 from mc2.execution.stage import Stages
 from mc2.metadata import spacing
 from mc2.metadata.matching import Metadata
@@ -46,8 +46,8 @@ from mc2.stages import lid_models
 from mc2.stages.lid import Identifier
 from mc2.stages.match import Annotator
 
-PUBLISHED, COMMANDS, CURATE, FLOOR = "the published way", "mc2 lid, match, count, thresholds, sample", "mc2 curate -j 1", \
-    "floor: decompress, read, compress"
+PUBLISHED, CURATE = "the published way", "mc2 curate -j 1"
+COMMANDS, FLOOR = "mc2 lid, match, count, thresholds, sample", "floor: decompress, read, compress"
 P = 0.06                        # the share of the tail
 
 
@@ -123,16 +123,21 @@ def curate(pool, metadata, out):
     mc2("curate", pool, "-m", metadata, "--p", P, "-o", os.path.join(out, "out"), "-j", 1)
 
 
-def floor(pool, out, curation):
-    """The bytes of a curation that was done before, read and written in blocks."""
-    for source, made in (pool, "matched"), (os.path.join(curation, "matched", os.path.basename(pool)), "curated"):
-        with files.open_read(os.path.join(curation, made, os.path.basename(pool))) as stream:
-            output = stream.read()
-        with files.open_write(os.path.join(out, "floor.jsonl.zst")) as stream:
-            for block in read_blocks([source]):
-                for line in block.data.splitlines():
-                    orjson.loads(line)
-            stream.write(output)
+class Floor:
+    """Reads and writes the bytes of a curation that was done before."""
+
+    def __init__(self, pool, curation):
+        self.matched = os.path.join(curation, "matched", os.path.basename(pool))
+        self.outputs = []
+        for path in self.matched, os.path.join(curation, "curated", os.path.basename(pool)):
+            self.outputs.append(_content(path))
+
+    def __call__(self, pool, out):
+        for source, output in zip((pool, self.matched), self.outputs):
+            with files.open_write(os.path.join(out, "floor.jsonl.zst")) as stream:
+                for block in read_blocks([source]):
+                    block.batch()
+                stream.write(output)
 
 
 def check(out):
@@ -140,14 +145,19 @@ def check(out):
     same = total = 0
     with files.open_read(os.path.join(out, PUBLISHED, "matched.jsonl.zst")) as theirs, \
             files.open_read(os.path.join(out, COMMANDS, "matched.jsonl.zst")) as ours:
-        for their, our in zip(map(json.loads, theirs), map(json.loads, ours), strict=True):
+        for their, our in zip(map(orjson.loads, theirs), map(orjson.loads, ours), strict=True):
             total += 1
             if their["lang"] == our["lang"]:
                 same += 1
                 assert their["matched_entry_ids"] == our["matched_entry_ids"], our
-    curated = [os.path.join(out, COMMANDS, "curated.jsonl.zst"), os.path.join(out, CURATE, "out", "curated")]
-    curated[1] = os.path.join(curated[1], os.listdir(curated[1])[0]) if os.path.isdir(curated[1]) else curated[1]
+    curated = [os.path.join(COMMANDS, "curated.jsonl.zst"), os.path.join(CURATE, "out", "curated", "00000.jsonl.zst")]
+    assert len({_content(os.path.join(out, path)) for path in curated}) == 1, "the commands and curate differ"
     return same, total
+
+
+def _content(path):
+    with files.open_read(path) as stream:
+        return stream.read()
 
 
 class Stopwatch:
@@ -167,7 +177,8 @@ def stages(pool, metadata, out, n_pairs, rounds):
     release, metadata = Release(metadata), Metadata(metadata)
     stages = [Identifier(lid_models.default_model(), mapping_of(release.path)), Annotator(metadata)]
     counter = shard_counts.ShardCounter(release, lambda shard: os.path.join(out, "shard.counts"))
-    sampler = sampling.Sampler(os.path.join(out, CURATE, "out", "counts"), os.path.join(out, CURATE, "out", "thresholds.json"))
+    curation = os.path.join(out, CURATE, "out")
+    sampler = sampling.Sampler(os.path.join(curation, "counts"), os.path.join(curation, "thresholds.json"))
     matched, rows = os.path.join(out, "matched.jsonl.zst"), []
     for which, source, target, its in ("annotate", pool, matched, [*stages, counter]), \
             ("sample", matched, os.path.join(out, "curated.jsonl.zst"), [sampler]):
@@ -206,7 +217,8 @@ def main():
     parser.add_argument("--quick", action="store_true", help="fewer pairs, entries and rounds")
     parser.add_argument("--repeats", type=int, metavar="N", help="rounds; default 5, 2 with --quick")
     options = parser.parse_args()
-    n_pairs, n_english, n_others, repeats = (40_000, 100_000, 4_000, 2) if options.quick else (200_000, 500_000, 20_000, 5)
+    n_pairs, n_english, n_others, repeats = (40_000, 100_000, 4_000, 2) if options.quick \
+        else (200_000, 500_000, 20_000, 5)
     repeats = options.repeats or repeats
     print(timing.machine(repeats))
     with tempfile.TemporaryDirectory() as directory:
@@ -222,7 +234,7 @@ def main():
         curate(pool, metadata, done)
         ways = {PUBLISHED: published, COMMANDS: lambda pool, out: commands(pool, metadata, out),
                 CURATE: lambda pool, out: curate(pool, metadata, out),
-                FLOOR: lambda pool, out: floor(pool, out, os.path.join(done, "out"))}
+                FLOOR: Floor(pool, os.path.join(done, "out"))}
         seconds = {way: [] for way in ways}
         for number in range(repeats):
             for way in [*ways][number % len(ways):] + [*ways][:number % len(ways)]:
@@ -236,16 +248,16 @@ def main():
         same, total = check(directory)
         rows = [[way, f"{statistics.median(its) / n_pairs * 1e9:,.0f}", f"{timing.spread(its):.0f} %",
                  f"{timing.ratio(its, seconds[PUBLISHED]):.1f}x"] for way, its in seconds.items()]
-        with files.open_read(os.path.join(directory, COMMANDS, "matched.jsonl.zst")) as stream:
-            lines = stream.read().splitlines()
+        lines = _content(os.path.join(directory, COMMANDS, "matched.jsonl.zst")).splitlines()
         n_ids = statistics.mean(len(orjson.loads(line)["matched_entry_ids"]) for line in lines)
         n_bytes = statistics.mean(map(len, lines))
-        with files.open_read(os.path.join(directory, COMMANDS, "curated.jsonl.zst")) as stream:
-            kept = len(stream.read().splitlines()) / n_pairs
+        kept = len(_content(os.path.join(directory, COMMANDS, "curated.jsonl.zst")).splitlines()) / n_pairs
         timing.show(f"{n_pairs:,} pairs of {n_bytes:.0f} bytes when matched, {n_ids:.1f} entries each, {kept:.0%} kept",
                     ["", "ns a pair", "spread", "ratio"], rows)
         print(f"  {same / total:.1%} of the texts got the same language from both; all of these the same entries.")
         stages(pool, metadata, directory, n_pairs, repeats)
+        _, memory = scale.curate([pool], metadata, os.path.join(directory, "alone"), "-j", "1")
+        print(f"\nThe most private memory of mc2 curate -j 1, in a process of its own: {memory.driver / 1024:,.0f} MB.")
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@
 #include "balance/counts.hpp"
 #include "balance/hashes.hpp"
 #include "balance/keep_probs.hpp"
+#include "common/from_python.hpp"
 #include "common/to_python.hpp"
 
 namespace py = pybind11;
@@ -30,17 +31,10 @@ public:
     explicit Columns(const py::sequence& given) {
         for (const py::handle pair : given) {
             const auto parts = py::cast<py::sequence>(pair);
-            data_.push_back(py::cast<py::array_t<uint8_t, py::array::c_style>>(parts[0]));
-            offsets_.push_back(py::cast<Whole>(parts[1]));
-            const auto &data = data_.back();
-            const auto &offsets = offsets_.back();
-            if (offsets.ndim() != 1 || offsets.size() == 0 || data.ndim() != 1)
-                throw py::value_error("a column needs an array of bytes, and offsets: one more than it has strings");
-            const size_t n = static_cast<size_t>(offsets.size()) - 1;
-            if (!are_offsets(offsets.data(), n, static_cast<size_t>(data.size())))
-                throw py::value_error("offsets must ascend from 0 or more, and end within the data");
-            if (!views.empty() && n != views[0].n) throw py::value_error("the columns differ in length");
-            views.push_back({data.data(), offsets.data(), n});
+            data_.push_back(py::cast<StringData>(parts[0]));
+            offsets_.push_back(py::cast<StringOffsets>(parts[1]));
+            views.push_back(strings_of(data_.back(), offsets_.back()));
+            if (views.back().n != views[0].n) throw py::value_error("the columns differ in length");
         }
         if (views.empty()) throw py::value_error("no column");
     }
@@ -50,8 +44,8 @@ public:
     std::vector<Strings> views;
 
 private:
-    std::vector<py::array_t<uint8_t, py::array::c_style>> data_;
-    std::vector<Whole> offsets_;
+    std::vector<StringData> data_;
+    std::vector<StringOffsets> offsets_;
 };
 
 // The number of pairs, whose arrays must fit together.

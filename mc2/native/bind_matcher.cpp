@@ -98,20 +98,8 @@ py::tuple match_buffer(const Matcher& matcher, const py::buffer& data, const py:
 
 // ---------------------------------------------------------------- over columns of texts
 
-using Numbers = py::array_t<int64_t, py::array::c_style | py::array::forcecast>;
-using ByteArray = py::array_t<uint8_t, py::array::c_style>;
-
-Strings strings_of(const ByteArray& data, const Numbers& offsets) {
-    if (data.ndim() != 1 || offsets.ndim() != 1 || offsets.size() == 0)
-        throw py::value_error("texts need an array of bytes, and offsets: one more than there are texts");
-    const size_t n = static_cast<size_t>(offsets.size()) - 1;
-    if (!are_offsets(offsets.data(), n, static_cast<size_t>(data.size())))
-        throw py::value_error("offsets must ascend from 0 or more, and end within the data");
-    return {data.data(), offsets.data(), n};
-}
-
-py::tuple match_of_languages(const std::vector<const Matcher*>& matchers, const Numbers& which, const ByteArray& data,
-                             const Numbers& offsets) {
+py::tuple match_of_languages(const std::vector<const Matcher*>& matchers, const StringOffsets& which, const StringData& data,
+                             const StringOffsets& offsets) {
     const Strings texts = strings_of(data, offsets);
     if (which.ndim() != 1 || static_cast<size_t>(which.size()) != texts.n)
         throw py::value_error("there must be a number of a matcher for each text");
@@ -123,7 +111,7 @@ py::tuple match_of_languages(const std::vector<const Matcher*>& matchers, const 
     return arrays_of(std::move(results));
 }
 
-py::array_t<bool> may_not_be_nfc(const ByteArray& data, const Numbers& offsets, const ByteArray& classes) {
+py::array_t<bool> may_not_be_nfc(const StringData& data, const StringOffsets& offsets, const StringData& classes) {
     const Strings texts = strings_of(data, offsets);
     const NormalFormTable table{classes.data(), static_cast<size_t>(classes.size())};
     py::array_t<bool> found(static_cast<py::ssize_t>(texts.n));

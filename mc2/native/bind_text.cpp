@@ -12,7 +12,7 @@
 #include <utility>
 #include <vector>
 
-#include "common/strings.hpp"
+#include "common/from_python.hpp"
 #include "common/to_python.hpp"
 #include "text/clean.hpp"
 #include "text/scripts.hpp"
@@ -23,22 +23,9 @@ using namespace mc2;
 
 namespace {
 
-using Bytes = py::array_t<uint8_t, py::array::c_style>;
-using Offsets = py::array_t<int64_t, py::array::c_style>;
-
-// A column, whose arrays stay alive as long as the arguments do.
-Strings checked(const Bytes& data, const Offsets& offsets) {
-    if (data.ndim() != 1 || offsets.ndim() != 1 || offsets.size() == 0)
-        throw py::value_error("a column needs an array of bytes, and offsets: one more than it has texts");
-    const size_t n = static_cast<size_t>(offsets.size()) - 1;
-    if (!are_offsets(offsets.data(), n, static_cast<size_t>(data.size())))
-        throw py::value_error("offsets must ascend from 0 or more, and end within the data");
-    return {data.data(), offsets.data(), n};
-}
-
 // `definition` is called for what the Cleaner leaves to Python.
-py::tuple clean(const Bytes& data, const Offsets& offsets, const py::object& definition) {
-    const Strings column = checked(data, offsets);
+py::tuple clean(const StringData& data, const StringOffsets& offsets, const py::object& definition) {
+    const Strings column = strings_of(data, offsets);
     std::vector<char> cleaned;
     cleaned.reserve(static_cast<size_t>(data.size()));
     std::vector<int64_t> ends{0};
@@ -73,8 +60,8 @@ public:
         }
     }
 
-    py::tuple of_texts(const Bytes& data, const Offsets& offsets) const {
-        const Strings column = checked(data, offsets);
+    py::tuple of_texts(const StringData& data, const StringOffsets& offsets) const {
+        const Strings column = strings_of(data, offsets);
         ScriptSets sets(table_, latin_);
         std::vector<int32_t> numbers(column.n);
         {

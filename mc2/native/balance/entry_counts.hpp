@@ -1,9 +1,10 @@
 // In how many texts each entry of a language occurred.
 //
 // A release has hundreds of millions of entries, and a part of a pool meets few of them. So a language begins as a list
-// of the ids that occurred, one item for each occurrence. When the list is as long as the language has entries, it
-// becomes an array with one number for each entry. These are numbers of 32 bits until as many texts were added as
-// such a number can count: an entry occurs once in a text at most, so no number is larger than that.
+// of the ids that occurred, one item for each occurrence. When the list is a quarter as long as the language has
+// entries, it becomes an array with one number for each entry; lists that grow longer would leave more memory behind
+// than they save. These are numbers of 32 bits until as many texts were added as such a number can count: an entry
+// occurs once in a text at most, so no number is larger than that.
 #pragma once
 
 #include <algorithm>
@@ -35,7 +36,7 @@ public:
         switch (form_) {
             case Form::list:
                 list_.insert(list_.end(), ids, ids + n);
-                if (list_.size() >= n_entries_ || n_texts_ >= most_in_narrow_) to_array();
+                if (list_.size() >= n_entries_ / 4 || n_texts_ >= most_in_narrow_) to_array();
                 break;
             case Form::narrow: count(ids, n, narrow_); break;
             case Form::wide: count(ids, n, wide_); break;

@@ -54,6 +54,15 @@ Texts read_texts(const py::list& list, bool may_be_bytes, size_t padding) {
     return texts;
 }
 
+Strings strings_of(const StringData& data, const StringOffsets& offsets) {
+    if (data.ndim() != 1 || offsets.ndim() != 1 || offsets.size() == 0)
+        throw py::value_error("a column needs an array of bytes, and offsets: one more than it has strings");
+    const size_t n = static_cast<size_t>(offsets.size()) - 1;
+    if (!are_offsets(offsets.data(), n, static_cast<size_t>(data.size())))
+        throw py::value_error("offsets must ascend from 0 or more, and end within the data");
+    return {data.data(), offsets.data(), n};
+}
+
 BytesView::BytesView(const py::object& object) {
     if (PyObject_GetBuffer(object.ptr(), &view_, PyBUF_SIMPLE) != 0) throw py::error_already_set();
 }

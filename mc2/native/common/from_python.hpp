@@ -7,6 +7,7 @@
 // the one used here. The string itself holds the UTF-8 of ASCII, which is copied directly.
 #pragma once
 
+#include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 
 #include <cstddef>
@@ -15,6 +16,8 @@
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include "common/strings.hpp"
 
 namespace mc2 {
 
@@ -33,6 +36,13 @@ struct Texts {
 // The texts of a list of str, or also of bytes. `padding` zeros follow the last text. A lone surrogate, which has no UTF-8,
 // becomes the three bytes of Python's "surrogatepass".
 Texts read_texts(const pybind11::list& texts, bool may_be_bytes = false, size_t padding = 0);
+
+// Arrays of Python's mc2.pairs.batch.Strings.
+using StringData = pybind11::array_t<uint8_t, pybind11::array::c_style>;
+using StringOffsets = pybind11::array_t<int64_t, pybind11::array::c_style | pybind11::array::forcecast>;
+
+// The column that they are, as long as they live. Throws ValueError where they do not fit together.
+Strings strings_of(const StringData& data, const StringOffsets& offsets);
 
 // A view of a Python object's bytes, released at the end.
 class BytesView {
