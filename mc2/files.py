@@ -280,7 +280,10 @@ def _gzip():
 
 
 FRAMES = {".zst": _zstd, ".gz": _gzip}          # formats of one frame after another, each with a decompressor of its own
-COMPRESSED_CHUNK = 1 << 16                      # bytes that are decompressed at a time; 64 MB of gzip at most
+COMPRESSED_CHUNK = 1 << 16                      # bytes that are read at a time
+# Bytes that are decompressed at a time. What comes out of them is in memory at once: 4 MB of gzip at most, and 40 MB of one
+# line repeated without end in zstd.
+COMPRESSED_PART = 1 << 12
 
 
 def _decompressed(raw, suffix):
@@ -293,11 +296,11 @@ def _decompressed(raw, suffix):
             if frame is None and started and start is _gzip and not (chunk := chunk.lstrip(b"\0")):
                 break                           # zeros may follow a frame of gzip
             frame, started = frame or start(), True
-            if part := frame.decompress(chunk):
-                yield part
-            chunk = b""
+            part, chunk = chunk[:COMPRESSED_PART], chunk[COMPRESSED_PART:]
+            if decompressed := frame.decompress(part):
+                yield decompressed
             if frame.eof:
-                chunk, frame = frame.unused_data, None
+                chunk, frame = frame.unused_data + chunk, None
     if frame is not None or not started:
         raise EOFError
 
@@ -443,7 +446,7 @@ def refuse_unwritable(path, parquet):
         raise BadUsage(f"{path}: names no file.")
     if is_parquet(path) and not parquet:
         raise BadUsage(f"{path}: this output is not written as Parquet. Name it otherwise, e.g. .jsonl.")
-    if has_suffix(path, ".bz2"):
+    if has_suffix(path, ".bz2", ".xz"):
         raise BadUsage(f"{path}: this format is not written. Name a .jsonl, .jsonl.gz, .jsonl.zst or .parquet.")
 
 

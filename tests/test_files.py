@@ -93,3 +93,13 @@ def test_frames_follow_one_another(tmp_path, name, data):
     path = written(tmp_path, name, data)
     times = 2 if name in ("b.gz", "a.zst", "a.bz2") else 1
     assert whole(path) == LINES * times == b"".join(block for _, block in files.read_blocks(path))
+
+
+@pytest.mark.parametrize("suffix", [".gz", ".zst"])
+def test_what_is_decompressed_at_a_time_is_bounded(directory, suffix):
+    compressor = zstandard.ZstdCompressor(1).compressobj() if suffix == ".zst" else zlib.compressobj(1, wbits=31)
+    repeated = b"one line without end\n" * 50_000
+    packed = b"".join(compressor.compress(repeated) for _ in range(150)) + compressor.flush()
+    with files._opened(written(directory, f"repeated{suffix}", packed)) as raw:
+        sizes = [len(chunk) for chunk in files._decompressed(raw, suffix)]
+    assert sum(sizes) == 150 * len(repeated) and max(sizes) < 50_000_000

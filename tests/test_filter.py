@@ -1,4 +1,5 @@
 """A filter of one's own: a class that drops pairs with a reason."""
+import json
 import re
 import sys
 import types
@@ -6,6 +7,7 @@ import types
 import pytest
 from conftest import ROOT, pair
 
+from mc2 import engines
 from mc2.cli import cli
 
 SHORT = '''\
@@ -28,6 +30,19 @@ class Short(Stage):
 class Broken(Stage):
     def __call__(self, batch):
         raise ZeroDivisionError("no pairs")
+
+
+class Url(Stage):
+    requires = ("url",)
+
+
+class Changing(Stage):
+    name = "filter"
+    adds = ("again",)
+
+    def __call__(self, batch):
+        batch.column("text")[0] = "changed"
+        batch.add("again", list(batch.column("text")))
 '''
 
 
@@ -71,6 +86,7 @@ def test_a_filter_whose_code_changed_is_applied_again(filters):
 
 def test_what_is_no_filter_is_said(filters):
     for spec, message in [("my_filters", "MODULE:CLASS"), ("no_such:Short", "No module named 'no_such'"),
+                          ("my_filters:Url", "only id, text, lang, matched_entry_ids can be required"),
                           ("my_filters:Tall", "has no attribute 'Tall'"), ("json:JSONDecoder", "is no class of mc2")]:
         filters.fails(f"mc2 filter pairs.jsonl --with {spec} -o k.jsonl", 2, message)
 
@@ -78,6 +94,14 @@ def test_what_is_no_filter_is_said(filters):
 def test_an_error_within_a_filter_names_the_filter_and_the_pairs(filters):
     filters.fails("mc2 filter pairs.jsonl --with my_filters:Broken -o k.jsonl", 1,
                   "my_filters:Broken: ZeroDivisionError: no pairs, in the pairs of pairs.jsonl from line 1")
+
+
+def test_a_filter_that_changes_a_list_of_values_changes_no_pair(filters, monkeypatch):
+    command = "mc2 filter pairs.jsonl --with my_filters:Changing -q"
+    expected = [{**record, "again": record["text"]} for record in (pair(1, "cat"), pair(2, "a red circle"))]
+    assert [json.loads(line) for line in filters.ok(command).splitlines()] == expected
+    monkeypatch.setattr(engines, "native", lambda: None)
+    assert [json.loads(line) for line in filters.ok(command).splitlines()] == expected
 
 
 # ---------------------------------------------------------------- what CONTRIBUTING.md shows

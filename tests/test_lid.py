@@ -113,6 +113,14 @@ def test_texts_without_evidence_keep_the_constant_answer_or_go_to_other(sh):
     assert "3 without a known n-gram, 0 by their script, 0 to other" in sh("mc2 lid in.jsonl").stderr
 
 
+def test_without_scripts_only_texts_without_evidence_go_to_other(sh):
+    texts = ["a red circle", "un chat noir dort sur le canapé", "!!"]
+    for options in "--no-evidence other", "--no-evidence other --no-by-script":
+        assert [record["lang"] for record in lid(sh, texts, options)] == ["en", "fr", "other"]
+    for text in texts:
+        assert lid(sh, [text], "--no-evidence other --no-by-script") == lid(sh, [text], "--no-evidence other")
+
+
 def test_doubtful_texts_go_to_other(sh):
     sure, unsure = lid(sh, ["un chat noir dort sur le canapé", "xyz"], "--min-prob 0.9")
     assert (sure["lang"], unsure["lang"]) == ("fr", "other")

@@ -1,6 +1,7 @@
 """What the outputs of shards are called: by their base names, or by their paths below a common folder."""
 import os
 import pickle
+import sys
 
 import pytest
 from conftest import ROOT, pair
@@ -133,7 +134,7 @@ def test_bad_lines_and_dropped_pairs_lie_in_folders_too(pool):
 def test_tasks_of_slurm_write_into_the_folders(pool):
     pool.write("pool/part=3/0.jsonl", "{")
     pool.ok("mc2 lid pool/part=[03]/*.jsonl -O out --executor slurm --slurm-groups 1 --print")
-    done = pool("cd . && python -m mc2.execution.slurm out/.work/slurm/lid.plan 0", PYTHONPATH=str(ROOT))
+    done = pool(f"cd . && {sys.executable} -m mc2.execution.slurm out/.work/slurm/lid.plan 0", PYTHONPATH=str(ROOT))
     assert done.status == 1 and outputs(pool) == [FOUR[0], FOUR[1], FOUR[3]]
     assert "not JSON." in (pool / "out/.work/slurm/errors/lid.part=3/0.jsonl.json").read_text()
 

@@ -638,6 +638,14 @@ def test_pyarrow_is_asked_for_only_where_a_name_ends_in_parquet(matched):
     assert all("pip install 'mc2[parquet]'" in line for line in done.stderr.splitlines())
 
 
+def test_a_lid_that_is_not_utf_8_is_a_bad_row(toy):
+    pq.write_table(pa.table({"id": ["a", "b"], "text": ["a red circle"] * 2, "lang": ["en"] * 2,
+                             "lid": pa.array([b"en", b"\xff"])}), toy / "l.parquet")
+    toy.fails("mc2 match l.parquet -m toy -o o.jsonl", 3, 'l.parquet:2: "lid" is not UTF-8.')
+    toy.ok("mc2 match l.parquet -m toy -o o.jsonl --on-error skip -q")
+    assert [record["id"] for record in toy.read("o.jsonl")] == ["a"]
+
+
 def test_a_uid_is_split_where_datacomp_splits_it():
     from mc2.balance import sampling
     batch = batch_of({"id": ["00000000000000010000000000000002"], "text": [""]})

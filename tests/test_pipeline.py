@@ -242,6 +242,19 @@ def test_rejects_keep_the_bytes_of_bad_lines_and_the_rest_passes(sh):
     assert (sh / "both.jsonl").read_bytes() == 2 * (b"\n".join(bad) + b"\n")
 
 
+def test_rejects_are_in_the_order_of_the_lines(toy):
+    toy.write("a.jsonl", pair(1, "one", "xx"), b"{", pair(2, "two", "yy"), b"[]", pair(3, "a red circle", "en"))
+    toy.ok("mc2 match a.jsonl -m toy --rejects bad.jsonl -o out.jsonl -q")
+    assert (toy / "bad.jsonl").read_bytes().splitlines() == (toy / "a.jsonl").read_bytes().splitlines()[:4]
+
+
+@pytest.mark.parametrize("name", ["b.csv", "b.tsv", "b.csv.gz", "b.jsonl.xz", "b.jsonl.bz2"])
+def test_pairs_are_not_written_under_the_name_of_a_format_that_they_are_not_in(name, sh):
+    sh.write("a.jsonl", pair(1, "one"))
+    sh.fails(f"mc2 lid a.jsonl -o {name}", 2, f"{name}: ", "not written", "Name a .jsonl, .jsonl.gz, .jsonl.zst or .parquet")
+    assert not (sh / name).exists()
+
+
 # ---------------------------------------------------------------- manifests, receipts, environment
 
 def test_the_manifest_says_how_an_output_was_made(toy):

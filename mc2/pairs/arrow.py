@@ -90,6 +90,10 @@ class Batch(pairs.Batch):
         for key in requires:
             for index, why in self._without(key):
                 bad.setdefault(index, why)
+        for key in reads:
+            if key in self.table.column_names and is_string(self.table.schema.field(key).type):
+                for index in _undecodable(self.table.column(key)):
+                    bad.setdefault(index, (f'"{key}" is not UTF-8.', advice.UNDECODABLE))
         self.reject(bad)
 
     def _forget(self):
@@ -124,7 +128,7 @@ class Batch(pairs.Batch):
             self._columns[key] = self.table.column(key).to_pylist() if key in self.table.column_names \
                 else [None] * len(self)
         values = self._columns[key]
-        return values if default is None else [default if value is None else value for value in values]
+        return values.copy() if default is None else [default if value is None else value for value in values]
 
     def _select(self, keep):
         self.table = self.table.filter(pa.array(keep))

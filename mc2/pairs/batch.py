@@ -294,6 +294,7 @@ class Batch:
         for index in sorted(bad):
             self._reject(int(self.numbers[index]), self.line(index) if self.skip_bad else b"", *bad[index])
         if bad:
+            self.rejects.sort(key=lambda reject: reject.number)
             keep = np.ones(len(self), bool)
             keep[list(bad)] = False
             self.select(keep)

@@ -25,7 +25,7 @@ from mc2.pairs import native
 from mc2.pairs.batch import KEYS, NO_ENTRY_IDS, Labels, Lists, Strings
 
 WHITE_SPACE = b" \t\r\n"            # of JSON
-COMPRESSED = {b"\x28\xb5\x2f\xfd": "zstd", b"\x1f\x8b": "gzip"}
+COMPRESSED = {b"\x28\xb5\x2f\xfd": "zstd", b"\x1f\x8b": "gzip", b"\xfd7zXZ": "xz", b"BZh": "bzip2"}
 PARQUET = b"PAR1"
 NO_NUMBER = re.compile("-?(NaN|Infinity)")
 
@@ -105,7 +105,7 @@ class NativeBatch(pairs.Batch):
             return [record.get(key, default) for record in self.records]
         if key not in self._columns:
             self._columns[key] = column.tolist()
-        return self._columns[key]
+        return self._columns[key].copy()            # for callers that change it
 
     def _select(self, keep):
         self._lines.select(keep)

@@ -2,6 +2,7 @@
 import contextlib
 
 from mc2 import files
+from mc2.errors import BadUsage
 from mc2.pairs import jsonl
 
 BLOCK = 2 << 20         # bytes of lines: the unit of work. With 1 MB matching is a tenth slower: fewer pairs per language
@@ -40,9 +41,13 @@ def read_blocks(paths, whole_images=False, columns=None):
 
 
 def refuse_unopenable(inputs, outputs):
-    """Raise BadUsage at once where a library that these formats and URLs need is missing, or a URL is read-only."""
+    """Raise BadUsage at once where a library that these formats and URLs need is missing, a URL is read-only, or
+    pairs are not written in the format of an output."""
     if any(map(files.is_parquet, [*inputs, *outputs])):
         from mc2.pairs import parquet                               # noqa: F401
+    for path in outputs:
+        if files.has_suffix(path, *(table + end for table in (".csv", ".tsv") for end in ("", ".gz", ".zst"))):
+            raise BadUsage(f"{path}: pairs are not written in this format. Name a .jsonl, .jsonl.gz, .jsonl.zst or .parquet.")
     for url in filter(files.is_remote, outputs):
         from mc2 import remote
         remote.refuse_unwritable(url)

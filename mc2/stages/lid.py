@@ -116,11 +116,15 @@ class Identifier(Stage):
             self._open()
         texts = self.model.clean_all(batch, self.steps)
         numbers, probs, unknown = self.model.identify_all(texts)
-        decided, foreign = self.scripts(self.model, texts, numbers, probs, unknown) if self.scripts else (False, False)
+        decided, foreign = self.scripts(self.model, texts, numbers, probs, unknown) if self.scripts \
+            else np.zeros((2, len(batch)), bool)
         probs = np.minimum(np.rint(probs * 10_000), 10_000).astype(np.int64)        # of a model: as round() does it
         doubtful = probs / 10_000 < self.min_prob
         found, other = self.lang_of_label[numbers], self.langs.index(languages.OTHER)
-        found[doubtful | foreign | (unknown & ~decided if self.no_evidence == "other" else False)] = other
+        to_other = doubtful | foreign
+        if self.no_evidence == "other":
+            to_other |= unknown & ~decided
+        found[to_other] = other
         batch.add("lid", Labels(numbers % len(self.labels), self.labels))
         batch.add("lid_prob", Labels(probs, PROBABILITIES))
         batch.add("lang", Labels(found, self.langs))

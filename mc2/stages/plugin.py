@@ -8,6 +8,7 @@ import sys
 from mc2 import files, manifests
 from mc2.errors import BadUsage, Mc2Error
 from mc2.execution.stage import Stage
+from mc2.pairs.batch import KEYS
 
 
 class PlugIn(Stage):
@@ -42,9 +43,13 @@ class PlugIn(Stage):
         if not inspect.isclass(found) or not issubclass(found, Stage):
             raise BadUsage(f"--with {self.spec}: is no class of mc2.execution.stage.Stage. See CONTRIBUTING.md, \"A filter\".")
         try:
-            return found(**self.settings)
+            stage = found(**self.settings)
         except TypeError as error:
             raise BadUsage(f"--with {self.spec}: {error}. Give its arguments with --set NAME=VALUE.") from error
+        if unknown := sorted(set(stage.requires) - KEYS.keys()):
+            raise BadUsage(f"--with {self.spec}: requires {unknown[0]!r}, but only {', '.join(KEYS)} can be required. Ask "
+                           f"for others with batch.column({unknown[0]!r}): None stands for a pair without the key.")
+        return stage
 
     def _source(self):
         """SHA-256 of the file of the class; None where it has none."""
