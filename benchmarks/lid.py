@@ -3,7 +3,7 @@
     python benchmarks/lid.py [--quick]
     python benchmarks/lid.py --accuracy         how many texts get their language (lid_accuracy.py)
 
-Costs two minutes, 0.5 GB of memory and 0.2 GB of disk; a quarter of that with --quick.
+Costs a minute, 0.5 GB of memory and 0.2 GB of disk; a quarter of that with --quick.
 
 Expect of lid.176.ftz 15 to 25 times fasttext, whether that is called for one text or for many (`multilinePredict`). The
 table that remembers words makes up for a part of it, so few texts over and over (--quick) look better than many.
