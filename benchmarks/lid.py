@@ -22,6 +22,7 @@ import corpus
 import lid_accuracy
 import timing
 from mc2 import engines
+from mc2.pairs.batch import Strings
 from mc2.stages import cleaning, lid_models
 
 FASTTEXT_MAGIC, FASTTEXT_VERSION, SOFTMAX, SUPERVISED = 793712314, 12, 3, 3
@@ -82,6 +83,20 @@ def compare(models, kinds, repeats):
         timing.show(title, ["", *timing.SPEED], rows)
 
 
+def compare_cleaning(kinds, n_texts, repeats):
+    """How long it takes to clean texts: the definition in Python, and the native core."""
+    rows = []
+    for data in kinds:
+        texts = data.texts(n_texts)
+        column = Strings.of(texts)
+        calls = {"Python": lambda: [cleaning.clean(text) for text in texts], NATIVE: lambda: cleaning.clean_all(column)}
+        assert calls["Python"]() == calls[NATIVE]().tolist(), "cleaned otherwise"
+        seconds = timing.interleaved(calls, repeats)
+        rows.append([f"{data.name} ({data.origin}), {len(texts):,} texts", "", "", ""])
+        rows += [[f"  {name}", *timing.speed_cells(its, seconds["Python"], len(texts))] for name, its in seconds.items()]
+    timing.show("Cleaning texts", ["", *timing.SPEED], rows)
+
+
 def show_loading(models):
     timing.show("Loading a model", ["", "time", "private memory"],
                 [[f"{title}, {name}", f"{1000 * seconds:,.1f} ms", f"{alternatives.memory[name]:,.1f} MB"]
@@ -132,6 +147,8 @@ def main():
         models = [("lid.176.ftz", Alternatives(lid_models.default_model()), 4000 if options.quick else 40_000),
                   ("softmax, dim 256, 2,000 labels", Alternatives(large), 200 if options.quick else 500)]
         compare(models, kinds, repeats)
+        if engines.native():
+            compare_cleaning(kinds, 2000 if options.quick else 10_000, repeats)
         show_loading(models)
         if not engines.native():
             print("\nThe native core is not built here.")

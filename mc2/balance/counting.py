@@ -20,7 +20,7 @@ from mc2 import engines, files, manifests, parsing
 from mc2.errors import BadData, BadUsage
 from mc2.execution.stage import Stage
 from mc2.hashing import keyed_hashes
-from mc2.pairs.batch import Labels, same_as_before
+from mc2.pairs.batch import Labels, offsets_of, same_as_before
 
 KIND = "counts"
 SAMPLE_SIZE = 4096          # texts per language
@@ -55,8 +55,7 @@ def sample_of(hashes, offsets, ids):
     order = np.argsort(hashes, kind="stable")
     order = _ties_by_ids(order, hashes, offsets, ids)[:SAMPLE_SIZE]
     lengths = np.diff(offsets)[order]
-    packed = np.zeros(len(order) + 1, np.int64)
-    np.cumsum(lengths, out=packed[1:])
+    packed = offsets_of(lengths)
     kept = np.repeat(offsets[:-1][order] - packed[:-1], lengths) + np.arange(packed[-1])
     return Sample(hashes[order], packed, ids[kept])
 

@@ -18,6 +18,7 @@ from mc2 import engines
 from mc2.metadata import compiled, normal_form
 from mc2.metadata.release import Release
 from mc2.metadata.spacing import PUBLISHED, normalize, space_entry, space_text
+from mc2.pairs.batch import offsets_of
 
 
 class Matcher:
@@ -47,8 +48,7 @@ class Matcher:
     def match(self, texts):
         """(offsets int64 (n+1,), ids uint32): the entries in each of n texts, ascending and unique per text."""
         lists = [self._match(text) for text in texts]
-        offsets = np.zeros(len(lists) + 1, np.int64)
-        np.cumsum([len(ids) for ids in lists], out=offsets[1:])
+        offsets = offsets_of(list(map(len, lists)))
         return offsets, np.fromiter(itertools.chain.from_iterable(lists), np.uint32, offsets[-1])
 
     def _match(self, text):
@@ -123,9 +123,7 @@ class Metadata:
                 offsets, ids = self[lang].match([decoded[row] for row in rows])
                 for row, found in zip(rows, np.split(ids, offsets[1:-1])):
                     lists[row] = found
-        offsets = np.zeros(len(texts) + 1, np.int64)
-        np.cumsum(list(map(len, lists)), out=offsets[1:])
-        return offsets, np.concatenate([np.empty(0, np.uint32), *lists])
+        return offsets_of(list(map(len, lists))), np.concatenate([np.empty(0, np.uint32), *lists])
 
     def _native(self, lang):
         """The native Matcher itself: texts are in the normal form already."""

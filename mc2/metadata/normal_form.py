@@ -11,7 +11,7 @@ import numpy as np
 
 from mc2 import engines
 from mc2.metadata.spacing import normalize
-from mc2.pairs.batch import Strings
+from mc2.pairs.batch import Strings, offsets_of
 
 NOT_ALLOWED = 255               # no combining class is as large
 SIZE = 0x30000                  # characters beyond are rare, and left to unicodedata
@@ -58,6 +58,4 @@ def _with_changed(texts, changed):
         start = texts.offsets[row + 1]
         lengths[row] = len(form)
     pieces.append(texts.data[start:texts.offsets[-1]].tobytes())
-    offsets = np.zeros(len(texts) + 1, np.int64)
-    np.cumsum(lengths, out=offsets[1:])
-    return Strings(np.frombuffer(b"".join(pieces), np.uint8), offsets)
+    return Strings(np.frombuffer(b"".join(pieces), np.uint8), offsets_of(lengths))

@@ -26,7 +26,7 @@ from mc2 import parsing
 from mc2.errors import BadData, BadLine, BadUsage
 from mc2.pairs import advice
 from mc2.pairs import batch as pairs
-from mc2.pairs.batch import KEYS, Labels, Lists, Strings, ascending
+from mc2.pairs.batch import KEYS, Labels, Lists, Strings, ascending, offsets_of
 
 try:
     import pyarrow as pa
@@ -186,8 +186,7 @@ class Batch(pairs.Batch):
             ids = lists.flatten()
             if pa.types.is_integer(ids.type) and not ids.null_count:
                 ids = ids.to_numpy(zero_copy_only=False)
-                offsets = np.zeros(len(lists) + 1, np.int64)
-                np.cumsum(pc.list_value_length(lists).to_numpy(zero_copy_only=False), out=offsets[1:])
+                offsets = offsets_of(pc.list_value_length(lists).to_numpy(zero_copy_only=False))
                 if not ids.size or ids.min() >= 0 and ids.max() < 1 << 32 and ascending(offsets, ids):
                     return offsets, ids.astype(np.uint32)
         return super().matched_ids()

@@ -41,6 +41,13 @@ class Reject(NamedTuple):
     line: bytes
 
 
+def offsets_of(lengths):
+    """Where each of n lists begins in the array of all, and where the last one ends. int64 (n+1,). lengths: int (n,)"""
+    offsets = np.zeros(len(lengths) + 1, np.int64)
+    np.cumsum(lengths, out=offsets[1:])
+    return offsets
+
+
 class Labels:
     """A column of few distinct values. numbers: int (n,), indices into names. names: list of JSON values, mostly str,
     that never changes"""
@@ -83,9 +90,7 @@ class Lists:
     def __getitem__(self, keep):
         """The column of some pairs. keep: bool (n,)"""
         lengths = np.diff(self.offsets)
-        offsets = np.zeros(np.count_nonzero(keep) + 1, np.int64)
-        np.cumsum(lengths[keep], out=offsets[1:])
-        return Lists(offsets, self.values[np.repeat(keep, lengths)])
+        return Lists(offsets_of(lengths[keep]), self.values[np.repeat(keep, lengths)])
 
     def tolist(self):
         values, offsets = self.values.tolist(), self.offsets.tolist()
@@ -105,9 +110,7 @@ class Strings:
     def of(cls, strings):
         """strings: list of str"""
         encoded = list(map(str.encode, strings))
-        offsets = np.zeros(len(encoded) + 1, np.int64)
-        np.cumsum([len(string) for string in encoded], out=offsets[1:])
-        return cls(np.frombuffer(b"".join(encoded), np.uint8), offsets)
+        return cls(np.frombuffer(b"".join(encoded), np.uint8), offsets_of(list(map(len, encoded))))
 
     def __len__(self):
         return len(self.offsets) - 1
@@ -115,9 +118,8 @@ class Strings:
     def __getitem__(self, keep):
         """The column of some pairs. keep: bool (n,)"""
         lengths = np.diff(self.offsets)
-        offsets = np.zeros(np.count_nonzero(keep) + 1, np.int64)
-        np.cumsum(lengths[keep], out=offsets[1:])
-        return Strings(self.data[self.offsets[0]:self.offsets[-1]][np.repeat(keep, lengths)], offsets)
+        data = self.data[self.offsets[0]:self.offsets[-1]]
+        return Strings(data[np.repeat(keep, lengths)], offsets_of(lengths[keep]))
 
     def one(self, index):
         """One of the strings. bytes"""
@@ -325,8 +327,7 @@ def _labels_of(values):
 
 
 def _csr(lists):
-    offsets = np.zeros(len(lists) + 1, np.int64)
-    np.cumsum([len(ids) for ids in lists], out=offsets[1:])
+    offsets = offsets_of(list(map(len, lists)))
     return offsets, np.fromiter(chain.from_iterable(lists), np.int64, offsets[-1])
 
 

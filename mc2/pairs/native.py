@@ -7,7 +7,7 @@ import numpy as np
 import orjson
 
 from mc2 import engines
-from mc2.pairs.batch import KEYS, Labels, Lists, Strings, are_entry_ids
+from mc2.pairs.batch import KEYS, Labels, Lists, Strings, are_entry_ids, offsets_of
 
 KIND = {"id": "strings", "text": "strings", "lang": "labels", "matched_entry_ids": "lists"}     # of those in KEYS
 COLUMN = {"strings": Strings, "labels": Labels, "optional labels": Labels, "lists": Lists}
@@ -105,9 +105,7 @@ def _native(kind, value):
 
 
 def _offsets(parts):
-    offsets = np.zeros(len(parts) + 1, np.int64)
-    np.cumsum([len(part) for part in parts], out=offsets[1:])
-    return offsets
+    return offsets_of(list(map(len, parts)))
 
 
 # ---------------------------------------------------------------- members of added columns

@@ -122,8 +122,8 @@ struct Word {
     std::string_view view() const { return {begin, size}; }
 };
 
-// Cuts a group of texts into words. They are copied first, into memory that has room after it, so that a word can be
-// read in pieces of a fixed size.
+// Cuts a group of texts into words. They are copied first, into memory that can be read past their end, so that a word
+// can be read in pieces of a fixed size.
 class WordCutter {
 public:
     void cut(const std::string_view* texts, size_t count) {

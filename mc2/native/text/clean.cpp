@@ -162,8 +162,8 @@ bool is_suffix(std::string_view name) {
     });
 }
 
-// Put the text into `out`, with a space for every name of a file: in each run of characters that such names have, all
-// up to the last suffix at the end of a word.
+// Put the text into `out`, with a space for every name of a file. Where characters that such names have follow one
+// another, it is all of them up to the last suffix at the end of a word.
 void leave_out_files(std::string_view text, std::string& out) {
     const char* p = text.data();
     const char* end = p + text.size();
@@ -173,15 +173,15 @@ void leave_out_files(std::string_view text, std::string& out) {
             out.push_back(*p++);
             continue;
         }
-        const char* rest = p;                       // what of the run stays
-        const char* run = p;
+        const char* begin = p;
+        const char* rest = p;                       // where the name ends; what follows it stays
         for (; p < end && is_in(sets.file, *p); p++) {
             if (*p != '.') continue;
             const char* word = p + 1;
             const char* word_end = std::find_if_not(word, end, [](char c) { return is_in(sets.word, c); });
             if (is_suffix({word, static_cast<size_t>(word_end - word)})) rest = word_end;
         }
-        if (rest > run) out.push_back(' ');
+        if (rest > begin) out.push_back(' ');
         out.append(rest, p);
     }
 }
