@@ -7,6 +7,7 @@ import os
 import numpy as np
 import torch
 import torch.distributed as dist
+import torch.distributed.nn             # noqa: F401  before a group is made, which it would keep for ever (see `close`)
 
 from mc2.errors import BadUsage
 
@@ -62,6 +63,9 @@ class Ranks:
         return values
 
     def close(self):
+        """End the group and its threads. They end only when nothing holds the group any more: a thread that still runs
+        while Python ends may abort the process. The functions of torch.distributed.nn hold the group that there is when
+        that module is imported (as a default argument), so it is imported above, before there is any."""
         if self.world > 1 and dist.is_initialized():
             dist.destroy_process_group()
 
