@@ -23,7 +23,7 @@ import orjson
 import corpus
 import timing
 from mc2 import engines
-from mc2.balance import algorithm, counting, sampling, thresholds
+from mc2.balancing import algorithm, counting, sampling, thresholds
 from mc2.hashing import keyed_hashes
 from mc2.pairs import jsonl
 

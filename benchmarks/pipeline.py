@@ -35,7 +35,7 @@ import corpus
 import scale
 import timing
 from mc2 import cli, files
-from mc2.balance import algorithm, sampling, shard_counts
+from mc2.balancing import algorithm, sampling, shard_counts
 from mc2.execution.stage import Stages
 from mc2.metadata import spacing
 from mc2.metadata.matching import Metadata

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from conftest import Shell, filled, pair
 from mc2 import manifests
-from mc2.balance import counting, sampling
+from mc2.balancing import counting, sampling
 from mc2.metadata.release import Release
 from mc2.pairs import jsonl
 
@@ -185,7 +185,7 @@ def test_what_is_kept_is_within_five_standard_errors_of_what_was_expected(counte
 
 
 def test_a_sample_smaller_than_the_pool_estimates_with_an_error(monkeypatch):
-    from mc2.balance import thresholds
+    from mc2.balancing import thresholds
     monkeypatch.setattr(counting, "SAMPLE_SIZE", 1000)
     counts = counting.Counts({"en": 2}, "release")
     chance = random.Random(1)

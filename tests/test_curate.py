@@ -20,7 +20,7 @@ import zstandard
 from conftest import Shell, filled, pair, until
 
 from mc2 import files
-from mc2.balance import shard_counts
+from mc2.balancing import shard_counts
 
 TEXTS = ["red circle", "a red cat", "circle", "nothing here to find", "le chat noir", "un chat", "a cat and a red circle"]
 

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mc2.balance.algorithm import draw, entry_probs, keep_probs, keyed_hash, p_to_t, t_per_language, t_to_p
+from mc2.balancing.algorithm import draw, entry_probs, keep_probs, keyed_hash, p_to_t, t_per_language, t_to_p
 
 
 def counts(*values):

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mc2 import engines, hashing
-from mc2.balance import algorithm, counting, sampling
+from mc2.balancing import algorithm, counting, sampling
 from mc2.hashing import keyed_hash, keyed_hashes
 from mc2.pairs import batch
 from mc2.pairs.batch import Labels, Strings

@@ -647,7 +647,7 @@ def test_a_lid_that_is_not_utf_8_is_a_bad_row(toy):
 
 
 def test_a_uid_is_split_where_datacomp_splits_it():
-    from mc2.balance import sampling
+    from mc2.balancing import sampling
     batch = batch_of({"id": ["00000000000000010000000000000002"], "text": [""]})
     assert sampling.uids(batch).tolist() == [(1, 2)]
     batch = batch_of({"id": ["abcdefABCDEF0123" * 2, "0123456789abcdef" * 2], "text": ["", ""]})
@@ -674,7 +674,7 @@ except MemoryError:
 @pytest.mark.parametrize("bad", ["", "0" * 31, "0" * 33, "g" + "0" * 31, "0x" + "0" * 30, " " * 32, "\uff10" + "0" * 29,
                                  "0" * 31 + "\n"])
 def test_an_id_that_is_no_uid_is_named(bad):
-    from mc2.balance import sampling
+    from mc2.balancing import sampling
     from mc2.errors import BadUsage
     with pytest.raises(BadUsage, match=":13: the id .* is no DataComp uid") as raised:
         sampling.uids(batch_of({"id": ["0" * 32, "0" * 32, bad, "x"], "text": [""] * 4}))

@@ -20,7 +20,7 @@ require_train()
 import torch                                                        # noqa: E402
 from PIL import Image                                               # noqa: E402
 
-from mc2.balance import counting, sampling                          # noqa: E402
+from mc2.balancing import counting, sampling                          # noqa: E402
 from mc2.clip import images                                         # noqa: E402
 from mc2.errors import BadData, BadLine, BadUsage, Mc2Error         # noqa: E402
 from mc2.metadata.release import Release                            # noqa: E402

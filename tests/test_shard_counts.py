@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, strategies
 
-from mc2.balance import counting, shard_counts
+from mc2.balancing import counting, shard_counts
 from mc2.errors import BadData
 
 

@@ -5,7 +5,7 @@ run on English alone. It is one over the share of English among the pairs that b
 """
 import sys
 
-from mc2.balance import counting
+from mc2.balancing import counting
 
 
 def growth(matched):

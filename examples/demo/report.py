@@ -6,7 +6,7 @@ import sys
 
 import numpy as np
 
-from mc2.balance import algorithm, counting, thresholds
+from mc2.balancing import algorithm, counting, thresholds
 from mc2.metadata.release import Release
 from mc2.tables import align
 

@@ -21,7 +21,7 @@ def count(run, metadata, output):
     mc2 count part-*/counts -m metadata -o counts
     """
     from mc2 import manifests
-    from mc2.balance import counting
+    from mc2.balancing import counting
     from mc2.metadata.release import Release
     manifests.refuse_foreign_directory(output, counting.KIND)
     run.refuse_twice([output])

@@ -24,7 +24,7 @@ def sample(run, counts, thresholds, seed, one_per_image, uids):
     mc2 sample matched.jsonl -c counts -t thresholds.json --dry-run
     mc2 sample matched/*.parquet -c counts -t thresholds.json --uids subset.npy
     """
-    from mc2.balance import sampling
+    from mc2.balancing import sampling
     check_uids(uids)
     if uids and run.output_dir is not None:
         raise click.UsageError("--uids and -O exclude each other: it is one file for all inputs. Use -o, or no output.")
@@ -45,7 +45,7 @@ def check_uids(path):
 def _expect(run, sampler):
     """Print the exact expectation per language; draw nothing."""
     from mc2 import tables
-    from mc2.balance import sampling
+    from mc2.balancing import sampling
     started = time.monotonic()
     found, tally = sampling.expectations(run, sampler)
     rows = [["language", "pairs", "candidates" if sampler.one_per_image else "matched", "expected pairs"]]

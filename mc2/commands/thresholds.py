@@ -43,8 +43,8 @@ def thresholds(counts, t_en, p, t_all, min_t, output, dry_run, quiet):
     mc2 thresholds counts --p 0.06 -o thresholds.json
     mc2 thresholds counts --t-en 20 -n                      # only look
     """
-    from mc2.balance import counting
-    from mc2.balance import thresholds as deriving
+    from mc2.balancing import counting
+    from mc2.balancing import thresholds as deriving
     check_one_way(t_en, p, t_all)
     started = time.monotonic()
     counted, fingerprint = counting.load(counts)

@@ -19,7 +19,7 @@ import numpy as np
 import orjson
 
 from mc2 import files, manifests, parsing, temporaries
-from mc2.balance import counting, sampling, shard_counts, thresholds
+from mc2.balancing import counting, sampling, shard_counts, thresholds
 from mc2.curate.phases import GROUP, Layout, Reduce
 from mc2.errors import BadData, BadUsage, Mc2Error
 from mc2.execution import names

@@ -7,7 +7,7 @@
 import os
 
 from mc2 import files, temporaries
-from mc2.balance import shard_counts
+from mc2.balancing import shard_counts
 from mc2.execution.shard import ShardPaths
 
 GROUP = 16                      # files of counts merged into one by an item of Reduce

@@ -2,7 +2,7 @@
 import os
 
 from mc2 import manifests
-from mc2.balance import counting
+from mc2.balancing import counting
 from mc2.curate import job
 from mc2.errors import BadUsage
 from mc2.inspection import comparison, counts, pairs, releases, sources

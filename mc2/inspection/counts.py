@@ -4,7 +4,7 @@ import os
 import numpy as np
 
 from mc2 import manifests
-from mc2.balance import algorithm, counting, thresholds
+from mc2.balancing import algorithm, counting, thresholds
 from mc2.inspection.releases import LANGUAGES_SHOWN, named_release
 from mc2.tables import align
 

@@ -164,7 +164,7 @@ UTF-8. rows: those that are wanted, as numbers; None = all.)");
 bool (n,): whether each row has the same strings as the row before it; False for the first one.)");
     module.def("keep_probs", &probabilities, py::arg("entry_counts"), py::arg("t"), py::arg("which"),
                py::arg("offsets"), py::arg("ids"), R"(
-(q float64 (n,), bool (n,): whether an entry was never counted) of n pairs; see mc2.balance.algorithm.
+(q float64 (n,), bool (n,): whether an entry was never counted) of n pairs; see mc2.balancing.algorithm.
 
 entry_counts: a uint64 array for each language, or None where no pair is in it. t: float for each language. which: the
 number of each pair's language. offsets: int64 (n+1,). ids: uint32 (offsets[n],), the matched entries.)");

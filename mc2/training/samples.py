@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import torch
 
 from mc2 import files, manifests
-from mc2.balance import counting, sampling
+from mc2.balancing import counting, sampling
 from mc2.errors import BadUsage, Mc2Error
 from mc2.training import division, signals
 from mc2.training.division import Cursor

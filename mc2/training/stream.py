@@ -26,7 +26,7 @@ import numpy as np
 import torch
 
 from mc2 import files, tars
-from mc2.balance import algorithm
+from mc2.balancing import algorithm
 from mc2.clip import images
 from mc2.errors import BadData, Mc2Error
 from mc2.pairs.batch import Labels

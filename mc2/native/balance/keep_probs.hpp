@@ -1,4 +1,4 @@
-// The probability with which each pair is kept (mc2/balance/algorithm.py): q = 1 - prod(1 - p_e) over its matched
+// The probability with which each pair is kept (mc2/balancing/algorithm.py): q = 1 - prod(1 - p_e) over its matched
 // entries, with p_e = t / max(count, t), in float64, multiplied in ascending order of ids.
 //
 // The counts are large arrays that are read here and there, so those of a pair are asked for some pairs ahead.

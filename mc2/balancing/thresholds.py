@@ -9,7 +9,7 @@ import math
 import numpy as np
 import orjson
 
-from mc2.balance import algorithm
+from mc2.balancing import algorithm
 from mc2.errors import BadData
 
 KEYS = ("t", "tail_share", "entries", "matched_entries", "matches", "pairs", "expected_pairs",

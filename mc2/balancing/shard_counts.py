@@ -1,7 +1,7 @@
 """The counts of one shard, or of several, in one file: sparse, language by language.
 
 Counts of a worldwide release are hundreds of millions of numbers, of which a shard has a few. The file holds, for
-each language that occurs, the entries that occurred and how often, and the sample (see mc2.balance.counting). Files are
+each language that occurs, the entries that occurred and how often, and the sample (see mc2.balancing.counting). Files are
 merged one language at a time, so memory is that of the largest language.
 
     blocks    per language: ids uint32, times uint64; of the sample hashes uint64, offsets int64, ids uint32
@@ -17,7 +17,7 @@ import numpy as np
 import orjson
 
 from mc2 import files, manifests
-from mc2.balance import counting
+from mc2.balancing import counting
 from mc2.errors import BadData
 
 _END = struct.Struct("<Q8s")

@@ -8,7 +8,7 @@ import time
 import numpy as np
 
 from mc2 import __version__, engines, files, hashing, manifests
-from mc2.balance import algorithm, counting, thresholds
+from mc2.balancing import algorithm, counting, thresholds
 from mc2.errors import BadData, BadUsage
 from mc2.execution.stage import Stage, Stages
 from mc2.pairs.batch import Labels, same_as_before
