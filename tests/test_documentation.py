@@ -42,6 +42,13 @@ def test_every_command_of_the_readme_runs(demo):
     assert sorted(lines_of(demo / "curated.jsonl.zst")) == sorted(line for shard in shards for line in lines_of(shard))
 
 
+def test_the_python_of_the_readme_runs():
+    block, = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    names = {}
+    exec(block, names)
+    assert names["langs"].tolist() == ["en", "fr"] and names["balanced"].kept.tolist() == [True, True]
+
+
 def lines_of(path):
     with files.open_read(path) as stream:
         return stream.readlines()
