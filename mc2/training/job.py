@@ -5,7 +5,7 @@ import shutil
 
 import orjson
 
-from mc2 import __version__, files, manifests, tars
+from mc2 import __version__, files, manifests, tar_names
 from mc2.errors import BadData, BadUsage
 from mc2.training import plan
 
@@ -32,8 +32,8 @@ def configure(preset, growth=None, world=1):
         raise BadUsage(f"{preset.source}: names no images. Give data.train_data, or --train-data 'tars/*.tar'.")
     if values["run"]["output"] is None:
         raise BadUsage(f"{preset.source}: names no output. Give run.output, or -o DIR.")
-    tar_paths = _expanded(data["train_data"])
-    pairs = None if data["pairs"] is None else _expanded(data["pairs"])
+    tar_paths = _expanded(data["train_data"], tar_names.TARS)
+    pairs = None if data["pairs"] is None else _expanded(data["pairs"], tar_names.PAIRS)
     if data["curation"] == "online":
         for key, maker in (("counts", "mc2 count"), ("thresholds", "mc2 thresholds")):
             if data[key] is None:
@@ -77,9 +77,9 @@ def _check_batch(global_batch, world, accum_freq):
                        + f"; the nearest that do: {nearest} (--set schedule.global_batch=N).")
 
 
-def _expanded(patterns):
+def _expanded(patterns, suffixes):
     """[path] of all files that patterns and lists stand for, sorted, each once."""
-    paths = sorted(tars.expand(patterns))
+    paths = sorted(tar_names.expand(patterns, suffixes))
     twice = next((path for path, other in zip(paths, paths[1:]) if path == other), None)
     if twice:
         raise BadUsage(f"{twice}: is named twice.")
