@@ -15,7 +15,7 @@ from mc2.settings import PATHS, REQUIRED, Key
 COUNT = (1, None)
 KEYS = {        # names follow open_clip's options where they mean the same
     "model": {
-        "name": Key(str),                           # of mc2/data/models, or a .json file beside the preset
+        "name": Key(str),                           # of mc2/data/models, or a .json file beside the preset or here
         "tokenizer": Key(str),                      # `openai` (CLIP's own BPE), a name on the Hub or a tokenizer.json
         "init_logit_scale": Key(float, (0, 4.6052)),
     },
@@ -100,7 +100,10 @@ class Preset:
             parsed.setdefault(section, {})[key] = value
         students = parsed.pop("students", [])
         self.values = _check(parsed, source)
-        self.architecture = _architecture(self.values["model"]["name"], source, folder)
+        beside = [folder] if folder else []
+        is_changed = any((section, key) == ("model", "name") for section, key, _ in changes)
+        self.architecture = _architecture(self.values["model"]["name"], source,
+                                          [".", *beside] if is_changed else [*beside, "."])
         self.students = _check_students(students, source, folder)
 
 
@@ -201,7 +204,7 @@ def _check_students(students, source, folder):
         seen.add(student["name"])
         if folder and student["tokenizer"].endswith(".json"):
             student["tokenizer"] = _beside(folder, student["tokenizer"])
-    return [(student, _architecture(student["model"], source, folder)) for student in checked]
+    return [(student, _architecture(student["model"], source, [*([folder] if folder else []), "."])) for student in checked]
 
 
 def _check(values, source):
@@ -222,11 +225,14 @@ def _check_section(content, keys, source, section):
     return settings.check(content, keys, source, f"{section}.", f"Allowed in [{section}]: {', '.join(keys)}.")
 
 
-def _architecture(name, source, model_folder):
-    if name.endswith(".json") and model_folder is not None:
-        path = os.path.join(model_folder, name)
-        if not os.path.isfile(path):
-            raise BadData(f"{source}: model.name is \"{name}\", but there is no {path}.")
+def _architecture(name, source, folders):
+    """The model's configuration of that name, or in the .json file of that name in the first of these folders that has
+    it."""
+    if name.endswith(".json"):
+        paths = list(dict.fromkeys(os.path.normpath(os.path.join(folder, name)) for folder in folders))
+        path = next(filter(os.path.isfile, paths), None)
+        if path is None:
+            raise BadData(f"{source}: model.name is \"{name}\", but there is no {' and no '.join(paths)}.")
         try:
             with open(path, encoding="utf-8") as stream:
                 return architecture.parse(stream.read(), path)
@@ -235,5 +241,5 @@ def _architecture(name, source, model_folder):
     try:
         return architecture.load(name)
     except KeyError:
-        raise BadData(f"{source}: model.name is \"{name}\", which is not a model. Allowed: a .json file beside the "
-                      f"preset, or {', '.join(architecture.names())}.") from None
+        raise BadData(f"{source}: model.name is \"{name}\", which is not a model. Allowed: a .json file in the "
+                      f"current directory or beside the preset, or {', '.join(architecture.names())}.") from None
