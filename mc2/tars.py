@@ -160,6 +160,15 @@ def record(members):
     return found if isinstance(found, dict) else {}
 
 
+def text(members, found):
+    """The text in a sample's json (`text` or `caption`), else in its txt; None where there is none but white space. found:
+    as `record` gives it."""
+    chosen = next((found[key] for key in ("text", "caption") if isinstance(found.get(key), str)), None)
+    if chosen is None and "txt" in members:
+        chosen = members["txt"].decode("utf-8", "replace")
+    return chosen if chosen and chosen.strip() else None
+
+
 class _Tar:
     """The members of a tar that is open."""
 

@@ -86,14 +86,14 @@ STUDENT = {         # [[students]]: further students of the same teacher, each w
 
 
 class Preset:
-    """A run as in its file. `name`: of the preset or the file; `title`: the file's first comment line;
+    """A run as in its file. `name`: of the preset or the file; `text`: of the file; `title`: its first comment line;
     `values[section][key]`; `architecture`: the model's configuration; `students`: [(values, architecture)] of further
     students."""
 
     def __init__(self, name, source, text, folder=None, changes=()):
         """folder: of a file, for the paths in it. changes: [(section, key, value)] that replace the text's; paths
         among them are taken as they are."""
-        self.name, self.source = name, source
+        self.name, self.source, self.text, self.changes = name, source, text, list(changes)
         self.title = title(text)
         parsed = _located(_parse(text, source), folder)
         for section, key, value in changes:
@@ -189,6 +189,8 @@ def _beside(folder, path):
         return path
     if path.startswith("@"):
         return "@" + _beside(folder, path[1:])
+    if "::" in path:
+        return "::".join(_beside(folder, part) for part in path.split("::"))
     return os.path.normpath(os.path.join(folder, path))
 
 

@@ -301,10 +301,7 @@ class Stream(torch.utils.data.IterableDataset):
 
     def _own_pairs(self, image_id, record, members, seed, tally):
         """The pair in a tar's own json or txt, as an item of a table; None where there is none."""
-        text = next((record[key] for key in ("text", "caption") if isinstance(record.get(key), str)), None)
-        if text is None and "txt" in members:
-            text = members["txt"].decode("utf-8", "replace")
-        if text is None or not text.strip():
+        if (text := tars.text(members, record)) is None:
             return None
         lang, ids = record.get("lang"), record.get("matched_entry_ids")
         if self.sampler is None:
