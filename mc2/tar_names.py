@@ -94,7 +94,7 @@ def _in_directory(folder, suffixes):
     for suffix in suffixes:
         if its := sorted(name for name in names if name.endswith(suffix)):
             return [os.path.join(folder, name) for name in its]
-    raise BadUsage(f"{folder}: is a directory without a file called {' or '.join(f'*{suffix}' for suffix in suffixes)}.")
+    raise BadUsage(f"{folder}: is a directory without a file called {' or '.join('*' + suffix for suffix in suffixes)}.")
 
 
 def _without_braces(pattern):
@@ -120,7 +120,8 @@ def _choices(inside, pattern):
         return [f"{number:0{width}d}" for number in range(first, last + step, step)]
     if LETTERS.fullmatch(inside):
         first, last = ord(inside[0]), ord(inside[-1])
-        return [chr(number) for number in range(first, last + 1)] or [chr(number) for number in range(first, last - 1, -1)]
+        step = 1 if first <= last else -1
+        return [chr(number) for number in range(first, last + step, step)]
     return inside.split(",") if "," in inside else ["{" + inside + "}"]
 
 

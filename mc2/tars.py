@@ -56,8 +56,8 @@ class Compressed(BadData):
         path, tool = self.args
         stem = re.sub(r"(\.tar)?\.\w+$", "", path)
         plain = f"{stem}-plain.tar" if path.endswith(".tar") else f"{stem}.tar"
-        return (f"{files.name_of(path)}: is compressed ({tool}); images are read from within a plain tar. Decompress it: "
-                f"{tool} -dc {shlex.quote(files.printable(path))} > {shlex.quote(files.printable(plain))}")
+        return (f"{files.name_of(path)}: is compressed ({tool}); images are read from within a plain tar. Decompress "
+                f"it: {tool} -dc {shlex.quote(files.printable(path))} > {shlex.quote(files.printable(plain))}")
 
 
 class Members(Mapping):
@@ -140,8 +140,8 @@ class Apart:
         return self.number > self.keys / 20
 
     def __str__(self):
-        return (f"the members of {self.number:,} of its {self.keys:,} samples are apart, those of {files.printable(self.key)} "
-                f"for one. Make the tar in the order of the names: tar --sort=name -cf NEW.tar FOLDER")
+        return (f"the members of {self.number:,} of its {self.keys:,} samples are apart, those of "
+                f"{files.printable(self.key)} for one. Make the tar in the order of the names: tar --sort=name -cf NEW.tar FOLDER")
 
 
 def image(members):
@@ -161,8 +161,8 @@ def record(members):
 
 
 def text(members, found):
-    """The text in a sample's json (`text` or `caption`), else in its txt; None where there is none but white space. found:
-    as `record` gives it."""
+    """The text in a sample's json (`text` or `caption`), else in its txt; None where there is none but white space.
+    found: as `record` gives it."""
     chosen = next((found[key] for key in ("text", "caption") if isinstance(found.get(key), str)), None)
     if chosen is None and "txt" in members:
         chosen = members["txt"].decode("utf-8", "replace")

@@ -363,3 +363,26 @@ def test_pairs_that_are_none_are_named_by_line(pairs, score):
     (pairs / "far.jsonl").write_text('{"id": "zz", "text": "x"}\n')
     assert "zz: no such image" in score("retrieval", pairs / "far.jsonl", *pictures, status=3)
     assert "missing option '--images'" in score("retrieval", pairs / "pairs.jsonl", status=2)
+
+
+def test_one_rule_names_images_in_tars_for_eval_as_for_join(tmp_path):
+    with tarfile.open(tmp_path / "a.tar", "w") as tar:
+        for name in ("./b.txt", "./a.png", "x/c.png", "y/c.png", "./b.png", "x.v1/d.png", "d.png"):
+            tar.addfile(tarfile.TarInfo(name), io.BytesIO())
+    found = sources.in_tars([str(tmp_path / "a.tar")], ["a", "b.png", "x/c.png", "d"])
+    with tarfile.open(tmp_path / "a.tar") as tar:
+        offsets = {member.name: member.offset_data for member in tar}
+    assert [offset for _, offset, _ in found.members] == [offsets[name] for name in ("./a.png", "./b.png", "x/c.png", "d.png")]
+    with pytest.raises(BadData, match="c: is a key or an id of several samples"):
+        sources.in_tars([str(tmp_path / "a.tar")], ["c"])
+    with pytest.raises(BadData, match="z: no such image in the tars, nor 1 others of 2. An image in .*a.tar is called b."):
+        sources.in_tars([str(tmp_path / "a.tar")], ["z", "zz"])
+
+
+def test_tars_are_named_by_patterns_and_directories_and_a_folder_of_images_stays_one(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("tars/0.tar", "tars/1.tar", "tars/0.jsonl", "photos/a.jpg", "photos/b.tar", "plain/x/a.jpg"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    assert sources.tars_among(["tars"]) == sources.tars_among(["tars/{0..1}.tar"]) == ["tars/0.tar", "tars/1.tar"]
+    assert sources.tars_among(["photos"]) is sources.tars_among(["plain"]) is None

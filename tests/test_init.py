@@ -38,7 +38,8 @@ def test_from_a_folder_of_pictures_to_scores(photos):
     photos.ok("mc2 images pack photos -O tars && mc2 train --init tiny run --set schedule.epochs=12")
     done = photos("mc2 train run/run.toml --device cpu")
     assert done.status == 0 and done.stderr.splitlines()[-1].startswith("train: 12 of 12 steps, 192 pairs seen, loss ")
-    scores = photos.ok("mc2 eval zeroshot --images photos --classes c.txt --model run --json --workers 0 --no-cache --device cpu")
+    scores = photos.ok("mc2 eval zeroshot --images photos --classes c.txt --model run --json --workers 0 --no-cache "
+                       "--device cpu")
     accuracy, *_ = map(json.loads, scores.splitlines())
     assert accuracy["metric"] == "top1" and accuracy["n"] == 24 and accuracy["value"] > 0.5
     photos.fails("mc2 train --init tiny run -f", 2, "run: a run has begun here. Name another directory.")
@@ -53,13 +54,14 @@ def test_init_writes_a_run_for_the_tars_that_are_there(photos):
     data, schedule = preset.values["data"], preset.values["schedule"]
     assert data["train_data"] == str(photos / "tars") and data["curation"] == "offline"
     assert preset.values["run"]["output"] == str(photos / "run") and preset.values["optimizer"]["lr"] == 5e-4
-    assert (schedule["global_batch"], schedule["train_num_samples"], schedule["epochs"], schedule["warmup"]) == (16, 24, 390, 39)
+    assert [schedule[key] for key in ("global_batch", "train_num_samples", "epochs", "warmup")] == [16, 24, 390, 39]
     assert preset.values["compute"]["workers"] == 1
     tokenizer = tokenizers.load(str(photos / "run/tokenizer.json"), preset.architecture["text_cfg"])
     assert tokenizer.special == tokenizers.KNOWN["facebook/xlm-v-base"][1]
     assert not (tokenizer(["A wall in RED, number 7"]) != tokenizer(["a wall in red, number 7"])).any()
     assert job.configure(preset)["inputs"]["tars"] == [str(photos / "tars/00000.tar")]
-    photos.fails("mc2 train --init tiny run", 2, "run/run.toml: is there already. Name another directory, or replace it with -f.")
+    photos.fails("mc2 train --init tiny run", 2,
+                 "run/run.toml: is there already. Name another directory, or replace it with -f.")
     photos.ok("mc2 train --init tiny run -f -q")
     photos.fails("mc2 train --init tiny photos", 2, "photos: this directory is not empty and holds no training run.")
 
@@ -78,7 +80,8 @@ def test_without_tars_init_writes_a_run_that_starts_when_they_are_named(sh):
 
 @pytest.mark.parametrize("name", presets.names())
 def test_init_writes_a_run_of_every_preset_with_its_values_and_comments(sh, name):
-    more = "" if name == "tiny" else "-c some/counts -t /t.json --train-data 's3://b/{0..9}.tar::s3://b/x.tar' --pairs 'p/*.parquet'"
+    more = "" if name == "tiny" else ("-c some/counts -t /t.json --train-data 's3://b/{0..9}.tar::s3://b/x.tar' "
+                                      "--pairs 'p/*.parquet'")
     done = sh(f"mc2 train --init {name} run {more}")
     assert done.status == 0 and ("note: p/*.parquet: no such files." in done.stderr) == bool(more)
     text, before = (sh / "run/run.toml").read_text(), presets.load(name)
@@ -113,7 +116,8 @@ def test_a_tokenizer_is_trained_from_pairs_lines_and_tars_alike(photos):
     photos.ok("mc2 images pack photos -O tars -q")
     for number, source in enumerate(("pairs.jsonl", "lines.txt", "tars/00000.tar", "tars/00000.jsonl.zst")):
         done = photos(f"mc2 tokenizer {source} -o {number}.json")
-        assert done.status == 0 and "tokenizer: 24 texts in, " in done.stderr and "Set text_cfg.vocab_size of the model to" in done.stderr
+        assert done.status == 0 and "tokenizer: 24 texts in, " in done.stderr
+        assert "Set text_cfg.vocab_size of the model to" in done.stderr
     made = [json.loads((photos / f"{number}.json").read_bytes()) for number in range(4)]
     assert made[0] == made[1] and made[0]["model"]["vocab"].keys() == made[2]["model"]["vocab"].keys()
     assert made[2] == made[3]
@@ -122,14 +126,16 @@ def test_a_tokenizer_is_trained_from_pairs_lines_and_tars_alike(photos):
 
 
 def test_only_matched_texts_and_only_the_first_ones_if_wanted(sh):
-    sh.write("m.jsonl", *[{"id": "a", "text": text, "matched_entry_ids": ids} for text, ids in zip(TEXTS, ([1], [], [2], []))])
+    sh.write("m.jsonl", *[{"id": "a", "text": text, "matched_entry_ids": ids}
+                          for text, ids in zip(TEXTS, ([1], [], [2], []))])
     assert "2 texts in" in sh("mc2 tokenizer m.jsonl --matched -o t.json").stderr
     assert "3 texts in" in sh("mc2 tokenizer m.jsonl --limit 3 -o t.json").stderr
 
 
 def test_a_vocabulary_is_as_large_as_asked_and_keeps_capitals_if_wanted(sh):
     sh.write("p.jsonl", *[{"id": "a", "text": f"{text} {number}"} for number in range(60) for text in TEXTS])
-    sh.ok("mc2 tokenizer p.jsonl --vocab-size 270 -o small.json && mc2 tokenizer p.jsonl --vocab-size 270 --keep-case -o case.json")
+    sh.ok("mc2 tokenizer p.jsonl --vocab-size 270 -o small.json")
+    sh.ok("mc2 tokenizer p.jsonl --vocab-size 270 --keep-case -o case.json")
     text_cfg = {"vocab_size": 270, "pool_type": "eos", "eos_id": 2, "pad_id": 1, "context_length": 16}
     small, case = (tokenizers.load(str(sh / f"{name}.json"), text_cfg) for name in ("small", "case"))
     assert small(["A"]).tolist() == small(["a"]).tolist() and case(["A"]).tolist() != case(["a"]).tolist()

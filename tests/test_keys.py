@@ -27,7 +27,8 @@ def test_the_plain_form_of_an_id_has_no_dot_before_and_no_suffix_of_an_image(ima
 
 def test_a_better_name_goes_before_a_lesser_one_and_a_lesser_name_of_several_images_is_none():
     images = [("x/1", "1"), ("1",), ("a/2", "2"), ("b/2", "2"), ("3.jpg",), ("3",), ("4",)]
-    assert keys.ids_of_images(images, ["1", "2", "b/2", "3.jpg", "./4", "5"]) == {1: ["1"], 3: ["b/2"], 4: ["3.jpg"], 6: ["./4"]}
+    assert keys.ids_of_images(images, ["1", "2", "b/2", "3.jpg", "./4", "5"]) == {
+        1: ["1"], 3: ["b/2"], 4: ["3.jpg"], 6: ["./4"]}
     assert keys.owners(images, ["2"])["2"][1:] == (2, 3)
     assert keys.ids_of_images([("a",), ("a",)], ["a"]) == {0: ["a"]}        # an image twice
 
@@ -76,7 +77,8 @@ def test_urls_are_divided_but_chains_are_not():
 
 @pytest.mark.parametrize("name, message", [
     ("x*.tar", "x*.tar: no such files."),
-    ("tars/{00001..00004}.tar", "tars/00003.tar: no such files, nor 1 others of the 4 that tars/{00001..00004}.tar stands for."),
+    ("tars/{00001..00004}.tar",
+     "tars/00003.tar: no such files, nor 1 others of the 4 that tars/{00001..00004}.tar stands for."),
     ("{0..999999999999}.tar", "stands for more than 1,000,000 names"),
     ("{0..9999}{0..9999}.tar", "stands for more than 1,000,000 names"),
     ("pipe:aws s3 cp s3://b/a.tar -", "commands are not run. Name the URL itself"),

@@ -22,7 +22,14 @@ def put(sh, files):
 
 
 def pairs_in(path):
-    return [orjson.loads(line) for line in zstandard.ZstdDecompressor().decompressobj().decompress(path.read_bytes()).splitlines()]
+    lines = zstandard.ZstdDecompressor().decompressobj().decompress(path.read_bytes()).splitlines()
+    return [orjson.loads(line) for line in lines]
+
+
+def numbered(n_images, image, caption):
+    """{name: content} of n images and their captions, each a function of the number."""
+    return {f"photos/{number}.{suffix}": make(number) for number in range(n_images)
+            for suffix, make in (("jpg", image), ("txt", caption))}
 
 
 def texts_of(folder):
@@ -56,8 +63,7 @@ def test_a_folder_becomes_tars_with_pairs_whatever_its_suffixes_and_folders(sh):
 
 
 def test_members_are_sorted_without_owner_and_time_and_any_tar_reads_them(sh):
-    put(sh, {f"photos/{number}.{suffix}": content for number in range(25) for suffix, content in (("jpg", b"x" * number), ("txt", "t"))})
-    (sh / "photos/0.jpg").write_bytes(b"y")
+    put(sh, numbered(25, lambda number: b"x" * (number + 1), lambda number: "t"))
     sh.ok("mc2 images pack photos -O tars --images-per-tar 10 -q")
     names = []
     for number, images in enumerate((10, 10, 5)):
@@ -72,7 +78,7 @@ def test_members_are_sorted_without_owner_and_time_and_any_tar_reads_them(sh):
 
 
 def test_the_same_files_give_the_same_bytes_and_a_run_that_was_stopped_goes_on(sh):
-    files = {f"photos/{number}.{suffix}": content for number in range(20) for suffix, content in (("jpg", b"x"), ("txt", f"t{number}"))}
+    files = numbered(20, lambda number: b"x", lambda number: f"t{number}")
     put(sh, files)
     sh.ok("mc2 images pack photos -O one --images-per-tar 6 -q")
     put(sh, {name: files[name] for name in reversed(files)})
@@ -96,7 +102,7 @@ def digests(folder):
 
 
 def test_tars_end_where_the_next_image_would_be_too_much(sh):
-    put(sh, {f"photos/{number}.{suffix}": content for number in range(9) for suffix, content in (("jpg", b"x" * 400), ("txt", "t"))})
+    put(sh, numbered(9, lambda number: b"x" * 400, lambda number: "t"))
     sh.ok("mc2 images pack photos -O tars --bytes-per-tar 1K -q")
     assert [len(pairs_in(path)) for path in sorted((sh / "tars").glob("*.zst"))] == [2, 2, 2, 2, 1]
 
@@ -111,8 +117,8 @@ def test_what_is_left_out_is_counted_and_named(sh):
         "images pack: 2 captions without an image left out: d.txt, f.txt",
         "images pack: 1 empty files left out: e.jpg",
         "images pack: 4 other files left out: .DS_Store, ._a.jpg, f.ppm ... (all: tars/.work/left-out.jsonl)"]
-    assert ("images pack: 1 images, 1 pairs out in 1 tars, 2 captions without an image, 1 empty files, 4 images without a caption, "
-            "4 other files -> tars (") in done.stderr
+    assert ("images pack: 1 images, 1 pairs out in 1 tars, 2 captions without an image, 1 empty files, 4 images without "
+            "a caption, 4 other files -> tars (") in done.stderr
     assert len((sh / "tars/.work/left-out.jsonl").read_bytes().splitlines()) == 11
 
 
@@ -120,7 +126,8 @@ IMAGES = {"in/a.jpg": b"A", "in/x/b.png": b"B"}
 EXPECTED = {"a": ["one, with a comma", "two"], "x/b": ['three "quoted"']}
 ROWS = [("a.jpg", "one, with a comma"), ("a.jpg", "two"), ("./x/b.png", 'three "quoted"')]
 CSV = 'file_name,text,n\na.jpg,"one, with a comma",1\na.jpg,two,2\r\n./x/b.png,"three ""quoted""",3\n'
-COCO = {"images": [{"id": 7, "file_name": "a.jpg"}, {"id": 9, "file_name": "x/b.png"}, {"id": 10, "file_name": "x/none.png"}],
+COCO = {"images": [{"id": 7, "file_name": "a.jpg"}, {"id": 9, "file_name": "x/b.png"},
+                   {"id": 10, "file_name": "x/none.png"}],
         "annotations": [{"id": 1, "image_id": 9, "caption": ROWS[2][1]}, {"id": 2, "image_id": 7, "caption": ROWS[0][1]},
                         {"id": 3, "image_id": 7, "caption": ROWS[1][1]}, {"id": 4, "image_id": 10, "caption": "no image"}]}
 
@@ -166,22 +173,23 @@ def test_an_id_of_the_record_is_that_of_the_image_and_its_pairs(sh):
 
 
 @pytest.mark.parametrize("files, arguments, status, message", [
-    ({"in/a.jpg": b"A"}, "in", 3, "in: holds 1 images and no caption for any of them. A caption is in a file beside its image"),
+    ({"in/a.jpg": b"A"}, "in", 3, "in: holds 1 images and no caption for any of them. A caption is in a file beside its "
+     "image"),
     ({"in/a.md": b"A"}, "in", 3, "in: holds no images."),
-    ({"in/c.csv": "file_name,text\nx/a.jpg,a\n"}, "in/c.csv", 3, "none of its 1 captions has an image: there is no x/a.jpg there. "
-     "Name the folder that the paths begin in: --images FOLDER."),
+    ({"in/c.csv": "file_name,text\nx/a.jpg,a\n"}, "in/c.csv", 3, "none of its 1 captions has an image: there is no "
+     "x/a.jpg there. Name the folder that the paths begin in: --images FOLDER."),
     ({"in/c.csv": "url,caption\nx,a\n"}, "in/c.csv", 3, "in/c.csv: has no column with the paths of images. It has url, caption; "
      "name the one with the paths of images: --image COLUMN."),
-    ({"in/c.csv": "file_name,Text\nx,a\n"}, "in/c.csv --text words", 3, "has no column words. It has file_name, Text; name the one with "
-     "the captions: --text COLUMN."),
+    ({"in/c.csv": "file_name,Text\nx,a\n"}, "in/c.csv --text words", 3, "has no column words. It has file_name, Text; "
+     "name the one with the captions: --text COLUMN."),
     ({"in/c.csv": "file_name,text\nx,a,b\n"}, "in/c.csv", 3, "in/c.csv:2: has 3 fields, the header 2."),
     ({"in/c.csv": 'file_name,text\nx,"a\n'}, "in/c.csv", 3, "in/c.csv:3: not CSV in UTF-8 (unexpected end of data)."),
     ({"in/c.csv": b"file_name,text\nx,\xff\n"}, "in/c.csv", 3, "not CSV in UTF-8"),
     ({"in/c.jsonl": '{"image": "a", "text": "b"}\n{'}, "in/c.jsonl", 3, "in/c.jsonl:2: not JSON"),
     ({"in/c.jsonl": '{"image": "a", "text": 7}'}, "in/c.jsonl", 3, "in/c.jsonl:1: 7 is not a caption"),
     ({"in/c.json": "[1]"}, "in/c.json", 3, "item 1 of its list is not an object"),
-    ({"in/c.json": {"images": [{"id": 1}], "annotations": []}}, "in/c.json", 3, "is no file of captions in COCO's form (KeyError: "
-     "'file_name')"),
+    ({"in/c.json": {"images": [{"id": 1}], "annotations": []}}, "in/c.json", 3, "is no file of captions in COCO's form "
+     "(KeyError: 'file_name')"),
     ({"in/a.jpg": b"A", "in/a.txt": b"\xff"}, "in", 3, "in/a.txt: is not UTF-8"),
     ({"in/c.xlsx": b""}, "in/c.xlsx", 2, "neither a folder of images nor a file of captions"),
     ({"in/a.jpg": b"A"}, "in --images in", 2, "--images goes with a file of captions."),
@@ -192,10 +200,11 @@ def test_what_cannot_be_packed_says_why_and_leaves_nothing(sh, files, arguments,
 
 
 def test_tars_of_something_else_are_not_replaced(sh):
-    put(sh, {"in/a.jpg": b"A", "in/a.txt": "a", "more/b.jpg": b"B", "more/b.txt": "b", "mine/00003.tar": b"x", "joined/x": b""})
+    put(sh, {"in/a.jpg": b"A", "in/a.txt": "a", "more/b.jpg": b"B", "more/b.txt": "b", "mine/00003.tar": b"x"})
     sh.fails("mc2 images pack in -O mine", 2, "mine: this directory is not empty and holds no shards of mc2.")
     sh.ok("mc2 images pack in -O tars -q")
-    sh.fails("mc2 images pack more -O tars", 2, "tars/00000.tar: holds images of", "in. Name another output directory, or give -f")
+    sh.fails("mc2 images pack more -O tars", 2, "tars/00000.tar: holds images of",
+             "in. Name another output directory, or give -f")
     sh.ok("mc2 images pack more -O tars -q -f")
     assert texts_of(sh / "tars") == {"b": ["b"]}
 

@@ -390,7 +390,7 @@ def test_a_model_of_ones_own_is_looked_for_here_and_beside_the_preset(edited, mo
 
     def width():
         return presets.load(beside).architecture["embed_dim"], presets.load(beside, set_here).architecture["embed_dim"]
-    with pytest.raises(BadData, match=f'model.name is "mine.json", but there is no mine.json and no {os.path.dirname(beside)}/mine.json'):
+    with pytest.raises(BadData, match=f'"mine.json", but there is no mine.json and no {os.path.dirname(beside)}/mine.json'):
         presets.load(beside, set_here)
     with pytest.raises(BadData, match="there is no mine.json."):
         presets.load("tiny", set_here)

@@ -136,7 +136,8 @@ def test_a_url_gives_what_the_file_gives(tmp_path):
         assert (from_url[1] is None) == (from_file[1] is None) == (name == "whole")
 
 
-@pytest.mark.parametrize("tool, start", [("gzip", b"\x1f\x8b"), ("zstd", b"\x28\xb5\x2f\xfd"), ("bzip2", b"BZh9"), ("xz", b"\xfd7zXZ\0")])
+@pytest.mark.parametrize("tool, start", [("gzip", b"\x1f\x8b"), ("zstd", b"\x28\xb5\x2f\xfd"), ("bzip2", b"BZh9"),
+                                         ("xz", b"\xfd7zXZ\0")])
 def test_a_compressed_tar_says_how_to_decompress_it(tmp_path, tool, start):
     for name, plain in (("a.tar.x", "a.tar"), ("b.tar", "b-plain.tar"), ("c.tgz", "c.tar")):
         path = tmp_path / name

@@ -1,7 +1,7 @@
 """Train a tokenizer: byte-level BPE, so that every text of every script has tokens.
 
-<s>, <pad>, </s> and <unk> are the tokens 0, 1, 2 and 3, as in XLM-V, and <s> is put before a text and </s> after it. Words
-end at white space and punctuation; capitals are lowered, as CLIP does, unless `keep_case`.
+<s>, <pad>, </s> and <unk> are the tokens 0, 1, 2 and 3, as in XLM-V, and <s> is put before a text and </s> after it.
+Words end at white space and punctuation; capitals are lowered, as CLIP does, unless `keep_case`.
 """
 SPECIAL = ["<s>", "<pad>", "</s>", "<unk>"]
 VOCAB_SIZE = 2048               # 4 special tokens, 256 bytes, and merges
@@ -9,8 +9,8 @@ LEAST = len(SPECIAL) + 256
 
 
 def trained(texts, vocab_size=VOCAB_SIZE, keep_case=False):
-    """The tokenizers.Tokenizer that texts (an iterable of str) give, with at most `vocab_size` tokens. Without any text its
-    tokens are bytes alone."""
+    """The tokenizers.Tokenizer that texts (an iterable of str) give, with at most `vocab_size` tokens. Without any text
+    its tokens are bytes alone."""
     from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
     tokenizer = Tokenizer(models.BPE(unk_token="<unk>"))
     if not keep_case:

@@ -19,7 +19,8 @@ def _option(name, **more):
 OPTIONS = {
     "data": [
         _option("train-data", multiple=True, metavar="TAR",
-                help="webdataset tars: a path, a quoted pattern, a URL or @list.txt; may be repeated."),
+                help="webdataset tars: a path, a quoted pattern ('*.tar', '{00000..00010}.tar'), a directory, a URL or "
+                     "@list.txt; may be repeated."),
         _option("pairs", multiple=True, metavar="FILE",
                 help="The tars' pairs, a file of the same stem per tar (mc2 join makes them), likewise."),
         click.option("-c", "--counts", metavar="DIR", help="Counts, for online curation."),
@@ -57,8 +58,8 @@ DEVICE = click.option("--device", type=click.Choice(["auto", "cuda", "cpu"]), de
 def reads_preset(required=True, run_options=False):
     """Give a command the argument CONFIG and the options that change it, as one argument `preset`, and --growth.
 
-    run_options: whether options of the run's directory and log are among them. Without a CONFIG, preset is None. Where the
-    command has an option --init, the preset is the one that it names, and `directory` is the argument.
+    run_options: whether options of the run's directory and log are among them. Without a CONFIG, preset is None. Where
+    the command has an option --init, the preset is the one that it names, and `directory` is the argument.
     """
     options = {**OPTIONS, **(RUN_OPTIONS if run_options else {})}
 

@@ -43,7 +43,8 @@ def tokenizer(ctx, inputs, output, vocab_size, keep_case, matched, limit, quiet)
     made = trained(found, vocab_size, keep_case)
     n_texts, n_tokens = next(count), made.get_vocab_size()
     if not n_texts:
-        raise BadData(f"{', '.join(map(files.name_of, inputs[:3]))}: no texts" + (" that matched an entry." if matched else "."))
+        raise BadData(f"{', '.join(map(files.name_of, inputs[:3]))}: no texts"
+                      + (" that matched an entry." if matched else "."))
     files.write_bytes(output, made.to_str().encode())
     seconds = time.monotonic() - started
     if files.is_kept(output):
@@ -52,6 +53,6 @@ def tokenizer(ctx, inputs, output, vocab_size, keep_case, matched, limit, quiet)
             {"in": n_texts, "tokens": n_tokens}, seconds))
     if not quiet:
         if n_tokens < vocab_size:
-            print(f"note: {n_tokens:,} tokens, not {vocab_size:,}: there is no more that these texts have in common. Set "
-                  f"text_cfg.vocab_size of the model to {n_tokens}.", file=sys.stderr)
+            print(f"note: {n_tokens:,} tokens, not {vocab_size:,}: there is no more that these texts have in common. "
+                  f"Set text_cfg.vocab_size of the model to {n_tokens}.", file=sys.stderr)
         receipt.write("tokenizer", f"{n_texts:,} texts in, {n_tokens:,} tokens", {}, output, seconds)

@@ -40,7 +40,8 @@ def write(encoder, path, images, texts, started):
 def of_images(paths):
     """The source of the images of one folder, or of tars."""
     if its_tars := sources.tars_among(paths):
-        found = [(key, members[image]) for key, members in sources.tar_samples(its_tars) if (image := tars.image(members))]
+        found = [(key, members[image]) for key, members in sources.tar_samples(its_tars)
+                 if (image := tars.image(members))]
         source = sources.TarMembers(its_tars, [key for key, _ in found], [member for _, member in found])
     else:
         others = []

@@ -97,12 +97,18 @@ def _holds_tars(folder):
 
 
 def tar_samples(paths):
-    """[(key, {extension: (index of the tar, offset, size)})] of webdataset tars, in order. BadData names a damaged
-    tar."""
+    """[(key, {extension: (index of the tar, offset, size)})] of webdataset tars, in order. Members of a sample that are
+    apart come together. BadData names a damaged tar."""
     found = []
     for number, path in enumerate(paths):
-        found += [(key, {extension: (number, *members.position(extension)) for extension in members})
-                  for key, members in tars.samples(path)]
+        of_key = {}
+        for key, members in tars.samples(path):
+            places = {extension: (number, *members.position(extension)) for extension in members}
+            if key in of_key and of_key[key].keys().isdisjoint(places):
+                of_key[key].update(places)
+            else:
+                found.append((key, places))
+                of_key[key] = places
     return found
 
 
@@ -174,9 +180,9 @@ def in_tars(paths, names):
     owners = keys.owners(called, set(names))
     missing = [name for name in names if name not in owners]
     if missing:
-        raise BadData(f"{missing[0]}: no such image in the tars"
-                      + (f", nor {len(missing) - 1:,} others" if len(missing) > 1 else "") + f" of {len(names):,}."
-                      + (f" An image in {_tar_of(paths, members[0])} is called {' or '.join(called[0])}." if called else ""))
+        example = f" An image in {_tar_of(paths, members[0])} is called {' or '.join(called[0])}." if called else ""
+        others = f", nor {len(missing) - 1:,} others" if len(missing) > 1 else ""
+        raise BadData(f"{missing[0]}: no such image in the tars{others} of {len(names):,}.{example}")
     for name in names:
         if owners[name].other is not None:
             several = ", ".join(_tar_of(paths, members[number]) for number in owners[name][1:])

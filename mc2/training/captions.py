@@ -1,10 +1,11 @@
 """Captions of images, from the files that people keep them in: beside each image, in one table, or as COCO's JSON.
 
-    cats/1.txt                      the caption of cats/1.jpg: the whole text
+    cats/1.txt, cats/1.caption      the caption of cats/1.jpg: the whole text
     cats/1.json                     {"text": ...} or {"caption": ...}, a text or a list; other keys go with the pair
-    metadata.jsonl, .csv, .tsv      a table with a column of paths and one of captions, as Hugging Face's imagefolder has it
-    captions.json                   COCO's {"images": [{"id", "file_name"}], "annotations": [{"image_id", "caption"}]}, a
-                                    list of objects as the lines of a table, or {path: caption or list}
+    metadata.jsonl, .csv, .tsv      a table with a column of paths and one of captions, as Hugging Face's imagefolder
+                                    has it
+    captions.json                   COCO's {"images": [{"id", "file_name"}], "annotations": [{"image_id", "caption"}]},
+                                    a list of objects as the lines of a table, or {path: caption or list}
 """
 import csv
 import io
@@ -19,6 +20,7 @@ TEXT_COLUMNS = ("text", "caption", "captions", "texts", "alt_text", "alt", "sent
 TABLES = (".jsonl", ".csv", ".tsv")
 METADATA = tuple(f"metadata{suffix}" for suffix in TABLES)      # of Hugging Face's imagefolder, in any folder
 PACKED = ("", ".gz", ".zst")
+TEXT = (".txt", ".caption")     # beside an image
 
 csv.field_size_limit(1 << 24)       # bytes
 
@@ -56,11 +58,11 @@ def of_file(path, image_column=None, text_column=None):
 
 
 def beside(path):
-    """The Caption in a .txt or .json file beside its image."""
+    """The Caption in a file of TEXT or .json beside its image."""
     with open(path, "rb") as stream:
         data = stream.read()
     where = files.name_of(path)
-    if path.lower().endswith(".txt"):
+    if path.lower().endswith(TEXT):
         try:
             return Caption(where, None, texts_in(data.decode("utf-8-sig"), where), {})
         except UnicodeDecodeError as error:
@@ -115,12 +117,13 @@ def _csv_rows(path, divider):
                 raise BadData(f"{files.name_of(path)}: is empty.")
             for row in reader:
                 if len(row) not in (0, len(header)):
-                    raise BadLine(files.name_of(path), reader.line_num, f"has {len(row)} fields, the header {len(header)}.")
+                    raise BadLine(files.name_of(path), reader.line_num,
+                                  f"has {len(row)} fields, the header {len(header)}.")
                 if row:
                     yield reader.line_num, dict(zip(header, row))
         except (csv.Error, UnicodeDecodeError) as error:
-            raise BadLine(files.name_of(path), reader.line_num + 1, f"not {'TSV' if divider == chr(9) else 'CSV'} in UTF-8 "
-                                                                     f"({error}).") from None
+            form = "TSV" if divider == "\t" else "CSV"
+            raise BadLine(files.name_of(path), reader.line_num + 1, f"not {form} in UTF-8 ({error}).") from None
 
 
 def _columns(path, row, image_column, text_column):
@@ -172,8 +175,8 @@ def _coco_rows(where, content):
         for annotation in content["annotations"]:
             texts[annotation["image_id"]].append(annotation["caption"])
     except (KeyError, TypeError) as error:
-        raise BadData(f"{where}: is no file of captions in COCO's form ({type(error).__name__}: {error}). It needs images with "
-                      "`id` and `file_name`, annotations with `image_id` and `caption`.") from None
+        raise BadData(f"{where}: is no file of captions in COCO's form ({type(error).__name__}: {error}). It needs images "
+                      "with `id` and `file_name`, annotations with `image_id` and `caption`.") from None
     yield from enumerate(({"file_name": name, "text": texts[image_id]} for image_id, name in name_of.items()), 1)
 
 

@@ -1,8 +1,8 @@
-"""`mc2 train --init`: a complete run from a preset, in a directory: run.toml, and for a preset without a tokenizer of its
-own also tokenizer.json and model.json.
+"""`mc2 train --init`: a complete run from a preset, in a directory: run.toml, and for a preset without a tokenizer of
+its own also tokenizer.json and model.json.
 
-Where the tars are at hand, the tokenizer is trained on their texts, and the schedule of a preset for more pairs than there
-are is cut down to them: a batch of no more than all of them, as many steps as the preset has.
+Where the tars are at hand, the tokenizer is trained on their texts, and the schedule of a preset for more pairs than
+there are is cut down to them: a batch of no more than all of them, as many steps as the preset has.
 """
 import copy
 import glob
@@ -54,7 +54,7 @@ def write(preset, directory, force=False):
     _refuse_what_is_there(directory, force)
     said, changes = [], {(section, key): value for section, key, value in preset.changes}
     data = preset.values["data"]
-    if ("data", "train_data") not in changes and data["train_data"] is None and glob.glob(os.path.join(glob.escape(USUAL), "*.tar")):
+    if data["train_data"] is None and glob.glob(os.path.join(USUAL, "*.tar")):
         changes["data", "train_data"] = USUAL
     is_online = data["counts"] is not None and data["thresholds"] is not None
     changes.setdefault(("data", "curation"), "online" if is_online else "offline")
@@ -88,11 +88,13 @@ def _refuse_what_is_there(directory, force):
         raise BadUsage(f"{directory}: a run has begun here. Name another directory.")
     there = next((name for name in FILES if os.path.exists(os.path.join(directory, name))), None)
     if there and not force:
-        raise BadUsage(f"{os.path.join(directory, there)}: is there already. Name another directory, or replace it with -f.")
+        raise BadUsage(f"{os.path.join(directory, there)}: is there already. Name another directory, or replace it with "
+                       "-f.")
 
 
 def _sources(changes, said):
-    """The local files that the texts are in: the pairs, else the tars; [] where none are named, or they are not there yet."""
+    """The local files that the texts are in: the pairs, else the tars; [] where none are named, or they are not there
+    yet."""
     try:
         if pairs := changes.get(("data", "pairs")):
             found = tar_names.expand(pairs, tar_names.PAIRS)
@@ -122,10 +124,11 @@ def _tokenizer_and_model(preset, changes, sources, said):
         with open(given, "rb") as stream:
             made = Tokenizer.from_buffer(stream.read())
     elif sources and not found:
-        raise BadData(f"{files.name_of(sources[0])}: holds no texts, nor do the other {len(sources) - 1:,}. Name the files with "
-                      "the pairs of the tars: --pairs 'pairs/*.jsonl.zst'.")
+        raise BadData(f"{files.name_of(sources[0])}: holds no texts, nor do the other {len(sources) - 1:,}. Name the files "
+                      "with the pairs of the tars: --pairs 'pairs/*.jsonl.zst'.")
     else:
-        made = tokenizer_training.trained(found, architecture["text_cfg"]["vocab_size"] if found else tokenizer_training.LEAST)
+        made = tokenizer_training.trained(
+            found, architecture["text_cfg"]["vocab_size"] if found else tokenizer_training.LEAST)
         own["tokenizer.json"] = made.to_str().encode()
         changes["model", "tokenizer"] = None
         said.append(f"a tokenizer of {made.get_vocab_size():,} tokens, trained on {len(found):,} texts" if found else
@@ -156,12 +159,11 @@ def _cut_down(preset, n_pairs, changes):
     samples = min(n_pairs, schedule["train_num_samples"])
     steps = plan.schedule_of(preset)["steps"]
     passes = max(schedule["epochs"], min(MOST_PASSES, -(-steps // (samples // batch))))
-    cut = {("schedule", "train_num_samples"): samples, ("schedule", "global_batch"): batch, ("schedule", "epochs"): passes,
-           ("compute", "workers"): max(1, min(compute["workers"], n_pairs // (2 * batch)))}
-    for where, value in cut.items():
-        changes.setdefault(where, value)
-    steps = changes["schedule", "epochs"] * max(1, changes["schedule", "train_num_samples"] // changes["schedule", "global_batch"])
-    changes.setdefault(("schedule", "warmup"), min(schedule["warmup"], steps // 10))
+    for key, value in (("train_num_samples", samples), ("global_batch", batch), ("epochs", passes)):
+        changes.setdefault(("schedule", key), value)
+    changes.setdefault(("compute", "workers"), max(1, min(compute["workers"], n_pairs // (2 * batch))))
+    samples, batch, passes = (changes["schedule", key] for key in ("train_num_samples", "global_batch", "epochs"))
+    changes.setdefault(("schedule", "warmup"), min(schedule["warmup"], passes * max(1, samples // batch) // 10))
 
 
 # ---------------------------------------------------------------- run.toml
@@ -188,8 +190,8 @@ def _path_from(directory, path):
 
 
 def with_values(text, values, comments=None):
-    """A TOML text with other values of its keys: {(section, key): value}. Comments stay, and lines without one get that of
-    `comments`; a key that is not there comes at the end of its section, a section at the end."""
+    """A TOML text with other values of its keys: {(section, key): value}. Comments stay, and lines without one get that
+    of `comments`; a key that is not there comes at the end of its section, a section at the end."""
     left, comments = dict(values), comments or {}
     lines, section = [], None
     for line in [*text.rstrip("\n").split("\n"), "[]"]:
@@ -242,9 +244,12 @@ def _header(preset, directory, changes):
     header = list(itertools.takewhile(lambda line: line.startswith("#"), preset.text.split("\n")))
     config = os.path.join(directory, "run.toml")
     named = ("data", "train_data") in changes
-    lines = [f"# A run of mc2 train, made by `mc2 train --init {preset.name}`. Paths are from the directory of this file.", "#",
+    lines = [f"# A run of mc2 train, made by `mc2 train --init {preset.name}`. Paths are from the directory of this file.",
+             "#",
              f"# Train: mc2 train {config}" + ("" if named else " --train-data 'tars/*.tar'"),
-             "#     (with files of pairs beside the tars: --pairs 'pairs/*.jsonl.zst'; the same command goes on after a stop)",
+             "#     (with files of pairs beside the tars: --pairs 'pairs/*.jsonl.zst'; after a stop the same command goes on)",
              f"# Score: mc2 eval zeroshot --images FOLDER --classes classes.txt --model {directory}",
-             "# Any key can be changed here, or for one run with --set section.key=value.", "#", "# What the preset says:"]
+             "# Any key can be changed here, or for one run with --set section.key=value.",
+             "#",
+             "# What the preset says:"]
     return "\n".join([*lines, *header]) + "\n\n"

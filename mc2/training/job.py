@@ -59,8 +59,8 @@ def configure(preset, growth=None, world=1):
 
 def _refuse_missing_tokenizer(preset, name):
     if name.endswith(".json") and not os.path.exists(name):
-        raise BadUsage(f"{preset.source}: there is no tokenizer {name}. Make one with 'mc2 tokenizer PAIRS... -o {name}', or "
-                       "name another with --set model.tokenizer=FILE.")
+        raise BadUsage(f"{preset.source}: there is no tokenizer {name}. Make one with 'mc2 tokenizer PAIRS... -o {name}', "
+                       "or name another with --set model.tokenizer=FILE.")
 
 
 def _content_of(name):
@@ -136,7 +136,8 @@ def has_begun(run):
     with contextlib.suppress(FileNotFoundError):
         if os.path.getsize(os.path.join(run, "log.jsonl")):
             return True
-    return any(name.startswith("step-") and name.endswith(".pt") for name in files.names_in(os.path.join(run, "checkpoints")))
+    return any(name.startswith("step-") and name.endswith(".pt")
+               for name in files.names_in(os.path.join(run, "checkpoints")))
 
 
 def begin(config, force=False):

@@ -3,8 +3,8 @@ came, those of an image together, in the order of the tar. This is what `mc2 tra
 
 The names of the images of all tars (mc2/keys.py) are read first: 30 bytes of memory per image and name, as hashes; an
 image has one name where its key has no folder and its json no id. The pairs are then sorted into at most PARTS files by
-the tars that have their images, and each of these is put in order in memory. An image that is in two tars belongs to the
-first. Where almost no pair finds an image, nothing is written.
+the tars that have their images, and each of these is put in order in memory. An image that is in two tars belongs to
+the first. Where almost no pair finds an image, nothing is written.
 """
 import contextlib
 import os
@@ -159,8 +159,8 @@ def _refuse_strangers(parts, images, pairs, tar_paths):
     path, names = images.example
     raise BadData(
         f"{met:,} of {pairs:,} pairs have an image in these {len(tar_paths):,} tars. The id of a pair is "
-        f"{files.printable(parts.stranger)}; an image in {files.name_of(path)} is called {' or '.join(names)}. Give the pairs "
-        "the ids of the images: an `id` in the image's json, else its name in the tar without the suffix."
+        f"{files.printable(parts.stranger)}; an image in {files.name_of(path)} is called {' or '.join(names)}. Give the "
+        "pairs the ids of the images: an `id` in the image's json, else its name in the tar without the suffix."
         + "".join(f" {each}" for each in images.apart[:1]))
 
 
@@ -256,8 +256,8 @@ class _Owners:
 
 
 def _hashes_of_names(images):
-    """[(hashes of the first names, the same), (hashes of the second names, those of the first names of the same images),
-    ...] of a tar's images."""
+    """[(hashes of the first names, the same), (hashes of the second names, those of the first names of the same
+    images), ...] of a tar's images."""
     first = hashes_of(names[0] for names in images) if images else np.zeros(0, np.uint64)
     found = [(first, first)] if images else []
     for position in range(1, max(map(len, images), default=0)):

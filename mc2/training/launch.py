@@ -97,9 +97,9 @@ def _begin(config, force, output):
 
 @contextlib.contextmanager
 def _removed_before_its_first_step(output, before):
-    """Where the block fails before a step of the run is on disk, remove what it made in the run's directory, so that the
-    corrected command finds what this one found. before: the names in the directory; None: there was none. A run that a
-    signal stopped stays: the same command goes on."""
+    """Where the block fails before a step of the run is on disk, remove what it made in the run's directory, so that
+    the corrected command finds what this one found. before: the names in the directory; None: there was none. A run
+    that a signal stopped stays: the same command goes on."""
     try:
         yield
     except Stopped:

@@ -3,10 +3,10 @@
     tars/00000.tar                  000000000.jpg 000000000.json 000000000.txt 000000001.png ...
     tars/00000.jsonl.zst            {"id": "cats/1", "text": "a cat", "file_name": "cats/1.jpg"}, a line per caption
 
-Images are numbered in the order of a hash of their ids, so that classes are mixed, which batches need; the members of a
-tar are in the order of their names. The id of an image is its path without the suffix (with it, where two images would
-have the same one), or the `id` or `uid` of its record. Bytes of images go in as they are. The same files and options give
-the same bytes; a run that was stopped goes on.
+Images are numbered in the order of a hash of their ids, so that classes are mixed, which batches need; the members of
+a tar are in the order of their names. The id of an image is its path without the suffix (with it, where two images
+would have the same one), or the `id` or `uid` of its record. Bytes of images go in as they are. The same files and
+options give the same bytes; a run that was stopped goes on.
 """
 import os
 import re
@@ -50,8 +50,9 @@ class Found:
     """The images of a folder and their captions; what is left out, by reason."""
 
     def __init__(self):
-        self.images, self.left_out = [], {"images without a caption": [], "captions without an image": [], "empty files": [],
-                                          "other files": []}
+        self.images = []
+        self.left_out = {what: [] for what in (
+            "images without a caption", "captions without an image", "empty files", "other files")}
 
     @property
     def texts(self):
@@ -68,8 +69,8 @@ def find(source, folder=None, image_column=None, text_column=None):
         folder = source
     else:
         if not captions.is_table(source):
-            raise BadUsage(f"{source}: neither a folder of images nor a file of captions. Those end in .jsonl, .csv, .tsv or "
-                           ".json (.gz, .zst).")
+            raise BadUsage(f"{source}: neither a folder of images nor a file of captions. Those end in .jsonl, .csv, "
+                           ".tsv or .json (.gz, .zst).")
         folder = folder or captions.folder_of(source)
         texts = _add_table({}, source, folder, folder, image_column, text_column)
         for name in [name for name in texts if not os.path.isfile(os.path.join(folder, name))]:
@@ -100,11 +101,11 @@ def _captions_below(folder, found):
         if os.path.basename(other) in captions.METADATA:
             its_folder = os.path.join(folder, os.path.dirname(other))
             texts = _add_table(texts, os.path.join(folder, other), its_folder, folder, None, None)
-        elif suffix.lower() in (".txt", ".json") and stem in beside and not _is_hidden(other):
+        elif suffix.lower() in (*captions.TEXT, ".json") and stem in beside and not _is_hidden(other):
             for name in beside[stem]:
                 texts[name].append(captions.beside(os.path.join(folder, other)))
         else:
-            is_caption = suffix.lower() == ".txt" and not _is_hidden(other)
+            is_caption = suffix.lower() in captions.TEXT and not _is_hidden(other)
             found.left_out["captions without an image" if is_caption else "other files"].append(other)
     for name in [name for name in texts if not os.path.isfile(os.path.join(folder, name))]:
         found.left_out["captions without an image"].append(name)
@@ -149,8 +150,8 @@ def _collect(texts, folder, found):
         stem = os.path.splitext(name)[0]
         image_id = _own_id(name, its_captions) or files.printable(stem if stems[stem] == 1 else name)
         if image_id in owner:
-            raise BadData(f"{files.printable(owner[image_id])} and {files.printable(name)} have one id, {image_id}. Give "
-                          "every image an `id` of its own, or none.")
+            raise BadData(f"{files.printable(owner[image_id])} and {files.printable(name)} have one id, {image_id}. "
+                          "Give every image an `id` of its own, or none.")
         owner[image_id] = name
         pairs = [_pair(image_id, text, name, more) for text, more in more_of.items()]
         found.images.append(Image(path, name, image_id, (status.st_size, status.st_mtime_ns), pairs))
@@ -163,8 +164,8 @@ def _own_id(name, its_captions):
     ids = dict.fromkeys(keys.names("", caption.more)[0] for caption in its_captions)
     own = [each for each in ids if each]
     if len(own) > 1:
-        raise BadData(f"{its_captions[-1].where}: {files.printable(name)} has several ids, {own[0]} and {own[1]}: `id` and `uid` "
-                      "are those of images. Call the column otherwise.")
+        raise BadData(f"{its_captions[-1].where}: {files.printable(name)} has several ids, {own[0]} and {own[1]}: `id` "
+                      "and `uid` are those of images. Call the column otherwise.")
     return own[0] if own else None
 
 
@@ -176,12 +177,12 @@ def _pair(image_id, text, name, more):
 def _refuse_nothing(source, texts, found):
     without, strangers = (found.left_out[what] for what in ("images without a caption", "captions without an image"))
     if without or not texts and not strangers:
-        raise BadData(f"{source}: holds " + (f"{len(without):,} images and no caption for any of them." if without else "no images.")
-                      + " A caption is in a file beside its image (a.txt or a.json for a.jpg), in a metadata.jsonl or "
-                      "metadata.csv with file_name and text, or in a file of captions: mc2 images pack captions.csv "
-                      "--images FOLDER.")
-    raise BadData(f"{source}: none of its {len(strangers):,} captions has an image: there is no {files.printable(strangers[0])} "
-                  "there. Name the folder that the paths begin in: --images FOLDER.")
+        what = f"{len(without):,} images and no caption for any of them" if without else "no images"
+        raise BadData(f"{source}: holds {what}. A caption is in a file beside its image (a.txt or a.json for a.jpg), in a "
+                      "metadata.jsonl or metadata.csv with file_name and text, or in a file of captions: mc2 images pack "
+                      "captions.csv --images FOLDER.")
+    raise BadData(f"{source}: none of its {len(strangers):,} captions has an image: there is no "
+                  f"{files.printable(strangers[0])} there. Name the folder that the paths begin in: --images FOLDER.")
 
 
 # ---------------------------------------------------------------- tars
@@ -196,7 +197,8 @@ def pack(source, found, output_dir, images_per_tar, bytes_per_tar=None, force=Fa
     tally = Counter({"in": found.texts, "out": found.texts, "images": len(found.images)})
     tally.update({f"dropped: {what}": len(names) for what, names in found.left_out.items() if names})
     with Progress("images pack", work, quiet) as progress:
-        todo = [number for number, part in enumerate(parts) if force or not _is_finished(output_dir, number, part, source)]
+        todo = [number for number, part in enumerate(parts)
+                if force or not _is_finished(output_dir, number, part, source)]
         progress.begin("tars", len(parts), len(parts) - len(todo))
         for number in todo:
             _write(output_dir, number, parts[number], source)
@@ -246,16 +248,16 @@ def _refuse_others_tars(output_dir, source, n_parts, force):
         if manifest is None or manifest.get("kind") != KIND:
             raise BadUsage(f"{path}: was not made by 'mc2 images pack'. Name another output directory.")
         if manifest["options"].get("source") != source and not force:
-            raise BadUsage(f"{path}: holds images of {manifest['options'].get('source')}. Name another output directory, or "
-                           "give -f to replace them.")
+            raise BadUsage(f"{path}: holds images of {manifest['options'].get('source')}. Name another output directory, "
+                           "or give -f to replace them.")
     made = {_tar_name(number) for number in range(n_parts)}
     return [name for name in present if name not in made]
 
 
 def _description(part, source):
     """All that a tar and its pairs depend on."""
-    return {"mc2": __version__, "source": source, "images": manifests.fingerprint(
-        [[key, image.name.encode("utf-8", "surrogateescape").hex(), image.id, image.stamp, image.pairs] for key, image in part])}
+    images = [[key, os.fsencode(image.name).hex(), image.id, image.stamp, image.pairs] for key, image in part]
+    return {"mc2": __version__, "source": source, "images": manifests.fingerprint(images)}
 
 
 def _is_finished(output_dir, number, part, source):

@@ -206,7 +206,8 @@ def _check_students(students, source, folder):
         seen.add(student["name"])
         if folder and student["tokenizer"].endswith(".json"):
             student["tokenizer"] = _beside(folder, student["tokenizer"])
-    return [(student, _architecture(student["model"], source, [*([folder] if folder else []), "."])) for student in checked]
+    folders = [folder, "."] if folder else ["."]
+    return [(student, _architecture(student["model"], source, folders)) for student in checked]
 
 
 def _check(values, source):

@@ -20,8 +20,8 @@ What happened is counted (`Batch.tally`):
     members apart                   samples whose members are not next to each other in the tar
     ("cut off tar", path), ("damaged tar", path), ("unreadable tar", path)
 
-Where almost nothing meets, of all tars of a pass or of the first LOOKED_AT, or the members of a tar's samples are apart as
-a rule, that is an error: training would go on with the few that are left, many times over.
+Where almost nothing meets, of all tars of a pass or of the first LOOKED_AT, or the members of a tar's samples are apart
+as a rule, that is an error: training would go on with the few that are left, many times over.
 """
 import contextlib
 import itertools
@@ -173,7 +173,7 @@ class Stream(torch.utils.data.IterableDataset):
         tally = self.tally if low == 0 and start == done == 0 else Counter()    # what concerns the shard as a whole
         table = None if its_pairs is None else self.table(its_pairs, seed, tally)
         names_of = Names(path, table)
-        seen, apart, met = set(), tars.Apart(), 0
+        seen, apart = set(), tars.Apart()
         try:
             for index, (key, members) in enumerate(_opened(path)):
                 record = tars.record(members)
@@ -236,9 +236,9 @@ class Stream(torch.utils.data.IterableDataset):
         if pairs is None:
             tally["image without pair"] += 1
             if table is None:
-                self.example = self.example or (f" A sample without a text has {', '.join(sorted(members))}. Texts are in a "
-                                                "sample's txt or in `text` or `caption` of its json, or in files of pairs "
-                                                "(--pairs).")
+                self.example = self.example or (
+                    f" A sample without a text has {', '.join(sorted(members))}. Texts are in a sample's txt or in `text` "
+                    "or `caption` of its json, or in files of pairs (--pairs).")
         elif not pairs:
             tally["no match"] += 1
         elif self.sampler:
@@ -338,8 +338,8 @@ def _drawn(image_id, text, lang, prob, seed):
 
 
 class Names:
-    """What the images of a tar are called by its pairs: names_of(key, record) -> an id of the pairs, or the image's first
-    name where none of them means it (mc2/keys.py).
+    """What the images of a tar are called by its pairs: names_of(key, record) -> an id of the pairs, or the image's
+    first name where none of them means it (mc2/keys.py).
 
     The first names of a sample are looked up as they come. Where a lesser one is found, all names of the tar are read,
     because another image may have a better right to it.

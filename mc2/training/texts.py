@@ -12,11 +12,15 @@ def of_files(paths, matched=False):
     A .txt has a text per line, a .tar the texts of its samples; all others are pairs.
     """
     for path in paths:
-        is_pairs = not files.has_suffix(path, *PLAIN, ".tar")
-        if matched and not is_pairs:
-            raise BadUsage(f"{files.name_of(path)}: --matched is for pairs that 'mc2 match' made.")
-        found = _of_pairs(path, matched) if is_pairs else of_tar(path) if files.has_suffix(path, ".tar") else _of_lines(path)
-        yield from (text for text in found if text and text.strip())
+        yield from (text for text in _of_file(path, matched) if text and text.strip())
+
+
+def _of_file(path, matched):
+    if not files.has_suffix(path, *PLAIN, ".tar"):
+        return _of_pairs(path, matched)
+    if matched:
+        raise BadUsage(f"{files.name_of(path)}: --matched is for pairs that 'mc2 match' made.")
+    return of_tar(path) if files.has_suffix(path, ".tar") else _of_lines(path)
 
 
 def of_tar(path):
