@@ -43,6 +43,11 @@ def _verbose(ctx, param, value):
     ctx.meta["mc2.verbose"] = value
 
 
+def _log_every(ctx, param, value):
+    from mc2 import meter
+    meter.print_every(value)
+
+
 def _jobs(ctx, param, value):
     if value < 0:
         raise click.BadParameter("must be 0 (all cores) or more.")
@@ -171,6 +176,9 @@ on_error = click.option("--on-error", type=click.Choice(["stop", "skip"]), defau
 rejects = click.option("--rejects", metavar="FILE", help="Keep the skipped lines in FILE (implies --on-error skip).")
 dropped = click.option("--dropped", metavar="FILE", help="Keep the pairs that are dropped in FILE, each with the reason.")
 quiet = click.option("-q", "--quiet", is_flag=True, help="No progress and no receipt on stderr.")
+log_every = click.option("--log-every", type=click.FloatRange(0), default=60, show_default=True, metavar="SECONDS",
+                         expose_value=False, callback=_log_every,
+                         help="Without a terminal: a line on how far it is, so often; 0 = none.")
 verbose = click.option("-v", "--verbose", is_flag=True, expose_value=False, callback=_verbose,
                        help="Show where an unexpected error arose.")
 seed = click.option("--seed", type=int, default=0, show_default=True,
@@ -272,14 +280,14 @@ def reads_pairs(command=None, *, reduces=False):
                 _check_outputs(ctx, outputs["output_dir"])
                 outputs["executor"] = executor_of(jobs, **_executor_options(ctx, rest, outputs["output_dir"]))
                 outputs.update(part=shard, all_inputs=all_inputs)
-            run = Run(inputs, **outputs, jobs=jobs, dry_run=dry_run, rejects=rejects, quiet=quiet,
+            run = Run(inputs, **outputs, jobs=jobs, dry_run=dry_run, rejects=rejects, quiet=quiet, command=ctx.info_name,
                       skip_bad=on_error == "skip" or bool(rejects))
             with printing_scripts(ctx.params.get("print_only")):
                 return function(*args, run=run, **rest)
 
         own = [] if reduces else [output, output_dir, force]
         after = [] if reduces else [dropped, executor_options]
-        for option in reversed([inputs, *own, jobs, shard, dry_run, on_error, rejects, *after, quiet, verbose]):
+        for option in reversed([inputs, *own, jobs, shard, dry_run, on_error, rejects, *after, quiet, log_every, verbose]):
             wrapper = option(wrapper)
         return wrapper
     return decorate(command) if command else decorate

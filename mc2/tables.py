@@ -1,5 +1,19 @@
-"""Plain text tables for people."""
+"""Plain text for people: tables and durations."""
 import unicodedata
+
+
+def duration(seconds):
+    """0.5 s, 12 s, 3 min 5 s, 2 h 10 min or 3 d 4 h"""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    if days:
+        return f"{days} d {hours} h"
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {seconds} s" if minutes else f"{seconds} s"
 
 
 def align(rows, right=None):

@@ -35,6 +35,7 @@ from mc2.commands.thresholds import ways_to_t
               help="At a line that is not a pair: fail its shard, or put the line into OUT/quarantine with the reason.")
 @options.dropped
 @options.quiet
+@options.log_every
 @options.verbose
 @click.pass_context
 def curate(ctx, inputs, metadata, output, old_engine, quiet, dry_run, force, shard, jobs, **params):

@@ -15,6 +15,7 @@ from mc2 import options
 @options.on_error
 @options.rejects
 @options.quiet
+@options.log_every
 @options.verbose
 @click.pass_context
 def join(ctx, inputs, tars, output_dir, force, jobs, on_error, rejects, quiet):
@@ -31,5 +32,5 @@ def join(ctx, inputs, tars, output_dir, force, jobs, on_error, rejects, quiet):
     from mc2.execution.run import Run
     from mc2.training.join import join as join_pairs
     inputs = options.pair_inputs(ctx, inputs, None)
-    run = Run(inputs, jobs=jobs, rejects=rejects, quiet=quiet, skip_bad=on_error == "skip" or bool(rejects))
+    run = Run(inputs, jobs=jobs, rejects=rejects, quiet=quiet, command="join", skip_bad=on_error == "skip" or bool(rejects))
     join_pairs(run, tar_files.expand(tars), output_dir, force)

@@ -40,6 +40,7 @@ class Train(click.Command):
 @click.option("--slurm-cpus-per-gpu", type=click.IntRange(1), default=8, show_default=True, metavar="N",
               help="Cores per GPU in it.")
 @options.quiet
+@options.log_every
 @options.verbose
 def train(preset, growth, slurm, quiet, **given):
     """Train CLIP on curated or matched pairs: the run CONFIG, a preset's name or a TOML file of that form.

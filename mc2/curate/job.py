@@ -23,9 +23,10 @@ from mc2.balancing import counting, sampling, shard_counts, thresholds
 from mc2.curate.phases import GROUP, Layout, Reduce
 from mc2.errors import BadData, BadUsage, Mc2Error
 from mc2.execution import names
-from mc2.execution.receipt import duration, what_was_left_out
+from mc2.execution.receipt import what_was_left_out
 from mc2.execution.rounds import complete
 from mc2.execution.shard import DROPPED, ShardTask, put_together
+from mc2.tables import duration
 
 KIND = "curation"
 OUTPUTS = ("matched", "curated", "quarantine", "counts")      # directories that are the job's alone

@@ -10,7 +10,7 @@ from collections import Counter
 import numpy as np
 import torch
 
-from mc2 import files, parsing
+from mc2 import files, meter, parsing
 from mc2.clip import distributed
 from mc2.clip.images import Corrupt
 from mc2.errors import BadData, Mc2Error
@@ -64,7 +64,7 @@ class Encoder:
         begin, end = distributed.own_share(len(texts))
         self.tally["texts encoded"] += len(texts)
         parts = [self.model.encode_texts(texts[start:min(start + self.batch_size, end)]).cpu().numpy()
-                 for start in self._bar(range(begin, end, self.batch_size), "texts")]
+                 for start in self._shown(range(begin, end, self.batch_size), "texts")]
         features = distributed.rows_of_all(np.concatenate(parts) if parts else None)
         if features is None:
             return np.zeros((0, self._width()), np.float32)
@@ -78,7 +78,7 @@ class Encoder:
             num_workers=min(self.workers, max(end - begin, 1)), collate_fn=_together,
             pin_memory=self.model.device.type == "cuda")
         features, width = [], None
-        for indices, pixels, sound in self._bar(loader, "images"):
+        for indices, pixels, sound in self._shown(loader, "images"):
             rows = np.full((len(indices), width or self._width()), np.nan, np.float32)
             if sound.any():
                 rows[sound] = self.model.encode_images(pixels).cpu().numpy()
@@ -135,10 +135,9 @@ class Encoder:
             features = None                     # of a run that skipped: encode again, to name the broken ones
         return features if distributed.is_so_on_all(features is not None) else None
 
-    def _bar(self, iterable, unit):
-        from tqdm import tqdm
-        hidden = True if self.quiet or self.rank else None        # None: on a terminal only
-        return tqdm(iterable, desc=f"{unit} in batches of {self.batch_size}", disable=hidden, leave=False)
+    def _shown(self, batches, unit):
+        return meter.shown(batches, "eval", f"batches of {self.batch_size} {unit}", len(batches),
+                           quiet=self.quiet or self.rank > 0)
 
 
 class _Decoded(torch.utils.data.Dataset):

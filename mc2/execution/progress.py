@@ -4,27 +4,27 @@ import fcntl
 import glob
 import os
 import socket
-import sys
 import time
 
 import orjson
 
 from mc2 import temporaries
 from mc2.errors import BadData, BadUsage
-from mc2.execution.receipt import duration
+from mc2.meter import Meter
+from mc2.tables import duration
 
 EVERY = 0.5                     # seconds between two updates of the file
 
 
 class Progress:
-    """Keeps a file `progress*.json` in the work directory of a command, and a line on stderr where that is a terminal.
+    """Keeps a file `progress*.json` in the work directory of a command, and shows on stderr how far it is.
 
     command: the subcommand of mc2. work: a local directory, or None = no file. part: (I, N) where this is one of N
     parts of the work. While this is open, the file beside it is locked: `mc2 status` tells by that whether it runs.
     """
 
     def __init__(self, command, work, quiet=False, part=None):
-        self.command, self.shown, self.bar = command, not quiet and sys.stderr.isatty(), None
+        self.command, self.quiet, self.meter = command, quiet, None
         self.path = work and os.path.join(work, "progress.json" if part is None else f"progress.{part[0]}-{part[1]}.json")
         self.state = {"command": command, "pid": os.getpid(), "host": socket.gethostname(), "begun": time.time(),
                       "phase": "begins", "shards": 0, "done": 0, "pairs": 0, "failed": {}}
@@ -51,9 +51,7 @@ class Progress:
         self._close()
         self.state.update(phase=phase, shards=shards, finished=finished, done=finished, pairs=0,
                           phase_begun=time.time(), failing=0, failed={})
-        if self.shown:
-            from tqdm import tqdm
-            self.bar = tqdm(total=shards, initial=finished, desc=f"{self.command}: {phase}", unit=" shards", leave=False)
+        self.meter = Meter(f"{self.command}: {phase}", "shards", shards, finished, self.quiet)
         self._write(now=True)
 
     def update(self, pairs=0, failed=False):
@@ -63,9 +61,8 @@ class Progress:
             self.state["failing"] += 1
         else:
             self.state["done"] += 1
-        if self.bar is not None:
-            self.bar.set_postfix_str(_rates(self.state), refresh=False)
-            self.bar.update(0 if failed else 1)
+        if self.meter is not None:
+            self.meter.update(0 if failed else 1, _rates(self.state))
         self._write()
 
     def again(self, missing, failures):
@@ -80,9 +77,9 @@ class Progress:
         self._write(now=True)
 
     def _close(self):
-        if self.bar is not None:
-            self.bar.close()
-            self.bar = None
+        if self.meter is not None:
+            self.meter.close()
+            self.meter = None
 
     def _write(self, now=False):
         if self.path is None or not now and time.monotonic() - self._written < EVERY:

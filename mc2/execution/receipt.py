@@ -1,12 +1,7 @@
 """The receipt of a command: its last line on stderr, for people."""
 import sys
 
-
-def duration(seconds):
-    if seconds < 10:
-        return f"{seconds:.1f} s"
-    minutes, seconds = divmod(round(seconds), 60)
-    return f"{minutes} min {seconds} s" if minutes else f"{seconds} s"
+from mc2.tables import duration
 
 
 def what_was_left_out(tally, fate="skipped"):

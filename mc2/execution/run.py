@@ -6,7 +6,6 @@
 import collections
 import contextlib
 import os
-import sys
 import time
 from dataclasses import dataclass
 
@@ -17,6 +16,7 @@ from mc2.execution.local import Local
 from mc2.execution.progress import Progress
 from mc2.execution.shard import DROPPED, REJECTS, ShardPaths, ShardTask, put_together
 from mc2.execution.stage import Stages
+from mc2.meter import Meter
 from mc2.pairs.shards import encoder_of, open_write, refuse_unopenable
 
 WORK = ".work"                      # in a directory of shards: progress, logs, scripts of SLURM
@@ -40,6 +40,7 @@ class Run:
     rejects: str = None         # file for the bad lines
     dropped: str = None         # file for the dropped pairs
     quiet: bool = False
+    command: str = "mc2"      # its name, shown with how far it is
 
     def __post_init__(self):
         outputs = [self.output] if self.output_dir is None else self._plan_shards()
@@ -80,12 +81,12 @@ class Run:
         needs = needs or stages
         work = stream.BlockWork(stages, make, needs.requires, self.skip_bad, keep_dropped=self.dropped is not None)
         columns = None if self.rejects or self.dropped else columns        # these have all
-        with _written(self.rejects) as rejects, _written(self.dropped) as dropped, self._progress() as progress:
+        with _written(self.rejects) as rejects, _written(self.dropped) as dropped, self._meter() as meter:
             for product, counts, bad, left_out in stream.products(work, self.inputs, self.jobs, needs.whole_images, columns):
                 tally.update(counts)
                 rejects.write(bad)
                 dropped.write(left_out)
-                progress.update(counts["in"])
+                meter.update(counts["in"])
                 yield product
 
     # ------------------------------------------------------------ shard by shard
@@ -162,11 +163,8 @@ class Run:
         """Raise BadUsage for an output that is an input (or one of `also`), or another output, too."""
         refuse_twice(outputs, [*self.inputs, *also])
 
-    def _progress(self):
-        if self.quiet or not sys.stderr.isatty():
-            return _NoProgress()
-        from tqdm import tqdm
-        return tqdm(unit=" pairs", unit_scale=True, leave=False)
+    def _meter(self):
+        return Meter(self.command, "pairs", quiet=self.quiet, scaled=True)
 
     def receipt(self, name, summary, tally, output, seconds):
         """The last line on stderr: what went in and out, what was left out and why, where it is, how long."""
@@ -227,12 +225,4 @@ def _written(path):
 
 class _Nowhere:
     def write(self, data):
-        pass
-
-
-class _NoProgress(contextlib.nullcontext):
-    def __enter__(self):
-        return self
-
-    def update(self, n=1):
         pass

@@ -40,11 +40,12 @@ def open_matcher(release, lang, verify=False):
             return engines.native().Matcher(path, punctuation_bitmap(release.spacing))
 
 
-def compile_release(release, jobs=1):
+def compile_release(release, jobs=1, progress=iter):
     """Compile the languages of a release beside it, in `jobs` processes (0 = all cores). Returns how many had to be
-    compiled: a matcher that is there and undamaged is left as it is."""
+    compiled: a matcher that is there and undamaged is left as it is. progress: function of an iterable, an item for each
+    language, that gives its items and shows how far it is."""
     from mc2.execution.processes import map_in_order
-    return sum(map_in_order(_CompileWork(release), release.langs, jobs))
+    return sum(progress(map_in_order(_CompileWork(release), release.langs, jobs)))
 
 
 class _CompileWork:

@@ -11,7 +11,7 @@ import tempfile
 import time
 
 import mc2
-from mc2 import manifests, temporaries
+from mc2 import manifests, meter, temporaries
 from mc2.errors import BadUsage, Mc2Error
 from mc2.training import job
 from mc2.training.signals import STOPPING, Noted, Stopped
@@ -116,7 +116,7 @@ def _torchrun(output, layout, resume, device, quiet):
                    *(["--nnodes", str(layout.nnodes)] if layout.nnodes > 1 else []),
                    "--log-dir", reports,                    # which torchrun would leave behind elsewhere
                    "-m", "mc2.training.worker", output, "--resume", resume, "--device", device,
-                   *(["--quiet"] if quiet else [])]
+                   "--log-every", str(meter.interval()), *(["--quiet"] if quiet else [])]
         threads = max(1, len(os.sched_getaffinity(0)) // layout.nproc)
         environment = {"OMP_NUM_THREADS": str(threads), **os.environ, "PYTHONPATH": _python_path(),
                        REPORTS: reports, DRIVER: str(os.getpid())}

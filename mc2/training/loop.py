@@ -12,11 +12,10 @@ import time
 from dataclasses import dataclass, field
 
 import torch
-from tqdm import tqdm
-
 from mc2.clip import checkpoints, model
 from mc2.clip.distributed import Ranks
 from mc2.errors import BadData, BadUsage, Mc2Error
+from mc2.meter import Meter
 from mc2.training import job, metrics, run_directory, samples, step, students
 from mc2.training.signals import Stopped
 
@@ -149,8 +148,7 @@ class Trainer:
         self.waited, self.losses, self.last_loss = 0.0, [], None
         self.logged = (self.started, self.step)
         saved = self.step
-        is_shown = self.ranks.is_first and not self.quiet
-        self.progress = tqdm(total=self.steps, initial=self.step, unit="step", disable=None if is_shown else True)
+        self.meter = Meter("train", "steps", self.steps, self.step, quiet=self.quiet or not self.ranks.is_first)
         batches = iter(self.loader)
         self._stop_if_asked(signals, saved)             # before the processes of the loader start
         while self.step < self.steps:
@@ -165,7 +163,7 @@ class Trainer:
                 self._write_log(batch)
             elif len(self.losses) >= LONGEST_UNLOGGED:
                 self._check_losses()
-        self.progress.close()
+        self.meter.close()
         return {"step": self.step, "steps": self.steps, "seen_pairs": self.step * self.global_batch,
                 "trained_pairs": (self.step - self.first) * self.global_batch, "loss": self.last_loss,
                 "seconds": time.monotonic() - self.started, "notes": self.notes, "first": self.ranks.is_first,
@@ -217,7 +215,7 @@ class Trainer:
         self.tally.update(batch.tally)
         self.tally.update(("seen", lang) for lang in batch.langs)
         self.digest = _chained(self.digest, batch)
-        self.progress.update()
+        self.meter.update(note=self.last_loss and f"loss {self.last_loss[0]:.3f}")
 
     def _teach(self, batch):
         image_features = self.teacher.encode_images(batch.images)
@@ -234,7 +232,6 @@ class Trainer:
             at = self.step - len(losses) + 1 + int(bad.nonzero()[0])
             self._give_up(f"the loss of step {at:,} is {losses[bad][0].tolist()}")
         self.last_loss = losses[-1].tolist()
-        self.progress.set_postfix_str(f"loss {self.last_loss[0]:.3f}")
         return losses
 
     def _give_up(self, reason):

@@ -6,7 +6,7 @@ import orjson
 
 from mc2 import files
 from mc2.errors import BadUsage
-from mc2.execution.receipt import duration
+from mc2.tables import duration
 
 BY_LANG = ("seen", "drawn", "kept", "expected")
 

@@ -9,7 +9,7 @@ import os
 import sys
 import traceback
 
-from mc2 import temporaries
+from mc2 import meter, temporaries
 from mc2.errors import Mc2Error
 from mc2.training import launch
 from mc2.training.signals import Noted
@@ -21,7 +21,9 @@ def main():
     parser.add_argument("--resume", default="latest")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--quiet", action="store_true")
+    parser.add_argument("--log-every", type=float, default=meter.EVERY)
     options = parser.parse_args()
+    meter.print_every(options.log_every)
     launch.end_with_parent()
     with Noted() as signals:
         _report(launch.LISTENS + os.environ.get("RANK", "0"))

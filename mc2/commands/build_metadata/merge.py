@@ -52,6 +52,7 @@ class Share(click.ParamType):
 @click.option("--min-pmi", type=float, metavar="X", help="Keep bigrams with at least this PMI. Default: any.")
 @options.jobs
 @options.quiet
+@options.log_every
 @options.verbose
 def merge(directory, output, scheme, languages, spacing, nfc, jobs, quiet, **caps):
     """Merge SOURCES into a metadata release.
@@ -68,7 +69,7 @@ def merge(directory, output, scheme, languages, spacing, nfc, jobs, quiet, **cap
     mapping = mappings.of(scheme, languages)
     manifest = merging.merge(directory, output, mapping, merging.Caps(**caps), spacing, nfc, jobs,
                              mapping_file=languages,
-                             progress=lambda made: shared.progress(made, " languages", quiet, len(mapping.langs)),
+                             progress=lambda made: shared.progress(made, "merge", "languages", quiet, len(mapping.langs)),
                              seconds=lambda: time.monotonic() - started)
     if quiet:
         return

@@ -25,6 +25,7 @@ LARGE = 64 << 20                # bytes, of an input
 @options.jobs
 @shared.memory
 @options.quiet
+@options.log_every
 @options.verbose
 def ngrams(dumps, wiki, output, min_count, is_text, segmenter, jobs, memory, quiet):
     """Words and pairs of words of a Wikipedia, to SOURCES/{wiki}.unigram.tsv and .bigram.tsv.
@@ -57,7 +58,7 @@ def ngrams(dumps, wiki, output, min_count, is_text, segmenter, jobs, memory, qui
     with parts.work_directory(os.path.join(output, f".{wiki}.ngrams.work")) as directory:
         found = counting.count(inputs, wiki, choice, directory, is_text=is_text, min_count=min_count,
                            jobs=jobs, memory=memory,
-                           progress=lambda results, total, unit: shared.progress(results, unit, quiet, total))
+                           progress=lambda results, total, what: shared.progress(results, f"ngrams: {what}", "parts", quiet, total))
         shared.say_replaced(quiet, output, [(wiki, "unigram"), (wiki, "bigram")])
         made = {"text": is_text, "segmenter": found.segmenter}
         n_unigrams = sources.write(output, wiki, "unigram", found.unigrams, dumps, made,

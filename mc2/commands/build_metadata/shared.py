@@ -45,9 +45,9 @@ def check_wiki(code):
         raise click.UsageError(f"--wiki {code}: no Wikipedia of the 330 has this code.{languages.suggestion(code)}")
 
 
-def progress(items, unit, quiet, total=None):
-    from tqdm import tqdm
-    return tqdm(items, total=total, unit=unit, unit_scale=True, leave=False, disable=quiet or not sys.stderr.isatty())
+def progress(items, label, unit, quiet, total=None):
+    from mc2 import meter
+    return meter.shown(items, label, unit, total, quiet)
 
 
 def say_replaced(quiet, output, made):
@@ -59,6 +59,6 @@ def say_replaced(quiet, output, made):
 
 
 def receipt(quiet, name, summary, output, started):
-    from mc2.execution.receipt import duration
+    from mc2.tables import duration
     if not quiet:
         print(f"{name}: {summary} -> {output} ({duration(time.monotonic() - started)})", file=sys.stderr)

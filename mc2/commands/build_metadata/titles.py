@@ -21,6 +21,7 @@ SHOWN = 8                       # names in a message, before it says how many mo
 @options.jobs
 @shared.memory
 @options.quiet
+@options.log_every
 @options.verbose
 def titles(pageviews, output, wiki, on_error, jobs, memory, quiet):
     """Article titles by pageviews, to SOURCES/{wiki}.title.tsv.
@@ -42,7 +43,7 @@ def titles(pageviews, output, wiki, on_error, jobs, memory, quiet):
     result = build(
         pageviews, output, wiki or languages.wikipedias(), {"wiki": list(wiki), "on_error": on_error},
         jobs=jobs or len(os.sched_getaffinity(0)), memory=memory, skip_damaged=on_error == "skip",
-        progress=lambda results, total, unit: shared.progress(results, unit, quiet, total),
+        progress=lambda results, total, unit: shared.progress(results, "titles", unit, quiet, total),
         before_writing=lambda codes: shared.say_replaced(quiet, output, [(code, "title") for code in codes]))
     if not quiet:
         _say_what_is_missing(result)

@@ -173,7 +173,7 @@ def evaluates(required=True, without=()):
             if required and evaluation.model is None:
                 raise click.UsageError("Missing option '--model'.")
             return function(*args, evaluation=evaluation, **given)
-        for option in reversed([*included.values(), options.verbose]):
+        for option in reversed([*included.values(), options.log_every, options.verbose]):
             wrapper = option(wrapper)
         return wrapper
     return decorate
