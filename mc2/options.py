@@ -262,6 +262,14 @@ def printing_scripts(wanted):
             click.echo(stream.read(), nl=False)
 
 
+def say_how_to_be_faster(quiet):
+    """Say in one line that the native core is not built, where that is so."""
+    from mc2 import engines
+    if not quiet and engines.native() is None:
+        click.echo("mc2: the native core is not built, so this takes many times longer, with the same result. Where there "
+                   "is a C++ compiler (Debian: apt-get install g++), install mc2 again; -q hides this line.", err=True)
+
+
 def reads_pairs(command=None, *, reduces=False):
     """Give a command the options of reading pairs, as one argument `run` (see mc2.execution.run.Run).
 
@@ -280,6 +288,7 @@ def reads_pairs(command=None, *, reduces=False):
                 _check_outputs(ctx, outputs["output_dir"])
                 outputs["executor"] = executor_of(jobs, **_executor_options(ctx, rest, outputs["output_dir"]))
                 outputs.update(part=shard, all_inputs=all_inputs)
+            say_how_to_be_faster(quiet)
             run = Run(inputs, **outputs, jobs=jobs, dry_run=dry_run, rejects=rejects, quiet=quiet, command=ctx.info_name,
                       skip_bad=on_error == "skip" or bool(rejects))
             with printing_scripts(ctx.params.get("print_only")):

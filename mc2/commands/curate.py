@@ -71,6 +71,7 @@ def curate(ctx, inputs, metadata, output, old_engine, quiet, dry_run, force, sha
         for state, name in job.Job(pool, output, settings, None).plan():
             print(state, name, sep="\t")
         return
+    options.say_how_to_be_faster(quiet)
     if force and executor["print_only"]:
         raise click.UsageError("-f deletes what is done, and --print is to change nothing. Leave one of the two out.")
     work = os.path.join(output, ".work")
