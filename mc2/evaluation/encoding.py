@@ -120,9 +120,10 @@ class Encoder:
     def _store(self, path, features, description):
         """Write features to the cache. Where that fails, say it once and write no more: later runs encode again."""
         try:
-            with files.open_write(path) as stream:
+            with files.open_write(path, is_own=True) as stream:
                 np.save(stream, features)
-            files.write_bytes(path.removesuffix(".npy") + ".json", json.dumps(description, indent=2).encode() + b"\n")
+            files.write_bytes(path.removesuffix(".npy") + ".json", json.dumps(description, indent=2).encode() + b"\n",
+                              is_own=True)
         except (OSError, Mc2Error) as error:
             self.stores = False
             print(f"eval: image features are not kept, {self.cache} cannot be written ({error}). --cache names another "

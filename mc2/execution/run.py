@@ -10,7 +10,7 @@ import sys
 import time
 from dataclasses import dataclass
 
-from mc2 import files, manifests
+from mc2 import files, manifests, own
 from mc2.errors import BadUsage
 from mc2.execution import names, receipt, rounds, stream
 from mc2.execution.local import Local
@@ -214,10 +214,10 @@ def mark_shards(directory):
     if files.is_remote(directory):
         return None
     work = os.path.join(directory, WORK)
-    os.makedirs(work, exist_ok=True)
-    with open(os.path.join(work, MARK), "a", encoding="utf-8") as stream:
-        if not stream.tell():
-            stream.write("Progress and logs of a command of mc2 with -O.\n")
+    own.make_directory(work)
+    for path in (os.path.join(directory, "quarantine"), *(entry.path for entry in os.scandir(work))):
+        own.refuse_link(path)
+    own.write_mark(os.path.join(work, MARK), "Progress and logs of a command of mc2 with -O.\n")
     return work
 
 

@@ -7,7 +7,6 @@ tars belongs to the first.
 """
 import contextlib
 import os
-import shutil
 import struct
 import sys
 import tempfile
@@ -18,7 +17,7 @@ import numpy as np
 import orjson
 import zstandard
 
-from mc2 import __version__, files, manifests, tars, temporaries
+from mc2 import __version__, files, manifests, own, tars, temporaries
 from mc2.errors import BadUsage
 from mc2.execution.processes import map_in_order
 from mc2.execution.run import mark_shards, refuse_foreign_shards
@@ -116,12 +115,12 @@ def _scratch(output_dir):
             yield directory
         return
     directory = os.path.join(output_dir, SCRATCH)
-    with temporaries.locked(directory, f"{output_dir}: another run is writing this output. Wait for it to end.") as lock:
-        for name in os.listdir(directory):              # of a run that was killed
-            os.unlink(os.path.join(directory, name))
+    with temporaries.locked(directory, f"{output_dir}: another run is writing this output. Wait for it to end.",
+                            is_own=True) as lock:
+        own.empty(lock)                                 # of a run that was killed
         with temporaries.discarded_on_error(directory, lock):
             yield directory
-        shutil.rmtree(directory)
+        own.remove_directory(directory)
 
 
 def _write(run, stage, tar_paths, outputs, todo, scratch, tally):
@@ -163,7 +162,7 @@ class _Ids:
 
     def __init__(self, run, tar_paths, scratch):
         self.path, self.offsets, hashes = os.path.join(scratch, "ids"), [], []
-        with open(self.path, "wb") as stream:
+        with open(self.path, "xb") as stream:
             for path, (ids, damage) in zip(tar_paths, map_in_order(_ids_of, tar_paths, run.jobs)):
                 if damage and not run.quiet:
                     print(f"warning: {damage}", file=sys.stderr)

@@ -114,8 +114,11 @@ def _refuse_folder_of(path):
 
 
 def default_cache():
+    """The directory of image features, unless another one is named. Raises BadData where it is another user's."""
+    from mc2 import own
     base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
-    return os.path.join(base, "mc2", "features")
+    own.is_there(path := os.path.join(base, "mc2", "features"))
+    return path
 
 
 def _workers(ctx, param, value):
