@@ -2,6 +2,7 @@
 import click
 
 from mc2 import options
+from mc2.terminal import show
 
 
 @click.command()
@@ -17,4 +18,4 @@ def status(out):
     """
     from mc2.execution import progress
     for line in progress.describe(out):
-        print(line)
+        show(line)

@@ -1,10 +1,10 @@
 """mc2 thresholds"""
-import sys
 import time
 
 import click
 
 from mc2 import options
+from mc2.terminal import say
 
 
 WAYS = [
@@ -50,17 +50,17 @@ def thresholds(counts, t_en, p, t_all, min_t, output, dry_run, quiet):
     counted, fingerprint = counting.load(counts)
     content = deriving.derive(counted, fingerprint, t_en, p, t_all, min_t)
     if not quiet:
-        print(*deriving.table(content), sep="\n", file=sys.stderr)
+        say(*deriving.table(content))
         for warning in deriving.warnings(content, counted, min_t):
-            print(f"warning: {warning}", file=sys.stderr)
+            say(f"warning: {warning}")
     if not dry_run:
         _write(content, counts, output, {"t_en": t_en, "p": p, "t_all": t_all, "min_t": min_t},
                time.monotonic() - started)
     if not quiet:
         how = f"t = {t_all:,} for all" if t_all else f"p = {content['p']:.4f}, t_en = {content['t_en']}"
         where = f" -> {output}" if output != "-" and not dry_run else ""
-        print(f"thresholds: {how}; {deriving.total_expected(content)} of {sum(counted.matched.values()):,} matched pairs "
-              f"expected{where} ({time.monotonic() - started:.1f} s)", file=sys.stderr)
+        say(f"thresholds: {how}; {deriving.total_expected(content)} of {sum(counted.matched.values()):,} matched pairs "
+            f"expected{where} ({time.monotonic() - started:.1f} s)")
 
 
 def _write(content, counts, output, options_given, seconds):

@@ -1,5 +1,6 @@
 """The receipt of a command: its last line on stderr, for people."""
-import sys
+
+from mc2.terminal import say
 
 
 def duration(seconds):
@@ -24,4 +25,4 @@ def what_was_left_out(tally, fate="skipped"):
 def write(name, summary, tally, output, seconds):
     """The last line of a command: what went in and out, what was left out and why, where it is, how long."""
     where = "" if output in (None, "-") else f" -> {output}"
-    print(f"{name}: {summary}{what_was_left_out(tally)}{where} ({duration(seconds)})", file=sys.stderr)
+    say(f"{name}: {summary}{what_was_left_out(tally)}{where} ({duration(seconds)})")

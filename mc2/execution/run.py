@@ -10,7 +10,7 @@ import sys
 import time
 from dataclasses import dataclass
 
-from mc2 import files, manifests, own
+from mc2 import files, manifests, own, terminal
 from mc2.errors import BadUsage
 from mc2.execution import names, receipt, rounds, stream
 from mc2.execution.local import Local
@@ -147,14 +147,14 @@ class Run:
     def _print_plan(self, stages):
         if self.output_dir is None:
             for path in self.inputs:
-                print("to do", files.name_of(path), self.output, sep="\t")
+                terminal.show_row("to do", files.name_of(path), self.output)
             return
         task = self._task(stages)
         if not self.force:
             self._refuse_replacing(task)
         todo = set(self.inputs if self.force else rounds.missing(task, self.inputs))
         for path in self.inputs:
-            print("to do" if path in todo else "finished", path, task.output(path), sep="\t")
+            terminal.show_row("to do" if path in todo else "finished", path, task.output(path))
 
     # ------------------------------------------------------------ shared
 

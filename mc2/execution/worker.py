@@ -8,6 +8,7 @@ import traceback
 
 from mc2 import own
 from mc2.errors import BadData, Mc2Error
+from mc2.invisible import escaped, escaped_lines
 
 LONGEST_TRACE = 3000                # characters of an error that goes to another process
 
@@ -21,7 +22,7 @@ def do(task, item):
         pairs = task(item)
     except Exception as error:
         trace = traceback.format_exc()
-        log.write(f"fails after {time.monotonic() - started:.1f} s: {error}\n{trace}")
+        log.write(escaped(f"fails after {time.monotonic() - started:.1f} s: {error}") + "\n" + escaped_lines(trace))
         error = portable(error)
         error.trace = trace[-LONGEST_TRACE:]            # for -v
         return 0, error

@@ -8,7 +8,6 @@ tars belongs to the first.
 import contextlib
 import os
 import struct
-import sys
 import tempfile
 import time
 from collections import Counter, defaultdict
@@ -25,6 +24,7 @@ from mc2.execution.stage import Stage, Stages
 from mc2.hashing import keyed_hash
 from mc2.pairs import jsonl
 from mc2.pairs.shards import refuse_unopenable
+from mc2.terminal import say
 
 PARTS = 1024
 BUFFER = 256 << 20              # bytes of lines that wait to be written, over all parts
@@ -165,7 +165,7 @@ class _Ids:
         with open(self.path, "xb") as stream:
             for path, (ids, damage) in zip(tar_paths, map_in_order(_ids_of, tar_paths, run.jobs)):
                 if damage and not run.quiet:
-                    print(f"warning: {damage}", file=sys.stderr)
+                    say(f"warning: {damage}")
                 self.offsets.append(stream.tell())
                 stream.write(zstandard.compress(orjson.dumps(ids), 1))
                 hashes.append(hashes_of(ids))
