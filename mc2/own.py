@@ -62,8 +62,8 @@ def opened_directory(path):
 
 
 def make_directory(path):
-    """Make a directory of one's own, and those above it, as far as they are not there. Returns whether it had to be made.
-    Raises BadData where something else is there."""
+    """Make a directory of one's own, and those above it, as far as they are not there. Returns whether it had to be
+    made. Raises BadData where something else is there."""
     path = os.path.normpath(path)
     os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
     with contextlib.suppress(FileExistsError):
@@ -92,10 +92,11 @@ def is_there(path):
 
 
 def refuse_link(path):
-    """Raise BadData for a directory within an output that is a link: what mc2 removes in it would be removed elsewhere."""
+    """Raise BadData for a directory within an output that is a link: what mc2 removes in it would be removed
+    elsewhere."""
     if os.path.islink(path):
-        raise BadData(f"{path}: is a link, and what mc2 writes and removes there would be written and removed elsewhere. "
-                      f"Nothing was touched. Put a directory there, or name another output.")
+        raise BadData(f"{path}: is a link, and what mc2 writes and removes there would be written and removed "
+                      f"elsewhere. Nothing was touched. Put a directory there, or name another output.")
 
 
 def refuse_link_of_others(path):
@@ -109,8 +110,8 @@ def refuse_link_of_others(path):
         if not stat.S_ISLNK(found.st_mode):
             return
         if found.st_uid not in (os.geteuid(), 0):
-            raise BadData(f"{path}: is a link that another user made, to {os.path.realpath(path)}. Nothing was touched. "
-                          f"Name the file or directory itself.")
+            raise BadData(f"{path}: is a link that another user made, to {os.path.realpath(path)}. Nothing was "
+                          f"touched. Name the file or directory itself.")
         path = os.path.join(os.path.dirname(path), os.readlink(path))
 
 
@@ -121,7 +122,8 @@ def empty(descriptor):
 
 
 def remove_directory(path):
-    """Delete a directory of one's own with all that is in it, if it is there. Raises BadData where something else is."""
+    """Delete a directory of one's own with all that is in it, if it is there. Raises BadData where something else
+    is."""
     with contextlib.suppress(FileNotFoundError), opened_directory(path) as descriptor:
         empty(descriptor)
         os.rmdir(path)
@@ -143,7 +145,7 @@ def remove(name, directory):
 
 
 def _opened(path, flags, is_expected, any_owner=False):
-    _check(path, os.lstat(path), is_expected, any_owner)               # before it is opened: to open a device can do something
+    _check(path, os.lstat(path), is_expected, any_owner)       # before: to open a device can do something
     try:
         descriptor = os.open(path, flags | CAREFULLY)
     except OSError as error:
@@ -169,5 +171,5 @@ def _check(path, found, is_expected, any_owner):
 
 
 def _planted(path, what):
-    return BadData(f"{os.fspath(path)}: {what}, and mc2 makes what has this name itself, so somebody else may have put it "
-                   f"there. Nothing was touched. See what it is, and remove it.")
+    return BadData(f"{os.fspath(path)}: {what}, and mc2 makes what has this name itself, so somebody else may have put "
+                   f"it there. Nothing was touched. See what it is, and remove it.")

@@ -7,7 +7,8 @@ from mc2.invisible import escaped
 def align(rows, right=None):
     """Rows of cells (str) as a list of lines, with two spaces between columns.
 
-    right: the numbers of the columns that are flush right; by default all but the first. What cannot be seen is escaped.
+    right: the numbers of the columns that are flush right; by default all but the first. What cannot be seen is
+    escaped.
     """
     rows = [list(map(escaped, row)) for row in rows]
     widths = [max(map(_width, column)) for column in zip(*rows)]

@@ -96,7 +96,8 @@ def _is_at(descriptor, path):
 
 
 def discard_abandoned(path):
-    """Delete the temporary file of an output that a killed process was writing, unless another process is writing it."""
+    """Delete the temporary file of an output that a killed process was writing, unless another process is writing
+    it."""
     if os.path.isfile(temporary := name_of(os.path.realpath(path))):
         _discard(temporary)
 
@@ -149,9 +150,9 @@ def _claim(temporary, path, is_directory):
 
 @contextlib.contextmanager
 def locked(directory, busy, is_own=False):
-    """Hold the lock of a directory, which is made if need be; yields its descriptor. The lock is on the directory itself,
-    so no lock file remains, and that of a killed process goes with it. Raises Mc2Error with the message `busy` when it
-    is held.
+    """Hold the lock of a directory, which is made if need be; yields its descriptor. The lock is on the directory
+    itself, so no lock file remains, and that of a killed process goes with it. Raises Mc2Error with the message `busy`
+    when it is held.
 
     is_own: the name is not the user's, but one of mc2; BadData is raised where something else is there
     """

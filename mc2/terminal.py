@@ -1,8 +1,8 @@
 """What people see: messages on stderr, and tables on stdout.
 
-File names, ids, texts and entries come from anywhere, and a terminal carries out what some characters say: they move the
-cursor, hide what was written, change the order of letters, or set the title. So all that cannot be seen is spelled out
-here, line breaks too; a message is one line. Data on stdout are written as they are, elsewhere.
+File names, ids, texts and entries come from anywhere, and a terminal carries out what some characters say: they move
+the cursor, hide what was written, change the order of letters, or set the title. So all that cannot be seen is spelled
+out here, line breaks too; a message is one line. Data on stdout are written as they are, elsewhere.
 """
 import sys
 

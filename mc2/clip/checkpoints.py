@@ -44,10 +44,10 @@ def load(path):
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, KeyError, IndexError, OSError) as error:
         if what := torch_files.more_than_tensors(error):
-            raise BadData(f"{path}: holds {what}, which a checkpoint of mc2 train never does, and which could run code. It "
-                          "was not loaded. Take another checkpoint of the run.") from None
-        raise BadData(f"{path}: cannot be read as a checkpoint{torch_files.reason(error)}. Where it was cut off, remove it: the one "
-                      "before it is used then.") from None
+            raise BadData(f"{path}: holds {what}, which a checkpoint of mc2 train never does, and which could run code. "
+                          "It was not loaded. Take another checkpoint of the run.") from None
+        raise BadData(f"{path}: cannot be read as a checkpoint{torch_files.reason(error)}. Where it was cut off, remove "
+                      "it: the one before it is used then.") from None
     if not is_checkpoint(content):
         raise BadData(f"{path}: is no checkpoint of mc2 train. 'mc2 checkpoint import' makes one of weights from "
                       "elsewhere.")

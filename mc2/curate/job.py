@@ -243,9 +243,9 @@ def refuse_paths_within(out, paths):
     """Raise BadUsage when one of these paths is the job's own: in a directory of it, or a file that it writes."""
     real_out = os.path.realpath(out)
     directories = tuple(os.path.join(real_out, name, "") for name in (*OUTPUTS, "logs", ".work"))
-    own = {os.path.join(real_out, name) for name in ("thresholds.json", "thresholds.json.manifest.json", "manifest.json")}
+    written = {os.path.join(real_out, name) for name in ("thresholds.json", "thresholds.json.manifest.json", "manifest.json")}
     for path in paths:
-        if not files.is_remote(path) and ((real := os.path.realpath(path)).startswith(directories) or real in own):
+        if not files.is_remote(path) and ((real := os.path.realpath(path)).startswith(directories) or real in written):
             raise BadUsage(f"{files.name_of(path)}: lies in the output directory {out}, where the job would replace it. "
                            f"Name another output.")
 

@@ -4,7 +4,8 @@ A value is itself where JSON has it; any other is a list of its kind and content
 
     ["list", [...]]  ["tuple", [...]]  ["set", [...]]  ["dict", [[key, value], ...]]  ["bytes", hexadecimal digits]
     ["counter", [[key, value], ...]]  ["array", type, shape, hexadecimal digits]  ["time", class, ISO 8601]
-    ["class", "module:name"]   ["method", object, name]   ["object", "module:name", state]   ["named", "module:name", [...]]
+    ["class", "module:name"]  ["method", object, name]
+    ["object", "module:name", state]  ["named", "module:name", [...]]
 """
 import collections
 import datetime
@@ -116,8 +117,8 @@ def _package(module):
 
 def _name_of(value):
     if _package(value.__module__) not in PACKAGES or "<" in value.__qualname__:
-        raise BadUsage(f"--executor slurm: {value.__module__}.{value.__qualname__} cannot go to the tasks of SLURM: they are "
-                       f"sent plain values, and what mc2 defines. Keep text or numbers in its place.")
+        raise BadUsage(f"--executor slurm: {value.__module__}.{value.__qualname__} cannot go to the tasks of SLURM: they "
+                       f"are sent plain values, and what mc2 defines. Keep text or numbers in its place.")
     return f"{value.__module__}:{value.__qualname__}"
 
 

@@ -86,8 +86,8 @@ class Slurm:
         files.write_bytes(plan, json.dumps(content).encode(), is_own=True)
         script = os.path.join(self.directory, f"{task.name}.sh")
         files.write_bytes(script, SCRIPT.format(
-            task=task.name, command=self.command, last=groups - 1, groups=groups, items=len(items), plan=shlex.quote(plan),
-            module=self.module, log=log.replace("%", "%%") + "%a.log",
+            task=task.name, command=self.command, last=groups - 1, groups=groups, items=len(items),
+            plan=shlex.quote(plan), module=self.module, log=log.replace("%", "%%") + "%a.log",
             options="".join(f"#SBATCH {option}\n" for option in self.options), python=shlex.quote(sys.executable),
             path=shlex.quote(os.path.dirname(os.path.dirname(os.path.abspath(mc2.__file__)))),
             here=shlex.quote(os.getcwd())).encode("utf-8", "surrogateescape"), is_own=True)
@@ -135,8 +135,8 @@ class Slurm:
             with open(own.open_file(self._job_path, os.O_RDONLY), encoding="utf-8") as stream:
                 job_id = stream.read()
             if not JOB_ID.fullmatch(job_id):
-                raise BadData(f"{self._job_path}: does not hold the number of a job of SLURM. See with squeue whether one of "
-                              f"an earlier run is still at work, and remove this file.")
+                raise BadData(f"{self._job_path}: does not hold the number of a job of SLURM. See with squeue whether "
+                              f"one of an earlier run is still at work, and remove this file.")
             subprocess.run(["scancel", job_id], check=False, capture_output=True)
             while subprocess.run(["squeue", "-h", "-j", job_id], check=False, capture_output=True).stdout.strip():
                 time.sleep(1)
@@ -150,8 +150,8 @@ def refuse_in_script(what, *texts, also=""):
     """Raise BadUsage where a text that goes into a line of a script would end the line, or the quotes around it."""
     for text in texts:
         if any(unicodedata.category(letter) in ("Cc", "Zl", "Zp") or letter in also for letter in text):
-            raise BadUsage(f"{what} {text!r}: holds a line break or another character that the script of SLURM cannot have "
-                           f"there. Leave it out.")
+            raise BadUsage(f"{what} {text!r}: holds a line break or another character that the script of SLURM cannot "
+                           f"have there. Leave it out.")
 
 
 class Printed(Exception):

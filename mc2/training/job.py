@@ -142,5 +142,6 @@ def begin(config, force=False):
     manifests.write(run, manifests.describe_run(
         KIND, [], {"preset": config["name"]}, paths={key: config["values"]["data"][key] for key in ("counts", "thresholds")
                                                      if config["values"]["data"][key]}))
-    files.write_bytes(path_of(run), orjson.dumps(config, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE), is_own=True)
+    data = orjson.dumps(config, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+    files.write_bytes(path_of(run), data, is_own=True)
     return run
