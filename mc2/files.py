@@ -367,8 +367,8 @@ def open_write(path, parquet=False, suffix=None, is_own=False):
     it replaces goes. Pipes and devices are written directly. Raises BadUsage for what cannot be written,
     also rather than send compressed bytes to a terminal. parquet: the bytes are Parquet.
 
-    is_own: the name is not the user's, but one that mc2 gives (a manifest, an intermediate file, a cache): a link or a
-    pipe that is there is replaced; otherwise a link stays a link, and its target is replaced
+    is_own: the name is not the user's, but one that mc2 gives (a shard in an output directory, a manifest, an
+    intermediate file, a cache): a link or a pipe that is there is replaced; otherwise a link stays a link, and its target is replaced
     """
     path = os.fspath(path)
     refuse_unwritable(path, parquet)
@@ -379,7 +379,8 @@ def open_write(path, parquet=False, suffix=None, is_own=False):
         raw = _Output(STDOUT, sys.stdout.fileno(), closefd=False)
         with _compressed(raw, suffix or "") as stream:
             yield stream
-    elif is_special(path) and not is_own:
+    elif not is_own and is_special(path):
+        own.refuse_link_of_others(path)
         descriptor = os.open(path, os.O_WRONLY | os.O_TRUNC)
         with _Output(path, descriptor) as raw, _compressed(raw, suffix or path) as stream:
             yield stream

@@ -63,6 +63,8 @@ def read(path, strict=False):
 
     strict: raise BadData where it is damaged.
     """
+    if not files.is_remote(path) and not os.path.isfile(beside(path)):      # a pipe would be waited for
+        return None
     try:
         with files.open_raw(beside(path)) as stream:
             data = stream.read()

@@ -128,13 +128,37 @@ def test_a_link_in_place_of_a_file_of_mc2_is_refused(sh, home, planted):
     assert home()
 
 
-@pytest.mark.parametrize("plant", [lambda path: os.symlink("home/precious", path), os.mkfifo])
-def test_a_manifest_takes_the_place_of_what_was_planted(sh, home, plant):
+@pytest.mark.parametrize("command", ["mc2 lid a.jsonl --single en -o out/a.jsonl", "mc2 lid a.jsonl --single en -O out"])
+@pytest.mark.parametrize("plant", [lambda path: os.symlink("../home/precious", path), os.mkfifo])
+def test_a_manifest_takes_the_place_of_what_was_planted(sh, home, plant, command):
     sh.write("a.jsonl", PAIR)
-    plant(sh / "b.jsonl.manifest.json")
-    sh.ok("mc2 lid a.jsonl --single en -o b.jsonl")
-    assert home() and json.loads((sh / "b.jsonl.manifest.json").read_bytes())["stage"] == "lid"
-    assert not os.path.islink(sh / "b.jsonl.manifest.json")
+    sh.ok("mkdir -p out/.work && touch out/.work/shards-of-mc2")
+    plant(sh / "out/a.jsonl.manifest.json")
+    sh.ok(command)
+    assert home() and json.loads((sh / "out/a.jsonl.manifest.json").read_bytes())["stage"] == "lid"
+    assert not os.path.islink(sh / "out/a.jsonl.manifest.json")
+
+
+@pytest.mark.parametrize("planted, command", [
+    ("out/a.jsonl", "mc2 lid a.jsonl --single en -O out"), ("out/a.parquet", "mc2 lid a.parquet --single en -O out"),
+    ("out/a.jsonl.zst", "mc2 join a.jsonl --tars a.tar -O out"),
+    ("out/quarantine/a.jsonl.jsonl", "mc2 lid a.jsonl --single en -O out -f --on-error skip"),
+    ("s/en.unigram.tsv", "mc2 build-metadata ngrams --text --wiki en a.txt -o s"),
+    ("out/thresholds.json", CURATE), ("out/curated/a.jsonl", CURATE), ("out/.work/counts/a.jsonl.counts", CURATE)])
+def test_an_output_whose_name_mc2_gives_takes_the_place_of_a_link(toy, home, planted, command):
+    toy.write("a.jsonl", PAIR, *(["no JSON"] if "skip" in command else []))
+    (toy / "a.txt").write_text("a cat and a dog\n" * 9)
+    if "parquet" in command:
+        toy.ok("mc2 lid a.jsonl --single en -o a.parquet -q")
+    with tarfile.open(toy / "a.tar", "w"):
+        pass
+    toy.ok(command)
+    assert (toy / planted).exists()
+    for path in (toy / planted, toy / f"{planted}.manifest.json"):
+        path.unlink(missing_ok=True)
+        os.symlink(toy / "home/precious", path)
+    toy.ok(command)
+    assert home() and not os.path.islink(toy / planted)
 
 
 def test_a_log_of_training_is_not_written_through_a_link(tmp_path):

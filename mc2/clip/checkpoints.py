@@ -20,9 +20,9 @@ KIND = "mc2 checkpoint"
 NAME = re.compile(r"step-(\d+)\.pt")
 
 
-def write(content, path):
-    """Write a checkpoint to any path."""
-    with files.open_write(path) as stream:
+def write(content, path, is_own=False):
+    """Write a checkpoint to any path. is_own: see files.open_write"""
+    with files.open_write(path, is_own=is_own) as stream:
         torch_files.save({"kind": KIND, "mc2": __version__, **content}, stream)
 
 

@@ -114,7 +114,7 @@ class Tokenizer:
         """Write the definition, so that load(path) gives the same tokenizer. CLIP's own BPE comes with open_clip and
         is not written. Returns whether it was."""
         if self.definition is not None:
-            files.write_bytes(path, self.definition)
+            files.write_bytes(path, self.definition, is_own=True)
         return self.definition is not None
 
 

@@ -141,7 +141,7 @@ def _write(run, stage, tar_paths, outputs, todo, scratch, tally):
 def _write_one(output, ids, lines_of):
     """Write the lines of a tar's images; {id: [lines]} is used up. What happened, as a Counter."""
     tally, done = Counter(images=len(ids)), set()
-    with files.open_write(output) as stream:
+    with files.open_write(output, is_own=True) as stream:
         for image_id in ids:
             lines = lines_of.pop(image_id, [])
             if image_id in done:

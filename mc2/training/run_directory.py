@@ -12,7 +12,7 @@ def save(run, content, keep):
     """Write the checkpoint of content["step"], point `latest` to it, and remove all but the newest `keep`. Returns its
     path."""
     directory, path = checkpoints.directory_of(run), checkpoints.path_of(run, content["step"])
-    checkpoints.write(content, path)
+    checkpoints.write(content, path, is_own=True)
     link = os.path.join(directory, ".latest.tmp")
     if os.path.islink(link):                            # which a killed run left
         os.unlink(link)
