@@ -18,7 +18,7 @@ import zlib
 
 import zstandard
 
-from mc2 import temporaries
+from mc2 import own, temporaries
 from mc2.errors import BadData, BadUsage
 
 BLOCK = 1 << 20                 # bytes: the unit of reading
@@ -360,12 +360,15 @@ def read_lines(path):
 # ---------------------------------------------------------------- writing
 
 @contextlib.contextmanager
-def open_write(path, parquet=False, suffix=None):
+def open_write(path, parquet=False, suffix=None, is_own=False):
     """Open an output (a path, a URL, or `-` for stdout) for writing bytes, compressed by its suffix, or by the one given.
 
     A regular file appears, whole, when the block ends without an exception; a manifest of the file that
     it replaces goes. Pipes and devices are written directly. Raises BadUsage for what cannot be written,
     also rather than send compressed bytes to a terminal. parquet: the bytes are Parquet.
+
+    is_own: the name is not the user's, but one that mc2 gives (a shard in an output directory, a manifest, an
+    intermediate file, a cache): a link or a pipe that is there is replaced; otherwise a link stays a link, and its target is replaced
     """
     path = os.fspath(path)
     refuse_unwritable(path, parquet)
@@ -376,15 +379,16 @@ def open_write(path, parquet=False, suffix=None):
         raw = _Output(STDOUT, sys.stdout.fileno(), closefd=False)
         with _compressed(raw, suffix or "") as stream:
             yield stream
-    elif is_special(path):
+    elif not is_own and is_special(path):
+        own.refuse_link_of_others(path)
         descriptor = os.open(path, os.O_WRONLY | os.O_TRUNC)
         with _Output(path, descriptor) as raw, _compressed(raw, suffix or path) as stream:
             yield stream
     else:
-        path = os.path.realpath(path)           # a link stays a link; its target is replaced
+        path = _without_link(path) if is_own else _target(path)
         os.makedirs(os.path.dirname(path), exist_ok=True)
         temporary = temporaries.name_of(path)
-        with temporaries.claimed(temporary, path, os.O_RDWR | os.O_CREAT) as descriptor, \
+        with temporaries.claimed(temporary, path) as descriptor, \
                 io.BufferedWriter(_Output(path, descriptor, closefd=False), BLOCK) as raw:
             os.truncate(descriptor, 0)
             with _compressed(raw, path) as stream:
@@ -395,6 +399,18 @@ def open_write(path, parquet=False, suffix=None):
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(manifest_name(path))  # it must not speak for the new file
             os.replace(temporary, path)         # still locked: nobody else can take the name before
+
+
+def _target(path):
+    """Where an output goes that the user named: a link stays a link, and its target is replaced."""
+    own.refuse_link_of_others(path)
+    return os.path.realpath(path)
+
+
+def _without_link(path):
+    """The path with the links of its directory resolved, but not its last part."""
+    directory, name = os.path.split(path)
+    return os.path.join(os.path.realpath(directory), name)
 
 
 @contextlib.contextmanager
@@ -479,11 +495,11 @@ def open_directory(path):
     """Yield a temporary directory that takes the place of `path`, whole, when the block ends well."""
     if is_remote(path):
         raise BadUsage(f"{path}: this directory is made on local disks only. Make it there, then copy it.")
-    path = os.path.realpath(path)
+    path = _target(path)
     os.makedirs(os.path.dirname(path), exist_ok=True)
     temporary = temporaries.name_of(path)
-    with temporaries.claimed(temporary, path, os.O_RDONLY, os.makedirs) as descriptor, _named(path):
-        _empty(temporary)
+    with temporaries.claimed(temporary, path, is_directory=True) as descriptor, _named(path):
+        own.empty(descriptor)
         yield temporary
         for name in os.listdir(temporary):
             _sync(os.path.join(temporary, name))
@@ -497,11 +513,6 @@ def _sync(path):
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _empty(directory):
-    for entry in os.scandir(directory):
-        shutil.rmtree(entry.path) if entry.is_dir(follow_symlinks=False) else os.unlink(entry.path)
 
 
 def _replace_directory(new, path):
@@ -527,6 +538,7 @@ def _exchange(a, b):
     return renameat2(at_fdcwd, os.fsencode(a), at_fdcwd, os.fsencode(b), rename_exchange) == 0
 
 
-def write_bytes(path, data):
-    with open_write(path) as stream:
+def write_bytes(path, data, is_own=False):
+    """Write a file, whole. is_own: see open_write"""
+    with open_write(path, is_own=is_own) as stream:
         stream.write(data)

@@ -49,7 +49,8 @@ def beside(path):
 
 def write(path, manifest):
     """Write the manifest of the file `path`, or of the directory `path`."""
-    files.write_bytes(beside(path), orjson.dumps(manifest, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+    data = orjson.dumps(manifest, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+    files.write_bytes(beside(path), data, is_own=True)
 
 
 def write_for_file(path, manifest):
@@ -62,6 +63,8 @@ def read(path, strict=False):
 
     strict: raise BadData where it is damaged.
     """
+    if not files.is_remote(path) and not os.path.isfile(beside(path)):      # a pipe would be waited for
+        return None
     try:
         with files.open_raw(beside(path)) as stream:
             data = stream.read()

@@ -3,6 +3,7 @@ import sys
 import time
 
 from mc2.tables import duration
+from mc2.terminal import say
 
 EVERY = 60.0                    # seconds between two lines
 _every = EVERY
@@ -43,7 +44,7 @@ class Meter:
             self._bar.update(n)
         elif self._prints and time.monotonic() - self._printed >= _every:
             self._printed = time.monotonic()
-            print(self.line(self._printed - self._began), file=sys.stderr, flush=True)
+            say(self.line(self._printed - self._began))
 
     def line(self, seconds):
         """What is done after so many seconds, as text."""

@@ -266,7 +266,7 @@ def printing_scripts(wanted):
     try:
         yield
     except Printed as printed:
-        with open(printed.args[0], encoding="utf-8") as stream:
+        with open(printed.args[0], "rb") as stream:
             click.echo(stream.read(), nl=False)
 
 

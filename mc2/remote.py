@@ -178,7 +178,8 @@ def upload(local, url, manifest):
             system.put_file(local, path)
             return
         directory, name = posixpath.split(path)
-        temporary = posixpath.join(directory, f".{name}.tmp")
+        # a name that nobody can know before, and put a link there
+        temporary = posixpath.join(directory, f".{name}.{os.urandom(8).hex()}.tmp")
         system.makedirs(directory, exist_ok=True)
         try:
             system.put_file(local, temporary)

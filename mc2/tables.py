@@ -1,6 +1,8 @@
 """Plain text for people: tables and durations."""
 import unicodedata
 
+from mc2.invisible import escaped
+
 
 def duration(seconds):
     """0.5 s, 12 s, 3 min 5 s, 2 h 10 min or 3 d 4 h"""
@@ -19,8 +21,10 @@ def duration(seconds):
 def align(rows, right=None):
     """Rows of cells (str) as a list of lines, with two spaces between columns.
 
-    right: the numbers of the columns that are flush right; by default all but the first.
+    right: the numbers of the columns that are flush right; by default all but the first. What cannot be seen is
+    escaped.
     """
+    rows = [list(map(escaped, row)) for row in rows]
     widths = [max(map(_width, column)) for column in zip(*rows)]
     right = range(1, len(widths)) if right is None else right
     return ["  ".join(_padded(cell, width, number in right)

@@ -50,14 +50,14 @@ UNPACK = "build-metadata unpack release.tar.zst -o out -q"
 
 POINTS = [
     # a temporary that is being made
-    (STREAM, "temporaries.py", "os.open(temporary, flags", 1, INT),
+    (STREAM, "own.py", "os.open(path, flags | os.O_EXCL", 1, INT),
     (STREAM, "temporaries.py", "fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)", 1, TERM),
     (STREAM, "files.py", "os.truncate(descriptor, 0)", 1, HUP),
     (STREAM, "files.py", "os.replace(temporary, path)", 1, INT),
-    (MERGE, "temporaries.py", "make(temporary, exist_ok=True)", 1, INT),
+    (MERGE, "temporaries.py", "own.make_directory(temporary)", 1, INT),
     (MERGE, "temporaries.py", "fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)", 1, TERM),
     (MERGE, "files.py", "_replace_directory(temporary, path)", 1, HUP),
-    (UNPACK, "files.py", "_empty(temporary)", 1, INT),
+    (UNPACK, "files.py", "own.empty(descriptor)", 1, INT),
     (UNPACK, "files.py", "os.fsync(descriptor)", 1, TERM),
     # processes that are started, waited for, ended
     (MATCH, "execution/processes.py", "self.process.start()", 1, INT),

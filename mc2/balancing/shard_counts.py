@@ -79,7 +79,7 @@ class ShardCounts:
 def write(path, metadata, shards, tally, partials):
     """Write a file of counts, whole. partials: iterable of (lang, counting.Partial), each language once."""
     rows, offset = {}, 0
-    with files.open_write(path) as stream:
+    with files.open_write(path, is_own=True) as stream:
         for lang, partial in partials:
             arrays = [partial.ids, partial.times, *partial.sample]
             data = b"".join(array.astype(dtype, copy=False).tobytes() for array, dtype in zip(arrays, _DTYPES))

@@ -20,9 +20,9 @@ KIND = "mc2 checkpoint"
 NAME = re.compile(r"step-(\d+)\.pt")
 
 
-def write(content, path):
-    """Write a checkpoint to any path."""
-    with files.open_write(path) as stream:
+def write(content, path, is_own=False):
+    """Write a checkpoint to any path. is_own: see files.open_write"""
+    with files.open_write(path, is_own=is_own) as stream:
         torch_files.save({"kind": KIND, "mc2": __version__, **content}, stream)
 
 
@@ -43,9 +43,11 @@ def load(path):
     try:
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, KeyError, IndexError, OSError) as error:
-        reason = str(error).split("\n")[0][:200]
-        raise BadData(f"{path}: cannot be read as a checkpoint ({reason}). Where it was cut off, remove it: the one "
-                      "before it is used then.") from None
+        if what := torch_files.more_than_tensors(error):
+            raise BadData(f"{path}: holds {what}, which a checkpoint of mc2 train never does, and which could run code. "
+                          "It was not loaded. Take another checkpoint of the run.") from None
+        raise BadData(f"{path}: cannot be read as a checkpoint{torch_files.reason(error)}. Where it was cut off, remove "
+                      "it: the one before it is used then.") from None
     if not is_checkpoint(content):
         raise BadData(f"{path}: is no checkpoint of mc2 train. 'mc2 checkpoint import' makes one of weights from "
                       "elsewhere.")

@@ -29,7 +29,7 @@ def export(content, source, path, student=None):
     save = torch_files.save_safetensors if files.has_suffix(path, torch_files.SAFETENSORS) else torch_files.save
     with files.open_write(path) as stream:
         save(state, stream)
-    files.write_bytes(config, text.encode())
+    files.write_bytes(config, text.encode(), is_own=True)
     return config, list(_export_notes(content, held, student))
 
 

@@ -40,7 +40,7 @@ def of_file(path, cache=None):
             return known.decode()
     found = manifests.sha256(path)
     try:
-        files.write_bytes(note, found.encode())
+        files.write_bytes(note, found.encode(), is_own=True)
     except (OSError, Mc2Error):         # a cache that cannot be written: the file is hashed again next time
         pass
     return found

@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import re
+import shlex
 from typing import NamedTuple
 
 import numpy as np
@@ -113,7 +114,7 @@ class Tokenizer:
         """Write the definition, so that load(path) gives the same tokenizer. CLIP's own BPE comes with open_clip and
         is not written. Returns whether it was."""
         if self.definition is not None:
-            files.write_bytes(path, self.definition)
+            files.write_bytes(path, self.definition, is_own=True)
         return self.definition is not None
 
 
@@ -159,11 +160,12 @@ def _from_hub(name):
         return tokenizers.Tokenizer.from_pretrained(name).to_str().encode()
     except Exception as error:                  # of the library, the network or the Hub: it has no narrower class
         reason = str(error).strip().split("\n")[0] or type(error).__name__
+        program = shlex.quote("from transformers import AutoTokenizer; "        # a checkpoint may name anything
+                              f"AutoTokenizer.from_pretrained({name!r}).save_pretrained('tokenizer')")
         raise Mc2Error(
             f"{name}: its tokenizer.json could not be fetched from the Hub ({reason}). Download it by hand and name "
             f"its path. Where a model has only a sentencepiece file (google/mt5-base), make one: python -c "
-            f"\"from transformers import AutoTokenizer; AutoTokenizer.from_pretrained('{name}').save_pretrained("
-            f"'tokenizer')\"") from None
+            f"{program}") from None
 
 
 def _from_definition(name, definition):

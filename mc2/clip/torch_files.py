@@ -1,5 +1,4 @@
 """Files of torch.save and of safetensors. A pickle that would run code when read is refused (weights_only=True)."""
-import pickle
 import warnings
 
 import torch
@@ -36,18 +35,29 @@ def read(path):
             raise BadData(f"{path}: is no whole safetensors file ({error}).") from None
     try:
         return _load_pickle(path)
-    except pickle.UnpicklingError as error:
-        if "weights_only" not in str(error):
-            raise BadData(f"{path}: is no file of torch.save ({_first_line(error)}).") from None
-        raise BadData(_UNSAFE.format(path=path, what="pickled objects beside tensors and plain values")) from None
     except (MemoryError, FileNotFoundError, PermissionError):
         raise
     except Exception as error:                  # damaged pickles raise anything: IndexError, OSError, ...
-        if "TorchScript" in str(error):
-            raise BadData(_UNSAFE.format(path=path, what="a TorchScript program")) from None
-        raise BadData(f"{path}: is cut off or no file of torch.save ({_first_line(error)}).") from None
+        if what := more_than_tensors(error):
+            raise BadData(_UNSAFE.format(path=path, what=what)) from None
+        raise BadData(f"{path}: is cut off or no file of torch.save{reason(error)}.") from None
 
 
+def more_than_tensors(error):
+    """What a file holds beside tensors and plain values, where torch would not load it for that; else None. torch's own
+    message advises to load it all the same, which would run the code in it, so it is never shown."""
+    if "TorchScript" in str(error):
+        return "a TorchScript program"
+    return "pickled objects beside tensors and plain values" if any(word in str(error) for word in ADVICE) else None
+
+
+def reason(error):
+    """The beginning of what torch says is wrong with a file, in brackets; nothing where that is none of our words."""
+    text = str(error).split("\n")[0][:200]
+    return f" ({text})" if text and not any(word in text for word in ADVICE) else ""
+
+
+ADVICE = ("weights_only", "Weights only", "safe_globals", "trust")     # words of torch's messages on that
 _UNSAFE = ("{path}: holds {what}, which could run code when loaded; it is refused. Where you trust it, take its state "
            "dict out with torch, torch.save(model.state_dict(), 'weights.pt'), and import that.")
 
@@ -61,7 +71,3 @@ def _load_pickle(path):
             if "mmap can only be used" not in str(error):
                 raise
             return torch.load(path, map_location="cpu", weights_only=True)      # torch's format before 1.6
-
-
-def _first_line(error):
-    return str(error).split("\n")[0][:200]

@@ -1,11 +1,11 @@
 """mc2 conflict"""
 import json
-import sys
 
 import click
 
 from mc2 import options
 from mc2.commands import preset_options
+from mc2.terminal import say
 
 
 @click.command()
@@ -42,5 +42,5 @@ def conflict(preset, growth, checkpoint, output, batches, plot, device, quiet):
         gradients.plot(found, plot)
     if not quiet:
         cosine = next(row["cosine"]["mean"] for row in found["groups"] if row["group"] == gradients.ALL)
-        print(f"conflict: gradients of {found['batches']} batches at step {found['step']:,}, cosine of all weights "
-              f"{cosine:.4f} -> {'stdout' if output == '-' else output}", file=sys.stderr)
+        say(f"conflict: gradients of {found['batches']} batches at step {found['step']:,}, cosine of all weights "
+            f"{cosine:.4f} -> {'stdout' if output == '-' else output}")

@@ -5,6 +5,7 @@ from mc2 import options
 from mc2.commands.lid import identification
 from mc2.commands.sample import check_uids
 from mc2.commands.thresholds import ways_to_t
+from mc2.terminal import say, show_row
 
 
 @click.command()
@@ -71,7 +72,7 @@ def curate(ctx, inputs, metadata, output, old_engine, quiet, dry_run, force, sha
     settings = _settings(metadata, **params)
     if dry_run:
         for state, name in job.Job(pool, output, settings, None).plan():
-            print(state, name, sep="\t")
+            show_row(state, name)
         return
     options.say_how_to_be_faster(quiet)
     if force and executor["print_only"]:
@@ -85,7 +86,8 @@ def curate(ctx, inputs, metadata, output, old_engine, quiet, dry_run, force, sha
             manifest = its_job.run()
             lines = list(job.summary(manifest, output, its_job.warnings, its_job.changed))
             if not quiet:
-                click.echo("\n".join(lines), err=True)
+                for line in lines:
+                    say(line)
             receipt.keep("curate", lines[-1].removeprefix("curate: "), output, manifest["seconds"], manifest["counts"],
                          languages=manifest["languages"])
 
@@ -93,8 +95,7 @@ def curate(ctx, inputs, metadata, output, old_engine, quiet, dry_run, force, sha
 def _renamed(old_engine):
     """The executor that --engine names, which is now called --executor; None without it."""
     if old_engine:
-        click.echo("curate: --engine is now called --executor, as in all commands. The old name goes in a later version.",
-                   err=True)
+        say("curate: --engine is now called --executor, as in all commands. The old name goes in a later version.")
     return old_engine
 
 

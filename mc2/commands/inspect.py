@@ -4,6 +4,7 @@ import os
 import click
 
 from mc2 import options
+from mc2.terminal import say, show
 
 
 class _PathOrLanguages(click.Command):
@@ -57,7 +58,7 @@ def inspect(ctx, path, metadata, lines, against, texts):
     described = inspection.compare(path, against, texts, lines) if against else \
         inspection.describe(path, metadata, lines)
     for line in described:
-        print(line)
+        show(line)
 
 
 @click.command()
@@ -86,6 +87,7 @@ def languages(metadata, scheme, mapping_file, model, engine, output, quiet):
     """
     from mc2 import files, manifests
     from mc2.inspection import languages as report
+    from mc2.invisible import escaped
     from mc2.metadata import languages as mappings
     from mc2.metadata.release import mapping_of
     mapping = mapping_of(metadata, scheme, mapping_file)
@@ -98,7 +100,7 @@ def languages(metadata, scheme, mapping_file, model, engine, output, quiet):
             {"out": len(written.rows)}))
     else:
         name = metadata or mapping_file or mapping.scheme
-        text = "".join(f"{line}\n" for line in report.describe(name, mapping, model, labels))
+        text = "".join(f"{escaped(line)}\n" for line in report.describe(name, mapping, model, labels))
         files.write_bytes(output, text.encode())
     if output != "-" and not quiet:
-        click.echo(f"languages: {len(labels or mapping.lang_of):,} labels -> {output}", err=True)
+        say(f"languages: {len(labels or mapping.lang_of):,} labels -> {output}")

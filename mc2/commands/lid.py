@@ -3,6 +3,7 @@ import click
 from click.core import ParameterSource
 
 from mc2 import options
+from mc2.terminal import say
 
 CLEANING = {"urls": "Remove URLs and file names.", "capitals": "Lower words in capitals where most words are.",
             "han": "Put a space around each Han character.", "space": "Collapse white space."}
@@ -87,6 +88,6 @@ def lid(run, metadata, scheme, languages, engine, **how):
     from mc2.metadata.release import mapping_of
     mapping = mapping_of(metadata, scheme, languages)
     if mapping.unnamed and not run.quiet:
-        click.echo(f"{languages}: does not name {len(mapping.unnamed):,} of the {len(mapping.wiki_codes):,} "
-                   f"Wikipedias; they are in other", err=True)
+        say(f"{languages}: does not name {len(mapping.unnamed):,} of the {len(mapping.wiki_codes):,} "
+            f"Wikipedias; they are in other")
     run(identify(mapping, engine, **how))

@@ -2,6 +2,7 @@
 import click
 
 from mc2 import options
+from mc2.terminal import show
 
 
 @click.command()
@@ -18,5 +19,9 @@ def status(out, as_json):
     mc2 status out --json | jq .done
     """
     from mc2.execution import progress
-    for line in progress.as_json(out) if as_json else progress.describe(out):
-        print(line)
+    if as_json:
+        for line in progress.as_json(out):
+            print(line)
+        return
+    for line in progress.describe(out):
+        show(line)

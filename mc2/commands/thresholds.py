@@ -1,10 +1,10 @@
 """mc2 thresholds"""
-import sys
 import time
 
 import click
 
 from mc2 import options
+from mc2.terminal import say
 
 
 WAYS = [
@@ -52,9 +52,9 @@ def thresholds(counts, t_en, p, t_all, min_t, output, dry_run, quiet):
     counted, fingerprint = counting.load(counts)
     content = deriving.derive(counted, fingerprint, t_en, p, t_all, min_t)
     if not quiet:
-        print(*deriving.table(content), sep="\n", file=sys.stderr)
+        say(*deriving.table(content))
         for warning in deriving.warnings(content, counted, min_t):
-            print(f"warning: {warning}", file=sys.stderr)
+            say(f"warning: {warning}")
     if not dry_run:
         _write(content, counts, output, {"t_en": t_en, "p": p, "t_all": t_all, "min_t": min_t},
                time.monotonic() - started)

@@ -1,10 +1,10 @@
 """mc2 train"""
-import sys
 
 import click
 
 from mc2 import options
 from mc2.commands import preset_options
+from mc2.terminal import say
 
 MOVED = {"--plan": "mc2 plan NAME", "--list": "mc2 plan --list",
          "--gradient-conflict": "mc2 conflict CONFIG CHECKPOINT"}
@@ -87,7 +87,7 @@ def _train(preset, growth, quiet, nproc, nnodes, node_rank, rdzv_endpoint, rdzv_
     configured = job.configure(preset, growth, layout.world)
     done = launch.start(configured, layout, resume=resume, force=force, device=device, quiet=quiet)
     if done and not quiet:
-        print(metrics.receipt(done, configured["values"]["run"]["output"]), file=sys.stderr)
+        say(metrics.receipt(done, configured["values"]["run"]["output"]))
 
 
 def _script(preset, growth, gpus, slurm_time, slurm_cpus_per_gpu, nproc, device, force, resume, **_):

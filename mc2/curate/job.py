@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 import orjson
 
-from mc2 import files, manifests, parsing, temporaries
+from mc2 import files, manifests, own, parsing, temporaries
 from mc2.balancing import counting, sampling, shard_counts, thresholds
 from mc2.curate.phases import GROUP, Layout, Reduce
 from mc2.errors import BadData, BadUsage, Mc2Error
@@ -76,6 +76,7 @@ class Job:
         started = time.monotonic()
         with _alone(self.layout.out):
             mark(self.layout.work)
+            _refuse_links(self.layout)
             with self.progress:
                 uncounted = [shard for shard in self.pool if not self._is_counted(shard)
                              or self.keep and not self.match.is_written(shard)]
@@ -121,6 +122,7 @@ class Job:
         """Remove what earlier runs left, so that all is done anew."""
         with _alone(self.layout.out):
             mark(self.layout.work)
+            _refuse_links(self.layout)
             for path in [*(os.path.join(self.layout.out, name) for name in OUTPUTS),
                          *(entry.path for entry in os.scandir(self.layout.work) if entry.is_dir())]:
                 shutil.rmtree(path, ignore_errors=True)
@@ -168,7 +170,7 @@ class Job:
         self.warnings = thresholds.warnings(content, counts, self.settings.thresholds["min_t"])
         data = orjson.dumps(content, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
         if not _holds(self.layout.thresholds, data) or manifests.read(self.layout.thresholds) is None:
-            files.write_bytes(self.layout.thresholds, data)
+            files.write_bytes(self.layout.thresholds, data, is_own=True)
             manifests.write_for_file(self.layout.thresholds, manifests.describe_run(
                 "thresholds", [os.path.join(self.layout.counts, "manifest.json")], self.settings.thresholds))
         return content
@@ -242,19 +244,24 @@ def refuse_paths_within(out, paths):
     """Raise BadUsage when one of these paths is the job's own: in a directory of it, or a file that it writes."""
     real_out = os.path.realpath(out)
     directories = tuple(os.path.join(real_out, name, "") for name in (*OUTPUTS, "logs", ".work"))
-    own = {os.path.join(real_out, name) for name in ("thresholds.json", "thresholds.json.manifest.json", "manifest.json")}
+    written = {os.path.join(real_out, name) for name in ("thresholds.json", "thresholds.json.manifest.json", "manifest.json")}
     for path in paths:
-        if not files.is_remote(path) and ((real := os.path.realpath(path)).startswith(directories) or real in own):
+        if not files.is_remote(path) and ((real := os.path.realpath(path)).startswith(directories) or real in written):
             raise BadUsage(f"{files.name_of(path)}: lies in the output directory {out}, where the job would replace it. "
                            f"Name another output.")
 
 
 def mark(work):
     """Make the work directory, and say in it whose it is."""
-    os.makedirs(work, exist_ok=True)
-    if not os.path.exists(os.path.join(work, MARK)):
-        with open(os.path.join(work, MARK), "w", encoding="utf-8") as stream:
-            stream.write("Intermediate files of mc2 curate.\n")
+    own.make_directory(work)
+    own.write_mark(os.path.join(work, MARK), "Intermediate files of mc2 curate.\n")
+
+
+def _refuse_links(layout):
+    """Raise BadData where one of the directories in which the job removes files is a link to another one."""
+    for path in [*(os.path.join(layout.out, name) for name in (*OUTPUTS, "logs")),
+                 *(entry.path for entry in os.scandir(layout.work))]:
+        own.refuse_link(path)
 
 
 def _uids_in(path):
@@ -313,6 +320,7 @@ def _remove_others(layout, pool, keep_matched):
 def _listed(directory):
     """Paths of the visible files in a directory and its folders: what begins with a dot is being written, or was when a
     run was killed."""
+    own.refuse_link(directory)
     return sorted(os.path.relpath(os.path.join(folder, name), directory)
                   for folder, _, found in os.walk(directory) for name in found
                   if not name.startswith(".") and not os.path.islink(os.path.join(folder, name)))

@@ -4,7 +4,6 @@ files, so that a benchmark in 280 languages costs one pass over its images.
 import hashlib
 import json
 import os
-import sys
 from collections import Counter
 
 import numpy as np
@@ -14,6 +13,7 @@ from mc2 import files, meter, parsing
 from mc2.clip import distributed
 from mc2.clip.images import Corrupt
 from mc2.errors import BadData, Mc2Error
+from mc2.terminal import say
 
 NAMED = 3               # a message names so many broken images
 
@@ -107,8 +107,7 @@ class Encoder:
                           "result records.")
         self.tally["images skipped"] += len(names)
         if self.rank == 0:
-            print(f"eval: {len(names):,} of {total:,} images cannot be decoded and are left out: {shown}",
-                  file=sys.stderr)
+            say(f"eval: {len(names):,} of {total:,} images cannot be decoded and are left out: {shown}")
 
     def _path_in_cache(self, source):
         if self.cache is None:
@@ -120,13 +119,14 @@ class Encoder:
     def _store(self, path, features, description):
         """Write features to the cache. Where that fails, say it once and write no more: later runs encode again."""
         try:
-            with files.open_write(path) as stream:
+            with files.open_write(path, is_own=True) as stream:
                 np.save(stream, features)
-            files.write_bytes(path.removesuffix(".npy") + ".json", json.dumps(description, indent=2).encode() + b"\n")
+            files.write_bytes(path.removesuffix(".npy") + ".json", json.dumps(description, indent=2).encode() + b"\n",
+                              is_own=True)
         except (OSError, Mc2Error) as error:
             self.stores = False
-            print(f"eval: image features are not kept, {self.cache} cannot be written ({error}). --cache names another "
-                  "folder.", file=sys.stderr)
+            say(f"eval: image features are not kept, {self.cache} cannot be written ({error}). --cache names another "
+                "folder.")
 
     def _cached(self, path, rows):
         """The features in that file of the cache, or None where a rank does not find it."""

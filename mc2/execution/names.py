@@ -14,7 +14,7 @@ import json
 import os
 import uuid
 
-from mc2 import files, parsing, temporaries
+from mc2 import files, own, parsing, temporaries
 from mc2.errors import BadData, BadUsage
 
 RECORD = os.path.join(".work", "names.json")    # in an output directory: {"folder": ...}
@@ -104,7 +104,7 @@ def record(directory, names):
     if files.is_remote(path):
         files.write_bytes(path, data)
         return
-    os.makedirs(os.path.dirname(path), exist_ok=True)
+    own.make_directory(os.path.dirname(path))
     temporary = os.path.join(os.path.dirname(path), f".names.{uuid.uuid4().hex}.tmp")
     with temporaries.discarded_on_error(temporary):
         with open(temporary, "xb") as stream:

@@ -8,7 +8,7 @@ import time
 
 import orjson
 
-from mc2 import temporaries
+from mc2 import own, temporaries
 from mc2.errors import BadData, BadUsage
 from mc2.meter import Meter
 from mc2.tables import duration
@@ -33,7 +33,7 @@ class Progress:
     def __enter__(self):
         if self.path:
             with contextlib.suppress(OSError):          # a file system without locks, a full disk
-                self._lock = os.open(f"{self.path}.lock", os.O_RDWR | os.O_CREAT, 0o666)
+                self._lock = own.open_file(f"{self.path}.lock", os.O_RDWR | os.O_CREAT)
                 fcntl.flock(self._lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
         self._write(now=True)
         return self
@@ -88,7 +88,8 @@ class Progress:
         temporary = temporaries.name_of(self.path)
         # an error of the disk is found, and told, by the work itself
         with contextlib.suppress(OSError), temporaries.discarded_on_error(temporary):
-            with open(temporary, "wb") as stream:
+            with open(own.open_file(temporary, os.O_WRONLY | os.O_CREAT), "wb") as stream:
+                stream.truncate(0)              # of what a killed run left
                 stream.write(orjson.dumps({**self.state, "updated": time.time()}))
             os.replace(temporary, self.path)
 
@@ -147,8 +148,10 @@ def describe(out):
 
 
 def _read(path):
-    with contextlib.suppress(OSError, orjson.JSONDecodeError), open(path, "rb") as stream:
-        return orjson.loads(stream.read())
+    with contextlib.suppress(OSError, orjson.JSONDecodeError):
+        if os.path.isfile(path):                # a pipe would be waited for
+            with open(path, "rb") as stream:
+                return orjson.loads(stream.read())
 
 
 def _state(path, state):
@@ -173,7 +176,7 @@ def _under_way(state):
 def _is_running(path):
     """Whether the process that keeps this file is alive."""
     try:
-        descriptor = os.open(f"{path}.lock", os.O_RDONLY)
+        descriptor = os.open(f"{path}.lock", os.O_RDONLY | own.CAREFULLY)       # of another user's work, perhaps
     except OSError:
         return False
     try:

@@ -1,11 +1,10 @@
 """The receipt of a command: its last line on stderr, for people, and a file of JSON for programs."""
-import sys
-
 import orjson
 
 from mc2 import __version__, files
 from mc2.errors import BadUsage
 from mc2.tables import duration
+from mc2.terminal import say
 
 _kept_in = None                 # the file that --receipt names
 
@@ -48,7 +47,7 @@ def write(name, summary, tally, output, seconds, quiet=False):
     where = "" if output in (None, "-") else f" -> {output}"
     said = f"{summary}{what_was_left_out(tally)}"
     if not quiet:
-        print(f"{name}: {said}{where} ({duration(seconds)})", file=sys.stderr)
+        say(f"{name}: {said}{where} ({duration(seconds)})")
     keep(name, said, output, seconds, {str(what): int(number) for what, number in sorted(tally.items())})
 
 

@@ -9,7 +9,7 @@ import os
 import time
 from dataclasses import dataclass
 
-from mc2 import files, manifests
+from mc2 import files, manifests, own, terminal
 from mc2.errors import BadUsage
 from mc2.execution import names, receipt, rounds, stream
 from mc2.execution.local import Local
@@ -148,14 +148,14 @@ class Run:
     def _print_plan(self, stages):
         if self.output_dir is None:
             for path in self.inputs:
-                print("to do", files.name_of(path), self.output, sep="\t")
+                terminal.show_row("to do", files.name_of(path), self.output)
             return
         task = self._task(stages)
         if not self.force:
             self._refuse_replacing(task)
         todo = set(self.inputs if self.force else rounds.missing(task, self.inputs))
         for path in self.inputs:
-            print("to do" if path in todo else "finished", path, task.output(path), sep="\t")
+            terminal.show_row("to do" if path in todo else "finished", path, task.output(path))
 
     # ------------------------------------------------------------ shared
 
@@ -211,10 +211,10 @@ def mark_shards(directory):
     if files.is_remote(directory):
         return None
     work = os.path.join(directory, WORK)
-    os.makedirs(work, exist_ok=True)
-    with open(os.path.join(work, MARK), "a", encoding="utf-8") as stream:
-        if not stream.tell():
-            stream.write("Progress and logs of a command of mc2 with -O.\n")
+    own.make_directory(work)
+    for path in (os.path.join(directory, "quarantine"), *(entry.path for entry in os.scandir(work))):
+        own.refuse_link(path)
+    own.write_mark(os.path.join(work, MARK), "Progress and logs of a command of mc2 with -O.\n")
     return work
 
 

@@ -118,7 +118,7 @@ class ShardTask:
         for stage in self.stages:
             stage.begin(shard)
         with contextlib.ExitStack() as stack:
-            out, encode = stack.enter_context(open_write(output)), encoder_of(output)
+            out, encode = stack.enter_context(open_write(output, is_own=True)), encoder_of(output)
             beside = self._open_beside(shard, stack)
             for block in read_blocks([source], self.stages.whole_images):
                 batch = block.batch(self.stages.requires, self.skip_bad, DROPPED in self.keep, self.stages.adds,
@@ -197,7 +197,7 @@ class _WhenNeeded:
 
     def write(self, data):
         if data and self.stream is None:
-            self.stream = self.stack.enter_context(files.open_write(self.path))
+            self.stream = self.stack.enter_context(files.open_write(self.path, is_own=True))
         if data:
             self.stream.write(data)
 

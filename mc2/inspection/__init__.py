@@ -6,7 +6,7 @@ from mc2.balancing import counting
 from mc2.curate import job
 from mc2.errors import BadUsage
 from mc2.inspection import comparison, counts, pairs, releases, sources
-from mc2.inspection.invisible import escaped
+from mc2.invisible import escaped
 from mc2.metadata import packing, release
 from mc2.metadata.sources import find
 

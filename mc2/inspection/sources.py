@@ -3,7 +3,7 @@ import itertools
 import os
 
 from mc2.errors import BadData
-from mc2.inspection.invisible import escaped
+from mc2.invisible import escaped
 from mc2.metadata import sources
 from mc2.metadata.points import has_points
 from mc2.tables import align
@@ -28,7 +28,7 @@ def describe_one(path):
         raise BadData(f"{path}: not a source; they are called CODE.KIND.tsv, KIND one of {', '.join(sources.KINDS)}.")
     n, first = _glance(path, kind, 20)
     yield f"{kind} source, {n:,} rows; the first:"
-    yield from align([[escaped(str(cell)) for cell in row] for row in first] or [["(none)"]])
+    yield from align([[str(cell) for cell in row] for row in first] or [["(none)"]])
     yield from _vowel_points(path, kind)
 
 

@@ -10,7 +10,7 @@ import contextlib
 import os
 import unicodedata
 
-from mc2 import engines, temporaries
+from mc2 import engines, own, temporaries
 from mc2.metadata.spacing import PUBLISHED, WORDS_END_AT, punctuation_bitmap, space_entry
 
 SUFFIX = ".matcher"
@@ -25,6 +25,8 @@ def open_matcher(release, lang, verify=False):
     key = key_of(release, lang)
     paths = [os.path.join(release.path, lang + SUFFIX), os.path.join(cache_directory(), key.hex() + SUFFIX)]
     for path in paths:
+        if os.path.dirname(path) == cache_directory() and not own.is_there(cache_directory()):
+            break                           # never what others could put there
         if matcher := _open(path, key, release.spacing, verify):
             if _newer(os.path.join(release.path, f"{lang}.tsv"), path):
                 release.read(f"{lang}.tsv")     # copied after the matcher was made; or edited, which raises BadData
@@ -78,10 +80,14 @@ def key_of(release, lang):
 def compile_matcher(entries, key, path, spacing=PUBLISHED):
     """Write the compiled matcher of these entries; the file appears whole. key: at most 64 bytes (see key_of)."""
     directory, name = os.path.split(path)
-    os.makedirs(directory, exist_ok=True)
+    if directory == cache_directory():
+        own.make_directory(directory)
+    else:
+        os.makedirs(directory or ".", exist_ok=True)
     # Processes that need it at the same time each write their own; the bytes are the same.
-    temporary = os.path.join(directory, f".{name}.{os.getpid()}.tmp")
+    temporary = os.path.join(directory, f".{name}.{os.urandom(8).hex()}.tmp")
     with temporaries.discarded_on_error(temporary):
+        os.close(own.open_file(temporary, os.O_WRONLY | os.O_CREAT))
         engines.native().build_matcher([space_entry(entry, spacing) for entry in entries], path=temporary, key=key,
                                        punctuation=punctuation_bitmap(spacing))
         os.replace(temporary, path)

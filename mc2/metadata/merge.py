@@ -235,5 +235,5 @@ def _histogram(counts):
 
 
 def _write_tsv(path, rows):
-    with open(path, "wb") as stream:
+    with open(path, "xb") as stream:
         stream.writelines(f"{row.entry}\t{row.source}\t{row.score}\n".encode() for row in rows)

@@ -118,8 +118,7 @@ def count(inputs, wiki, choice, directory, *, is_text=False, min_count=5, jobs=1
     directory = os.path.realpath(directory)         # parts name their files, for a run from anywhere
 
     def do(work, items, name, jobs=jobs):
-        os.makedirs(own := os.path.join(directory, name), exist_ok=True)
-        return parts.do_parts(work, items, own, jobs, functools.partial(progress, what=name))
+        return parts.do_parts(work, items, os.path.join(directory, name), jobs, functools.partial(progress, what=name))
 
     share = parts.memory_per_worker(memory, jobs)
     readers = min(jobs, len(inputs)) if all(os.path.isfile(part.path) for part in inputs) else 1

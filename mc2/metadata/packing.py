@@ -139,7 +139,7 @@ class _Archive:
 
     def extract(self, target):
         """Write all files to the directory `target`, verifying each. Reads the archive to its end."""
-        with open(os.path.join(target, "manifest.json"), "wb") as stream:
+        with open(os.path.join(target, "manifest.json"), "xb") as stream:
             stream.write(self.content)
         for name in _members(self.manifest):
             expected = f"{self.directory}/{name}"
@@ -147,7 +147,7 @@ class _Archive:
             if member != expected:
                 raise self._bad(f"{expected} should come next, but {repr(member) if member else 'the end'} does")
             digest = hashlib.sha256()
-            with open(os.path.join(target, name), "wb") as stream:
+            with open(os.path.join(target, name), "xb") as stream:
                 for chunk in self._chunks(member, size):
                     digest.update(chunk)
                     stream.write(chunk)

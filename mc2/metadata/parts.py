@@ -5,12 +5,11 @@ is a hash of everything that its result depends on, so that files made from othe
 """
 import contextlib
 import os
-import shutil
 import time
 
 import orjson
 
-from mc2 import __version__, files, manifests, temporaries
+from mc2 import __version__, files, manifests, own, temporaries
 from mc2.errors import BadUsage, Mc2Error
 from mc2.execution.processes import map_in_order
 
@@ -42,25 +41,18 @@ def work_directory(path):
     does not leave some of them as a work directory. The next run deletes the rest.
     """
     finished = f"{path}.finished"
-    with temporaries.locked(path, busy := f"{path}: another run is at work here. Wait for it to end."):
+    with temporaries.locked(path, busy := f"{path}: another run is at work here. Wait for it to end.", is_own=True):
         if not os.path.isdir(path):         # a run that ended meanwhile had it
             raise Mc2Error(busy)
-        _delete(finished)
+        own.remove_directory(finished)
         try:
             yield path
         except BaseException:
             if not any(name.endswith(".json") for _, _, names in os.walk(path) for name in names):
-                _delete(path)
+                own.remove_directory(path)
             raise
         os.rename(path, finished)
-        _delete(finished)
-
-
-def _delete(directory):
-    """Delete a directory, which another run may be deleting at the same time."""
-    while os.path.exists(directory):
-        with contextlib.suppress(FileNotFoundError):
-            shutil.rmtree(directory)
+        own.remove_directory(finished)
 
 
 def memory_per_worker(memory, jobs):
@@ -77,6 +69,7 @@ def do_parts(work, parts, directory, jobs, progress=lambda results, total: resul
 
     Returns (results, number of parts that were finished before).
     """
+    own.make_directory(directory)
     names = [manifests.fingerprint([__version__, type(work).__name__, work.options, work.describe(part)])[:16]
              for part in parts]
     _delete_others(directory, set(names))
@@ -100,7 +93,7 @@ class _Do:
         started = time.monotonic()
         result = self.work.count(part, self.directory, name)
         content = {"part": self.work.describe(part), "seconds": round(time.monotonic() - started, 3), "result": result}
-        files.write_bytes(_result_path(self.directory, name), orjson.dumps(content))
+        files.write_bytes(_result_path(self.directory, name), orjson.dumps(content), is_own=True)
 
 
 def _result_path(directory, name):
@@ -110,7 +103,8 @@ def _result_path(directory, name):
 def _delete_others(directory, names):
     """Delete the files of other parts, and of parts that were not finished."""
     finished = {name for name in names if os.path.exists(_result_path(directory, name))}
-    results_first = sorted(os.scandir(directory), key=lambda entry: not entry.name.endswith(".json"))
-    for entry in results_first:         # so that a run that is killed here leaves no result without its files
-        if entry.name.split(".")[0] not in finished:
-            shutil.rmtree(entry.path) if entry.is_dir(follow_symlinks=False) else os.unlink(entry.path)
+    with own.opened_directory(directory) as descriptor:
+        results_first = sorted(os.listdir(descriptor), key=lambda name: not name.endswith(".json"))
+        for name in results_first:          # so that a run that is killed here leaves no result without its files
+            if name.split(".")[0] not in finished:
+                own.remove(name, descriptor)

@@ -76,7 +76,7 @@ def write(directory, code, kind, rows, inputs, options, counts=None, seconds=Non
     Returns the number of rows."""
     path = os.path.join(directory, name_of(code, kind))
     n = 0
-    with files.open_write(path) as stream:
+    with files.open_write(path, is_own=True) as stream:
         for n, row in enumerate(rows, 1):
             stream.write("\t".join(map(str, row)).encode() + b"\n")
     manifests.write_for_file(path, manifests.describe_run("source", inputs, options, {**(counts or {}), "out": n},

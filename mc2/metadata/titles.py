@@ -316,7 +316,6 @@ def build(paths, output, codes, options, *, jobs=1, memory=1 << 30, skip_damaged
 
 def _count(paths, work, directory, jobs, progress):
     """(Result so far, paths of runs)"""
-    os.makedirs(directory, exist_ok=True)
     groups = _groups(paths)
     counted, before = parts.do_parts(work, groups, directory, jobs,
                                      lambda results, total: progress(results, total, "parts"))
@@ -329,7 +328,6 @@ def _count(paths, work, directory, jobs, progress):
 
 def _sort(work, directory, jobs, progress):
     """({code: number of titles}, {code: paths of sorted files})"""
-    os.makedirs(directory, exist_ok=True)
     ranges = spill.ranges([spill.Run(path) for path in work.runs], RANGES)
     found, _ = parts.do_parts(work, ranges, directory, jobs, lambda results, total: progress(results, total, "ranges"))
     sizes, chunks = Counter(), defaultdict(list)

@@ -19,7 +19,8 @@ _NUMBERS = np.dtype([("offset", "<i8"), ("count", "<i8")])
 def write(path, rows):
     """Write a piece, from sorted rows (word, count)."""
     offset = 0
-    with files.open_write(f"{path}.words") as words, files.open_write(f"{path}.numbers") as numbers:
+    with files.open_write(f"{path}.words", is_own=True) as words, \
+            files.open_write(f"{path}.numbers", is_own=True) as numbers:
         for word, count in rows:
             numbers.write(offset.to_bytes(8, "little") + count.to_bytes(8, "little"))
             offset += words.write(word.encode())

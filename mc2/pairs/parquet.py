@@ -175,9 +175,9 @@ def _last_image(table):
 # ---------------------------------------------------------------- writing
 
 @contextlib.contextmanager
-def open_write(path):
-    """Yield a Writer. The file appears, whole, when the block ends without an exception."""
-    with files.open_write(path, parquet=True) as stream:
+def open_write(path, is_own=False):
+    """Yield a Writer. The file appears, whole, when the block ends without an exception. is_own: see files.open_write"""
+    with files.open_write(path, parquet=True, is_own=is_own) as stream:
         writer = Writer(path, stream)
         try:
             yield writer

@@ -17,14 +17,14 @@ def encoder_of(path):
 
 
 @contextlib.contextmanager
-def open_write(path):
+def open_write(path, is_own=False):
     """Open an output for pairs, as files.open_write does; it takes what the encoder of this path gives."""
     if files.is_parquet(path):
         from mc2.pairs import parquet
-        with parquet.open_write(path) as writer:
+        with parquet.open_write(path, is_own) as writer:
             yield writer
     else:
-        with files.open_write(path) as stream:
+        with files.open_write(path, is_own=is_own) as stream:
             yield stream
 
 

@@ -5,7 +5,7 @@ import shutil
 
 import orjson
 
-from mc2 import __version__, files, manifests, tars
+from mc2 import __version__, files, manifests, own, tars
 from mc2.errors import BadData, BadUsage
 from mc2.training import plan
 
@@ -127,6 +127,8 @@ def begin(config, force=False):
     """Make the run directory with config.json, or take up an earlier run of the same configuration."""
     run = config["values"]["run"]["output"]
     manifests.refuse_foreign_directory(run, KIND)
+    for name in ("checkpoints", "tensorboard", "wandb"):
+        own.refuse_link(os.path.join(run, name))
     if force and os.path.isdir(run):
         for name in ("checkpoints", "tensorboard"):
             shutil.rmtree(os.path.join(run, name), ignore_errors=True)
@@ -140,5 +142,6 @@ def begin(config, force=False):
     manifests.write(run, manifests.describe_run(
         KIND, [], {"preset": config["name"]}, paths={key: config["values"]["data"][key] for key in ("counts", "thresholds")
                                                      if config["values"]["data"][key]}))
-    files.write_bytes(path_of(run), orjson.dumps(config, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+    data = orjson.dumps(config, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+    files.write_bytes(path_of(run), data, is_own=True)
     return run

@@ -7,9 +7,7 @@ tars belongs to the first.
 """
 import contextlib
 import os
-import shutil
 import struct
-import sys
 import tempfile
 import time
 from collections import Counter, defaultdict
@@ -18,7 +16,7 @@ import numpy as np
 import orjson
 import zstandard
 
-from mc2 import __version__, files, manifests, tars, temporaries
+from mc2 import __version__, files, manifests, own, tars, temporaries
 from mc2.errors import BadUsage
 from mc2.execution.processes import map_in_order
 from mc2.execution.run import mark_shards, refuse_foreign_shards
@@ -26,6 +24,7 @@ from mc2.execution.stage import Stage, Stages
 from mc2.hashing import keyed_hash
 from mc2.pairs import jsonl
 from mc2.pairs.shards import refuse_unopenable
+from mc2.terminal import say
 
 PARTS = 1024
 BUFFER = 256 << 20              # bytes of lines that wait to be written, over all parts
@@ -116,12 +115,12 @@ def _scratch(output_dir):
             yield directory
         return
     directory = os.path.join(output_dir, SCRATCH)
-    with temporaries.locked(directory, f"{output_dir}: another run is writing this output. Wait for it to end.") as lock:
-        for name in os.listdir(directory):              # of a run that was killed
-            os.unlink(os.path.join(directory, name))
+    with temporaries.locked(directory, f"{output_dir}: another run is writing this output. Wait for it to end.",
+                            is_own=True) as lock:
+        own.empty(lock)                                 # of a run that was killed
         with temporaries.discarded_on_error(directory, lock):
             yield directory
-        shutil.rmtree(directory)
+        own.remove_directory(directory)
 
 
 def _write(run, stage, tar_paths, outputs, todo, scratch, tally):
@@ -142,7 +141,7 @@ def _write(run, stage, tar_paths, outputs, todo, scratch, tally):
 def _write_one(output, ids, lines_of):
     """Write the lines of a tar's images; {id: [lines]} is used up. What happened, as a Counter."""
     tally, done = Counter(images=len(ids)), set()
-    with files.open_write(output) as stream:
+    with files.open_write(output, is_own=True) as stream:
         for image_id in ids:
             lines = lines_of.pop(image_id, [])
             if image_id in done:
@@ -163,10 +162,10 @@ class _Ids:
 
     def __init__(self, run, tar_paths, scratch):
         self.path, self.offsets, hashes = os.path.join(scratch, "ids"), [], []
-        with open(self.path, "wb") as stream:
+        with open(self.path, "xb") as stream:
             for path, (ids, damage) in zip(tar_paths, map_in_order(_ids_of, tar_paths, run.jobs)):
                 if damage and not run.quiet:
-                    print(f"warning: {damage}", file=sys.stderr)
+                    say(f"warning: {damage}")
                 self.offsets.append(stream.tell())
                 stream.write(zstandard.compress(orjson.dumps(ids), 1))
                 hashes.append(hashes_of(ids))

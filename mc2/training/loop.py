@@ -7,7 +7,6 @@ run that goes on is the run that was not disturbed.
 """
 import collections
 import hashlib
-import sys
 import time
 from dataclasses import dataclass, field
 
@@ -16,6 +15,7 @@ from mc2.clip import checkpoints, model
 from mc2.clip.distributed import Ranks
 from mc2.errors import BadData, BadUsage, Mc2Error
 from mc2.meter import Meter
+from mc2.terminal import say
 from mc2.training import job, metrics, run_directory, samples, step, students
 from mc2.training.signals import Stopped
 
@@ -137,7 +137,7 @@ class Trainer:
             self.notes += samples.count_warnings(samples.data_of(self.config))
         if not self.quiet:
             for note in self.notes:
-                print(f"train: {note}", file=sys.stderr, flush=True)
+                say(f"train: {note}")
         for student in self.students:
             student.save_tokenizer(self.directory)
         self.log = metrics.Log(self.directory, self.step, self.values, self.config["name"])

@@ -4,7 +4,7 @@ import os
 
 import orjson
 
-from mc2 import files
+from mc2 import files, own
 from mc2.errors import BadUsage
 from mc2.tables import duration
 
@@ -17,7 +17,7 @@ class Log:
     def __init__(self, run, step, values, name):
         self.path = os.path.join(run, "log.jsonl")
         cut_off(self.path, step)
-        self.stream = open(self.path, "ab")
+        self.stream = open(own.open_file(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT), "ab")
         self.boards = [board for board in (_tensorboard(run, step), _wandb(run, values, name)) if board]
 
     def write(self, line):
@@ -46,7 +46,7 @@ def cut_off(path, step):
             except (orjson.JSONDecodeError, KeyError, TypeError):       # the line that a killed run was writing
                 break
             kept.append(line if line.endswith(b"\n") else line + b"\n")
-    files.write_bytes(path, b"".join(kept))
+    files.write_bytes(path, b"".join(kept), is_own=True)
 
 
 def total_of(before, tallies):

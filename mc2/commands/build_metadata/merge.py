@@ -1,13 +1,13 @@
 """mc2 build-metadata merge"""
 import decimal
 import math
-import sys
 import time
 
 import click
 
 from mc2 import options
 from mc2.commands.build_metadata import shared
+from mc2.terminal import say
 
 
 class Share(click.ParamType):
@@ -85,22 +85,21 @@ def _say_what_is_odd(directory, mapping, mapping_file, manifest, bare):
     from mc2.metadata import merge as merging
     from mc2.metadata import sources
     if mapping.unnamed:
-        print(f"Wikipedias that {mapping_file} does not name, now in `other`: {' '.join(mapping.unnamed)}",
-              file=sys.stderr)
+        say(f"Wikipedias that {mapping_file} does not name, now in `other`: {' '.join(mapping.unnamed)}")
     if others := sources.others(directory):
-        print(f"not a source, so not used: {' '.join(others)}", file=sys.stderr)
+        say(f"not a source, so not used: {' '.join(others)}")
     if manifest["replaced_by_lists"]:
-        print(f"taken from a list, so not used: {' '.join(manifest['replaced_by_lists'])}", file=sys.stderr)
+        say(f"taken from a list, so not used: {' '.join(manifest['replaced_by_lists'])}")
     if unfinished := sources.unfinished(directory):
-        print(f"of runs that were stopped, so their sources are missing or old: {' '.join(unfinished)}. Run them "
-              f"again, or delete these.", file=sys.stderr)
+        say(f"of runs that were stopped, so their sources are missing or old: {' '.join(unfinished)}. Run them "
+            f"again, or delete these.")
     pointed = [f"{lang} {row['vowel_points']['entries']:,}" for lang, row in manifest["quality"].items()
                if "vowel_points" in row]
     if pointed:
-        print(f"CAN HARDLY MATCH: lemmas with vowel points, which running text hardly ever has: {', '.join(pointed)}. "
-              f"Take the points out with 'mc2 build-metadata wordnet --points remove'.", file=sys.stderr)
+        say(f"CAN HARDLY MATCH: lemmas with vowel points, which running text hardly ever has: {', '.join(pointed)}. "
+            f"Take the points out with 'mc2 build-metadata wordnet --points remove'.")
     small = [lang for lang in bare if merging.has_sources(lang, manifest, sources.find(directory))]
     if small:
-        print(f"numbers only, their sources being too small for the shares: {' '.join(small)}", file=sys.stderr)
+        say(f"numbers only, their sources being too small for the shares: {' '.join(small)}")
     if missing := [lang for lang in bare if lang not in small]:
-        print(f"numbers only, as there are no sources: {' '.join(missing)}", file=sys.stderr)
+        say(f"numbers only, as there are no sources: {' '.join(missing)}")

@@ -1,12 +1,12 @@
 """mc2 build-metadata ngrams"""
 import os
-import sys
 import time
 
 import click
 
 from mc2 import options
 from mc2.commands.build_metadata import shared
+from mc2.terminal import say
 
 LARGE = 64 << 20                # bytes, of an input
 
@@ -82,9 +82,8 @@ def _refuse_twice(paths):
 def _say_what_cannot_be_cut(inputs):
     for part in inputs:
         if (part.start, part.stop) == (0, None) and os.path.getsize(part.path) > LARGE:
-            print(f"{part.path}: can only be read from its beginning, so one process reads it, and a run that is "
-                  f"stopped begins it anew. The dumps called ...-multistream.xml.bz2 are read in parts.",
-                  file=sys.stderr)
+            say(f"{part.path}: can only be read from its beginning, so one process reads it, and a run that is "
+                f"stopped begins it anew. The dumps called ...-multistream.xml.bz2 are read in parts.")
 
 
 def _what_was_read(read):

@@ -2,10 +2,11 @@
 import contextlib
 import os
 import re
-import sys
 import time
 
 import click
+
+from mc2.terminal import say
 
 UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
@@ -55,7 +56,7 @@ def say_replaced(quiet, output, made):
     from mc2.metadata import sources
     names = [name for code, kind in made if os.path.exists(os.path.join(output, name := sources.name_of(code, kind)))]
     if names and not quiet:
-        print(f"replaced: {' '.join(names)}", file=sys.stderr)
+        say(f"replaced: {' '.join(names)}")
 
 
 def receipt(quiet, name, summary, output, started):

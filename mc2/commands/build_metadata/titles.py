@@ -1,12 +1,12 @@
 """mc2 build-metadata titles"""
 import os
-import sys
 import time
 
 import click
 
 from mc2 import options
 from mc2.commands.build_metadata import shared
+from mc2.terminal import say
 
 SHOWN = 8                       # names in a message, before it says how many more there are
 
@@ -60,7 +60,7 @@ def _say_what_is_missing(result):
                          [sources.name_of(code, "title") for code in result.removed])]:
         if names:
             more = f" and {len(names) - SHOWN:,} more" if len(names) > SHOWN else ""
-            print(f"{what}: {' '.join(names[:SHOWN])}{more}", file=sys.stderr)
+            say(f"{what}: {' '.join(names[:SHOWN])}{more}")
 
 
 def _summary(result, n_files):
