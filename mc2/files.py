@@ -19,13 +19,13 @@ import zlib
 import zstandard
 
 from mc2 import own, temporaries
+from mc2.decompression import FRAMES, Bomb, decompressed
 from mc2.errors import BadData, BadUsage
 
 BLOCK = 1 << 20                 # bytes: the unit of reading
 READ_AHEAD = 1 << 17            # bytes that are read at least
 STDIN = "<stdin>"
 STDOUT = "<stdout>"
-LONGEST_WINDOW = 1 << 31        # bytes: what `zstd --long=31` needs
 # s3://bucket/key, and chains: zip://member::s3://bucket/key, simplecache::s3://bucket/key, simplecache::path
 _URL = re.compile("[A-Za-z][A-Za-z0-9+._-]+(://|::.*://)|(simplecache|filecache|blockcache|cached)::")
 
@@ -170,7 +170,7 @@ def open_read(path, suffix=None):
     suffix = suffix or path
     with _opened(path) as raw:
         if has_suffix(suffix, *FRAMES):
-            yield io.BufferedReader(_FrameReader(_decompressed(raw, suffix)), BLOCK)
+            yield io.BufferedReader(_FrameReader(_frames(raw, suffix)), BLOCK)
         elif has_suffix(suffix, ".bz2"):
             import bz2
             yield _nonempty(bz2.BZ2File(raw), raw)
@@ -191,6 +191,8 @@ def _opened(path):
         except (zlib.error, zstandard.ZstdError, _BadCompression) as error:
             raise BadData(f"{name}: the compressed data is damaged ({error}). "
                           f"Make or fetch the file again.") from None
+        except Bomb as error:
+            raise BadData(f"{name}: {error}. If it is yours, decompress it: zstd -d --long=31 {name}") from None
 
 
 class _Input(io.FileIO):
@@ -252,6 +254,11 @@ def _nonempty(stream, raw):
     return io.BufferedReader(_Checked(stream), BLOCK)
 
 
+def _frames(raw, name):
+    """What the frames of a stream hold, in chunks, by the suffix of its name."""
+    return decompressed(raw, next(suffix for suffix in FRAMES if has_suffix(name, suffix)))
+
+
 class _FrameReader(io.RawIOBase):
     """A stream of decompressed chunks."""
 
@@ -269,40 +276,6 @@ class _FrameReader(io.RawIOBase):
         buffer[:count] = self.pending[:count]
         self.pending = self.pending[count:]
         return count
-
-
-def _zstd():
-    return zstandard.ZstdDecompressor(max_window_size=LONGEST_WINDOW).decompressobj(write_size=BLOCK)
-
-
-def _gzip():
-    return zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)        # with gzip's header and checksum
-
-
-FRAMES = {".zst": _zstd, ".gz": _gzip}          # formats of one frame after another, each with a decompressor of its own
-COMPRESSED_CHUNK = 1 << 16                      # bytes that are read at a time
-# Bytes that are decompressed at a time. What comes out of them is in memory at once: 4 MB of gzip at most, and 40 MB of one
-# line repeated without end in zstd.
-COMPRESSED_PART = 1 << 12
-
-
-def _decompressed(raw, suffix):
-    """Yield what the frames of a stream hold, in chunks that are not empty. Raises EOFError where the last one does not
-    end: the readers of zstandard take such a file for a complete one."""
-    start = next(FRAMES[end] for end in FRAMES if has_suffix(suffix, end))
-    frame, started = None, False                # the frame under way
-    while chunk := raw.read(COMPRESSED_CHUNK):
-        while chunk:
-            if frame is None and started and start is _gzip and not (chunk := chunk.lstrip(b"\0")):
-                break                           # zeros may follow a frame of gzip
-            frame, started = frame or start(), True
-            part, chunk = chunk[:COMPRESSED_PART], chunk[COMPRESSED_PART:]
-            if decompressed := frame.decompress(part):
-                yield decompressed
-            if frame.eof:
-                chunk, frame = frame.unused_data + chunk, None
-    if frame is not None or not started:
-        raise EOFError
 
 
 def read_blocks(path, size=BLOCK):
@@ -338,7 +311,7 @@ def _chunks(path, size):
     """The bytes of an input, decompressed, as an iterator of chunks of any length: with as few copies as can be."""
     if has_suffix(path, *FRAMES):
         with _opened(path) as raw:
-            yield _decompressed(raw, path)
+            yield _frames(raw, path)
     else:
         with open_read(path) as stream:
             yield iter(lambda: stream.read(size), b"")

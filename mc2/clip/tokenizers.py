@@ -9,6 +9,7 @@ Texts are taken as they are, without ftfy; only CLIP's own BPE cleans them, as o
 import functools
 import hashlib
 import json
+import math
 import os
 import re
 import shlex
@@ -20,6 +21,7 @@ from mc2 import files
 from mc2.errors import BadData, BadUsage, Mc2Error
 
 CLIP_BPE = "openai"             # the name of CLIP's own BPE
+MOST_GROWTH = 1000              # of a text, by the normalizer of a tokenizer
 CLIP_WORDS = 1 << 20            # the most words whose tokens are kept in memory; open_clip keeps all
 ROUNDED_UP = 128                # embeddings are rounded up to a multiple of at most this: mT5's 250,100 to 250,112
 CONTEXT_LENGTH, VOCAB_SIZE, EOS_ID, PAD_ID = 77, 49_408, 2, 0     # open_clip's, where text_cfg says nothing
@@ -176,6 +178,10 @@ def _from_definition(name, definition):
         tokenizer = tokenizers.Tokenizer.from_buffer(definition)
     except Exception as error:                  # the library raises no narrower class
         raise BadData(f"{name}: is not a tokenizer.json ({error}).") from None
+    content = json.loads(definition)
+    if _growth(content.get("normalizer")) > MOST_GROWTH:
+        raise BadData(f"{name}: its normalizer can make texts more than {MOST_GROWTH:,} times as long, which takes memory "
+                      f"without end. Name the tokenizer that the model was made for.")
     padding = tokenizer.padding
     tokenizer.no_padding()
     tokenizer.no_truncation()
@@ -184,14 +190,25 @@ def _from_definition(name, definition):
         return (encoding.ids for encoding in tokenizer.encode_batch_fast(texts, add_special_tokens=False))
 
     size = 1 + max(tokenizer.get_vocab(with_added_tokens=True).values(), default=-1)
-    return encode, _special(tokenizer, padding, definition), size
+    return encode, _special(tokenizer, padding, content["model"]), size
 
 
-def _special(tokenizer, padding, definition):
-    """The Special ids of a tokenizer: as its post-processor and its padding use them, else by the usual names."""
+def _growth(normalizer):
+    """How many times as long a normalizer of a tokenizer.json can make a text, by what it replaces."""
+    normalizer = normalizer or {}
+    if normalizer.get("type") == "Sequence":
+        return math.prod(map(_growth, normalizer["normalizers"]))
+    if normalizer.get("type") != "Replace":
+        return 1
+    may_be_empty = "Regex" in normalizer["pattern"]         # a match, between any two characters
+    return max(1, len(normalizer["content"]) + may_be_empty)
+
+
+def _special(tokenizer, padding, model):
+    """The Special ids of a tokenizer, `model` being that of its definition: as its post-processor and its padding use them, else by the usual names."""
     before, after = _around(tokenizer)
     pad = padding["pad_id"] if padding else _first(tokenizer, PAD_NAMES)
-    return Special(before, after[0] if after else _first(tokenizer, EOS_NAMES), pad, _unk(tokenizer, definition))
+    return Special(before, after[0] if after else _first(tokenizer, EOS_NAMES), pad, _unk(tokenizer, model))
 
 
 def _around(tokenizer):
@@ -211,8 +228,7 @@ def _first(tokenizer, names):
     return next((found for name in names if (found := tokenizer.token_to_id(name)) is not None), None)
 
 
-def _unk(tokenizer, definition):
-    model = json.loads(definition)["model"]
+def _unk(tokenizer, model):
     if model.get("unk_id") is not None:         # Unigram
         return model["unk_id"]
     return _first(tokenizer, ([model["unk_token"]] if model.get("unk_token") else []) + list(UNK_NAMES))

@@ -1,5 +1,8 @@
-"""Files of torch.save and of safetensors. A pickle that would run code when read is refused (weights_only=True)."""
+"""Files of torch.save and of safetensors. A pickle that would run code when read is refused (weights_only=True), and so is a
+small file that stands for much: torch.save compresses nothing."""
+import os
 import warnings
+import zipfile
 
 import torch
 
@@ -33,14 +36,19 @@ def read(path):
             return load_file(path)
         except SafetensorError as error:
             raise BadData(f"{path}: is no whole safetensors file ({error}).") from None
+    refuse_compressed(path)
     try:
-        return _load_pickle(path)
+        content = _load_pickle(path)
     except (MemoryError, FileNotFoundError, PermissionError):
         raise
     except Exception as error:                  # damaged pickles raise anything: IndexError, OSError, ...
         if what := more_than_tensors(error):
             raise BadData(_UNSAFE.format(path=path, what=what)) from None
         raise BadData(f"{path}: is cut off or no file of torch.save{reason(error)}.") from None
+
+
+    _refuse_larger(path, content)
+    return content
 
 
 def more_than_tensors(error):
@@ -58,6 +66,36 @@ def reason(error):
 
 
 ADVICE = ("weights_only", "Weights only", "safe_globals", "trust")     # words of torch's messages on that
+
+
+def refuse_compressed(path):
+    """Raise BadData for an archive with compressed members: a kilobyte of them can hold a megabyte."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = archive.infolist()
+            is_script = any(member.filename.endswith("/constants.pkl") for member in members)
+    except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError):
+        return                                  # torch says what is wrong
+    if is_script:                               # which is compressed, and is refused unread
+        return
+    if packed := next((member for member in members if member.compress_type != zipfile.ZIP_STORED), None):
+        raise BadData(f"{path}: its member {packed.filename!r} is compressed, which torch.save never does. Write the file "
+                      f"again with torch.save.")
+
+
+def _refuse_larger(path, content):
+    """Raise BadData for a tensor that is larger than its file, as it repeats the same numbers."""
+    size, waiting, seen = os.path.getsize(path), [(None, content)], set()
+    while waiting:
+        name, value = waiting.pop()
+        if isinstance(value, dict) and id(value) not in seen:
+            seen.add(id(value))                 # a dict may hold itself
+            waiting += value.items()
+        elif isinstance(value, torch.Tensor) and value.numel() * value.element_size() > size:
+            raise BadData(f"{path}: the tensor {name!r} of shape {tuple(value.shape)} is larger than the file, as it repeats "
+                          f"numbers. Save a copy of it: tensor.contiguous().")
+
+
 _UNSAFE = ("{path}: holds {what}, which could run code when loaded; it is refused. Where you trust it, take its state "
            "dict out with torch, torch.save(model.state_dict(), 'weights.pt'), and import that.")
 

@@ -25,7 +25,7 @@ from mc2.metadata import release
 
 SUFFIX = ".tar.zst"
 OF_THE_RUN = ("command", "seconds", "paths")
-LARGEST_MANIFEST = 1 << 26              # bytes
+LARGEST_MANIFEST = 1 << 23              # bytes; as JSON they can take 30 times the memory
 
 _CHUNK = files.BLOCK
 _FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")

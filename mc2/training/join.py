@@ -47,7 +47,7 @@ class Join(Stage):
 
     def summary(self, tally):
         text = f"{tally['out']:,} out for {tally['images with pairs']:,} images"
-        for what in ("images without pairs", "images twice", "pairs without image"):
+        for what in ("images without pairs", "images twice", "pairs without image", "damaged tars"):
             text += f", {tally[what]:,} {what}" if tally[what] else ""
         return text
 
@@ -68,11 +68,15 @@ def join(run, tar_paths, output_dir, force=False):
     started, tally = time.monotonic(), Counter()
     outputs = _outputs(run, tar_paths, output_dir)
     stage = Join(run.inputs, tar_paths, run.skip_bad)
-    todo = np.array([force or not _is_finished(stage, *each) for each in zip(tar_paths, outputs)])
+    finished = [None if force else _finished(stage, *each) for each in zip(tar_paths, outputs)]
+    todo = np.array([manifest is None for manifest in finished])
     if todo.any():
         mark_shards(output_dir)
         with _scratch(output_dir) as scratch:
             _write(run, stage, tar_paths, outputs, todo, scratch, tally)
+    else:
+        for manifest in finished:
+            _warn(manifest.get("damaged"))
     summary = f"{np.count_nonzero(todo):,} tars, {tally['in']:,} pairs in, {stage.summary(tally)}"
     if not todo.all():
         summary += f"; {np.count_nonzero(~todo):,} tars were finished"
@@ -98,8 +102,9 @@ def _common_lineage(inputs):
             if all(each.get(what) == fingerprint for each in found)}
 
 
-def _is_finished(stage, path, output):
-    return stage.known and manifests.is_of(output, _description(stage, path)) is not None
+def _finished(stage, path, output):
+    """The manifest of the pairs of a tar, where they are there; else None."""
+    return manifests.is_of(output, _description(stage, path)) if stage.known else None
 
 
 def _description(stage, path):
@@ -131,11 +136,20 @@ def _write(run, stage, tar_paths, outputs, todo, scratch, tally):
     tally["out"] = 0                            # of the stage, which drops nothing
     tally.update(parts.tally)
     for number, lines_of in parts.read():
-        started = time.monotonic()
+        started, damage = time.monotonic(), ids.damaged.get(number)
         its_tally = _write_one(outputs[number], ids.of(number), lines_of)
+        more = {"damaged": damage} if damage else {}
+        its_tally.update({"damaged tars": 1} if damage else {})
         manifests.write_for_file(outputs[number], Stages([stage]).manifest(
-            [tar_paths[number]], its_tally, time.monotonic() - started, description=_description(stage, tar_paths[number])))
+            [tar_paths[number]], its_tally, time.monotonic() - started, description=_description(stage, tar_paths[number]),
+            **more))
         tally.update({what: times for what, times in its_tally.items() if what != "in"})
+
+
+def _warn(damage):
+    """Say what is wrong with a tar, also with --quiet: its images after that place have no pairs."""
+    if damage:
+        say(f"warning: {damage}")
 
 
 def _write_one(output, ids, lines_of):
@@ -162,10 +176,12 @@ class _Ids:
 
     def __init__(self, run, tar_paths, scratch):
         self.path, self.offsets, hashes = os.path.join(scratch, "ids"), [], []
+        self.damaged = {}                   # number of a tar -> what is wrong with it
         with open(self.path, "xb") as stream:
-            for path, (ids, damage) in zip(tar_paths, map_in_order(_ids_of, tar_paths, run.jobs)):
-                if damage and not run.quiet:
-                    say(f"warning: {damage}")
+            for number, (ids, damage) in enumerate(map_in_order(_ids_of, tar_paths, run.jobs)):
+                if damage:
+                    _warn(damage)
+                    self.damaged[number] = damage
                 self.offsets.append(stream.tell())
                 stream.write(zstandard.compress(orjson.dumps(ids), 1))
                 hashes.append(hashes_of(ids))
