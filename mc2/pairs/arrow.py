@@ -1,7 +1,7 @@
 """Pairs as rows of Arrow tables: columns are named like the keys of a pair, and a null is a key that is not there.
 
-Blocks and what `encode` gives are Arrow IPC streams: batches of rows that go between processes without being taken
-apart. From rows to rows a column that no stage asks for stays as it is.
+Blocks and what `encode` gives are Rows: Arrow's own tables, which go to another process as IPC streams. From rows to rows
+a column that no stage asks for stays as it is.
 
     in JSON Lines                   in a table
     string, true/false              string, bool
@@ -57,6 +57,20 @@ def from_ipc(data):
     return pa.ipc.open_stream(data).read_all()
 
 
+class Rows:
+    """An Arrow table that goes to another process as an IPC stream, with no more than its own rows of what it shares."""
+
+    def __init__(self, table):
+        self.table = table
+
+    def __reduce__(self):
+        return _rows_of_ipc, (to_ipc(self.table),)
+
+
+def _rows_of_ipc(data):
+    return Rows(from_ipc(data))
+
+
 # ---------------------------------------------------------------- rows as a batch
 
 class Block(NamedTuple):
@@ -64,7 +78,7 @@ class Block(NamedTuple):
 
     source: str         # the input's name, for messages
     number: int         # number of its first row, from 1
-    data: bytes         # Arrow IPC
+    rows: Rows
 
     def batch(self, requires=(), skip_bad=False, keep_dropped=False, adds=(), reads=()):
         return Batch(self, requires, skip_bad, keep_dropped, adds, reads)
@@ -82,7 +96,7 @@ class Batch(pairs.Batch):
     """
 
     def _parse(self, block, requires, adds, reads):
-        self.table = from_ipc(block.data)
+        self.table = block.rows.table
         self.numbers = np.arange(block.number, block.number + len(self.table))
         self.tally["in"] += len(self.table)
         self._forget()
@@ -289,7 +303,7 @@ def _base64(value):
 # ---------------------------------------------------------------- a batch as a table
 
 def encode(batch):
-    """The pairs of a batch with the added keys, as an Arrow IPC stream for the Writer of parquet.py. bytes"""
+    """The pairs of a batch with the added keys, for the Writer of parquet.py. Rows"""
     return _encode_rows(batch) if isinstance(batch, Batch) else _encode_lines(batch)
 
 
@@ -367,10 +381,10 @@ def depth(type):
 
 
 def _described(source, table, lines):
-    """The table as an IPC stream that says where its columns come from, for messages.
+    """The Rows of a table that says where its columns come from, for messages.
 
     lines: per column, the first line that has a value.
     """
     fields = [field.with_metadata({"line": str(line)}) for field, line in zip(table.schema, lines)] if lines \
         else [field.remove_metadata() for field in table.schema]
-    return to_ipc(pa.table(table.columns, pa.schema(fields, {"source": source})))
+    return Rows(pa.table(table.columns, pa.schema(fields, {"source": source})))
