@@ -22,7 +22,7 @@ from typing import NamedTuple
 import numpy as np
 import orjson
 
-from mc2 import parsing
+from mc2 import engines, parsing
 from mc2.errors import BadData, BadLine, BadUsage
 from mc2.pairs import advice
 from mc2.pairs import batch as pairs
@@ -36,6 +36,7 @@ except ImportError as error:
 
 LIST = pa.list_(pa.uint32())
 STRINGS = ("id", "text")                # columns that are strings in every batch
+OFFSETS = {pa.string(): np.int32, pa.large_string(): np.int64}     # of the types whose bytes lie in one buffer
 KEY_TYPES = {"id": pa.string(), "text": pa.string(), "lid": pa.string(), "lid_prob": pa.float64(),
              "lang": pa.string(), "matched_entry_ids": LIST}
 ONE_TYPE = " A Parquet column has one type: write .jsonl.zst instead, or make the key the same everywhere."
@@ -123,7 +124,7 @@ class Batch(pairs.Batch):
             return [(index, why) for index in range(len(self))]
         column = self.table.column(key)
         why = f'no "{key}" key.', hint + (advice.NULL.format("rows") if always else "")
-        bad = [(index, why) for index in np.flatnonzero(column.is_null()).tolist()]
+        bad = [(index, why) for index in np.flatnonzero(column.is_null()).tolist()] if column.null_count else []
         if not (is_string(column.type) if kind is str else _is_list(column.type)):
             why = f'"{key}" is not {kind_name}.', self._about_columns() if always else f" It is {column.type}."
             bad += [(index, why) for index in np.flatnonzero(column.is_valid()).tolist()]
@@ -171,14 +172,15 @@ class Batch(pairs.Batch):
         return self.table.drop_columns([key for key in keys if key in self.table.column_names])
 
     def _strings_of(self, key):
-        """A column of the input as an Arrow array of large_string; None where it is no such column, or has nulls."""
+        """A column of the input as an Arrow array of string or large_string; None where it is no such column, or has
+        nulls."""
         if key in self.added or key not in self.table.column_names:
             return None
         column = self.table.column(key)
         if not is_string(column.type) or column.null_count:
             return None
         try:
-            return _one(column.cast(pa.large_string()))
+            return _one(column if column.type in OFFSETS else column.cast(pa.large_string()))
         except pa.ArrowNotImplementedError:             # of string_view, in early versions
             return None
 
@@ -201,9 +203,16 @@ class Batch(pairs.Batch):
             if pa.types.is_integer(ids.type) and not ids.null_count:
                 ids = ids.to_numpy(zero_copy_only=False)
                 offsets = offsets_of(pc.list_value_length(lists).to_numpy(zero_copy_only=False))
-                if not ids.size or ids.min() >= 0 and ids.max() < 1 << 32 and ascending(offsets, ids):
-                    return offsets, ids.astype(np.uint32)
+                if _are_entry_ids(offsets, ids):
+                    return offsets, ids.astype(np.uint32, copy=False)
         return super().matched_ids()
+
+
+def _are_entry_ids(offsets, ids):
+    """Whether the numbers of each list are entry ids that ascend. offsets: int64 (n+1,). ids: int (offsets[n],)"""
+    if ids.dtype == np.uint32 and (native := engines.native()):
+        return native.are_entry_ids(offsets, ids)
+    return not ids.size or ids.min() >= 0 and ids.max() < 1 << 32 and ascending(offsets, ids)
 
 
 def _one(column):
@@ -212,12 +221,12 @@ def _one(column):
 
 
 def _strings(array):
-    """The Strings of an Arrow array of large_string without nulls: the same memory."""
+    """The Strings of an Arrow array of string or large_string without nulls: the same bytes in memory."""
     if not len(array):
         return Strings(np.empty(0, np.uint8), np.zeros(1, np.int64))
     _, offsets, data = array.buffers()
-    offsets = np.frombuffer(offsets, np.int64)[array.offset:array.offset + len(array) + 1]
-    return Strings(np.frombuffer(data, np.uint8) if data else np.empty(0, np.uint8), offsets)
+    offsets = np.frombuffer(offsets, OFFSETS[array.type])[array.offset:array.offset + len(array) + 1]
+    return Strings(np.frombuffer(data, np.uint8) if data else np.empty(0, np.uint8), offsets.astype(np.int64, copy=False))
 
 
 def _is_list(type):
@@ -226,6 +235,10 @@ def _is_list(type):
 
 def _undecodable(column):
     """Indices of the rows that hold a string which is not UTF-8."""
+    if (native := engines.native()) and column.type in OFFSETS and not column.null_count:
+        strings = map(_strings, column.chunks)
+        if all(native.are_utf8(its.data, its.offsets) for its in strings):
+            return []
     try:
         column.validate(full=True)
         return []
@@ -333,7 +346,7 @@ def _array(source, numbers, key, values):
     """An Arrow array. Raises BadLine at the first value that is of another type than those before it."""
     if isinstance(values, Labels) and (key in KEY_TYPES or set(map(type, values.names)) <= {str}):
         with contextlib.suppress(*CONVERSION):          # the first value that is wrong is looked for below
-            return pa.array(values.names, KEY_TYPES.get(key, pa.string())).take(pa.array(values.numbers))
+            return _array_of_names(key, values.names).take(pa.array(values.numbers))
     if isinstance(values, Lists) and KEY_TYPES.get(key, LIST) == LIST:
         return pa.ListArray.from_arrays(pa.array(values.offsets, pa.int32()), pa.array(values.values, pa.uint32()))
     if isinstance(values, Strings):
@@ -361,6 +374,16 @@ def _array(source, numbers, key, values):
         except CONVERSION as error:
             why = error
         raise BadLine(source, int(numbers[good]), f'"{key}" does not fit its column ({why}).', ONE_TYPE) from None
+
+
+_names = {}         # {key: (names, their array)}: names are the same in all batches of a stage
+
+
+def _array_of_names(key, names):
+    known = _names.get(key)
+    if known is None or known[0] is not names:
+        known = _names[key] = names, pa.array(names, KEY_TYPES.get(key, pa.string()))
+    return known[1]
 
 
 def _refusing_deep(array, source, numbers, key, values):
