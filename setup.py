@@ -62,7 +62,7 @@ PLOT = ["matplotlib"]
 version = re.search(r'__version__ = "(.+)"', (here / "mc2/__init__.py").read_text())[1]
 
 setup(
-    name="mc2",
+    name="mc2-clip",               # on PyPI, `mc2` is another package; the command and the module are mc2
     version=version,
     description="Meta CLIP 2 data curation as composable command-line tools",
     long_description=(here / "README.md").read_text(encoding="utf-8"),

@@ -2,7 +2,7 @@
 
     python benchmarks/formats.py [--quick]
 
-Costs two to three minutes, 0.5 GB of memory and 0.2 GB of disk; 20 s with --quick. Needs `pip install 'mc2[parquet]'`.
+Costs two to three minutes, 0.5 GB of memory and 0.2 GB of disk; 20 s with --quick. Needs `pip install '.[parquet]'`.
 
 Expect of Parquet three quarters of the space of .jsonl.zst, writing from JSON at a quarter of the speed, and about the same
 speed for reading and writing all columns and for reading what count takes (before the native core read lines, Parquet

@@ -64,8 +64,8 @@ def main(args=None):
 def run(args):
     """Run mc2 with these arguments and return the exit status."""
     if "_MC2_COMPLETE" in os.environ:
-        from click.shell_completion import shell_complete
-        return shell_complete(cli, {}, "mc2", "_MC2_COMPLETE", os.environ["_MC2_COMPLETE"])
+        from mc2.completion import complete
+        return complete(cli, os.environ["_MC2_COMPLETE"])
     meta = {}
     try:
         with cli.make_context("mc2", list(args)) as ctx:

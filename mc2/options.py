@@ -48,6 +48,12 @@ def _log_every(ctx, param, value):
     meter.print_every(value)
 
 
+def _receipt(ctx, param, value):
+    from mc2.execution import receipt
+    if not ctx.resilient_parsing:
+        receipt.keep_in(value)
+
+
 def _jobs(ctx, param, value):
     if value < 0:
         raise click.BadParameter("must be 0 (all cores) or more.")
@@ -176,6 +182,8 @@ on_error = click.option("--on-error", type=click.Choice(["stop", "skip"]), defau
 rejects = click.option("--rejects", metavar="FILE", help="Keep the skipped lines in FILE (implies --on-error skip).")
 dropped = click.option("--dropped", metavar="FILE", help="Keep the pairs that are dropped in FILE, each with the reason.")
 quiet = click.option("-q", "--quiet", is_flag=True, help="No progress and no receipt on stderr.")
+receipt = click.option("--receipt", metavar="FILE", expose_value=False, callback=_receipt,
+                       help="Write the receipt to FILE too, as JSON: counts by reason, output, seconds.")
 log_every = click.option("--log-every", type=click.FloatRange(0), default=60, show_default=True, metavar="SECONDS",
                          expose_value=False, callback=_log_every,
                          help="Without a terminal: a line on how far it is, so often; 0 = none.")
@@ -262,6 +270,14 @@ def printing_scripts(wanted):
             click.echo(stream.read(), nl=False)
 
 
+def say_how_to_be_faster(quiet):
+    """Say in one line that the native core is not built, where that is so."""
+    from mc2 import engines
+    if not quiet and engines.native() is None:
+        click.echo("mc2: the native core is not built, so this takes many times longer, with the same result. Where there "
+                   "is a C++ compiler (Debian: apt-get install g++), install mc2 again; -q hides this line.", err=True)
+
+
 def reads_pairs(command=None, *, reduces=False):
     """Give a command the options of reading pairs, as one argument `run` (see mc2.execution.run.Run).
 
@@ -280,6 +296,7 @@ def reads_pairs(command=None, *, reduces=False):
                 _check_outputs(ctx, outputs["output_dir"])
                 outputs["executor"] = executor_of(jobs, **_executor_options(ctx, rest, outputs["output_dir"]))
                 outputs.update(part=shard, all_inputs=all_inputs)
+            say_how_to_be_faster(quiet)
             run = Run(inputs, **outputs, jobs=jobs, dry_run=dry_run, rejects=rejects, quiet=quiet, command=ctx.info_name,
                       skip_bad=on_error == "skip" or bool(rejects))
             with printing_scripts(ctx.params.get("print_only")):
@@ -287,7 +304,7 @@ def reads_pairs(command=None, *, reduces=False):
 
         own = [] if reduces else [output, output_dir, force]
         after = [] if reduces else [dropped, executor_options]
-        for option in reversed([inputs, *own, jobs, shard, dry_run, on_error, rejects, *after, quiet, log_every, verbose]):
+        for option in reversed([inputs, *own, jobs, shard, dry_run, on_error, rejects, *after, quiet, receipt, log_every, verbose]):
             wrapper = option(wrapper)
         return wrapper
     return decorate(command) if command else decorate

@@ -14,12 +14,13 @@ import tarfile
 import zipfile
 import zlib
 
+from mc2 import extras
 from mc2.errors import BadData, BadUsage, Mc2Error
 
 try:
     import fsspec
 except ImportError as error:
-    raise BadUsage(f"URLs need fsspec ({error}). Install it: pip install 'mc2[remote]'") from None
+    raise BadUsage(f"URLs need fsspec ({error}). Install it: {extras.how_to_install('remote')}.") from None
 
 AT_ONCE = 16                # requests
 # Those without a place of their own wrap another file system: they are of use in chains, and chains are read only.

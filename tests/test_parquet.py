@@ -635,7 +635,7 @@ def test_pyarrow_is_asked_for_only_where_a_name_ends_in_parquet(matched):
     done = subprocess.run([sys.executable, "-c", code, *commands], cwd=matched.directory, capture_output=True, text=True,
                           env={**matched.environment, "PYTHONPATH": str(ROOT)})
     assert done.stdout == "[0, 0, 0, 2, 2, 2, 2]\n", done.stderr
-    assert all("pip install 'mc2[parquet]'" in line for line in done.stderr.splitlines())
+    assert all("pip install '.[parquet]'" in line for line in done.stderr.splitlines())
 
 
 def test_a_lid_that_is_not_utf_8_is_a_bad_row(toy):

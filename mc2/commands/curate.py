@@ -35,6 +35,7 @@ from mc2.commands.thresholds import ways_to_t
               help="At a line that is not a pair: fail its shard, or put the line into OUT/quarantine with the reason.")
 @options.dropped
 @options.quiet
+@options.receipt
 @options.log_every
 @options.verbose
 @click.pass_context
@@ -54,6 +55,7 @@ def curate(ctx, inputs, metadata, output, old_engine, quiet, dry_run, force, sha
     import os
 
     from mc2.curate import job
+    from mc2.execution import receipt
     from mc2.execution.progress import Progress
     from mc2.execution.run import refuse_twice
     pool, whole_pool = _pool(ctx, inputs, shard), _pool(ctx, inputs, None)
@@ -71,6 +73,7 @@ def curate(ctx, inputs, metadata, output, old_engine, quiet, dry_run, force, sha
         for state, name in job.Job(pool, output, settings, None).plan():
             print(state, name, sep="\t")
         return
+    options.say_how_to_be_faster(quiet)
     if force and executor["print_only"]:
         raise click.UsageError("-f deletes what is done, and --print is to change nothing. Leave one of the two out.")
     work = os.path.join(output, ".work")
@@ -80,9 +83,11 @@ def curate(ctx, inputs, metadata, output, old_engine, quiet, dry_run, force, sha
             its_job.forget()
         with options.printing_scripts(executor["print_only"]):
             manifest = its_job.run()
+            lines = list(job.summary(manifest, output, its_job.warnings, its_job.changed))
             if not quiet:
-                for line in job.summary(manifest, output, its_job.warnings, its_job.changed):
-                    click.echo(line, err=True)
+                click.echo("\n".join(lines), err=True)
+            receipt.keep("curate", lines[-1].removeprefix("curate: "), output, manifest["seconds"], manifest["counts"],
+                         languages=manifest["languages"])
 
 
 def _renamed(old_engine):

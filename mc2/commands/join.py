@@ -15,6 +15,7 @@ from mc2 import options
 @options.on_error
 @options.rejects
 @options.quiet
+@options.receipt
 @options.log_every
 @options.verbose
 @click.pass_context

@@ -34,6 +34,7 @@ def check_one_way(t_en, p, t_all):
 @options.output
 @options.dry_run
 @options.quiet
+@options.receipt
 @options.verbose
 def thresholds(counts, t_en, p, t_all, min_t, output, dry_run, quiet):
     """Derive each language's threshold from COUNTS, and report how many pairs it will keep.
@@ -45,6 +46,7 @@ def thresholds(counts, t_en, p, t_all, min_t, output, dry_run, quiet):
     """
     from mc2.balancing import counting
     from mc2.balancing import thresholds as deriving
+    from mc2.execution import receipt
     check_one_way(t_en, p, t_all)
     started = time.monotonic()
     counted, fingerprint = counting.load(counts)
@@ -56,11 +58,10 @@ def thresholds(counts, t_en, p, t_all, min_t, output, dry_run, quiet):
     if not dry_run:
         _write(content, counts, output, {"t_en": t_en, "p": p, "t_all": t_all, "min_t": min_t},
                time.monotonic() - started)
-    if not quiet:
-        how = f"t = {t_all:,} for all" if t_all else f"p = {content['p']:.4f}, t_en = {content['t_en']}"
-        where = f" -> {output}" if output != "-" and not dry_run else ""
-        print(f"thresholds: {how}; {deriving.total_expected(content)} of {sum(counted.matched.values()):,} matched pairs "
-              f"expected{where} ({time.monotonic() - started:.1f} s)", file=sys.stderr)
+    how = f"t = {t_all:,} for all" if t_all else f"p = {content['p']:.4f}, t_en = {content['t_en']}"
+    matched = sum(counted.matched.values())
+    receipt.write("thresholds", f"{how}; {deriving.total_expected(content)} of {matched:,} matched pairs expected",
+                  {"matched": matched}, None if dry_run else output, time.monotonic() - started, quiet)
 
 
 def _write(content, counts, output, options_given, seconds):

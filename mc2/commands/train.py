@@ -46,7 +46,7 @@ def train(preset, growth, slurm, quiet, **given):
     """Train CLIP on curated or matched pairs: the run CONFIG, a preset's name or a TOML file of that form.
 
     A preset holds one run of the paper's Tables 1 to 3 ('mc2 plan --list' names them); options change its keys. A run
-    that was stopped goes on when the command is given again. Needs mc2[train].
+    that was stopped goes on when the command is given again. Needs the extra [train].
 
     \b
     mc2 train run.toml --nproc 2

@@ -101,21 +101,42 @@ def _rates(state, now=None):
     return text + (f", {failing:,} failed" if failing else "")
 
 
-def describe(out):
-    """Yield lines on the state of the work in the directory `out`. Raises BadUsage where there is none."""
+def _states(out):
+    """[(path, state, part such as "0/2" or "")] of the work in the directory `out`. Raises BadUsage where there is none."""
     paths = sorted(glob.glob(os.path.join(glob.escape(out), ".work", "progress*.json")))
-    states = [(path, state) for path in paths if (state := _read(path)) is not None]
+    states = [(path, state, _part(path)) for path in paths if (state := _read(path)) is not None]
     if not states:
         raise BadUsage(f"{out}: no work of mc2 was begun here. Name the output directory of mc2 curate, or of a command "
                        f"with -O.")
+    return states
+
+
+def _part(path):
+    return os.path.basename(path).removeprefix("progress").removesuffix(".json").removeprefix(".").replace("-", "/")
+
+
+def _damaged(path):
+    return BadData(f"{path}: is damaged, so it is not known how far this is. The next run writes it anew.")
+
+
+def as_json(out):
+    """Yield the states of the work in the directory `out` as lines of JSON: `state` is running, stopped or finished.
+    Raises BadUsage where there is none."""
+    for path, state, part in _states(out):
+        if not isinstance(state, dict):
+            raise _damaged(path)
+        now = "finished" if "ended" in state else "running" if _is_running(path) else "stopped"
+        yield orjson.dumps({"part": part or None, "state": now, **state}).decode()
+
+
+def describe(out):
+    """Yield lines on the state of the work in the directory `out`. Raises BadUsage where there is none."""
     failed = False
-    for path, state in states:
-        part = os.path.basename(path).removeprefix("progress").removesuffix(".json").removeprefix(".").replace("-", "/")
+    for path, state, part in _states(out):
         try:
             line, failures = _state(path, state), sorted(state["failed"].items())
         except (KeyError, TypeError, ValueError, AttributeError):
-            raise BadData(f"{path}: is damaged, so it is not known how far this is. The next run writes it "
-                          f"anew.") from None
+            raise _damaged(path) from None
         yield (f"part {part}: " if part else "") + line
         for item, error in failures:
             failed = True

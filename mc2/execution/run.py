@@ -167,9 +167,8 @@ class Run:
         return Meter(self.command, "pairs", quiet=self.quiet, scaled=True)
 
     def receipt(self, name, summary, tally, output, seconds):
-        """The last line on stderr: what went in and out, what was left out and why, where it is, how long."""
-        if not self.quiet:
-            receipt.write(name, summary, tally, output, seconds)
+        """See receipt.write."""
+        receipt.write(name, summary, tally, output, seconds, self.quiet)
 
 
 def refuse_twice(outputs, inputs):

@@ -22,7 +22,7 @@ from typing import NamedTuple
 import numpy as np
 import orjson
 
-from mc2 import engines, parsing
+from mc2 import engines, extras, parsing
 from mc2.errors import BadData, BadLine, BadUsage
 from mc2.pairs import advice
 from mc2.pairs import batch as pairs
@@ -32,7 +32,7 @@ try:
     import pyarrow as pa
     import pyarrow.compute as pc
 except ImportError as error:
-    raise BadUsage(f"Parquet needs pyarrow ({error}). Install it: pip install 'mc2[parquet]'") from None
+    raise BadUsage(f"Parquet needs pyarrow ({error}). Install it: {extras.how_to_install('parquet')}.") from None
 
 LIST = pa.list_(pa.uint32())
 STRINGS = ("id", "text")                # columns that are strings in every batch

@@ -11,6 +11,7 @@ from mc2.commands.build_metadata import shared
 @click.argument("metadata", type=click.Path(exists=True, file_okay=False), metavar="METADATA")
 @options.jobs
 @options.quiet
+@options.receipt
 @options.log_every
 @options.verbose
 def compile_matchers(metadata, jobs, quiet):

@@ -14,6 +14,7 @@ from mc2.commands.build_metadata import shared
               help="The mapping that the sources will be merged with, where it is one of your own.")
 @shared.sources
 @options.quiet
+@options.receipt
 @options.verbose
 def import_list(file, lang, languages, output, quiet):
     """Take a finished list of entries, to SOURCES/{lang}.list.tsv.

@@ -52,6 +52,7 @@ class Share(click.ParamType):
 @click.option("--min-pmi", type=float, metavar="X", help="Keep bigrams with at least this PMI. Default: any.")
 @options.jobs
 @options.quiet
+@options.receipt
 @options.log_every
 @options.verbose
 def merge(directory, output, scheme, languages, spacing, nfc, jobs, quiet, **caps):
@@ -71,10 +72,9 @@ def merge(directory, output, scheme, languages, spacing, nfc, jobs, quiet, **cap
                              mapping_file=languages,
                              progress=lambda made: shared.progress(made, "merge", "languages", quiet, len(mapping.langs)),
                              seconds=lambda: time.monotonic() - started)
-    if quiet:
-        return
     bare = merging.without_sources(manifest)
-    _say_what_is_odd(directory, mapping, languages, manifest, bare)
+    if not quiet:
+        _say_what_is_odd(directory, mapping, languages, manifest, bare)
     shared.receipt(quiet, "merge", f"{manifest['counts']['out']:,} entries in {len(manifest['languages']):,} "
                    f"languages, {len(bare):,} of them without sources; fingerprint {manifest['fingerprint'][:12]}",
                    output, started)

@@ -25,6 +25,7 @@ LARGE = 64 << 20                # bytes, of an input
 @options.jobs
 @shared.memory
 @options.quiet
+@options.receipt
 @options.log_every
 @options.verbose
 def ngrams(dumps, wiki, output, min_count, is_text, segmenter, jobs, memory, quiet):

@@ -59,6 +59,5 @@ def say_replaced(quiet, output, made):
 
 
 def receipt(quiet, name, summary, output, started):
-    from mc2.tables import duration
-    if not quiet:
-        print(f"{name}: {summary} -> {output} ({duration(time.monotonic() - started)})", file=sys.stderr)
+    from mc2.execution import receipt
+    receipt.write(name, summary, {}, output, time.monotonic() - started, quiet)

@@ -21,6 +21,7 @@ SHOWN = 8                       # names in a message, before it says how many mo
 @options.jobs
 @shared.memory
 @options.quiet
+@options.receipt
 @options.log_every
 @options.verbose
 def titles(pageviews, output, wiki, on_error, jobs, memory, quiet):

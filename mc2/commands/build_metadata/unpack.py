@@ -12,6 +12,7 @@ from mc2.commands.build_metadata import shared
 @click.option("-o", "--output", required=True, metavar="METADATA", help="Directory of the release to write.")
 @options.jobs
 @options.quiet
+@options.receipt
 @options.log_every
 @options.verbose
 def unpack(archive, output, jobs, quiet):

@@ -18,6 +18,7 @@ from mc2.commands.build_metadata import shared
               help="Of Hebrew, Arabic and Syriac lemmas: keep their vowel points, which running text hardly ever has, "
                    "so that they can hardly match, or remove them.")
 @options.quiet
+@options.receipt
 @options.verbose
 def wordnet(paths, output, lemmas, points, quiet):
     """Lemmas of wordnets, to SOURCES/{wiki}.wordnet.tsv.
