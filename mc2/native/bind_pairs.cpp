@@ -16,6 +16,7 @@
 #include "common/to_python.hpp"
 #include "common/utf8.hpp"
 #include "pairs/lines.hpp"
+#include "pairs/ordered_rows.hpp"
 #include "pairs/splice.hpp"
 
 namespace py = pybind11;
@@ -123,6 +124,20 @@ bool are_entry_ids(const int64_t* offsets, size_t n, const uint32_t* ids) {
     for (size_t i = 0; i < n; i++)
         for (int64_t k = offsets[i] + 1; k < offsets[i + 1]; k++) good &= ids[k - 1] < ids[k];
     return good;
+}
+
+py::array_t<bool> in_ordered_rows(const py::array_t<uint8_t, py::array::c_style>& rows, const mc2::StringData& data,
+                                  const mc2::StringOffsets& offsets) {
+    if (rows.ndim() != 2) throw py::value_error("rows: not two-dimensional");
+    const mc2::Strings strings = mc2::strings_of(data, offsets);
+    py::array_t<bool> found(static_cast<py::ssize_t>(strings.n));
+    const OrderedRows ordered{rows.data(), static_cast<size_t>(rows.shape(0)), static_cast<size_t>(rows.shape(1))};
+    bool* out = found.mutable_data();
+    {
+        const py::gil_scoped_release unlocked;
+        find_in_rows(ordered, strings, out);
+    }
+    return found;
 }
 
 void check_offsets(const Int64Array& offsets, size_t size, const char* what) {
@@ -243,6 +258,10 @@ void bind_pairs(py::module_& module) {
         const py::gil_scoped_release unlocked;
         return are_entry_ids(offsets.data(), static_cast<size_t>(offsets.size()) - 1, ids.data());
     }, py::arg("offsets"), py::arg("ids"), "Whether each list ids[offsets[i]:offsets[i + 1]] ascends strictly.");
+
+    module.def("in_ordered_rows", &in_ordered_rows, py::arg("rows"), py::arg("data"), py::arg("offsets"), R"(
+bool (n,): whether each string data[offsets[i]:offsets[i + 1]] is one of the rows, uint8 (m, width): ordered, and filled
+up with zeros. One that is empty or ends in zero is none.)");
 
     module.def("scan_lines", &scan_lines, py::arg("block"), py::arg("first"), py::arg("keys"), py::arg("of_odd"), R"(
 Read a block of JSON lines: (n_lines, numbers int64, begins int64, ends int64, present uint32, columns).
