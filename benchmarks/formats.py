@@ -71,7 +71,7 @@ def read(path, columns=None):
 def read_columns(path, columns):
     """Whole columns of Parquet, not as Python objects."""
     for block in parquet.read_blocks(path, columns):
-        arrow.from_ipc(block.data)
+        assert len(block.rows.table)
 
 
 def digest(path):

@@ -284,7 +284,7 @@ def test_what_json_holds_comes_back_from_parquet_or_is_refused(more):
         file = written(*(table_of(line) for line in lines))
     except BadData:
         return                                  # two types in one key, or an object without keys
-    block = arrow.Block("x.parquet", 1, arrow.to_ipc(file.read()))
+    block = arrow.Block("x.parquet", 1, arrow.Rows(file.read()))
     found = [orjson.loads(line) for line in jsonl.encode(block.batch()).splitlines()]
     assert [without_nulls(record) for record in found] == [without_nulls(line) for line in lines]
     assert [list(record)[:2] for record in found] == [["id", "text"]] * len(lines)
@@ -294,7 +294,7 @@ def test_what_json_holds_comes_back_from_parquet_or_is_refused(more):
 
 def batch_of(columns, requires=(), skip_bad=False):
     table = columns if isinstance(columns, pa.Table) else pa.table(columns)
-    return arrow.Block("p.parquet", 11, arrow.to_ipc(table)).batch(requires, skip_bad)
+    return arrow.Block("p.parquet", 11, arrow.Rows(table)).batch(requires, skip_bad)
 
 
 def json_of(type, *values):
@@ -500,13 +500,13 @@ def test_columns_of_all_forms_become_the_same_columns_of_a_table():
                    "score": (np.array([0.5, 1, 2]), [0.5, 1, 2])}
     tables = []
     for values in ({key: forms[key][0] for key in forms}, {key: forms[key][1] for key in forms}):
-        for block in arrow.Block("p", 1, arrow.to_ipc(pa.table({"id": list("abc"), "text": list("tuv")}))), \
+        for block in arrow.Block("p", 1, arrow.Rows(pa.table({"id": list("abc"), "text": list("tuv")}))), \
                      jsonl.Block("p", 1, b"\n".join(b'{"id":"%c","text":"%c"}' % pair for pair in zip(b"abc", b"tuv"))):
             batch = block.batch()
             for key in values:
                 batch.add(key, values[key])
             assert len(batch) == n
-            tables.append(arrow.from_ipc(arrow.encode(batch)))
+            tables.append(arrow.encode(batch).table)
     assert all(table.equals(tables[0]) for table in tables), tables
     assert tables[0].schema.field("kind").type == pa.int64()
 

@@ -9,7 +9,7 @@ import tempfile
 
 from mc2 import files
 from mc2.errors import BadData, BadLine, BadUsage
-from mc2.pairs.arrow import KEY_TYPES, NOT_READ, ONE_TYPE, Block, depth, from_ipc, is_string, to_ipc
+from mc2.pairs.arrow import KEY_TYPES, NOT_READ, ONE_TYPE, Block, Rows, depth, from_ipc, is_string, to_ipc
 
 import orjson
 import pyarrow as pa
@@ -57,7 +57,7 @@ def read_blocks(path, columns=None, whole_images=False):
     source, number = files.name_of(path), 1
     tables = _read_tables(path, columns)
     for table in _whole_images(tables) if whole_images else tables:
-        yield Block(source, number, to_ipc(table))
+        yield Block(source, number, Rows(table))
         number += len(table)
 
 
@@ -200,9 +200,9 @@ class Writer:
         self.parquet = None             # pq.ParquetWriter, once there is a row group
         self.pending, self.rows, self.bytes = [], 0, 0
 
-    def write(self, data):
-        """data: an Arrow IPC stream, as mc2.pairs.arrow.encode gives it."""
-        table = from_ipc(data)
+    def write(self, rows):
+        """rows: Rows, as mc2.pairs.arrow.encode gives them."""
+        table = rows.table
         schema = _widened(self.schema, table.schema)
         if self.parquet and schema != self.schema:
             self._start_again(schema)
@@ -212,7 +212,9 @@ class Writer:
         while self.rows >= GROUP_ROWS:
             self._write_group(GROUP_ROWS)
         if self.bytes >= GROUP_BYTES:
-            self._write_group(self.rows)
+            self.bytes = sum(map(_bytes_of, self.pending))
+            if self.bytes >= GROUP_BYTES:
+                self._write_group(self.rows)
 
     def close(self):
         if self.rows:
@@ -230,7 +232,7 @@ class Writer:
     def _append(self, table):
         self.pending.append(table)
         self.rows += len(table)
-        self.bytes += table.nbytes
+        self.bytes += table.nbytes      # at least as many as _bytes_of gives, in less time
 
     def _write_group(self, rows):
         table = pa.concat_tables([_conform(table, self.schema) for table in self.pending])
@@ -270,6 +272,11 @@ class Writer:
             for number in range(groups.num_row_groups):
                 table = groups.read_row_group(number).replace_schema_metadata({"source": self.path})
                 self.parquet.write_table(_conform(table, schema), row_group_size=len(table))
+
+
+def _bytes_of(table):
+    """Bytes of Arrow data, whatever memory the table shares: those of an IPC stream, as another process has it."""
+    return from_ipc(to_ipc(table)).nbytes
 
 
 def _conform(table, schema):
