@@ -77,7 +77,7 @@ class Run:
         `tally`. needs: the stage whose `requires` and `whole_images` count, if not those of the stages. columns: those
         of Parquet that are needed; None = all."""
         stages = stages if isinstance(stages, Stages) else Stages(stages)
-        needs = needs or stages
+        needs = Stages([needs]) if needs else stages
         work = stream.BlockWork(stages, make, needs.requires, self.skip_bad, keep_dropped=self.dropped is not None)
         columns = None if self.rejects or self.dropped else columns        # these have all
         with _written(self.rejects) as rejects, _written(self.dropped) as dropped, self._progress() as progress:

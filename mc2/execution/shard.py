@@ -11,7 +11,7 @@ import time
 
 from mc2 import __version__, files, manifests, temporaries
 from mc2.errors import BadData
-from mc2.execution.stage import Stages
+from mc2.execution.stage import Stages, first_error_of
 from mc2.pairs import jsonl
 from mc2.pairs.shards import encoder_of, open_write, read_blocks
 
@@ -121,9 +121,8 @@ class ShardTask:
             out, encode = stack.enter_context(open_write(output)), encoder_of(output)
             beside = self._open_beside(shard, stack)
             for block in read_blocks([source], self.stages.whole_images):
-                batch = block.batch(self.stages.requires, self.skip_bad, DROPPED in self.keep, self.stages.adds,
-                                    self.stages.reads)
-                out.write(self.stages.product(batch, encode))
+                made, batch = first_error_of(block, lambda block: self._product(block, encode))
+                out.write(made)
                 tally.update(batch.tally)
                 for what, stream in beside.items():
                     stream.write(LINES[what](batch))
@@ -136,6 +135,11 @@ class ShardTask:
         manifests.write_for_file(output, self.stages.manifest([source], tally, time.monotonic() - started,
                                                               description=description, beside=list(beside), **more))
         return tally["in"]
+
+    def _product(self, block, encode):
+        """(what is written of a block, its batch)"""
+        batch = block.batch(self.stages.requires, self.skip_bad, DROPPED in self.keep, self.stages.adds, self.stages.reads)
+        return self.stages.product(batch, encode), batch
 
     def _open_beside(self, shard, stack):
         """{what: file} of the lines that are kept beside the pairs. What earlier runs kept goes."""

@@ -66,6 +66,10 @@ class Block(NamedTuple):
     number: int         # number of its first row, from 1
     data: bytes         # Arrow IPC
 
+    def before(self, number):
+        """The rows before the one of this number, as a Block."""
+        return Block(self.source, self.number, to_ipc(from_ipc(self.data).slice(0, number - self.number)))
+
     def batch(self, requires=(), skip_bad=False, keep_dropped=False, adds=(), reads=()):
         return Batch(self, requires, skip_bad, keep_dropped, adds, reads)
 

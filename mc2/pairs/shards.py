@@ -28,16 +28,19 @@ def open_write(path):
             yield stream
 
 
-def read_blocks(paths, whole_images=False, columns=None):
-    """Yield the Blocks of all inputs, in order. whole_images: never split the adjacent lines of one id.
-    columns: those of Parquet that are read; None = all."""
+def read_blocks(paths, whole_images=None, columns=None):
+    """Yield the Blocks of all inputs, in order.
+
+    whole_images: function from a Block to the Batch of its pairs, where the adjacent ones of one id are never to be
+    split; None = they may be. columns: those of Parquet that are read; None = all.
+    """
     for path in paths:
         if files.is_parquet(path):
             from mc2.pairs import parquet
             yield from parquet.read_blocks(path, columns, whole_images)
         else:
             blocks = (jsonl.Block(files.name_of(path), *block) for block in files.read_blocks(path, BLOCK))
-            yield from jsonl.whole_images(blocks) if whole_images else blocks
+            yield from jsonl.whole_images(blocks, whole_images) if whole_images else blocks
 
 
 def refuse_unopenable(inputs, outputs):
