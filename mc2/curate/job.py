@@ -20,7 +20,7 @@ import orjson
 
 from mc2 import files, manifests, parsing, temporaries
 from mc2.balance import counting, sampling, shard_counts, thresholds
-from mc2.curate.phases import GROUP, Layout, Reduce
+from mc2.curate.phases import GROUP, Layout, Reduce, names_in
 from mc2.errors import BadData, BadUsage, Mc2Error
 from mc2.execution import names
 from mc2.execution.receipt import duration, what_was_left_out
@@ -63,7 +63,7 @@ class Job:
     def __init__(self, pool, out, settings, executor, progress=None, whole_pool=None):
         self.pool, self.whole_pool = pool, whole_pool or pool
         self.settings, self.executor, self.progress = settings, executor, progress
-        self.layout = Layout(out, names.of(self.whole_pool))
+        self.layout = Layout(out, names_in(out, self.whole_pool))
         self.warnings, self.changed = [], []
         self.counter = shard_counts.ShardCounter(settings.release, self.layout.shard_counts)
         self.keep = [DROPPED] if settings.dropped else []
@@ -75,6 +75,7 @@ class Job:
         started = time.monotonic()
         with _alone(self.layout.out):
             mark(self.layout.work)
+            names.record(self.layout.out, self.layout.name)
             with self.progress:
                 uncounted = [shard for shard in self.pool if not self._is_counted(shard)
                              or self.keep and not self.match.is_written(shard)]
