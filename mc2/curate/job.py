@@ -26,6 +26,7 @@ from mc2.execution import names
 from mc2.execution.receipt import duration, what_was_left_out
 from mc2.execution.rounds import complete
 from mc2.execution.shard import DROPPED, ShardTask, put_together
+from mc2.pairs.shards import LONGEST_LINE
 
 KIND = "curation"
 OUTPUTS = ("matched", "curated", "quarantine", "counts")      # directories that are the job's alone
@@ -43,6 +44,7 @@ class Settings:
     one_per_image: bool = False
     uids: str = None                    # where the uids of what is kept go, in DataComp's subset form
     skip_bad: bool = False
+    longest: int = LONGEST_LINE         # bytes of a line, above which it is no pair
     dropped: str = None                 # file for the pairs that are dropped, with the reasons
     keep_matched: bool = True
 
@@ -68,7 +70,7 @@ class Job:
         self.counter = shard_counts.ShardCounter(settings.release, self.layout.shard_counts)
         self.keep = [DROPPED] if settings.dropped else []
         self.match = ShardTask([*settings.stages, self.counter], self.layout.matched, name="match",
-                               skip_bad=settings.skip_bad, keep=self.keep)
+                               skip_bad=settings.skip_bad, keep=self.keep, longest=settings.longest)
 
     def run(self):
         """Do what is missing. Returns the manifest of the job."""

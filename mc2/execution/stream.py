@@ -21,7 +21,6 @@ class BlockWork:
         return made, batch.tally, rejected(batch), dropped(batch)
 
 
-def products(work, inputs, jobs, whole_images=None, columns=None):
-    """Yield what the BlockWork gives for the blocks of all inputs, in order. whole_images, columns: as read_blocks takes
-    them."""
-    yield from map_in_order(work, read_blocks(inputs, whole_images, columns), jobs)
+def products(work, inputs, jobs, **reading):
+    """Yield what the BlockWork gives for the blocks of all inputs, in order. reading: options of read_blocks"""
+    yield from map_in_order(work, read_blocks(inputs, **reading), jobs)

@@ -27,6 +27,7 @@ from mc2.pairs.batch import KEYS, NO_ENTRY_IDS, Labels, Lists, Strings
 WHITE_SPACE = b" \t\r\n"            # of JSON
 COMPRESSED = {b"\x28\xb5\x2f\xfd": "zstd", b"\x1f\x8b": "gzip", b"\xfd7zXZ": "xz", b"BZh": "bzip2"}
 PARQUET = b"PAR1"
+KEPT = 1000                         # bytes that are kept of a line that is too long
 NO_NUMBER = re.compile("-?(NaN|Infinity)")
 
 
@@ -179,7 +180,8 @@ def _record_of(batch, number, line, requires):
                 raise TypeError
         return record
     except (orjson.JSONDecodeError, KeyError, TypeError, IndexError) as error:
-        batch._reject(number, line, *_what_is_wrong(batch.source, line, requires, error))
+        kept = line[:KEPT] if line.endswith(files.TOO_LONG) else line
+        batch._reject(number, kept, *_what_is_wrong(batch.source, line, requires, error))
         return None
 
 
@@ -248,6 +250,8 @@ def _what_is_wrong(source, line, requires, error):
         for magic, tool in COMPRESSED.items():
             if line.startswith(magic):
                 return "not JSON but compressed data.", f" Name the file with its suffix, or pipe it through {tool} -dc."
+        if line.endswith(files.TOO_LONG):
+            return advice.for_too_long("line", len(line) - len(files.TOO_LONG), line.startswith(b"["))
         try:
             line.decode("utf-8")
         except UnicodeDecodeError as utf8:

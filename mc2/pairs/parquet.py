@@ -49,16 +49,17 @@ def open_read(path):
         raise BadData(f"{name}: not Parquet, or damaged or cut off ({reason}). Make or fetch the file again.") from None
 
 
-def read_blocks(path, columns=None, whole_images=None):
+def read_blocks(path, columns=None, whole_images=None, longest=None):
     """Yield the Blocks of a file, in order.
 
     columns: those that are read, as far as they are there; None = all. whole_images: function from a Block to the Batch
-    of its pairs, where the adjacent ones of one id are never to be split; None = they may be.
+    of its pairs, where the adjacent ones of one id are never to be split; None = they may be. longest: bytes of a
+    string, above which its row is no pair; None = no limit.
     """
     source, number = files.name_of(path), 1
     tables = _read_tables(path, columns)
-    for table in _whole_images(tables, whole_images) if whole_images else tables:
-        yield Block(source, number, to_ipc(table))
+    for table in _whole_images(tables, whole_images, longest) if whole_images else tables:
+        yield Block(source, number, to_ipc(table), longest)
         number += len(table)
 
 
@@ -141,13 +142,13 @@ def _converted(column, type):
         return pa.chunked_array([pa.array(column.to_pylist(), type)])
 
 
-def _whole_images(tables, pairs_in):
+def _whole_images(tables, pairs_in, longest=None):
     """Move the rows of the last image of each table to the next one, so that an image is never split. pairs_in: function
     from a Block to the Batch of its rows that are pairs; the others part no image."""
     held, held_id = [], None                # what there is of the last image
     for table in tables:
         def last(n_rows):
-            return pairs_in(Block("", 1, to_ipc(table.slice(len(table) - n_rows))))
+            return pairs_in(Block("", 1, to_ipc(table.slice(len(table) - n_rows)), longest))
 
         cut, last_id = end_before_last_image(len(table), last)
         goes_on = not cut and (held_id is None or last_id in (None, held_id))

@@ -212,12 +212,12 @@ class Stream(torch.utils.data.IterableDataset):
         not drawn."""
         table = {}
         if self.sampler is None:
-            for block in read_blocks([path], columns=COLUMNS[:3]):
+            for block in read_blocks([path], columns=COLUMNS[:3], longest=None):
                 batch = block.batch()
                 for image_id, text, lang in zip(batch.column("id"), batch.texts, batch.column("lang")):
                     table.setdefault(image_id, []).append((lang or UNKNOWN, text, 1))
             return table
-        for block in read_blocks([path], Stages([self.sampler]).whole_images, COLUMNS):
+        for block in read_blocks([path], Stages([self.sampler]).whole_images, COLUMNS, longest=None):
             self._draw(block.batch(self.sampler.requires), seed, table, tally)
         return table
 
