@@ -24,6 +24,7 @@ from mc2.errors import BadData, BadUsage
 
 BLOCK = 1 << 20                 # bytes: the unit of reading
 READ_AHEAD = 1 << 17            # bytes that are read at least
+TOO_LONG = b"\0too long"         # stands for the rest of a line; with it, a line is no JSON whatever came before
 STDIN = "<stdin>"
 STDOUT = "<stdout>"
 # s3://bucket/key, and chains: zip://member::s3://bucket/key, simplecache::s3://bucket/key, simplecache::path
@@ -278,11 +279,14 @@ class _FrameReader(io.RawIOBase):
         return count
 
 
-def read_blocks(path, size=BLOCK):
-    """Yield (number of the first line, bytes) for runs of whole lines of about `size` bytes."""
+def read_blocks(path, size=BLOCK, longest=None):
+    """Yield (number of the first line, bytes) for runs of whole lines of about `size` bytes.
+
+    longest: bytes of a line; of one that has more, so many come, and TOO_LONG. None = lines of any length, in memory.
+    """
     number, held, n_held = 1, [], 0             # of a run: parts of chunks, their bytes
     with _chunks(path, size) as chunks:
-        for chunk in chunks:
+        for chunk in chunks if longest is None else _cut_long_lines(chunks, longest):
             start = 0
             while start < len(chunk):
                 full = max(start, start + size - n_held)
@@ -298,6 +302,29 @@ def read_blocks(path, size=BLOCK):
                 start, held, n_held = cut, [], 0
     if held:
         yield number, b"".join(held)
+
+
+def _cut_long_lines(chunks, longest):
+    """The chunks of a stream without what goes beyond `longest` bytes of a line, for which TOO_LONG comes."""
+    length = 0                                  # bytes of the line under way that came before; None: it is cut off
+    for chunk in chunks:
+        start = 0
+        while start < len(chunk):
+            if length is None:                  # pass over the rest of the line
+                start = chunk.find(b"\n", start)
+                if start < 0:
+                    break
+                length = 0
+            most = start + longest - length     # the line under way may go as far
+            if most >= len(chunk):
+                end = chunk.rfind(b"\n", start) + 1
+                length = len(chunk) - end if end else length + len(chunk) - start
+                yield chunk[start:]
+                break
+            end = chunk.rfind(b"\n", start, most + 1) + 1
+            length = 0 if end else None
+            yield chunk[start:end] if end else chunk[start:most] + TOO_LONG
+            start = end or most
 
 
 def lines_in(block):

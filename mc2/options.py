@@ -3,6 +3,7 @@ import contextlib
 import functools
 import importlib
 import os
+import re
 
 import click
 
@@ -37,6 +38,21 @@ class LazyGroup(Group):
             return None
         module = self.modules[name]
         return getattr(importlib.import_module(f"{self.package}.{module}"), module)
+
+
+class Size(click.ParamType):
+    """A number of bytes, with a suffix K, M, G or T if need be."""
+
+    name = "size"
+    units = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+
+    def convert(self, value, param, ctx):
+        if isinstance(value, int):
+            return value
+        match = re.fullmatch(r"([0-9]+)([KMGT]?)", value.strip().upper())
+        if not match:
+            self.fail(f"{value!r} is not a size such as 800M or 8G.", param, ctx)
+        return int(match[1]) * self.units[match[2]]
 
 
 def _verbose(ctx, param, value):
@@ -179,6 +195,8 @@ force = click.option("-f", "--force", is_flag=True, help="Make finished shards a
 dry_run = click.option("-n", "--dry-run", is_flag=True, help="Say what would be done; write nothing.")
 on_error = click.option("--on-error", type=click.Choice(["stop", "skip"]), default="stop", show_default=True,
                         help="At a line that is not a pair: stop, or skip and count it.")
+longest = click.option("--longest-line", type=Size(), default="16M", show_default=True, metavar="SIZE",
+                       help="A longer line, or text of Parquet, is no pair. Memory: up to 15 times as much.")
 rejects = click.option("--rejects", metavar="FILE", help="Keep the skipped lines in FILE (implies --on-error skip).")
 dropped = click.option("--dropped", metavar="FILE", help="Keep the pairs that are dropped in FILE, each with the reason.")
 quiet = click.option("-q", "--quiet", is_flag=True, help="No progress and no receipt on stderr.")
@@ -285,7 +303,7 @@ def reads_pairs(command=None, *, reduces=False):
     """
     def decorate(function):
         @functools.wraps(function)
-        def wrapper(*args, inputs, shard, jobs, dry_run, on_error, rejects, quiet, **rest):
+        def wrapper(*args, inputs, shard, jobs, dry_run, on_error, rejects, longest_line, quiet, **rest):
             from mc2.execution.run import Run
             ctx = click.get_current_context()
             all_inputs = pair_inputs(ctx, inputs, None, allow_directories=reduces)
@@ -297,14 +315,16 @@ def reads_pairs(command=None, *, reduces=False):
                 outputs["executor"] = executor_of(jobs, **_executor_options(ctx, rest, outputs["output_dir"]))
                 outputs.update(part=shard, all_inputs=all_inputs)
             say_how_to_be_faster(quiet)
-            run = Run(inputs, **outputs, jobs=jobs, dry_run=dry_run, rejects=rejects, quiet=quiet, command=ctx.info_name,
+            run = Run(inputs, **outputs, jobs=jobs, dry_run=dry_run, rejects=rejects, longest=longest_line, quiet=quiet,
+                      command=ctx.info_name,
                       skip_bad=on_error == "skip" or bool(rejects))
             with printing_scripts(ctx.params.get("print_only")):
                 return function(*args, run=run, **rest)
 
         own = [] if reduces else [output, output_dir, force]
         after = [] if reduces else [dropped, executor_options]
-        for option in reversed([inputs, *own, jobs, shard, dry_run, on_error, rejects, *after, quiet, receipt, log_every, verbose]):
+        for option in reversed([inputs, *own, jobs, shard, dry_run, on_error, rejects, longest, *after, quiet, receipt,
+                                log_every, verbose]):
             wrapper = option(wrapper)
         return wrapper
     return decorate(command) if command else decorate

@@ -298,11 +298,11 @@ def test_options_come_from_the_environment_too(toy):
 def block_ids(*datas):
     blocks = (Block("x", 1, data) for data in datas)
     return [[orjson.loads(line)["id"] if line.startswith(b"{") else line.decode() for line in block.data.splitlines()]
-            for block in whole_images(blocks)]
+            for block in whole_images(blocks, lambda block: block.batch(skip_bad=True))]
 
 
 def lines_of(ids):
-    return b"".join(b"bad\n" if i == "!" else b'{"id":"%s"}\n' % i.encode() for i in ids)
+    return b"".join(b"bad\n" if i == "!" else b'{"id":"%s","text":""}\n' % i.encode() for i in ids)
 
 
 @pytest.mark.parametrize("blocks, whole", [

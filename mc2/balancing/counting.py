@@ -197,7 +197,7 @@ def load(path, samples=True, check=True):
 
 def _load_array(path, entries):
     try:
-        counts = parsing.array(path, mmap_mode="r" if entries else None)
+        counts = parsing.array(path, mapped=entries > 0)
     except ValueError as error:
         raise BadData(f"{path}: not a NumPy file of counts ({error}). Run 'mc2 count' again.") from None
     if counts.dtype != np.uint64 or counts.shape != (entries,):

@@ -49,6 +49,9 @@ class Sampler(Stage):
         self.options = {"seed": str(seed), "one_per_image": one_per_image, "counts": fingerprint,
                         "thresholds": manifests.fingerprint(content)}
 
+    def check(self, batch):
+        counting.matched_ids(batch, self.n_entries, self.counts_path)
+
     def begin(self, shard):
         self.kept = collections.Counter()
 

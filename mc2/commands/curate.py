@@ -34,6 +34,7 @@ from mc2.terminal import say, show_row
 @options.dry_run
 @click.option("--on-error", type=click.Choice(["stop", "skip"]), default="stop", show_default=True,
               help="At a line that is not a pair: fail its shard, or put the line into OUT/quarantine with the reason.")
+@options.longest
 @options.dropped
 @options.quiet
 @options.receipt
@@ -114,8 +115,8 @@ def _pool(ctx, inputs, shard):
     return inputs
 
 
-def _settings(metadata, t_en, p, t_all, min_t, seed, one_per_image, on_error, keep_matched, ids, uids, dropped, match_engine,
-              scheme, languages, lid_engine, **how):
+def _settings(metadata, t_en, p, t_all, min_t, seed, one_per_image, on_error, longest_line, keep_matched, ids, uids,
+              dropped, match_engine, scheme, languages, lid_engine, **how):
     from mc2.commands.lid import identify
     from mc2.commands.thresholds import check_one_way
     from mc2.curate.job import Settings
@@ -130,4 +131,5 @@ def _settings(metadata, t_en, p, t_all, min_t, seed, one_per_image, on_error, ke
               Annotator(opened)]
     return Settings(stages=stages, release=opened.release, dropped=dropped,
                     thresholds={"t_en": t_en, "p": p, "t_all": t_all, "min_t": min_t}, seed=seed,
-                    one_per_image=one_per_image, uids=uids, skip_bad=on_error == "skip", keep_matched=keep_matched)
+                    one_per_image=one_per_image, uids=uids, skip_bad=on_error == "skip", longest=longest_line,
+                    keep_matched=keep_matched)

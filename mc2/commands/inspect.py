@@ -26,13 +26,14 @@ class _PathOrLanguages(click.Command):
                    "beside the file.")
 @click.option("--lines", type=click.IntRange(0), default=10_000, show_default=True, metavar="N",
               help="Read this many pairs; 0 = all.")
+@options.longest
 @click.option("--against", metavar="DIR", type=click.Path(exists=True),
               help="Compare the metadata release PATH with this one.")
 @click.option("--texts", metavar="PAIRS", type=click.Path(exists=True, dir_okay=False, allow_dash=True),
               help="With --against: also match the texts of these pairs, which have `lang`, under both releases.")
 @options.verbose
 @click.pass_context
-def inspect(ctx, path, metadata, lines, against, texts):
+def inspect(ctx, path, metadata, lines, longest_line, against, texts):
     """Say what PATH is: metadata (packed too), sources, counts, thresholds, or pairs (also from stdin).
 
     `mc2 inspect languages` says instead which Wikipedias the labels of a language identification model reach; it has
@@ -55,8 +56,8 @@ def inspect(ctx, path, metadata, lines, against, texts):
         options.pair_inputs(ctx, None, None)
     elif not files.exists(path):
         raise click.UsageError(f"{path}: no such file or directory.")
-    described = inspection.compare(path, against, texts, lines) if against else \
-        inspection.describe(path, metadata, lines)
+    described = inspection.compare(path, against, texts, lines, longest_line) if against else \
+        inspection.describe(path, metadata, lines, longest_line)
     for line in described:
         show(line)
 

@@ -20,12 +20,13 @@ import orjson
 
 from mc2 import files, manifests, own, parsing, temporaries
 from mc2.balancing import counting, sampling, shard_counts, thresholds
-from mc2.curate.phases import GROUP, Layout, Reduce
+from mc2.curate.phases import GROUP, Layout, Reduce, names_in
 from mc2.errors import BadData, BadUsage, Mc2Error
 from mc2.execution import names
 from mc2.execution.receipt import what_was_left_out
 from mc2.execution.rounds import complete
 from mc2.execution.shard import DROPPED, ShardTask, put_together
+from mc2.pairs.shards import LONGEST_LINE
 from mc2.tables import duration
 
 KIND = "curation"
@@ -44,6 +45,7 @@ class Settings:
     one_per_image: bool = False
     uids: str = None                    # where the uids of what is kept go, in DataComp's subset form
     skip_bad: bool = False
+    longest: int = LONGEST_LINE         # bytes of a line, above which it is no pair
     dropped: str = None                 # file for the pairs that are dropped, with the reasons
     keep_matched: bool = True
 
@@ -64,12 +66,12 @@ class Job:
     def __init__(self, pool, out, settings, executor, progress=None, whole_pool=None):
         self.pool, self.whole_pool = pool, whole_pool or pool
         self.settings, self.executor, self.progress = settings, executor, progress
-        self.layout = Layout(out, names.of(self.whole_pool))
+        self.layout = Layout(out, names_in(out, self.whole_pool))
         self.warnings, self.changed = [], []
         self.counter = shard_counts.ShardCounter(settings.release, self.layout.shard_counts)
         self.keep = [DROPPED] if settings.dropped else []
         self.match = ShardTask([*settings.stages, self.counter], self.layout.matched, name="match",
-                               skip_bad=settings.skip_bad, keep=self.keep)
+                               skip_bad=settings.skip_bad, keep=self.keep, longest=settings.longest)
 
     def run(self):
         """Do what is missing. Returns the manifest of the job."""
@@ -77,6 +79,7 @@ class Job:
         with _alone(self.layout.out):
             mark(self.layout.work)
             _refuse_links(self.layout)
+            names.record(self.layout.out, self.layout.name)
             with self.progress:
                 uncounted = [shard for shard in self.pool if not self._is_counted(shard)
                              or self.keep and not self.match.is_written(shard)]

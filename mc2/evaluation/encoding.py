@@ -166,7 +166,7 @@ def _together(batch):
 def _opened(path, rows):
     """The features in a file, float32 with that many rows, mapped; None where it holds something else."""
     try:
-        features = parsing.array(path, mmap_mode="r")
+        features = parsing.array(path, mapped=True)
     except (OSError, ValueError):
         return None
     return features if features.ndim == 2 and len(features) == rows and features.dtype == np.float32 else None

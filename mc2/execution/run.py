@@ -17,7 +17,7 @@ from mc2.execution.progress import Progress
 from mc2.execution.shard import DROPPED, REJECTS, ShardPaths, ShardTask, put_together
 from mc2.execution.stage import Stages
 from mc2.meter import Meter
-from mc2.pairs.shards import encoder_of, open_write, refuse_unopenable
+from mc2.pairs.shards import LONGEST_LINE, encoder_of, open_write, refuse_unopenable
 
 WORK = ".work"                      # in a directory of shards: progress, logs, scripts of SLURM
 MARK = "shards-of-mc2"              # in it: says whose directory this is, before the first shard is done
@@ -39,6 +39,7 @@ class Run:
     skip_bad: bool = False
     rejects: str = None         # file for the bad lines
     dropped: str = None         # file for the dropped pairs
+    longest: int = LONGEST_LINE # bytes of a line, or of a text in Parquet, above which it is no pair; None = no limit
     quiet: bool = False
     command: str = "mc2"      # its name, shown with how far it is
 
@@ -78,11 +79,12 @@ class Run:
         `tally`. needs: the stage whose `requires` and `whole_images` count, if not those of the stages. columns: those
         of Parquet that are needed; None = all."""
         stages = stages if isinstance(stages, Stages) else Stages(stages)
-        needs = needs or stages
+        needs = Stages([needs]) if needs else stages
         work = stream.BlockWork(stages, make, needs.requires, self.skip_bad, keep_dropped=self.dropped is not None)
         columns = None if self.rejects or self.dropped else columns        # these have all
         with _written(self.rejects) as rejects, _written(self.dropped) as dropped, self._meter() as meter:
-            for product, counts, bad, left_out in stream.products(work, self.inputs, self.jobs, needs.whole_images, columns):
+            for product, counts, bad, left_out in stream.products(work, self.inputs, self.jobs, columns=columns,
+                                                                  whole_images=needs.whole_images, longest=self.longest):
                 tally.update(counts)
                 rejects.write(bad)
                 dropped.write(left_out)
@@ -106,7 +108,7 @@ class Run:
         paths = ShardPaths(self.output_dir, os.path.join(self.output_dir, "quarantine"), work,
                            None if files.is_remote(self.output_dir) else os.path.join(work, "logs"), self.names)
         keep = [what for what, path in ((REJECTS, self.rejects), (DROPPED, self.dropped)) if path]
-        return ShardTask(stages, paths, skip_bad=self.skip_bad, keep=keep)
+        return ShardTask(stages, paths, skip_bad=self.skip_bad, keep=keep, longest=self.longest)
 
     def _shards(self, stages):
         started, task = time.monotonic(), self._task(stages)

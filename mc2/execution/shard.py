@@ -11,9 +11,9 @@ import time
 
 from mc2 import __version__, files, manifests, temporaries
 from mc2.errors import BadData
-from mc2.execution.stage import Stages
+from mc2.execution.stage import Stages, first_error_of
 from mc2.pairs import jsonl
-from mc2.pairs.shards import encoder_of, open_write, read_blocks
+from mc2.pairs.shards import LONGEST_LINE, encoder_of, open_write, read_blocks
 
 QUARANTINE, REJECTS, DROPPED = "quarantine", "rejects", "dropped"      # what a shard may leave beside its pairs
 
@@ -46,13 +46,15 @@ class ShardTask:
 
     stages: of mc2.execution.stage.Stage. paths: ShardPaths. name: of the task, in messages and logs. upstream: the
     ShardTask whose output is read in place of the shard. skip_bad: put bad lines into quarantine, rather than fail.
-    keep: REJECTS and DROPPED, those that are wanted.
+    keep: REJECTS and DROPPED, those that are wanted. longest: bytes of a line, or of a text in Parquet, above which it is
+    no pair; what is upstream's is taken at any length.
     """
 
-    def __init__(self, stages, paths, *, name=None, upstream=None, skip_bad=False, keep=()):
+    def __init__(self, stages, paths, *, name=None, upstream=None, skip_bad=False, keep=(),
+                 longest=LONGEST_LINE):
         self.stages, self.paths, self.upstream = Stages(stages), paths, upstream
         self.name = name or self.stages.last.name
-        self.skip_bad, self.keep = skip_bad, tuple(keep)
+        self.skip_bad, self.keep, self.longest = skip_bad, tuple(keep), None if upstream else longest
         self.run = os.urandom(16).hex()         # tells what this run read from a pipe from what another one did
 
     def name_of(self, shard):
@@ -70,8 +72,9 @@ class ShardTask:
     def description(self, shard):
         """All that the result depends on. Shards go by their names: in which directory they are does not matter
         beyond that."""
+        limit = {} if self.longest in (None, LONGEST_LINE) else {"longest_line": self.longest}
         return {"mc2": __version__, "input": self._input(shard), "options": self.stages.options,
-                "lineage": self.stages.lineage}
+                "lineage": self.stages.lineage, **limit}
 
     def _input(self, shard):
         if self.upstream:
@@ -120,10 +123,9 @@ class ShardTask:
         with contextlib.ExitStack() as stack:
             out, encode = stack.enter_context(open_write(output, is_own=True)), encoder_of(output)
             beside = self._open_beside(shard, stack)
-            for block in read_blocks([source], self.stages.whole_images):
-                batch = block.batch(self.stages.requires, self.skip_bad, DROPPED in self.keep, self.stages.adds,
-                                    self.stages.reads)
-                out.write(self.stages.product(batch, encode))
+            for block in read_blocks([source], self.stages.whole_images, longest=self.longest):
+                made, batch = first_error_of(block, lambda block: self._product(block, encode))
+                out.write(made)
                 tally.update(batch.tally)
                 for what, stream in beside.items():
                     stream.write(LINES[what](batch))
@@ -136,6 +138,11 @@ class ShardTask:
         manifests.write_for_file(output, self.stages.manifest([source], tally, time.monotonic() - started,
                                                               description=description, beside=list(beside), **more))
         return tally["in"]
+
+    def _product(self, block, encode):
+        """(what is written of a block, its batch)"""
+        batch = block.batch(self.stages.requires, self.skip_bad, DROPPED in self.keep, self.stages.adds, self.stages.reads)
+        return self.stages.product(batch, encode), batch
 
     def _open_beside(self, shard, stack):
         """{what: file} of the lines that are kept beside the pairs. What earlier runs kept goes."""

@@ -9,19 +9,20 @@ from mc2.inspection import comparison, counts, pairs, releases, sources
 from mc2.invisible import escaped
 from mc2.metadata import packing, release
 from mc2.metadata.sources import find
+from mc2.pairs.shards import LONGEST_LINE
 
 
-def describe(path, metadata=None, lines=10_000):
+def describe(path, metadata=None, lines=10_000, longest=LONGEST_LINE):
     """Yield lines of text about a release, counts, sources, thresholds, a curation or pairs. Invisible characters of
     texts and entries are escaped.
 
     metadata: directory of a release, to spell out entries; by default the one that the manifest names.
-    lines: how many pairs to read; 0 = all.
+    lines: how many pairs to read; 0 = all. longest: bytes of a line, above which it is no pair.
     """
-    return map(escaped, _describe(path, metadata, lines))
+    return map(escaped, _describe(path, metadata, lines, longest))
 
 
-def _describe(path, metadata, lines):
+def _describe(path, metadata, lines, longest):
     if path != "-" and os.path.isdir(path):
         kind = (manifests.read(path) or {}).get("kind")
         if kind == release.KIND:
@@ -41,21 +42,22 @@ def _describe(path, metadata, lines):
         return counts.describe_thresholds(path)
     if path.endswith(".tsv"):
         return sources.describe_one(path)
-    return pairs.describe(path, metadata, lines)
+    return pairs.describe(path, metadata, lines, longest)
 
 
-def compare(path, against, texts=None, lines=10_000):
+def compare(path, against, texts=None, lines=10_000, longest=LONGEST_LINE):
     """Yield lines of text about how the release in the directory `path` (A) differs from that in `against` (B).
     Invisible characters of texts and entries are escaped.
 
     texts: file of pairs with `lang`, to be matched under both; lines: how many of them to read, 0 = all.
+    longest: bytes of a line, above which it is no pair.
     """
-    return map(escaped, _compare(path, against, texts, lines))
+    return map(escaped, _compare(path, against, texts, lines, longest))
 
 
-def _compare(path, against, texts, lines):
+def _compare(path, against, texts, lines, longest):
     a, b = release.Release(path), release.Release(against)
     yield from comparison.compare(a, b)
     if texts:
         yield ""
-        yield from comparison.compare_texts(a, b, texts, lines)
+        yield from comparison.compare_texts(a, b, texts, lines, longest)

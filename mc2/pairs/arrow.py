@@ -80,6 +80,11 @@ class Block(NamedTuple):
     source: str         # the input's name, for messages
     number: int         # number of its first row, from 1
     rows: Rows
+    longest: int = None # bytes of a string, above which its row is no pair; None = no limit
+
+    def before(self, number):
+        """The rows before the one of this number, as a Block."""
+        return self._replace(rows=Rows(self.rows.table.slice(0, number - self.number)))
 
     def batch(self, requires=(), skip_bad=False, keep_dropped=False, adds=(), reads=()):
         return Batch(self, requires, skip_bad, keep_dropped, adds, reads)
@@ -102,6 +107,9 @@ class Batch(pairs.Batch):
         self.tally["in"] += len(self.table)
         self._forget()
         bad = {}
+        if block.longest is not None and self.table.nbytes > block.longest:
+            for name, column in zip(self.table.column_names, self.table.columns):
+                bad.update((index, _too_long(name, block.longest)) for index in _longer(column, block.longest))
         for key in requires:
             for index, why in self._without(key):
                 bad.setdefault(index, why)
@@ -231,6 +239,18 @@ def _strings(array):
 
 def _is_list(type):
     return pa.types.is_list(type) or pa.types.is_large_list(type) or pa.types.is_fixed_size_list(type)
+
+
+def _too_long(name, longest):
+    reason, hint = advice.for_too_long("row", longest)
+    return f'"{name}" is {reason}', hint
+
+
+def _longer(column, longest):
+    """Indices of the strings, or bytes, of more than `longest` bytes in a column; none in one of another type."""
+    if not (is_string(column.type) or pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type)):
+        return []
+    return np.flatnonzero(pc.greater(pc.binary_length(column), longest).fill_null(False)).tolist()
 
 
 def _undecodable(column):

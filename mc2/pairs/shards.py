@@ -6,6 +6,7 @@ from mc2.errors import BadUsage
 from mc2.pairs import jsonl
 
 BLOCK = 2 << 20         # bytes of lines: the unit of work. With 1 MB matching is a tenth slower: fewer pairs per language
+LONGEST_LINE = 16 << 20     # bytes of a line, by default: to identify its language takes fifteen times as much memory
 
 
 def encoder_of(path):
@@ -28,16 +29,20 @@ def open_write(path, is_own=False):
             yield stream
 
 
-def read_blocks(paths, whole_images=False, columns=None):
-    """Yield the Blocks of all inputs, in order. whole_images: never split the adjacent lines of one id.
-    columns: those of Parquet that are read; None = all."""
+def read_blocks(paths, whole_images=None, columns=None, longest=LONGEST_LINE):
+    """Yield the Blocks of all inputs, in order.
+
+    whole_images: function from a Block to the Batch of its pairs, where the adjacent ones of one id are never to be
+    split; None = they may be. columns: those of Parquet that are read; None = all. longest: bytes of a line, or of a
+    text in Parquet, above which it is no pair; None = no limit.
+    """
     for path in paths:
         if files.is_parquet(path):
             from mc2.pairs import parquet
-            yield from parquet.read_blocks(path, columns, whole_images)
+            yield from parquet.read_blocks(path, columns, whole_images, longest)
         else:
-            blocks = (jsonl.Block(files.name_of(path), *block) for block in files.read_blocks(path, BLOCK))
-            yield from jsonl.whole_images(blocks) if whole_images else blocks
+            blocks = (jsonl.Block(files.name_of(path), *block) for block in files.read_blocks(path, BLOCK, longest))
+            yield from jsonl.whole_images(blocks, whole_images) if whole_images else blocks
 
 
 def refuse_unopenable(inputs, outputs):

@@ -7,6 +7,7 @@ from mc2 import engines, files, manifests
 from mc2.errors import BadData
 from mc2.execution.stage import Stage
 from mc2.pairs.batch import Labels, offsets_of
+from mc2.pairs.shards import LONGEST_LINE
 
 LONGEST = 256                   # bytes of an id in the array of ids
 REASONS = ["", "not listed"]    # the first one: the pair stays
@@ -16,8 +17,9 @@ NUL, RETURN = b"\0\r"
 class IdList(Stage):
     """Keep the pairs whose id is listed in a text file, one per line (also .gz, .zst).
 
-    Memory: the length of the longest id, per id; 24 bytes for those of mc2. A list is opened when it is first used,
-    and goes to worker processes as its path.
+    Memory: the length of the longest id of at most USUAL bytes, per id; 24 bytes for those of mc2. Longer ids take
+    their length and some 100 bytes each. A list is opened when it is first used, and goes to worker processes as its
+    path.
     """
 
     name = "ids"
@@ -72,7 +74,11 @@ def _in_order(ordered, ids):
 def _read(path):
     """The _Ids of a file."""
     parts, others = [np.empty(0, "S1")], set()
-    for number, block in files.read_blocks(path):
+    for number, block in files.read_blocks(path, longest=LONGEST_LINE):
+        if files.TOO_LONG in block:
+            line = number + block[:block.index(files.TOO_LONG)].count(b"\n")
+            raise BadData(f"{files.name_of(path)}:{line}: longer than {LONGEST_LINE:,} bytes, so it is no id. Give one id "
+                          f"per line.")
         if block.startswith(b"{") or b"\n{" in block:
             raise BadData(f"{files.name_of(path)}:{number}: holds JSON, not ids. Give one id per line, e.g. from "
                           f"jq -r .id.")

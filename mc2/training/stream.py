@@ -29,6 +29,7 @@ from mc2 import files, tars
 from mc2.balancing import algorithm
 from mc2.clip import images
 from mc2.errors import BadData, Mc2Error
+from mc2.execution.stage import Stages
 from mc2.pairs.batch import Labels
 from mc2.pairs.shards import read_blocks
 from mc2.training import division
@@ -211,12 +212,12 @@ class Stream(torch.utils.data.IterableDataset):
         not drawn."""
         table = {}
         if self.sampler is None:
-            for block in read_blocks([path], columns=COLUMNS[:3]):
+            for block in read_blocks([path], columns=COLUMNS[:3], longest=None):
                 batch = block.batch()
                 for image_id, text, lang in zip(batch.column("id"), batch.texts, batch.column("lang")):
                     table.setdefault(image_id, []).append((lang or UNKNOWN, text, 1))
             return table
-        for block in read_blocks([path], whole_images=True, columns=COLUMNS):
+        for block in read_blocks([path], Stages([self.sampler]).whole_images, COLUMNS, longest=None):
             self._draw(block.batch(self.sampler.requires), seed, table, tally)
         return table
 

@@ -1,28 +1,12 @@
 """Options, checks and messages that the subcommands of build-metadata share."""
 import contextlib
 import os
-import re
 import time
 
 import click
 
+from mc2.options import Size
 from mc2.terminal import say
-
-UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
-
-
-class Size(click.ParamType):
-    """A number of bytes, with a suffix K, M, G or T if need be."""
-
-    name = "size"
-
-    def convert(self, value, param, ctx):
-        if isinstance(value, int):
-            return value
-        match = re.fullmatch(r"([0-9]+)([KMGT]?)", value.strip().upper())
-        if not match:
-            self.fail(f"{value!r} is not a size such as 800M or 8G.", param, ctx)
-        return int(match[1]) * UNITS[match[2]]
 
 
 def _half_of_the_machine():
