@@ -218,7 +218,7 @@ class LanguageWork:
     def _add_list(self, lang, kind, rows, source_of, repeats):
         """Add the entries of a list to the rows of its language, up to the cap."""
         name, taken = _name(lang, kind), 0
-        for entry, weight in self._source(lang, kind).once():
+        for entry, weight in self._source(lang, kind).rows():
             if taken == self.caps.list_max:
                 break
             if entry in source_of:
@@ -280,4 +280,4 @@ def _histogram(counts):
 
 def _write_tsv(path, rows):
     with open(path, "wb") as stream:
-        stream.writelines(f"{row.entry}\t{row.source}\t{row.score}\n".encode() for row in rows)
+        stream.write("".join([f"{entry}\t{source}\t{score}\n" for entry, source, score, _ in rows]).encode())

@@ -6,7 +6,6 @@
     en.NAME.list.tsv a list that is added to all else that the language has: entry <TAB> weight; there may be several
 """
 import array
-import contextlib
 import functools
 import heapq
 import math
@@ -18,7 +17,7 @@ import numpy as np
 
 from mc2 import files, manifests
 from mc2.errors import BadData, BadUsage
-from mc2.metadata.words import ZERO_WIDTH_SPACE, is_word, visible
+from mc2.metadata.words import IGNORED, ZERO_WIDTH_SPACE, is_word, visible
 
 LIST = "list"
 KINDS = ("wordnet", "unigram", "bigram", "title", LIST)
@@ -30,12 +29,16 @@ _NAME = re.compile(rf"(?P<code>[a-z0-9_]+)\.(?P<kind>{'|'.join(KINDS)}|[\w-]+\.{
 def tidy(entry):
     """The entry stripped, with runs of white space as one space and without characters that are shown as nothing (see
     words.visible); None when it cannot be an entry, as it is too long or holds neither a letter nor a digit."""
+    if entry.isalnum() and len(entry) <= MAX_LENGTH and (entry.isascii() or not IGNORED.search(entry)):
+        return entry                    # most are
     entry = " ".join(visible(entry).replace(ZERO_WIDTH_SPACE, "").split())
     return entry if len(entry) <= MAX_LENGTH and is_word(entry) else None
 
 
 def tidy_listed(entry):
-    """The entry of an added list, tidied as others are; signs without a letter or digit, such as emoji, may be in lists."""
+    """The entry of an added list, tidied as others are; signs without a letter or digit, such as emoji, may be in lists. Empty where nothing is left."""
+    if entry.isalnum() and (entry.isascii() or not IGNORED.search(entry)):
+        return entry
     return " ".join(visible(entry).replace(ZERO_WIDTH_SPACE, "").split())
 
 
@@ -156,26 +159,35 @@ class Source:
 
         Raises BadData naming the line that is not of the kind's form.
         """
-        scores = (_pmi, _positive) if self.kind == "bigram" else (weight if is_added_list(self.kind) else _integer,)
+        scores_of, tidied = self._scores_of, self._tidied
         for number, line in files.read_lines(self.path):
             if number == 1 and line.startswith("\ufeff"):
                 raise BadData(f"{self.path}:1: starts with a byte order mark. Remove it.")
-            entry, *values = line.split("\t")
+            entry, _, scores = line.partition("\t")
             try:
-                if len(values) != len(scores):
-                    raise ValueError
-                values = [score(value) for score, value in zip(scores, values)]
+                scores = scores_of(scores)
             except ValueError:
                 form = "entry <TAB> PMI <TAB> count" if self.kind == "bigram" else "entry <TAB> score"
                 raise BadData(f"{self.path}:{number}: not of the form {form}.") from None
-            if self.normalize:
+            if self.normalize and not entry.isascii():
                 entry = self.normalize(entry)
-            if is_added_list(self.kind):
-                entry = tidy_listed(entry) or None
-            elif self.kind != LIST:
-                entry = None if self.kind == "title" and ":" in entry else tidy(entry)
-            if entry is not None:
-                yield (entry, *values)
+            if tidied and (entry := tidied(entry)) is None:
+                continue
+            yield (entry, *scores)
+
+    @property
+    def _scores_of(self):
+        """The function from what follows an entry in its line to the scores of a row."""
+        if self.kind == "bigram":
+            return _pmi_and_count
+        return _weight if is_added_list(self.kind) else _score
+
+    @property
+    def _tidied(self):
+        """The function that tidies an entry, and has None for what is none; None where entries are taken as they are."""
+        if is_added_list(self.kind):
+            return lambda entry: tidy_listed(entry) or None
+        return {LIST: None, "title": _tidy_title}.get(self.kind, tidy)
 
     @property
     def distinct(self):
@@ -223,6 +235,10 @@ class Source:
             yield row
 
 
+def _tidy_title(title):
+    return None if ":" in title else tidy(title)
+
+
 def _by_score(row):
     return -row[1], row[0]
 
@@ -237,29 +253,37 @@ def _repeated(hashes):
     return set(hashes[1:][hashes[1:] == hashes[:-1]].tolist())
 
 
+# ---------------------------------------------------------------- scores: tuples, from what follows an entry in its line
+
+_INTEGER = re.compile("-?[0-9]+", re.ASCII)
+
+
+def _score(text):
+    return int(text) if text.isascii() and text.isdigit() else _integer(text),
+
+
 def _integer(text):
-    if not re.fullmatch("-?[0-9]+", text, re.ASCII):
+    if not _INTEGER.fullmatch(text):
         raise ValueError
     return int(text)
 
 
+def _weight(text):
+    return int(text) if text.isascii() and text.isdigit() else weight(text),
+
+
 def weight(text):
     """The weight of an entry of a list, from its text: an int, or else a finite float. Raises ValueError."""
-    with contextlib.suppress(ValueError):
-        return _integer(text)
+    if _INTEGER.fullmatch(text):
+        return int(text)
     if not math.isfinite(value := float(text)):
         raise ValueError
     return value
 
 
-def _positive(text):
-    if (count := _integer(text)) < 1:
+def _pmi_and_count(text):
+    pmi, count = text.split("\t")
+    pmi, count = float(pmi), _integer(count)
+    if not math.isfinite(pmi) or count < 1:
         raise ValueError
-    return count
-
-
-def _pmi(text):
-    pmi = float(text)
-    if not math.isfinite(pmi):
-        raise ValueError
-    return round(pmi, 6)
+    return round(pmi, 6), count
