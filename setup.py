@@ -58,6 +58,7 @@ RAY = ["ray>=2.9"]
 # open_clip without a pin: it brings torch and torchvision that fit each other.
 TRAIN = ["open_clip_torch", "torch", "tokenizers", "tensorboard"]
 PLOT = ["matplotlib"]
+STARTER = ["wordfreq>=3.1"]            # carries lists of frequent words of 42 languages; 60 MB
 
 version = re.search(r'__version__ = "(.+)"', (here / "mc2/__init__.py").read_text())[1]
 
@@ -91,7 +92,8 @@ setup(
         "ray": RAY,
         "train": TRAIN,
         "plot": PLOT,
-        "test": ["pytest", "hypothesis"],
+        "starter": STARTER,
+        "test": ["pytest", "hypothesis", *STARTER],
     },
     entry_points={"console_scripts": ["mc2 = mc2.__main__:main"]},
     classifiers=[

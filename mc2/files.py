@@ -346,15 +346,16 @@ def _chunks(path, size):
 
 def read_lines(path):
     """Yield (line number, line without its newline) of a text file, decoded from UTF-8."""
-    for number, block in read_blocks(path):
-        lines = block.split(b"\n")
+    for first, block in read_blocks(path):
+        try:
+            lines = block.decode("utf-8").split("\n")
+        except UnicodeDecodeError as error:
+            lines = block[:block.rfind(b"\n", 0, error.start) + 1].decode("utf-8").split("\n")     # those before it
+            yield from enumerate(lines[:-1], first)
+            raise BadData(f"{name_of(path)}:{first + len(lines) - 1}: not UTF-8.") from None
         if not lines[-1]:
             lines.pop()
-        for number, line in enumerate(lines, number):
-            try:
-                yield number, line.decode("utf-8")
-            except UnicodeDecodeError:
-                raise BadData(f"{name_of(path)}:{number}: not UTF-8.") from None
+        yield from enumerate(lines, first)
 
 
 # ---------------------------------------------------------------- writing

@@ -182,3 +182,11 @@ def with_labels(mapping, labels):
     left out, as they join it anyway, so that a person can give them to a label."""
     known = [(label, codes) for label, codes in mapping.rows if label != OTHER]
     return Languages([*known, *((label, [OTHER]) for label in sorted(set(labels) - mapping.lang_of.keys()))])
+
+
+def with_languages(mapping, langs):
+    """The mapping with these languages only: the labels of all others go to `other`, and their Wikipedias too."""
+    kept = {lang for lang in langs if lang != OTHER}
+    rows = [(label, codes if codes[0] in kept else [OTHER]) for label, codes in mapping.rows if label != OTHER]
+    without_label = [code for lang, codes in mapping.groups.items() if lang not in kept for code in codes]
+    return Languages([*rows, (OTHER, without_label)], mapping.scheme, mapping.unnamed)

@@ -10,6 +10,9 @@ from mc2.commands.build_metadata import shared
 from mc2.terminal import say
 
 
+MANY = 100                  # languages without sources
+
+
 class Share(click.ParamType):
     """An exact decimal between 0 and 1."""
 
@@ -49,13 +52,18 @@ class Share(click.ParamType):
               help="Keep this share of the titles ...")
 @click.option("--title-max", type=click.IntRange(0), default=61_235, show_default=True, metavar="N",
               help="... and at most so many.")
+@click.option("--list-max", type=click.IntRange(0), metavar="N",
+              help="Keep at most so many entries of each list of `import --add`, the heaviest first. Default: all.")
+@click.option("--only-with-sources", is_flag=True,
+              help="Leave out the languages without sources, which would have the numbers 0 to 99 only: their labels go to "
+                   "`other`. For releases of one language, say.")
 @click.option("--min-pmi", type=float, metavar="X", help="Keep bigrams with at least this PMI. Default: any.")
 @options.jobs
 @options.quiet
 @options.receipt
 @options.log_every
 @options.verbose
-def merge(directory, output, scheme, languages, spacing, nfc, jobs, quiet, **caps):
+def merge(directory, output, scheme, languages, spacing, nfc, only_with_sources, jobs, quiet, **caps):
     """Merge SOURCES into a metadata release.
 
     \b
@@ -69,7 +77,7 @@ def merge(directory, output, scheme, languages, spacing, nfc, jobs, quiet, **cap
     started = time.monotonic()
     mapping = mappings.of(scheme, languages)
     manifest = merging.merge(directory, output, mapping, merging.Caps(**caps), spacing, nfc, jobs,
-                             mapping_file=languages,
+                             mapping_file=languages, only_with_sources=only_with_sources,
                              progress=lambda made: shared.progress(made, "merge", "languages", quiet, len(mapping.langs)),
                              seconds=lambda: time.monotonic() - started)
     bare = merging.without_sources(manifest)
@@ -102,4 +110,5 @@ def _say_what_is_odd(directory, mapping, mapping_file, manifest, bare):
     if small:
         say(f"numbers only, their sources being too small for the shares: {' '.join(small)}")
     if missing := [lang for lang in bare if lang not in small]:
-        say(f"numbers only, as there are no sources: {' '.join(missing)}")
+        advice = "" if len(missing) < MANY else " (--only-with-sources leaves them out)"
+        say(f"numbers only, as there are no sources: {' '.join(missing)}{advice}")
