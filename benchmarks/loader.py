@@ -26,7 +26,7 @@ from torchvision import transforms
 
 import corpus
 import timing
-from mc2 import tars
+from mc2 import keys, tars
 from mc2.clip import images, tokenizers
 from mc2.training import samples
 
@@ -137,7 +137,7 @@ def show_parts(path, side, tokenizer, n, repeats):
 
     def read_all():
         for key, members in tars.samples(path):
-            tars.image_id(key, tars.record(members)), members["jpg"]
+            keys.names(key, tars.record(members))[0], members["jpg"]
 
     def crop():
         for number, image in enumerate(decoded):

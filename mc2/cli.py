@@ -11,7 +11,7 @@ from mc2.terminal import say, say_trace
 
 # Each is mc2/commands/NAME.py, or a package there, with a click command of that name (`-` as `_`).
 COMMANDS = ["build-metadata", "lid", "match", "count", "thresholds", "sample", "filter", "curate", "status", "inspect",
-            "join", "plan", "train", "conflict", "checkpoint", "eval"]
+            "images", "join", "tokenizer", "plan", "train", "conflict", "checkpoint", "eval"]
 
 OF_THE_NAME = (errno.EISDIR, errno.ENAMETOOLONG)        # errors of the system that the command line is to blame for
 

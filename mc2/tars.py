@@ -9,23 +9,27 @@ no library does.
 A tar ends with a block of zeros, and nothing but zeros may follow: where something else does, these zeros are a damaged
 header, or the end of the first of several tars that were put into one file. Either way samples would be lost.
 """
-import glob
 import io
 import os
 import re
+import shlex
 from collections.abc import Mapping
 
 import orjson
 
 from mc2 import files
-from mc2.errors import BadData, BadUsage
+from mc2.errors import BadData
 
 MOST_DIGITS = 18                                            # of a number of bytes in a pax header
-DEEPEST = 10                                                # lists within lists
 BLOCK = 512                                                 # bytes: the unit of the format
 LARGEST_EXTRA = 1 << 20                                     # bytes of a long name or a pax header
 IMAGES = ("jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff", "avif")
+ABOUT_EXTENSIONS = (f"The extension of a member is all after the first dot of its name; those of images are "
+                    f"{', '.join(IMAGES)}. 'mc2 images pack FOLDER' makes such tars.")
 KEY = re.compile(r"((?:.*/)?[^./]+)\.([^/]*)", re.DOTALL)   # key and extension, as webdataset divides them
+
+# first bytes of a compressed file: the tool that decompresses it
+COMPRESSED = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd", b"BZh": "bzip2", b"\xfd7zXZ": "xz"}
 
 _REGULAR = b"0\0007"
 _LONG_NAME, _LONG_LINK, _PAX, _PAX_OF_SOLARIS, _PAX_GLOBAL = b"L", b"K", b"x", b"X", b"g"
@@ -47,6 +51,20 @@ class Damaged(BadData):
     def __str__(self):
         path, what, why = self.args
         return f"{files.name_of(path)}: this tar is {what} ({why}). Make or fetch it again."
+
+
+class Compressed(BadData):
+    """A tar is compressed as a whole: its members cannot be found without reading all before them."""
+
+    def __init__(self, path, tool):
+        super().__init__(path, tool)
+
+    def __str__(self):
+        path, tool = self.args
+        stem = re.sub(r"(\.tar)?\.\w+$", "", path)
+        plain = f"{stem}-plain.tar" if path.endswith(".tar") else f"{stem}.tar"
+        return (f"{files.name_of(path)}: is compressed ({tool}); images are read from within a plain tar. Decompress it: "
+                f"{tool} -dc {shlex.quote(files.printable(path))} > {shlex.quote(files.printable(plain))}")
 
 
 class Members(Mapping):
@@ -78,8 +96,8 @@ def samples(path):
     """Yield (key, Members) for the samples of a tar, in order.
 
     A key that comes again later, or an extension that comes twice, begins another sample. Directories, links and names
-    without a dot are passed over. Raises Damaged after the last sample that is certainly whole; OSError where the tar
-    cannot be read.
+    without a dot are passed over. Raises Damaged after the last sample that is certainly whole; Compressed where the
+    whole tar is; OSError where it cannot be read.
     """
     key, members = None, None
     with files.open_raw(path) as raw:
@@ -101,6 +119,38 @@ def samples(path):
             yield key, members
 
 
+class Apart:
+    """Finds the samples of a tar whose members are apart, as plain `tar cf` puts them in the order of the file system.
+
+    keys: how many there are. number: samples that bring more members of an earlier key. key: the first of them.
+    """
+
+    def __init__(self):
+        self.number, self.key, self._extensions = 0, None, {}
+
+    @property
+    def keys(self):
+        return len(self._extensions)
+
+    def see(self, key, members):
+        """Whether these members, the next sample, belong to a sample before."""
+        now, before = frozenset(members), self._extensions.get(key)
+        is_apart = before is not None and before.isdisjoint(now)
+        if is_apart:
+            self.number += 1
+            self.key = self.key or key
+        self._extensions[key] = now if before is None else before | now
+        return is_apart
+
+    def is_usual(self):
+        """Whether this is how the tar is made, and no accident of a few samples."""
+        return self.number > self.keys / 20
+
+    def __str__(self):
+        return (f"the members of {self.number:,} of its {self.keys:,} samples are apart, those of {files.printable(self.key)} "
+                f"for one. Make the tar in the order of the names: tar --sort=name -cf NEW.tar FOLDER")
+
+
 def image(members):
     """The extension of a sample's image, or None."""
     return next((extension for extension in IMAGES if extension in members), None)
@@ -117,56 +167,13 @@ def record(members):
     return found if isinstance(found, dict) else {}
 
 
-def image_id(key, found):
-    """The id of an image: `id` of its record, else `uid`, else the key. found: as `record` gives it."""
-    for name in ("id", "uid"):
-        value = found.get(name)
-        if isinstance(value, (str, int)) and not isinstance(value, bool):
-            return str(value)
-    return key
-
-
-def stem(path):
-    """The base name without its suffix, which a tar and its pairs have in common."""
-    name = files.base_name(path)
-    return re.sub(r"\.(tar|parquet|jsonl(\.(zst|gz|bz2))?)$", "", name)
-
-
-def expand(patterns, within=()):
-    """[path or URL] of the tars that paths, patterns (`*` as in a shell, also in URLs) and lists (@list.txt) stand for.
-
-    within: the lists that these patterns are in. Raises BadUsage where there is none.
-    """
-    found = []
-    for pattern in [patterns] if isinstance(patterns, str) else patterns:
-        if pattern.startswith("@"):
-            found += expand(_listed(pattern[1:], within), (*within, files.identity(pattern[1:])))
-            continue
-        paths = [pattern]
-        if files.is_remote(pattern) and "*" in pattern:
-            from mc2 import remote
-            paths = sorted(remote.expand(pattern))
-        elif not files.is_remote(pattern) and not os.path.exists(pattern):
-            paths = sorted(glob.glob(pattern, recursive=True))
-        if not paths:
-            raise BadUsage(f"{pattern}: no such files.")
-        if folder := next((path for path in paths if not files.is_remote(path) and os.path.isdir(path)), None):
-            raise BadUsage(f"{folder}: is a directory. Name the tars in it, e.g. {os.path.join(folder, '*.tar')}.")
-        found += paths
-    return found
-
-
-def _listed(path, within):
-    try:
-        if files.identity(path) in within:
-            through = " by way of others" if len(within) > 1 else ""
-            raise BadUsage(f"{path}: this list names itself{through}. Take that line out.")
-        if len(within) >= DEEPEST:
-            raise BadUsage(f"{path}: more than {DEEPEST} lists are nested. Name the tars in one.")
-        with open(path, encoding="utf-8") as stream:
-            return [line for line in stream.read().split("\n") if line.strip()]
-    except (OSError, ValueError) as error:              # ValueError: not UTF-8, or a NUL in the name
-        raise BadUsage(f"{files.printable(path)}: cannot read the list ({error}).") from None
+def text(members, found):
+    """The text in a sample's json (`text` or `caption`), else in its txt; None where there is none but white space. found:
+    as `record` gives it."""
+    chosen = next((found[key] for key in ("text", "caption") if isinstance(found.get(key), str)), None)
+    if chosen is None and "txt" in members:
+        chosen = members["txt"].decode("utf-8", "replace")
+    return chosen if chosen and chosen.strip() else None
 
 
 class _Tar:
@@ -240,13 +247,13 @@ class _Tar:
         if not header and self.offset:
             return None
         if len(header) < BLOCK:
-            raise self._cut_off()
+            raise self._compressed(header) or self._cut_off()
         if not header.strip(b"\0"):
             self._refuse_more(self.offset + BLOCK)
             self.ended = True
             return None
         if _number(header[148:156]) not in _checksums(header):
-            raise self._damaged("a header whose checksum is wrong")
+            raise self._compressed(header) or self._damaged("a header whose checksum is wrong")
         self.offset += BLOCK
         return header
 
@@ -299,6 +306,11 @@ class _Tar:
                 found[_SPARSE] = value
             start = stop
         return found
+
+    def _compressed(self, start):
+        """The error of a tar that begins like a compressed file, else None."""
+        tool = next((tool for magic, tool in COMPRESSED.items() if start.startswith(magic)), None)
+        return Compressed(self.path, tool) if tool and self.offset == 0 else None
 
     def _cut_off(self):
         return Damaged(self.path, "cut off", f"in the middle of what begins at byte {self.offset:,}")

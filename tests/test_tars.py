@@ -1,5 +1,6 @@
 """The reader of webdataset tars, beside Python's tarfile."""
 import io
+import pickle
 import random
 import re
 import tarfile
@@ -7,7 +8,6 @@ import tarfile
 import pytest
 
 from mc2 import tars
-from mc2.errors import BadUsage
 
 
 def write(path, members, format=tarfile.GNU_FORMAT):
@@ -231,19 +231,29 @@ def test_a_url_gives_what_the_file_gives(tmp_path):
         assert (from_url[1] is None) == (from_file[1] is None) == (name == "whole")
 
 
-def test_the_id_is_that_of_the_json_else_its_uid_else_the_key():
-    assert tars.image_id("00001", {"id": "a", "uid": "b"}) == "a"
-    assert tars.image_id("00001", {"uid": "b", "id": None}) == "b"
-    assert tars.image_id("00001", {"id": 7}) == "7"
-    assert tars.image_id("00001", {"caption": "x"}) == "00001"
+@pytest.mark.parametrize("tool, start", [("gzip", b"\x1f\x8b"), ("zstd", b"\x28\xb5\x2f\xfd"), ("bzip2", b"BZh9"), ("xz", b"\xfd7zXZ\0")])
+def test_a_compressed_tar_says_how_to_decompress_it(tmp_path, tool, start):
+    for name, plain in (("a.tar.x", "a.tar"), ("b.tar", "b-plain.tar"), ("c.tgz", "c.tar")):
+        path = tmp_path / name
+        path.write_bytes(start + bytes(range(256)) * 3)
+        with pytest.raises(tars.Compressed) as error:
+            list(tars.samples(str(path)))
+        assert str(pickle.loads(pickle.dumps(error.value))) == (
+            f"{path}: is compressed ({tool}); images are read from within a plain tar. Decompress it: {tool} -dc {path} > "
+            f"{tmp_path / plain}")
 
 
-def test_patterns_and_lists_stand_for_tars(tmp_path):
-    for name in ("00001.tar", "00000.tar"):
-        write(tmp_path / name, [])
-    (tmp_path / "list.txt").write_text(f"{tmp_path}/00001.tar\n{tmp_path}/*0.tar\n")
-    assert [tars.stem(path) for path in tars.expand(f"{tmp_path}/*.tar")] == ["00000", "00001"]
-    assert [tars.stem(path) for path in tars.expand([f"@{tmp_path}/list.txt"])] == ["00001", "00000"]
-    with pytest.raises(BadUsage, match="no such files"):
-        tars.expand(f"{tmp_path}/x*.tar")
-    assert {tars.stem(f"x/0.1{suffix}") for suffix in (".tar", ".jsonl", ".jsonl.zst", ".parquet")} == {"0.1"}
+def test_a_member_that_is_called_like_compressed_data_is_none(tmp_path):
+    assert read(write(tmp_path / "a.tar", [("BZh.jpg", b"x")]))[0] == [("BZh", {"jpg": b"x"})]
+
+
+def test_members_that_are_apart_are_told_from_samples_that_come_twice(tmp_path):
+    def apart(*names):
+        found = tars.Apart()
+        for key, members in tars.samples(write(tmp_path / "a.tar", [(name, b"") for name in names])):
+            found.see(key, members)
+        return found
+    assert apart("a.jpg", "a.txt", "b.jpg", "b.txt").number == apart("a.jpg", "b.jpg", "a.jpg").number == 0
+    found = apart("b.txt", "a.jpg", "b.jpg", "a.txt", "c.jpg", "b.json")
+    assert (found.number, found.keys, found.key, found.is_usual()) == (3, 3, "b", True)
+    assert "the members of 3 of its 3 samples are apart, those of b for one" in str(found) and "tar --sort=name" in str(found)

@@ -315,6 +315,30 @@ def test_what_cannot_start_says_why(template, change, status, message):
     assert not (template / "refused").exists()
 
 
+@pytest.mark.parametrize("processes", ["", "--nproc 2"])
+def test_a_run_that_fails_before_its_first_step_leaves_no_directory_in_the_way(template, undisturbed, processes):
+    wrong = "--set model.tokenizer=undisturbed/config.json"
+    done = template(f"mc2 train run.toml -o failed --device cpu {processes} {wrong}", OMP_NUM_THREADS="1")
+    assert done.status == 3 and "undisturbed/config.json: is not a tokenizer.json" in done.stderr
+    assert not (template / "failed").exists()
+
+
+def test_a_directory_of_a_run_without_a_step_is_taken_by_another_configuration(template):
+    before = os.getcwd()
+    os.chdir(template.directory)
+    try:
+        for lr in (0.5, 0.1):           # as a kill before the first step leaves it
+            job.begin(job.configure(presets.load("run.toml", [("run", "output", "begun"), ("optimizer", "lr", lr)])))
+        assert job.read("begun")["values"]["optimizer"]["lr"] == 0.1
+    finally:
+        os.chdir(before)
+
+
+def test_a_missing_tokenizer_is_said_before_anything_is_written(template):
+    template.fails("mc2 train run.toml -o none --device cpu --set model.tokenizer=mine.json", 2,
+                   "run.toml: there is no tokenizer mine.json. Make one with 'mc2 tokenizer PAIRS... -o mine.json'")
+
+
 def test_a_second_run_in_the_same_directory_is_refused(template):
     process = start(template, "-o busy -q")
     wait_for(lambda: (template / "busy/config.json").exists(), process)

@@ -4,6 +4,7 @@ import ctypes
 import os
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -76,7 +77,8 @@ def start(config, layout, *, resume="latest", force=False, device="auto", quiet=
             _wait_for(output, config)
         _torchrun(output, layout, resume, device, quiet)
         return None
-    with temporaries.locked(output, BUSY.format(output)):
+    before = set(os.listdir(output)) if os.path.isdir(output) else None
+    with temporaries.locked(output, BUSY.format(output)), _removed_before_its_first_step(output, before):
         _begin(config, force, output)
         if not layout.alone:
             _torchrun(output, layout, resume, device, quiet)
@@ -92,6 +94,26 @@ def _begin(config, force, output):
     with temporaries.locked(checkpoints, BUSY.format(output)) if force and os.path.isdir(checkpoints) \
             else contextlib.nullcontext():                  # a worker on any machine holds it: see mc2.training.worker
         job.begin(config, force)
+
+
+@contextlib.contextmanager
+def _removed_before_its_first_step(output, before):
+    """Where the block fails before a step of the run is on disk, remove what it made in the run's directory, so that the
+    corrected command finds what this one found. before: the names in the directory; None: there was none. A run that a
+    signal stopped stays: the same command goes on."""
+    try:
+        yield
+    except Stopped:
+        raise
+    except (Mc2Error, OSError):
+        if not job.has_begun(output):
+            for name in set(os.listdir(output)) - (before or set()):
+                path = os.path.join(output, name)
+                shutil.rmtree(path, ignore_errors=True) if os.path.isdir(path) else os.unlink(path)
+            if before is None:
+                with contextlib.suppress(OSError):          # somebody put something there
+                    os.rmdir(output)
+        raise
 
 
 def _leads(layout):

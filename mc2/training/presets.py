@@ -15,7 +15,7 @@ from mc2.settings import PATHS, REQUIRED, Key
 COUNT = (1, None)
 KEYS = {        # names follow open_clip's options where they mean the same
     "model": {
-        "name": Key(str),                           # of mc2/data/models, or a .json file beside the preset
+        "name": Key(str),                           # of mc2/data/models, or a .json file beside the preset or here
         "tokenizer": Key(str),                      # `openai` (CLIP's own BPE), a name on the Hub or a tokenizer.json
         "init_logit_scale": Key(float, (0, 4.6052)),
     },
@@ -86,21 +86,24 @@ STUDENT = {         # [[students]]: further students of the same teacher, each w
 
 
 class Preset:
-    """A run as in its file. `name`: of the preset or the file; `title`: the file's first comment line;
+    """A run as in its file. `name`: of the preset or the file; `text`: of the file; `title`: its first comment line;
     `values[section][key]`; `architecture`: the model's configuration; `students`: [(values, architecture)] of further
     students."""
 
     def __init__(self, name, source, text, folder=None, changes=()):
         """folder: of a file, for the paths in it. changes: [(section, key, value)] that replace the text's; paths
         among them are taken as they are."""
-        self.name, self.source = name, source
+        self.name, self.source, self.text, self.changes = name, source, text, list(changes)
         self.title = title(text)
         parsed = _located(_parse(text, source), folder)
         for section, key, value in changes:
             parsed.setdefault(section, {})[key] = value
         students = parsed.pop("students", [])
         self.values = _check(parsed, source)
-        self.architecture = _architecture(self.values["model"]["name"], source, folder)
+        beside = [folder] if folder else []
+        is_changed = any((section, key) == ("model", "name") for section, key, _ in changes)
+        self.architecture = _architecture(self.values["model"]["name"], source,
+                                          [".", *beside] if is_changed else [*beside, "."])
         self.students = _check_students(students, source, folder)
 
 
@@ -186,6 +189,8 @@ def _beside(folder, path):
         return path
     if path.startswith("@"):
         return "@" + _beside(folder, path[1:])
+    if "::" in path:
+        return "::".join(_beside(folder, part) for part in path.split("::"))
     return os.path.normpath(os.path.join(folder, path))
 
 
@@ -201,7 +206,7 @@ def _check_students(students, source, folder):
         seen.add(student["name"])
         if folder and student["tokenizer"].endswith(".json"):
             student["tokenizer"] = _beside(folder, student["tokenizer"])
-    return [(student, _architecture(student["model"], source, folder)) for student in checked]
+    return [(student, _architecture(student["model"], source, [*([folder] if folder else []), "."])) for student in checked]
 
 
 def _check(values, source):
@@ -222,11 +227,14 @@ def _check_section(content, keys, source, section):
     return settings.check(content, keys, source, f"{section}.", f"Allowed in [{section}]: {', '.join(keys)}.")
 
 
-def _architecture(name, source, model_folder):
-    if name.endswith(".json") and model_folder is not None:
-        path = os.path.join(model_folder, name)
-        if not os.path.isfile(path):
-            raise BadData(f"{source}: model.name is \"{name}\", but there is no {path}.")
+def _architecture(name, source, folders):
+    """The model's configuration of that name, or in the .json file of that name in the first of these folders that has
+    it."""
+    if name.endswith(".json"):
+        paths = list(dict.fromkeys(os.path.normpath(os.path.join(folder, name)) for folder in folders))
+        path = next(filter(os.path.isfile, paths), None)
+        if path is None:
+            raise BadData(f"{source}: model.name is \"{name}\", but there is no {' and no '.join(paths)}.")
         try:
             with open(path, encoding="utf-8") as stream:
                 return architecture.parse(stream.read(), path)
@@ -235,5 +243,5 @@ def _architecture(name, source, model_folder):
     try:
         return architecture.load(name)
     except KeyError:
-        raise BadData(f"{source}: model.name is \"{name}\", which is not a model. Allowed: a .json file beside the "
-                      f"preset, or {', '.join(architecture.names())}.") from None
+        raise BadData(f"{source}: model.name is \"{name}\", which is not a model. Allowed: a .json file in the "
+                      f"current directory or beside the preset, or {', '.join(architecture.names())}.") from None

@@ -1,12 +1,12 @@
 """mc2 build-metadata starter"""
 import os
-import sys
 import time
 
 import click
 
 from mc2 import options
 from mc2.commands.build_metadata import shared
+from mc2.terminal import say
 
 MERGED = {"spacing": "wide", "nfc": True}       # for texts of any kind: see spacing.py
 AS_OPTIONS = "--spacing wide --nfc"
@@ -23,6 +23,8 @@ AS_OPTIONS = "--spacing wide --nfc"
 @click.option("-j", "--jobs", default=0, show_default=True, metavar="N", type=click.IntRange(0),
               help="Worker processes; 0 = all cores. The output does not depend on it.")
 @options.quiet
+@options.receipt
+@options.log_every
 @options.verbose
 def starter(output, sources, langs, top, wordnet, jobs, quiet):
     """Make a first release in a minute, of the most frequent words of 45 languages.
@@ -55,19 +57,23 @@ def starter(output, sources, langs, top, wordnet, jobs, quiet):
     _write_lists(chosen, directory, top, jobs, quiet)
     mapping = languages.of_scheme(languages.SCHEMES[0])
     manifest = merge.merge(directory, output, mapping, merge.Caps(), **MERGED, jobs=jobs,
-                           progress=lambda made: shared.progress(made, " languages merged", quiet, len(mapping.langs)),
+                           progress=lambda made: shared.progress(made, "starter", "languages merged", quiet, len(mapping.langs)),
                            seconds=lambda: time.monotonic() - started)
-    if quiet:
-        return
-    if "en" in chosen and not lemmas and not os.path.exists(os.path.join(directory, sourcing.name_of("en", "wordnet"))):
-        print(f"no WordNet in {words.WORDNET}, so English has the frequent words only. Debian has it as wordnet-base.",
-              file=sys.stderr)
-    print(f"a start, not the metadata of the paper: no pairs of words, no titles, {len(chosen):,} languages with words. Add "
-          f"to {directory} with 'mc2 build-metadata ngrams|titles|wordnet|import', then run 'mc2 build-metadata merge "
-          f"{directory} -o {output} {AS_OPTIONS}'.", file=sys.stderr)
+    if not quiet:
+        _say_what_it_is(directory, output, chosen, lemmas)
     shared.receipt(quiet, "starter", f"{manifest['counts']['out']:,} entries, the {top:,} most frequent words of "
                    f"{len(chosen):,} languages{f' and {lemmas:,} lemmas of WordNet' if lemmas else ''}; fingerprint "
                    f"{manifest['fingerprint'][:12]}", output, started)
+
+
+def _say_what_it_is(directory, output, chosen, lemmas):
+    from mc2.metadata import sources as sourcing
+    from mc2.metadata import starter as words
+    if "en" in chosen and not lemmas and not os.path.exists(os.path.join(directory, sourcing.name_of("en", "wordnet"))):
+        say(f"no WordNet in {words.WORDNET}, so English has the frequent words only. Debian has it as wordnet-base.")
+    say(f"a start, not the metadata of the paper: no pairs of words, no titles, {len(chosen):,} languages with words. Add "
+          f"to {directory} with 'mc2 build-metadata ngrams|titles|wordnet|import', then run 'mc2 build-metadata merge "
+          f"{directory} -o {output} {AS_OPTIONS}'.")
 
 
 def _write_lists(chosen, directory, top, jobs, quiet):
@@ -76,5 +82,5 @@ def _write_lists(chosen, directory, top, jobs, quiet):
     from mc2.execution.processes import map_in_order
     from mc2.metadata.starter import Work
     work = Work(directory, top, importlib.metadata.version("wordfreq"))
-    for _ in shared.progress(map_in_order(work, chosen.items(), jobs), " languages", quiet, len(chosen)):
+    for _ in shared.progress(map_in_order(work, chosen.items(), jobs), "starter", "languages", quiet, len(chosen)):
         pass

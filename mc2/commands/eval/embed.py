@@ -8,8 +8,8 @@ from mc2.terminal import say
 
 
 @click.command()
-@click.option("--images", multiple=True, metavar="DIR|TAR", type=click.Path(exists=True),
-              help="A folder of images, or webdataset tars (once for each).")
+@click.option("--images", multiple=True, metavar="DIR|TAR", callback=shared.there,
+              help="A folder of images, or webdataset tars: a path, a quoted pattern or a directory; may be repeated.")
 @click.option("--texts", metavar="FILE", type=click.Path(exists=True, dir_okay=False),
               help='JSON Lines with "text", or a .txt file with a text per line.')
 @click.option("-o", "--output", required=True, metavar="DIR", help="The directory for the features.")

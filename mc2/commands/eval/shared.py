@@ -126,6 +126,14 @@ def _workers(ctx, param, value):
     return min(4, os.cpu_count() or 1) if value is None else value
 
 
+def there(ctx, param, value):
+    """The folder or tars of --images, which must be there before the model is loaded."""
+    if value:
+        from mc2.evaluation import sources
+        sources.tars_among(list(value))
+    return value
+
+
 OPTIONS = {
     "model": click.option(
         "--model", metavar="MODEL", help="A run or checkpoint of mc2 train, open_clip:NAME@FILE, "
