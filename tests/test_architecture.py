@@ -13,7 +13,8 @@ LAYERS = [
     ["mc2.execution"],
     ["mc2.pairs"],
     ["mc2.files", "mc2.temporaries", "mc2.remote", "mc2.manifests", "mc2.tars"],
-    ["mc2.signals", "mc2.hashing", "mc2.engines", "mc2.extras", "mc2.tables", "mc2.settings", "mc2.parsing"],
+    ["mc2.signals", "mc2.hashing", "mc2.engines", "mc2.extras", "mc2.tables", "mc2.settings", "mc2.parsing",
+     "mc2.documents", "mc2.package_data"],
     ["mc2.errors", "mc2.__init__"],
 ]
 

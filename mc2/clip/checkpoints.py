@@ -40,6 +40,7 @@ def load(path):
         path = found
     if not os.path.exists(path):
         raise BadUsage(f"{path}: no such checkpoint.")
+    torch_files.refuse_damaged(path)
     try:
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, KeyError, IndexError, OSError) as error:

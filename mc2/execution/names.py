@@ -10,11 +10,10 @@ have no two shards of one name, and what would get another name than it has is r
 and removes outputs that are no longer of it; it needs no such file.
 """
 import collections
-import json
 import os
 import uuid
 
-from mc2 import files, parsing, temporaries
+from mc2 import documents, files, temporaries
 from mc2.errors import BadData, BadUsage
 
 RECORD = os.path.join(".work", "names.json")    # in an output directory: {"folder": ...}
@@ -82,25 +81,21 @@ def _as_before(directory, folder, shards):
 
 def recorded(directory):
     """The folder below which the names in an output directory begin, or None where they are base names."""
-    path = os.path.join(directory, RECORD)
+    path, remedy = os.path.join(directory, RECORD), "So it is not known how the shards here are named. Name another output."
     try:
-        with files.open_raw(path) as stream:
-            folder = parsing.json_value(stream.read())["folder"]
-        if not isinstance(folder, str):
-            raise TypeError
-        return folder
+        folder = documents.parsed(files.read_bytes(path), path, remedy).get("folder")
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except (ValueError, KeyError, TypeError):
-        raise BadData(f"{path}: is damaged, so it is not known how the shards here are named. Name another "
-                      f"output.") from None
+    if not isinstance(folder, str):
+        raise BadData(f"{path}: is damaged (it names no folder). {remedy}")
+    return folder
 
 
 def record(directory, names):
     """Note in an output directory how its shards are named. Parts of a run may do so at the same time."""
     if names.folder is None or recorded(directory) == names.folder:
         return
-    path, data = os.path.join(directory, RECORD), json.dumps({"folder": names.folder}).encode()
+    path, data = os.path.join(directory, RECORD), documents.dumped({"folder": names.folder})
     if files.is_remote(path):
         files.write_bytes(path, data)
         return

@@ -7,13 +7,12 @@ import socket
 import sys
 import time
 
-import orjson
-
-from mc2 import temporaries
+from mc2 import documents, temporaries
 from mc2.errors import BadData, BadUsage
 from mc2.execution.receipt import duration
 
 EVERY = 0.5                     # seconds between two updates of the file
+REMEDY = "So it is not known how far this is. The next run writes it anew."
 
 
 class Progress:
@@ -92,7 +91,7 @@ class Progress:
         # an error of the disk is found, and told, by the work itself
         with contextlib.suppress(OSError), temporaries.discarded_on_error(temporary):
             with open(temporary, "wb") as stream:
-                stream.write(orjson.dumps({**self.state, "updated": time.time()}))
+                stream.write(documents.dumped({**self.state, "updated": time.time()}))
             os.replace(temporary, self.path)
 
 
@@ -107,7 +106,7 @@ def _rates(state, now=None):
 def describe(out):
     """Yield lines on the state of the work in the directory `out`. Raises BadUsage where there is none."""
     paths = sorted(glob.glob(os.path.join(glob.escape(out), ".work", "progress*.json")))
-    states = [(path, state) for path in paths if (state := _read(path)) is not None]
+    states = [(path, documents.read(path, REMEDY)) for path in paths]
     if not states:
         raise BadUsage(f"{out}: no work of mc2 was begun here. Name the output directory of mc2 curate, or of a command "
                        f"with -O.")
@@ -117,8 +116,7 @@ def describe(out):
         try:
             line, failures = _state(path, state), sorted(state["failed"].items())
         except (KeyError, TypeError, ValueError, AttributeError):
-            raise BadData(f"{path}: is damaged, so it is not known how far this is. The next run writes it "
-                          f"anew.") from None
+            raise BadData(f"{path}: is damaged. {REMEDY}") from None
         yield (f"part {part}: " if part else "") + line
         for item, error in failures:
             failed = True
@@ -126,11 +124,6 @@ def describe(out):
     if failed:
         logs = [os.path.join(out, *names) for names in (("logs",), (".work", "logs"))]
         yield f"logs of the shards: {next(filter(os.path.isdir, logs), logs[0])}"
-
-
-def _read(path):
-    with contextlib.suppress(OSError, orjson.JSONDecodeError), open(path, "rb") as stream:
-        return orjson.loads(stream.read())
 
 
 def _state(path, state):

@@ -4,6 +4,7 @@ A group, not a shard, is a task of the array: a task costs 0.4 s of the schedule
 (MaxArraySize is 1001 by default). Tasks may be requeued at any time: they pass over what is done. After an
 array has ended, the shards that are missing are submitted again.
 """
+import hashlib
 import os
 import pickle
 import shlex
@@ -13,13 +14,13 @@ import subprocess
 import sys
 import time
 
-import orjson
-
 import mc2
-from mc2 import __version__, files, signals
+from mc2 import __version__, documents, files, signals
 from mc2.errors import BadData, BadUsage, Mc2Error
 from mc2.execution import worker
 from mc2.execution.processes import WorkerKilled, end_worker
+
+DIGEST = 32                     # bytes of the SHA-256 that a plan begins with
 
 SCRIPT = """\
 #!/usr/bin/env bash
@@ -74,7 +75,8 @@ class Slurm:
         for item in items:
             if os.path.exists(path := _error_path(self.directory, task, item)):
                 os.unlink(path)
-        files.write_bytes(plan, pickle.dumps((__version__, task, [items[k::groups] for k in range(groups)])))
+        data = pickle.dumps((__version__, task, [items[k::groups] for k in range(groups)]))
+        files.write_bytes(plan, hashlib.sha256(data).digest() + data)
         script = os.path.join(self.directory, f"{task.name}.sh")
         files.write_bytes(script, SCRIPT.format(
             task=task.name, command=self.command, last=groups - 1, groups=groups, items=len(items), plan=shlex.quote(plan),
@@ -99,7 +101,7 @@ class Slurm:
                     error = job.communicate()[1].strip() or "failed"
                     signals.check()
                     raise Mc2Error(f"sbatch {script}: {error}. Give what it needs with --slurm-option.")
-                files.write_bytes(self._job_path, job_id.encode())
+                files.write_bytes(self._job_path, documents.dumped({"job": job_id}))
             while job.poll() is None:
                 started = time.monotonic()
                 done = [item for item in waiting if task.is_done(item)]
@@ -123,8 +125,8 @@ class Slurm:
     def _cancel_earlier(self):
         """Cancel the array of a driver that was killed: its tasks would read the plan that comes now."""
         if os.path.exists(self._job_path):
-            with open(self._job_path, encoding="utf-8") as stream:
-                job_id = stream.read()
+            job_id = documents.read(self._job_path, "It names the array job of a run that was killed. Cancel that job with "
+                                    "scancel where it still runs, and delete this file.").get("job", "")
             subprocess.run(["scancel", job_id], check=False, capture_output=True)
             while subprocess.run(["squeue", "-h", "-j", job_id], check=False, capture_output=True).stdout.strip():
                 time.sleep(1)
@@ -144,26 +146,31 @@ def _error_path(directory, task, item):
 
 def _write_error(path, error):
     os.makedirs(os.path.dirname(path), exist_ok=True)
-    files.write_bytes(path, orjson.dumps({"status": getattr(error, "status", 1), "errno": getattr(error, "errno", None),
-                                          "message": files.printable(str(error))}))
+    files.write_bytes(path, documents.dumped({
+        "status": getattr(error, "status", 1), "errno": getattr(error, "errno", None),
+        "message": files.printable(str(error))}))
 
 
 def _read_error(path):
     """The error that a task of the array left, or WorkerKilled where it left none."""
     try:
-        with open(path, "rb") as stream:
-            found = orjson.loads(stream.read())
-    except (OSError, orjson.JSONDecodeError):
+        found = documents.read(path, "")
+    except OSError:
         return WorkerKilled("its task left neither output nor error")
-    error = {BadUsage.status: BadUsage, BadData.status: BadData}.get(found["status"], Mc2Error)(found["message"])
-    error.errno = found["errno"]
+    except BadData:
+        return WorkerKilled("its task left no output, and its error cannot be read")
+    kind = {BadUsage.status: BadUsage, BadData.status: BadData}.get(found.get("status"), Mc2Error)
+    error = kind(str(found.get("message")))
+    error.errno = found.get("errno")
     return error
 
 
 def do_group(plan, index):
     """In a task of the array: do the shards of one group, as far as they are not done."""
-    with open(plan, "rb") as stream:
-        version, task, groups = pickle.load(stream)
+    data = files.read_bytes(plan)
+    if hashlib.sha256(data[DIGEST:]).digest() != data[:DIGEST]:
+        raise BadData(f"{plan}: this plan is damaged. Give the command again that made it.")
+    version, task, groups = pickle.loads(data[DIGEST:])
     if version != __version__:
         raise BadUsage(f"{plan}: of mc2 {version}, and this is mc2 {__version__}. Submit the job again.")
     failed = 0
@@ -179,4 +186,8 @@ def do_group(plan, index):
 
 if __name__ == "__main__":
     signal.signal(signal.SIGTERM, end_worker)
-    sys.exit(1 if do_group(sys.argv[1], int(sys.argv[2])) else 0)
+    try:
+        sys.exit(1 if do_group(sys.argv[1], int(sys.argv[2])) else 0)
+    except Mc2Error as failed:
+        print(f"mc2: {failed}", file=sys.stderr)
+        sys.exit(failed.status)

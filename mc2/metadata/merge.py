@@ -57,10 +57,11 @@ def merge(directory, output, mapping, caps, spacing="published", nfc=False, jobs
 
     mapping: languages.Languages; mapping_file: its path, if it is none of mc2's own.
     progress: function of an iterable that gives its items, and shows how far it is.
-    Raises BadData for sources that no group of the mapping takes.
+    Raises BadData for sources that no group of the mapping takes, and for those that are not what their manifests say.
     """
     found = sources.find(directory)
     _refuse_unknown(found, mapping, mapping_file)
+    sources.verify(found)
     manifests.refuse_foreign_directory(output, release.KIND)
     options = {"scheme": mapping.scheme, "spacing": spacing,
                **({"words_end_at": WORDS_END_AT} if spacing == WIDE else {}), "nfc": nfc,

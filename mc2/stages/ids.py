@@ -42,6 +42,8 @@ class IdList(Stage):
 
 def _read(path):
     """The ids of a file, sorted: bytes (n,)."""
+    if path != "-" and not files.is_remote(path):
+        manifests.verify(path)
     parts = []
     for number, block in files.read_blocks(path):
         lines = [line.rstrip(b"\r") for line in block.split(b"\n")]

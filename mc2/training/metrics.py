@@ -2,10 +2,8 @@
 import hashlib
 import os
 
-import orjson
-
-from mc2 import files
-from mc2.errors import BadUsage
+from mc2 import documents, files
+from mc2.errors import BadData, BadUsage
 from mc2.execution.receipt import duration
 
 BY_LANG = ("seen", "drawn", "kept", "expected")
@@ -21,7 +19,7 @@ class Log:
         self.boards = [board for board in (_tensorboard(run, step), _wandb(run, values, name)) if board]
 
     def write(self, line):
-        self.stream.write(orjson.dumps(line) + b"\n")
+        self.stream.write(documents.dumped_line(line))
         self.stream.flush()
         numbers = dict(_numbers(line))
         for board in self.boards:
@@ -34,17 +32,21 @@ class Log:
 
 
 def cut_off(path, step):
-    """Keep the lines up to this step: what was logged after the checkpoint will be logged again."""
+    """Keep the lines up to this step: what was logged after the checkpoint will be logged again. Raises BadData where one
+    of them is damaged; the last line may be cut off, where a run was killed while it wrote."""
     if not os.path.exists(path):
         return
     kept = []
     with open(path, "rb") as stream:
-        for line in stream:
+        for number, line in enumerate(stream, 1):
             try:
-                if orjson.loads(line)["step"] > step:
+                if documents.parsed_line(line)["step"] > step:
                     break
-            except (orjson.JSONDecodeError, KeyError, TypeError):       # the line that a killed run was writing
-                break
+            except (ValueError, KeyError, TypeError):
+                if not line.endswith(b"\n"):                    # what a killed run was writing
+                    break
+                raise BadData(f"{path}:{number}: this line is damaged. Take it out, or put the file elsewhere, and the run "
+                              f"goes on.") from None
             kept.append(line if line.endswith(b"\n") else line + b"\n")
     files.write_bytes(path, b"".join(kept))
 
