@@ -19,10 +19,12 @@ text; there `said` counts other answers of which something is said on stderr tha
 import argparse
 import contextlib
 import fnmatch
+import glob
 import gzip
 import importlib.util
 import io
 import os
+import pkgutil
 import random
 import re
 import shutil
@@ -302,6 +304,7 @@ def _with_data(line):
     def command():
         from mc2 import package_data
         package_data._folder = lambda: Path("data").resolve()
+        package_data._checksums.cache_clear()
         return _mc2(line)
     return command
 
@@ -317,7 +320,7 @@ def _do_plan():
     from mc2.errors import Mc2Error
     from mc2.execution import slurm
     try:
-        return slurm.do_group("out/.work/match.plan", 0)
+        return slurm.do_group(*glob.glob("out/.work/**/*.plan", recursive=True), 0)
     except Mc2Error as error:
         print(f"mc2: {error}", file=sys.stderr)
         return error.status
@@ -468,8 +471,8 @@ def kinds():
         Kind("titles, unfinished", stopped_titles, "sources/.titles.work/*", TITLES_OF, ("sources/*.tsv",)),
         Kind("package, presets", package, "data/presets/tiny.toml", _with_data("plan tiny --json")),
         Kind("package, models", package, "data/models/tiny.json", _with_data("plan tiny --json")),
-        Kind("package, mappings", package, "data/*.csv", _with_data("inspect languages --scheme glotlid -q")),
-        Kind("package, checksums", package, "data/checksums.json", _with_data("plan tiny --json"))]
+        Kind("package, mappings", package, "data/iso6393_to_wiki.csv", _with_data("inspect languages --scheme glotlid -q")),
+        Kind("package, checksums", package, "data/checksums", _with_data("plan tiny --json"))]
     if has_torch():
         found += [
             Kind("run, config.json", training, "run/config.json", TRAIN, ("run/log.jsonl",)),
@@ -505,6 +508,15 @@ def kinds():
     return found
 
 
+def preload():
+    """Import all that commands import, so that a forked process need not."""
+    names = [module.name for module in pkgutil.walk_packages([str(ROOT / "mc2")], "mc2.")]
+    for name in [*names, *(["open_clip", "torch.utils.data", "tokenizers", "safetensors.torch"] if has_torch() else [])]:
+        with contextlib.suppress(ImportError):
+            if not name.endswith("__main__"):
+                importlib.import_module(name)
+
+
 def has_torch():
     return all(importlib.util.find_spec(name) for name in ("torch", "open_clip", "tokenizers"))
 
@@ -535,9 +547,10 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--places", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--only", default="", help="kinds whose names hold this")
+    parser.add_argument("--only", default="", help="kinds whose names hold this; a regular expression")
     options = parser.parse_args()
-    chosen = [kind for kind in kinds() if options.only in kind.name]
+    preload()
+    chosen = [kind for kind in kinds() if re.search(options.only, kind.name)]
     rows, faults = {True: [], False: []}, 0
     with tempfile.TemporaryDirectory() as work:
         templates = Templates(work)

@@ -115,7 +115,8 @@ def _parsed(path):
     except OSError:
         return None
     manifest = documents.parsed(data, files.name_of(beside(path)), f"So it is not known how {files.name_of(path)} was "
-                                "made. Make it again, or delete this manifest.")
+                                f"made. Make {'the directory' if os.path.isdir(path) else 'it'} again"
+                                f"{'' if os.path.isdir(path) else ', or delete this manifest'}.")
     if "mc2" not in manifest:
         return None
     output = manifest.get("output", {"bytes": 0})

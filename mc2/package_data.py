@@ -1,5 +1,6 @@
 """The data of the package (mc2/data): presets, models, mappings of languages, published scores. Each file is compared with
-the checksum that it was packaged with, in mc2/data/checksums.json, since a wrong number there would say nothing.
+the SHA-256 that it was packaged with, in mc2/data/checksums (in the form of sha256sum), since a wrong number would not be
+noticed.
 
 After a change of mc2/data, `python -m mc2.package_data` writes the checksums anew.
 """
@@ -8,11 +9,9 @@ import hashlib
 import os
 from importlib import resources
 
-from mc2 import documents
 from mc2.errors import BadData
 
-CHECKSUMS = "checksums.json"
-REMEDY = "Install mc2 again."
+CHECKSUMS = "checksums"
 
 
 def text(*names):
@@ -21,7 +20,7 @@ def text(*names):
     name = "/".join(names)
     data = _folder().joinpath(*names).read_bytes()
     if hashlib.sha256(data).hexdigest() != _checksums().get(name):
-        raise BadData(f"{_folder().joinpath(*names)}: is damaged, or was changed after it was packaged. {REMEDY} After a "
+        raise BadData(f"{_folder().joinpath(*names)}: is damaged, or was changed after it was packaged. Install mc2 again. After a "
                       f"change on purpose, in a checkout, run 'python -m mc2.package_data'.")
     return data.decode("utf-8")
 
@@ -33,13 +32,14 @@ def names(folder, suffix):
 
 
 def checksums_of(folder):
-    """{path below the folder: SHA-256} of all files in it but the checksums themselves."""
-    found = {}
+    """Lines for the files below a folder, but for the checksums themselves. bytes"""
+    lines = []
     for directory, _, files in os.walk(folder):
         for path in (os.path.join(directory, file) for file in files if file != CHECKSUMS):
             with open(path, "rb") as stream:
-                found[os.path.relpath(path, folder).replace(os.sep, "/")] = hashlib.sha256(stream.read()).hexdigest()
-    return dict(sorted(found.items()))
+                name = os.path.relpath(path, folder).replace(os.sep, "/")
+                lines.append((name, f"{hashlib.sha256(stream.read()).hexdigest()}  {name}\n"))
+    return "".join(line for _, line in sorted(lines)).encode()
 
 
 def _folder():
@@ -48,16 +48,14 @@ def _folder():
 
 @functools.cache
 def _checksums():
-    path = _folder() / CHECKSUMS
-    try:
-        return documents.parsed(path.read_bytes(), path, REMEDY)
-    except OSError:
-        raise BadData(f"{path}: missing. {REMEDY}") from None
+    """{path below mc2/data: SHA-256}"""
+    lines = _folder().joinpath(CHECKSUMS).read_bytes().decode("utf-8", "replace").split("\n")
+    return {name: checksum for checksum, _, name in (line.partition("  ") for line in lines)}
 
 
 def main():
     with open(os.path.join(_folder(), CHECKSUMS), "wb") as stream:
-        stream.write(documents.dumped(checksums_of(_folder())))
+        stream.write(checksums_of(_folder()))
 
 
 if __name__ == "__main__":

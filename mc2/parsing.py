@@ -7,8 +7,6 @@ import json
 import os
 import warnings
 
-import orjson
-
 DEEPEST = 100                   # levels that lists and objects may be nested
 LARGE = 1 << 30                 # bytes of an array from which memory may really be too small for it
 
@@ -38,6 +36,7 @@ def json_value(data, **options):
 
 def plain_json(data):
     """The value of a JSON text (bytes) that mc2 wrote itself."""
+    import orjson
     with _refusing():
         return _shallow(orjson.loads(data))
 

@@ -5,6 +5,7 @@ A checkpoint is what torch.save makes of plain values and tensors, so it is read
     models      one per student: name, architecture, tokenizer, state (open_clip's key names), optimizer
     data        where each rank's data goes on
     tallies     what happened to pairs and images so far
+    logged      the last step with a line in log.jsonl
 """
 import os
 import pickle

@@ -37,7 +37,7 @@ def of_file(path, cache=None):
     if cache is None:
         return manifests.sha256(path)
     key = repr((path, status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino))
-    note = os.path.join(cache, f"{hashlib.sha256(key.encode()).hexdigest()}.file.json")
+    note = os.path.join(cache, f"{hashlib.sha256(key.encode()).hexdigest()}.sha256")
     with contextlib.suppress(OSError, BadData, KeyError):
         return documents.read(note, "")["sha256"]
     found = manifests.sha256(path)
