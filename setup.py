@@ -71,7 +71,8 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.10",
     packages=find_packages(include=["mc2", "mc2.*"]),
-    package_data={"mc2": ["py.typed", "data/*.csv", "data/models/*.json", "data/presets/*.toml", "data/scores/*.csv"]},
+    package_data={"mc2": ["py.typed", "data/*.csv", "data/checksums", "data/models/*.json", "data/presets/*.toml",
+                          "data/scores/*.csv"]},
     ext_modules=native_core(),
     cmdclass={"build_ext": BuildOptional},
     install_requires=[

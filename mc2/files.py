@@ -23,6 +23,7 @@ from mc2.decompression import FRAMES, Bomb, decompressed
 from mc2.errors import BadData, BadUsage
 
 BLOCK = 1 << 20                 # bytes: the unit of reading
+COMPRESSED = (".zst", ".gz", ".bz2")            # suffixes of what is decompressed when it is read
 READ_AHEAD = 1 << 17            # bytes that are read at least
 TOO_LONG = b"\0too long"         # stands for the rest of a line; with it, a line is no JSON whatever came before
 STDIN = "<stdin>"
@@ -389,8 +390,8 @@ def open_write(path, parquet=False, suffix=None, is_own=False):
         path = _without_link(path) if is_own else _target(path)
         os.makedirs(os.path.dirname(path), exist_ok=True)
         temporary = temporaries.name_of(path)
-        with temporaries.claimed(temporary, path) as descriptor, \
-                io.BufferedWriter(_Output(path, descriptor, closefd=False), BLOCK) as raw:
+        with temporaries.claimed(temporary, path, os.O_RDWR | os.O_CREAT) as descriptor, \
+                _Output(path, descriptor, closefd=False) as output, io.BufferedWriter(output, BLOCK) as raw:
             os.truncate(descriptor, 0)
             with _compressed(raw, path) as stream:
                 yield stream
@@ -400,6 +401,7 @@ def open_write(path, parquet=False, suffix=None, is_own=False):
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(manifest_name(path))  # it must not speak for the new file
             os.replace(temporary, path)         # still locked: nobody else can take the name before
+            _written[path] = _identity_of(os.fstat(descriptor)), output.crc32
 
 
 def _target(path):
@@ -435,9 +437,20 @@ class _Output(io.FileIO):
     def __init__(self, path, descriptor, closefd=True):
         super().__init__(descriptor, "wb", closefd)
         self.path = path
+        self.crc32 = 0                  # of what was written; None where it was not written from start to end
+
+    def seek(self, offset, whence=io.SEEK_SET):
+        self.crc32 = None
+        return super().seek(offset, whence)
+
+    def truncate(self, size=None):
+        self.crc32 = None
+        return super().truncate(size)
 
     def write(self, data):
         rest = memoryview(data)
+        if self.crc32 is not None:
+            self.crc32 = zlib.crc32(rest, self.crc32)
         with _named(self.path):
             while rest:
                 rest = rest[super().write(rest):]
@@ -465,6 +478,38 @@ def refuse_unwritable(path, parquet):
         raise BadUsage(f"{path}: this output is not written as Parquet. Name it otherwise, e.g. .jsonl.")
     if has_suffix(path, ".bz2", ".xz"):
         raise BadUsage(f"{path}: this format is not written. Name a .jsonl, .jsonl.gz, .jsonl.zst or .parquet.")
+
+
+_written = {}                   # {path: (its identity, its CRC-32)} of files that this process wrote, until asked for
+
+
+def content_of(path):
+    """{"bytes", "crc32"} of a file, by which damage is noticed; of a URL and of Parquet, which has checksums of its own,
+    {"bytes"}. A file that this process wrote is not read again. Raises FileNotFoundError."""
+    content = {"bytes": size(path)}
+    if not is_remote(path) and not is_parquet(path):
+        identity, crc32 = _written.pop(os.path.realpath(path), (None, None))
+        content["crc32"] = crc32_of(path) if crc32 is None or identity != _identity_of(os.stat(path)) else crc32
+    return content
+
+
+def _identity_of(status):
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def read_bytes(path):
+    """All bytes of a file as they are."""
+    with open_raw(path) as stream:
+        return stream.read()
+
+
+def crc32_of(path):
+    """The CRC-32 of a local file."""
+    crc32 = 0
+    with open_raw(path) as stream:
+        while chunk := stream.read(BLOCK):
+            crc32 = zlib.crc32(chunk, crc32)
+    return crc32
 
 
 def manifest_name(path):

@@ -14,7 +14,7 @@ LAYERS = [
     ["mc2.pairs"],
     ["mc2.files", "mc2.own", "mc2.temporaries", "mc2.remote", "mc2.manifests", "mc2.tars", "mc2.tar_names", "mc2.keys"],
     ["mc2.signals", "mc2.hashing", "mc2.engines", "mc2.extras", "mc2.tables", "mc2.meter", "mc2.settings", "mc2.parsing",
-     "mc2.terminal", "mc2.invisible", "mc2.decompression", "mc2.mapped_files"],
+     "mc2.terminal", "mc2.invisible", "mc2.decompression", "mc2.mapped_files", "mc2.documents", "mc2.package_data"],
     ["mc2.errors", "mc2.__init__"],
 ]
 

@@ -74,7 +74,7 @@ SMALL = {"embed_dim": 16, "quick_gelu": True,
          "text_cfg": {"vocab_size": 300, "pool_type": "eos", "eos_id": 2, "pad_id": 1, "context_length": 12, "width": 32,
                       "heads": 2, "layers": 1}}
 torch.set_num_threads(1)                # as in the processes that the tests start: the same sums, to the last bit
-TIMES = ("pairs_per_second", "data_wait", "seconds")
+TIMES = ("pairs_per_second", "data_wait", "seconds", "checksum")     # and what depends on them
 
 
 @pytest.fixture(scope="module")

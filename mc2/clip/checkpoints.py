@@ -5,6 +5,7 @@ A checkpoint is what torch.save makes of plain values and tensors, so it is read
     models      one per student: name, architecture, tokenizer, state (open_clip's key names), optimizer
     data        where each rank's data goes on
     tallies     what happened to pairs and images so far
+    logged      the last step with a line in log.jsonl
 """
 import os
 import pickle
@@ -40,7 +41,7 @@ def load(path):
         path = found
     if not os.path.exists(path):
         raise BadUsage(f"{path}: no such checkpoint.")
-    torch_files.refuse_compressed(path)
+    torch_files.refuse_damaged(path)
     try:
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, KeyError, IndexError, OSError) as error:

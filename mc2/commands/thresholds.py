@@ -67,10 +67,8 @@ def thresholds(counts, t_en, p, t_all, min_t, output, dry_run, quiet):
 def _write(content, counts, output, options_given, seconds):
     import os
 
-    import orjson
-
-    from mc2 import files, manifests
-    files.write_bytes(output, orjson.dumps(content, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+    from mc2 import documents, files, manifests
+    files.write_bytes(output, documents.dumped(content))
     if output != "-" and os.path.isfile(output):
         manifests.write_for_file(output, manifests.describe_run(
             "thresholds", [os.path.join(counts, "manifest.json")], options_given, {}, seconds))

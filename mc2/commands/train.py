@@ -78,8 +78,8 @@ def _init(preset, directory, growth, slurm, quiet, force):
     said, tars = init.write(preset, directory, force)
     if not quiet:
         config = f"{directory.rstrip('/')}/run.toml"
-        print(*(f"train: {line}" for line in said), f"train: {config} is written. Next: mc2 train {config}"
-              + ("" if tars else " --train-data 'tars/*.tar'"), sep="\n", file=sys.stderr)
+        say(*(f"train: {line}" for line in said), f"train: {config} is written. Next: mc2 train {config}"
+            + ("" if tars else " --train-data 'tars/*.tar'"))
 
 
 def _refuse(names, reason):

@@ -16,9 +16,8 @@ import time
 from dataclasses import dataclass
 
 import numpy as np
-import orjson
 
-from mc2 import files, manifests, own, parsing, temporaries
+from mc2 import documents, files, manifests, own, parsing, temporaries
 from mc2.balancing import counting, sampling, shard_counts, thresholds
 from mc2.curate.phases import GROUP, Layout, Reduce, names_in
 from mc2.errors import BadData, BadUsage, Mc2Error
@@ -116,10 +115,10 @@ class Job:
             yield "to do" if not counted else "drawn" if self._is_drawn(shard) else "counted", files.name_of(shard)
 
     def _is_drawn(self, shard):
-        drawn = (manifests.read(self.layout.curated.output(shard)) or {}).get("description", {})
+        drawn = (manifests.read_if_whole(self.layout.curated.output(shard)) or {}).get("description", {})
         options = drawn.get("options", {}).get("sample", {})
-        return (drawn.get("input") == self.match.description(shard) and options["seed"] == str(self.settings.seed)
-                and options["one_per_image"] == self.settings.one_per_image)
+        return (drawn.get("input") == self.match.description(shard) and options.get("seed") == str(self.settings.seed)
+                and options.get("one_per_image") == self.settings.one_per_image)
 
     def forget(self):
         """Remove what earlier runs left, so that all is done anew."""
@@ -152,7 +151,7 @@ class Job:
         """Write counts/, unless it is that of these shards already. Returns its manifest."""
         release, path = self.settings.release, self.layout.counts
         shards = self._fingerprint()
-        present = manifests.read(path) if os.path.isdir(path) else None
+        present = manifests.read_if_whole(path) if os.path.isdir(path) else None
         if present and present.get("options") == {"shards": shards}:
             with contextlib.suppress(Mc2Error):                 # damaged: write it anew
                 counting.load(path, samples=False)
@@ -171,8 +170,8 @@ class Job:
         counts, _ = counting.load(self.layout.counts, check=False)
         content = thresholds.derive(counts, fingerprint, **self.settings.thresholds)
         self.warnings = thresholds.warnings(content, counts, self.settings.thresholds["min_t"])
-        data = orjson.dumps(content, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
-        if not _holds(self.layout.thresholds, data) or manifests.read(self.layout.thresholds) is None:
+        data = documents.dumped(content)
+        if not _holds(self.layout.thresholds, data) or manifests.read_if_whole(self.layout.thresholds) is None:
             files.write_bytes(self.layout.thresholds, data, is_own=True)
             manifests.write_for_file(self.layout.thresholds, manifests.describe_run(
                 "thresholds", [os.path.join(self.layout.counts, "manifest.json")], self.settings.thresholds))
@@ -269,9 +268,10 @@ def _refuse_links(layout):
 
 def _uids_in(path):
     try:
+        manifests.verify(path)
         return parsing.array(path)
-    except ValueError as error:
-        raise BadData(f"{path}: is damaged ({error}). Delete it, and run again.") from None
+    except (BadData, ValueError):
+        raise BadData(f"{path}: is damaged. Delete it, and run again.") from None
 
 
 def _retract(out):

@@ -1,5 +1,6 @@
 """Features of images and texts: every rank encodes its part and gets those of all. Image features are cached as .npy
-files, so that a benchmark in 280 languages costs one pass over its images.
+files, so that a benchmark in 280 languages costs one pass over its images. Beside each is a note with its checksum,
+against which it is checked when it is opened (half a second for a gigabyte).
 """
 import hashlib
 import json
@@ -9,7 +10,7 @@ from collections import Counter
 import numpy as np
 import torch
 
-from mc2 import files, meter, parsing
+from mc2 import documents, files, meter, parsing
 from mc2.clip import distributed
 from mc2.clip.images import Corrupt
 from mc2.errors import BadData, Mc2Error
@@ -121,8 +122,7 @@ class Encoder:
         try:
             with files.open_write(path, is_own=True) as stream:
                 np.save(stream, features)
-            files.write_bytes(path.removesuffix(".npy") + ".json", json.dumps(description, indent=2).encode() + b"\n",
-                              is_own=True)
+            files.write_bytes(_note_of(path), documents.dumped({**description, **files.content_of(path)}), is_own=True)
         except (OSError, Mc2Error) as error:
             self.stores = False
             say(f"eval: image features are not kept, {self.cache} cannot be written ({error}). --cache names another "
@@ -163,10 +163,18 @@ def _together(batch):
     return [index for index, _ in batch], torch.from_numpy(np.stack(pixels)) if pixels else None, sound
 
 
+def _note_of(path):
+    """The file beside a file of features that says what they are of, and their checksum."""
+    return path.removesuffix(".npy") + ".json"
+
+
 def _opened(path, rows):
-    """The features in a file, float32 with that many rows, mapped; None where it holds something else."""
+    """The features in a file of the cache, float32 with that many rows, mapped; None where it holds something else, is
+    damaged, or its note is."""
     try:
+        if documents.read(_note_of(path), "").get("crc32") != files.crc32_of(path):
+            return None
         features = parsing.array(path, mapped=True)
-    except (OSError, ValueError):
+    except (OSError, ValueError, BadData):
         return None
     return features if features.ndim == 2 and len(features) == rows and features.dtype == np.float32 else None

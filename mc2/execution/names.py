@@ -10,11 +10,10 @@ also where they have no two shards of one name. What would get another name than
 which knows its whole pool and removes the outputs that are no longer of it, gives all shards new names.
 """
 import collections
-import json
 import os
 import uuid
 
-from mc2 import files, own, parsing, temporaries
+from mc2 import documents, files, own, temporaries
 from mc2.errors import BadData, BadUsage
 
 RECORD = os.path.join(".work", "names.json")    # in an output directory: {"folder": ...}
@@ -98,18 +97,14 @@ def _as_before(directory, folder, shards):
 
 def recorded(directory):
     """The folder below which the names in an output directory begin, or None where they are base names."""
-    path = os.path.join(directory, RECORD)
+    path, remedy = os.path.join(directory, RECORD), "So it is not known how the shards here are named. Name another output."
     try:
-        with files.open_raw(path) as stream:
-            folder = parsing.json_value(stream.read())["folder"]
-        if not isinstance(folder, str):
-            raise TypeError
-        return folder
+        folder = documents.parsed(files.read_bytes(path), path, remedy).get("folder")
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except (ValueError, KeyError, TypeError):
-        raise BadData(f"{path}: is damaged, so it is not known how the shards here are named. Name another "
-                      f"output.") from None
+    if not isinstance(folder, str):
+        raise BadData(f"{path}: is damaged (it names no folder). {remedy}")
+    return folder
 
 
 def record(directory, names):
@@ -119,7 +114,7 @@ def record(directory, names):
     if names.folder is None:
         files.remove(os.path.join(directory, RECORD))
         return
-    path, data = os.path.join(directory, RECORD), json.dumps({"folder": names.folder}).encode()
+    path, data = os.path.join(directory, RECORD), documents.dumped({"folder": names.folder})
     if files.is_remote(path):
         files.write_bytes(path, data)
         return

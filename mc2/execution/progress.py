@@ -2,18 +2,18 @@
 import contextlib
 import fcntl
 import glob
+import json
 import os
 import socket
 import time
 
-import orjson
-
-from mc2 import own, temporaries
+from mc2 import documents, own, temporaries
 from mc2.errors import BadData, BadUsage
 from mc2.meter import Meter
 from mc2.tables import duration
 
 EVERY = 0.5                     # seconds between two updates of the file
+REMEDY = "So it is not known how far this is. The next run writes it anew."
 
 
 class Progress:
@@ -90,7 +90,7 @@ class Progress:
         with contextlib.suppress(OSError), temporaries.discarded_on_error(temporary):
             with open(own.open_file(temporary, os.O_WRONLY | os.O_CREAT), "wb") as stream:
                 stream.truncate(0)              # of what a killed run left
-                stream.write(orjson.dumps({**self.state, "updated": time.time()}))
+                stream.write(documents.dumped({**self.state, "updated": time.time()}))
             os.replace(temporary, self.path)
 
 
@@ -105,7 +105,7 @@ def _rates(state, now=None):
 def _states(out):
     """[(path, state, part such as "0/2" or "")] of the work in the directory `out`. Raises BadUsage where there is none."""
     paths = sorted(glob.glob(os.path.join(glob.escape(out), ".work", "progress*.json")))
-    states = [(path, state, _part(path)) for path in paths if (state := _read(path)) is not None]
+    states = [(path, documents.read(path, REMEDY), _part(path)) for path in filter(os.path.isfile, paths)]
     if not states:
         raise BadUsage(f"{out}: no work of mc2 was begun here. Name the output directory of mc2 curate, or of a command "
                        f"with -O.")
@@ -116,18 +116,12 @@ def _part(path):
     return os.path.basename(path).removeprefix("progress").removesuffix(".json").removeprefix(".").replace("-", "/")
 
 
-def _damaged(path):
-    return BadData(f"{path}: is damaged, so it is not known how far this is. The next run writes it anew.")
-
-
 def as_json(out):
     """Yield the states of the work in the directory `out` as lines of JSON: `state` is running, stopped or finished.
     Raises BadUsage where there is none."""
     for path, state, part in _states(out):
-        if not isinstance(state, dict):
-            raise _damaged(path)
         now = "finished" if "ended" in state else "running" if _is_running(path) else "stopped"
-        yield orjson.dumps({"part": part or None, "state": now, **state}).decode()
+        yield json.dumps({"part": part or None, "state": now, **state})
 
 
 def describe(out):
@@ -137,7 +131,7 @@ def describe(out):
         try:
             line, failures = _state(path, state), sorted(state["failed"].items())
         except (KeyError, TypeError, ValueError, AttributeError):
-            raise _damaged(path) from None
+            raise BadData(f"{path}: is damaged. {REMEDY}") from None
         yield (f"part {part}: " if part else "") + line
         for item, error in failures:
             failed = True
@@ -145,13 +139,6 @@ def describe(out):
     if failed:
         logs = [os.path.join(out, *names) for names in (("logs",), (".work", "logs"))]
         yield f"logs of the shards: {next(filter(os.path.isdir, logs), logs[0])}"
-
-
-def _read(path):
-    with contextlib.suppress(OSError, orjson.JSONDecodeError):
-        if os.path.isfile(path):                # a pipe would be waited for
-            with open(path, "rb") as stream:
-                return orjson.loads(stream.read())
 
 
 def _state(path, state):

@@ -135,7 +135,7 @@ class Run:
         """Raise BadUsage where an output that is to be made anew holds the pairs of another input, which is still
         there: two runs had an input of that name, each from another folder."""
         todo = rounds.missing(task, self.inputs)
-        for path, manifest in zip(todo, files.map_paths(lambda path: manifests.read(task.output(path)), todo)):
+        for path, manifest in zip(todo, files.map_paths(lambda path: manifests.read_if_whole(task.output(path)), todo)):
             if manifest and (other := _other_input(manifest, path)):
                 raise BadUsage(f"{task.output(path)}: holds the pairs of {other}, and those of {files.name_of(path)} "
                                f"would replace them. Name another output, or give -f to make it anew.")

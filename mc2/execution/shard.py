@@ -6,8 +6,8 @@ describes this input, these options and this version, and when what its stages k
 import collections
 import contextlib
 import os
-import shutil
 import time
+import zlib
 
 from mc2 import __version__, files, manifests, temporaries
 from mc2.errors import BadData
@@ -135,8 +135,9 @@ class ShardTask:
             more = {}
             for stage in self.stages:
                 more.update(stage.finish(shard, description, tally))
+        kept = {what: stream.content() for what, stream in beside.items()}
         manifests.write_for_file(output, self.stages.manifest([source], tally, time.monotonic() - started,
-                                                              description=description, beside=list(beside), **more))
+                                                              description=description, beside=kept, **more))
         return tally["in"]
 
     def _product(self, block, encode):
@@ -191,9 +192,20 @@ def put_together(task, what, shards, out):
     """Write the bad lines or dropped pairs of shards that are done, those that have any, to a stream. what: REJECTS or
     DROPPED"""
     for shard in shards:
-        if _any(what, manifests.read(task.output(shard))["counts"]):
-            with files.open_read(task.paths.beside(what, shard)) as lines:
-                shutil.copyfileobj(lines, out, files.BLOCK)
+        manifest = manifests.read(task.output(shard))
+        if _any(what, manifest["counts"]):
+            _copy(task.paths.beside(what, shard), manifest["beside"], what, out)
+
+
+def _copy(path, beside, what, out):
+    """Copy a file that was kept beside pairs to a stream. Raises BadData where it is damaged. beside: of the manifest"""
+    expected, crc32 = (beside[what] or {}).get("crc32") if isinstance(beside, dict) else None, 0
+    with files.open_read(path) as lines:
+        while chunk := lines.read(files.BLOCK):
+            crc32 = zlib.crc32(chunk, crc32)
+            out.write(chunk)
+    if expected is not None and crc32 != expected:
+        raise BadData(f"{path}: is damaged. Delete it, and run again: its shard is then done anew.")
 
 
 class _WhenNeeded:
@@ -211,3 +223,7 @@ class _WhenNeeded:
     def end(self):
         if self.stream is None:
             files.remove(self.path)         # of an earlier run
+
+    def content(self):
+        """{"bytes", "crc32"} of the file once it is written, None where there is none: for the manifest."""
+        return self.stream and files.content_of(self.path)

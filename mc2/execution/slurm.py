@@ -4,7 +4,6 @@ A group, not a shard, is a task of the array: a task costs 0.4 s of the schedule
 (MaxArraySize is 1001 by default). Tasks may be requeued at any time: they pass over what is done. After an
 array has ended, the shards that are missing are submitted again.
 """
-import json
 import os
 import re
 import shlex
@@ -15,13 +14,15 @@ import sys
 import time
 import unicodedata
 
-import orjson
-
 import mc2
-from mc2 import __version__, files, own, signals
+from mc2 import __version__, documents, files, own, signals
 from mc2.errors import BadData, BadUsage, Mc2Error
 from mc2.execution import plans, worker
 from mc2.execution.processes import WorkerKilled, end_worker
+from mc2.terminal import say
+
+OF_AN_EARLIER_RUN = "It names the array job of a run that was killed. See with squeue whether that job is still at work, cancel " \
+    "it with scancel, and delete this file."
 
 SCRIPT = """\
 #!/usr/bin/env bash
@@ -83,7 +84,7 @@ class Slurm:
                 os.unlink(path)
         content = {"mc2": __version__, "task": plans.portable(task),
                    "groups": plans.portable([list(items[k::groups]) for k in range(groups)])}
-        files.write_bytes(plan, json.dumps(content).encode(), is_own=True)
+        files.write_bytes(plan, documents.dumped(content), is_own=True)
         script = os.path.join(self.directory, f"{task.name}.sh")
         files.write_bytes(script, SCRIPT.format(
             task=task.name, command=self.command, last=groups - 1, groups=groups, items=len(items),
@@ -108,7 +109,7 @@ class Slurm:
                     error = job.communicate()[1].strip() or "failed"
                     signals.check()
                     raise Mc2Error(f"sbatch {script}: {error}. Give what it needs with --slurm-option.")
-                files.write_bytes(self._job_path, job_id.encode(), is_own=True)
+                files.write_bytes(self._job_path, documents.dumped({"job": job_id}), is_own=True)
             while job.poll() is None:
                 started = time.monotonic()
                 done = [item for item in waiting if task.is_done(item)]
@@ -132,11 +133,10 @@ class Slurm:
     def _cancel_earlier(self):
         """Cancel the array of a driver that was killed: its tasks would read the plan that comes now."""
         if os.path.exists(self._job_path):
-            with open(own.open_file(self._job_path, os.O_RDONLY), encoding="utf-8") as stream:
-                job_id = stream.read()
+            with open(own.open_file(self._job_path, os.O_RDONLY), "rb") as stream:
+                job_id = documents.parsed(stream.read(), self._job_path, OF_AN_EARLIER_RUN).get("job", "")
             if not JOB_ID.fullmatch(job_id):
-                raise BadData(f"{self._job_path}: does not hold the number of a job of SLURM. See with squeue whether "
-                              f"one of an earlier run is still at work, and remove this file.")
+                raise BadData(f"{self._job_path}: does not hold the number of a job of SLURM. {OF_AN_EARLIER_RUN}")
             subprocess.run(["scancel", job_id], check=False, capture_output=True)
             while subprocess.run(["squeue", "-h", "-j", job_id], check=False, capture_output=True).stdout.strip():
                 time.sleep(1)
@@ -163,19 +163,20 @@ def _error_path(directory, task, item):
 
 
 def _write_error(path, error):
-    files.write_bytes(path, orjson.dumps({"status": getattr(error, "status", 1), "errno": getattr(error, "errno", None),
-                                          "message": files.printable(str(error))}), is_own=True)
+    files.write_bytes(path, documents.dumped({"status": getattr(error, "status", 1), "errno": getattr(error, "errno", None),
+                                              "message": files.printable(str(error))}), is_own=True)
 
 
 def _read_error(path):
     """The error that a task of the array left, or WorkerKilled where it left none."""
     try:
-        with open(path, "rb") as stream:
-            found = orjson.loads(stream.read())
-        status, message, number = found["status"], str(found["message"]), found["errno"]
-        error = {BadUsage.status: BadUsage, BadData.status: BadData}.get(status, Mc2Error)(message)
-    except (OSError, ValueError, LookupError, TypeError):
+        found = documents.read(path, "")
+    except OSError:
         return WorkerKilled("its task left neither output nor error")
+    except BadData:
+        return WorkerKilled("its task left no output, and its error cannot be read")
+    kind = {BadUsage.status: BadUsage, BadData.status: BadData}.get(found.get("status"), Mc2Error)
+    error, number = kind(str(found.get("message"))), found.get("errno")
     error.errno = number if isinstance(number, int) else None
     return error
 
@@ -184,7 +185,7 @@ def _read_plan(plan, index):
     """(task, items of that group)"""
     try:
         with open(own.open_file(plan, os.O_RDONLY), "rb") as stream:
-            content = json.loads(stream.read())
+            content = documents.parsed(stream.read(), plan, "Give the command again that made it.")
         if content["mc2"] != __version__:
             raise BadUsage(f"{plan}: of mc2 {content['mc2']}, and this is mc2 {__version__}. Submit the job again.")
         return plans.restored(content["task"]), plans.restored(content["groups"])[index]
@@ -208,7 +209,11 @@ def do_group(plan, index):
 
 def main():
     signal.signal(signal.SIGTERM, end_worker)
-    sys.exit(1 if do_group(sys.argv[1], int(sys.argv[2])) else 0)
+    try:
+        sys.exit(1 if do_group(sys.argv[1], int(sys.argv[2])) else 0)
+    except Mc2Error as failed:
+        say(f"mc2: {failed}")
+        sys.exit(failed.status)
 
 
 if __name__ == "__main__":

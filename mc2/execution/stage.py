@@ -49,8 +49,8 @@ class Stage:
         return f"{tally['out']:,} out"
 
     def check_input(self, path):
-        """Refuse a file whose manifest says that it belongs to other metadata, or is damaged."""
-        theirs = (manifests.read(path, strict=True) or {}).get("lineage", {}) if path != "-" else {}
+        """Refuse a file whose manifest is damaged, or says that the file belongs to other metadata or had another size."""
+        theirs = (manifests.read_of_input(path) or {}).get("lineage", {}) if path != "-" else {}
         for what, fingerprint in self.lineage.items():
             if theirs.get(what, fingerprint) != fingerprint:
                 raise BadData(f"{path}: was made with {what} {theirs[what][:12]}, but this is {what} "

@@ -4,7 +4,7 @@ import os
 from mc2 import manifests
 from mc2.balancing import counting
 from mc2.curate import job
-from mc2.errors import BadUsage
+from mc2.errors import BadData, BadUsage
 from mc2.inspection import comparison, counts, pairs, releases, sources
 from mc2.invisible import escaped
 from mc2.metadata import packing, release
@@ -26,23 +26,32 @@ def _describe(path, metadata, lines, longest):
     if path != "-" and os.path.isdir(path):
         kind = (manifests.read(path) or {}).get("kind")
         if kind == release.KIND:
-            return releases.describe(release.Release(path))
+            return _of_manifest(path, releases.describe(release.Release(path)))
         if kind == counting.KIND:
-            return counts.describe(path, metadata)
+            return _of_manifest(path, counts.describe(path, metadata))
         if kind == job.KIND:
-            return counts.describe_curation(path)
+            return _of_manifest(path, counts.describe_curation(path))
         try:
             return sources.describe(find(path))
         except BadUsage:
             raise BadUsage(f"{path}: neither metadata, counts, sources nor a curation. For shards of pairs, name one "
                            f"of them.") from None
     if path.endswith(packing.SUFFIX):
-        return releases.describe_packed(packing.read_manifest(path))
+        return _of_manifest(path, releases.describe_packed(packing.read_manifest(path)))
     if path.endswith(".json"):
-        return counts.describe_thresholds(path)
+        return _of_manifest(path, counts.describe_thresholds(path))
     if path.endswith(".tsv"):
         return sources.describe_one(path)
     return pairs.describe(path, metadata, lines, longest)
+
+
+def _of_manifest(path, lines):
+    """The lines that a description gives. Raises BadData where what it describes lacks something: it is damaged, and of an
+    earlier version, which wrote no checksums."""
+    try:
+        yield from lines
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise BadData(f"{path}: is damaged or incomplete ({type(error).__name__}: {error}). Make it again.") from error
 
 
 def compare(path, against, texts=None, lines=10_000, longest=LONGEST_LINE):

@@ -8,9 +8,8 @@ in force as languages.csv, and a file of that form can be used instead of them.
 import csv
 import functools
 import io
-from importlib import resources
 
-from mc2 import files
+from mc2 import files, package_data
 from mc2.errors import BadData, BadUsage
 
 SCHEMES = ("lid176", "nllb", "openlid", "glotlid")
@@ -75,7 +74,7 @@ def of_scheme(scheme):
         name, column = "lid176_to_wiki.csv", "wiki_codes"
     else:
         name, column = "iso6393_to_wiki.csv", f"wiki_codes_{scheme}"
-    table = csv.DictReader(resources.files("mc2").joinpath("data", name).read_text("utf-8").splitlines())
+    table = csv.DictReader(package_data.text(name).splitlines())
     return Languages([(row["lid_label"].split(":")[0], row[column].split()) for row in table if row[column]], scheme)
 
 

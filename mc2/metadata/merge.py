@@ -62,10 +62,11 @@ def merge(directory, output, mapping, caps, spacing="published", nfc=False, jobs
     mapping: languages.Languages; mapping_file: its path, if it is none of mc2's own.
     only_with_sources: the labels of languages without sources go to `other`.
     progress: function of an iterable that gives its items, and shows how far it is.
-    Raises BadData for sources that no group of the mapping takes.
+    Raises BadData for sources that no group of the mapping takes, and for those that are not what their manifests say.
     """
     found = sources.find(directory)
     _refuse_unknown(found, mapping, mapping_file)
+    sources.verify(found)
     manifests.refuse_foreign_directory(output, release.KIND)
     if only_with_sources:
         mapping = languages.with_languages(mapping, [lang for lang, codes in mapping.groups.items()

@@ -2,15 +2,14 @@
 
 Every finished part leaves its files and `{part}.json` in a work directory beside the output. The name of a part
 is a hash of everything that its result depends on, so that files made from other inputs or options are not used.
+`{part}.json` has the checksums of the files, so that a later run does damaged parts again.
 """
 import contextlib
 import os
 import time
 
-import orjson
-
-from mc2 import __version__, files, manifests, own, temporaries
-from mc2.errors import BadUsage, Mc2Error
+from mc2 import __version__, documents, files, manifests, own, temporaries
+from mc2.errors import BadData, BadUsage, Mc2Error
 from mc2.execution.processes import map_in_order
 
 BASE = 64 << 20                 # bytes that a worker process takes before it counts anything
@@ -72,6 +71,7 @@ def do_parts(work, parts, directory, jobs, progress=lambda results, total: resul
     own.make_directory(directory)
     names = [manifests.fingerprint([__version__, type(work).__name__, work.options, work.describe(part)])[:16]
              for part in parts]
+    _delete_damaged(directory)
     _delete_others(directory, set(names))
     todo = [(part, name) for part, name in dict(zip(names, zip(parts, names))).values()
             if not os.path.exists(_result_path(directory, name))]
@@ -79,8 +79,7 @@ def do_parts(work, parts, directory, jobs, progress=lambda results, total: resul
         pass
     results = []
     for name in names:
-        with open(_result_path(directory, name), "rb") as stream:
-            results.append(orjson.loads(stream.read())["result"])
+        results.append(documents.read(_result_path(directory, name), f"Delete {directory}, and run again.")["result"])
     return results, len(parts) - len(todo)
 
 
@@ -92,12 +91,30 @@ class _Do:
         part, name = item
         started = time.monotonic()
         result = self.work.count(part, self.directory, name)
-        content = {"part": self.work.describe(part), "seconds": round(time.monotonic() - started, 3), "result": result}
-        files.write_bytes(_result_path(self.directory, name), orjson.dumps(content), is_own=True)
+        content = {"part": self.work.describe(part), "seconds": round(time.monotonic() - started, 3), "result": result,
+                   "files": {each: files.content_of(os.path.join(self.directory, each))
+                             for each in sorted(os.listdir(self.directory)) if each.startswith(f"{name}.")}}
+        files.write_bytes(_result_path(self.directory, name), documents.dumped(content), is_own=True)
 
 
 def _result_path(directory, name):
     return os.path.join(directory, f"{name}.json")
+
+
+def _delete_damaged(directory):
+    """Delete the results of parts that are damaged, or whose files are: the parts are done again. Each is read once."""
+    for entry in list(os.scandir(directory)):
+        if entry.name.endswith(".json") and not _is_whole(entry.path, directory):
+            os.unlink(entry.path)
+
+
+def _is_whole(path, directory):
+    try:
+        content = documents.read(path, "")
+        return all(files.size(its := os.path.join(directory, name)) == expected["bytes"]
+                   and files.crc32_of(its) == expected["crc32"] for name, expected in content["files"].items())
+    except (BadData, OSError, KeyError, TypeError, AttributeError):
+        return False
 
 
 def _delete_others(directory, names):

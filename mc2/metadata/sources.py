@@ -90,6 +90,13 @@ def rows_in(path):
     return counts["out"] if isinstance(counts.get("out"), int) else sum(1 for _ in files.read_lines(path))
 
 
+def verify(found):
+    """Raise BadData where a source is not what its manifest says; one without a manifest is a person's own. Reads each
+    once. found: as `find` gives it"""
+    for path in found.values():
+        manifests.verify(path)
+
+
 def others(directory):
     """Visible files of a sources directory that are neither sources nor manifests: misspelt ones, perhaps."""
     return sorted(name for name in os.listdir(directory)
@@ -131,7 +138,7 @@ def remove(directory, code, kind):
     """Delete a source that an earlier run of mc2 wrote. Returns whether there was one; a file without its manifest is
     somebody else's, and stays."""
     path = os.path.join(directory, name_of(code, kind))
-    if (manifests.read(path) or {}).get("kind") != "source":
+    if (manifests.read_if_whole(path) or {}).get("kind") != "source":
         return False
     for each in path, manifests.beside(path):
         os.unlink(each)

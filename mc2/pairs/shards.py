@@ -1,7 +1,8 @@
 """Read and write files of pairs by their suffix: the only module that knows all formats."""
 import contextlib
+import zlib
 
-from mc2 import files
+from mc2 import files, manifests
 from mc2.errors import BadUsage
 from mc2.pairs import jsonl
 
@@ -41,8 +42,21 @@ def read_blocks(paths, whole_images=None, columns=None, longest=LONGEST_LINE):
             from mc2.pairs import parquet
             yield from parquet.read_blocks(path, columns, whole_images, longest)
         else:
-            blocks = (jsonl.Block(files.name_of(path), *block) for block in files.read_blocks(path, BLOCK, longest))
+            blocks = (jsonl.Block(files.name_of(path), *block) for block in _checked_blocks(path, longest))
             yield from jsonl.whole_images(blocks, whole_images) if whole_images else blocks
+
+
+def _checked_blocks(path, longest):
+    """Yield (number of the first line, bytes) for runs of whole lines. Lines without compression have no checksum but
+    that in the manifest beside them; where there is one, BadData comes after the last block of a damaged file."""
+    is_plain = path != "-" and not files.is_remote(path) and not files.has_suffix(path, *files.COMPRESSED)
+    expected, crc32 = manifests.crc32_of(path) if is_plain else None, 0
+    for number, block in files.read_blocks(path, BLOCK, longest):
+        if expected is not None:
+            crc32 = zlib.crc32(block, crc32)
+        yield number, block
+    if expected is not None and crc32 != expected:
+        raise manifests.changed(path)
 
 
 def refuse_unopenable(inputs, outputs):

@@ -73,6 +73,8 @@ def _in_order(ordered, ids):
 
 def _read(path):
     """The _Ids of a file."""
+    if path != "-" and not files.is_remote(path):
+        manifests.verify(path)
     parts, others = [np.empty(0, "S1")], set()
     for number, block in files.read_blocks(path, longest=LONGEST_LINE):
         if files.TOO_LONG in block:

@@ -63,7 +63,7 @@ class State:
     """Where a run goes on.
 
     step: steps done. samples: digest of this rank's pairs so far. tallies: what happened so far, on all ranks.
-    loaders: states of the loaders of all ranks, or None.
+    loaders: states of the loaders of all ranks, or None. logged: the last step with a line in the log.
     """
 
     step: int = 0
@@ -71,6 +71,7 @@ class State:
     tallies: dict = field(default_factory=dict)
     loaders: list = None
     notes: list = field(default_factory=list)
+    logged: int = 0
 
 
 def resume_from(path, config, its_students, ranks):
@@ -89,7 +90,7 @@ def resume_from(path, config, its_students, ranks):
     of_ranks = content["data"]
     digest = bytes.fromhex(of_ranks[ranks.rank]["samples"]) if len(of_ranks) == ranks.world else b""
     return State(content["step"], digest, content["tallies"], [of_rank["loader"] for of_rank in of_ranks],
-                 [f"goes on from step {content['step']:,} ({path})"])
+                 [f"goes on from step {content['step']:,} ({path})"], content.get("logged", 0))
 
 
 class Trainer:
@@ -118,7 +119,7 @@ class Trainer:
         self.notes = [*(self.teacher.notes if self.teacher else []), *state.notes, *self.loader.notes]
         self.log = None
         if ranks.is_first:
-            self._begin()
+            self._begin(state.logged)
 
     def _resume(self, resume):
         """The State to go on from: of the newest checkpoint, or of the one that `resume` names."""
@@ -126,12 +127,14 @@ class Trainer:
         if path is None:
             return State()
         state = resume_from(path, self.config, self.students, self.ranks)
-        if self.ranks.is_first and resume != "latest" and run_directory.holds(self.directory, path):
+        if not run_directory.holds(self.directory, path):
+            state.logged = 0                            # in another run's log
+        elif self.ranks.is_first and resume != "latest":
             if later := run_directory.remove_after(self.directory, state.step):
                 state.notes.append(f"the checkpoints of later steps are removed: {', '.join(map(str, later))}")
         return state
 
-    def _begin(self):
+    def _begin(self, logged):
         """What the first rank does for all."""
         if self.values["data"]["curation"] == "online":
             self.notes += samples.count_warnings(samples.data_of(self.config))
@@ -140,7 +143,7 @@ class Trainer:
                 say(f"train: {note}")
         for student in self.students:
             student.save_tokenizer(self.directory)
-        self.log = metrics.Log(self.directory, self.step, self.values, self.config["name"])
+        self.log = metrics.Log(self.directory, self.step, self.values, self.config["name"], logged)
 
     def train(self, signals):
         """All steps that are left. Raises Stopped after a signal, Mc2Error where the loss is not a number."""
@@ -268,8 +271,9 @@ class Trainer:
             self._give_up(f"a weight is not a number after step {self.step:,}")
         parts = self.ranks.gather(({"loader": self.position, "samples": self.digest.hex()}, self.tally))
         if self.ranks.is_first:
+            self.log.sync()
             run_directory.save(self.directory, {
-                "step": self.step, "seen_pairs": self.step * self.global_batch, "config": self.values,
+                "step": self.step, "logged": self.log.logged, "seen_pairs": self.step * self.global_batch, "config": self.values,
                 "models": [student.state() for student in self.students], "data": [state for state, _ in parts],
                 "tallies": metrics.total_of(self.before, [tally for _, tally in parts])},
                 self.values["run"]["keep_checkpoints"])

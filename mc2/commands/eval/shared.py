@@ -92,10 +92,12 @@ class Evaluation:
 
     def write(self, records):
         """Write the file that was asked for, with all scores so far."""
-        from mc2 import files
+        from mc2 import files, manifests
         from mc2.evaluation import results
         if self.output:
             files.write_bytes(self.output, "".join(results.line(record) + "\n" for record in records).encode())
+        if self.output and files.is_kept(self.output):
+            manifests.write_for_file(self.output, manifests.describe_run("scores", [], {}, {"out": len(records)}))
 
     def receipt(self, name, scores, encoder, started, written=True):
         """Say on stderr what was done. written: whether the scores are in the outputs that were asked for."""
