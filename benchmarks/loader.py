@@ -2,7 +2,7 @@
 
     python benchmarks/loader.py [--quick]
 
-Costs three to four minutes, 1 GB of memory and 0.2 GB of disk; 40 s with --quick. Needs `pip install 'mc2[train]'`;
+Costs three to four minutes, 1 GB of memory and 0.2 GB of disk; 40 s with --quick. Needs `pip install '.[train]'`;
 `pip install webdataset` adds it to the comparison.
 
 Expect cropping and resizing, bicubic and to the same pixels as torchvision, to take rather more than half of the time

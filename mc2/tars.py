@@ -5,6 +5,9 @@
 ustar, GNU long names and pax headers. In a local file the body of a member is read when it is asked for, so that
 passing over a sample costs a seek; URLs are read from start to end. Of a damaged tar all whole samples are given, which
 no library does.
+
+A tar ends with a block of zeros, and nothing but zeros may follow: where something else does, these zeros are a damaged
+header, or the end of the first of several tars that were put into one file. Either way samples would be lost.
 """
 import io
 import os
@@ -19,6 +22,7 @@ from mc2.errors import BadData
 
 MOST_DIGITS = 18                                            # of a number of bytes in a pax header
 BLOCK = 512                                                 # bytes: the unit of the format
+LARGEST_EXTRA = 1 << 20                                     # bytes of a long name or a pax header
 IMAGES = ("jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff", "avif")
 ABOUT_EXTENSIONS = (f"The extension of a member is all after the first dot of its name; those of images are "
                     f"{', '.join(IMAGES)}. 'mc2 images pack FOLDER' makes such tars.")
@@ -28,7 +32,10 @@ KEY = re.compile(r"((?:.*/)?[^./]+)\.([^/]*)", re.DOTALL)   # key and extension,
 COMPRESSED = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd", b"BZh": "bzip2", b"\xfd7zXZ": "xz"}
 
 _REGULAR = b"0\0007"
-_LONG_NAME, _LONG_LINK, _PAX, _PAX_GLOBAL, _SPARSE = b"L", b"K", b"x", b"g", b"S"
+_LONG_NAME, _LONG_LINK, _PAX, _PAX_OF_SOLARIS, _PAX_GLOBAL = b"L", b"K", b"x", b"X", b"g"
+_EXTRA = (_LONG_NAME, _LONG_LINK, _PAX, _PAX_OF_SOLARIS, _PAX_GLOBAL)       # they describe the members after them
+_NOT_READ = {b"S": "a sparse file, which is not read", b"M": "a file that another volume begins, which is not read"}
+_SPARSE = b"GNU.sparse"                                     # beginning of the keys of a sparse file in a pax header
 _WITHOUT_BODY = b"123456"                                   # links, devices, directories, pipes
 
 
@@ -107,7 +114,7 @@ def samples(path):
             if body is not None:
                 members.add(extension, body)
         if not tar.ended:
-            raise Damaged(path, "cut off", "it has no end mark")
+            raise Damaged(path, "cut off", f"at byte {tar.offset:,}, before its end mark")
         if members:
             yield key, members
 
@@ -185,25 +192,29 @@ class _Tar:
 
     def members(self):
         """Yield (name, body) of the regular files; body: bytes or (offset, size), None for one that is cut off."""
-        always, pax, long_name = {}, {}, None
+        always, pax, long_name, described = {}, {}, None, False     # described: by what came right before
         while (header := self._header()) is not None:
             kind, size = header[156:157], _number(header[124:136])
             if size is None:
                 raise self._damaged("a member without a size")
-            if kind in (_LONG_NAME, _LONG_LINK, _PAX, _PAX_GLOBAL):
+            if kind in _EXTRA:
+                if size > LARGEST_EXTRA:
+                    raise self._damaged(f"a long name or a pax header of {size:,} bytes, of which "
+                                        f"{LARGEST_EXTRA:,} are read at most")
                 extra = self._body(size, read=True)
                 if kind == _LONG_NAME:
                     long_name = extra.split(b"\0", 1)[0]
-                elif kind == _PAX:
-                    pax = self._pax(extra)
                 elif kind == _PAX_GLOBAL:
                     always.update(self._pax(extra))
+                elif kind != _LONG_LINK:
+                    pax = self._pax(extra)
+                described = kind != _PAX_GLOBAL
                 continue
             known = {**always, **pax}
             name = known.get(b"path") or long_name or _name(header)
-            pax, long_name = {}, None
-            if kind == _SPARSE or any(key.startswith(b"GNU.sparse") for key in known):
-                raise self._damaged("it holds a sparse file, which is not read")
+            pax, long_name, described = {}, None, False
+            if why := _NOT_READ.get(b"S" if _SPARSE in known else kind):
+                raise self._damaged(f"it holds {why}")
             if kind in _WITHOUT_BODY:
                 continue
             if b"size" in known:
@@ -218,6 +229,8 @@ class _Tar:
                 raise
             if kind in _REGULAR and not name.endswith("/"):
                 yield name, body
+        if described and self.ended:
+            raise self._damaged("zeros where the member of the long name or pax header before should come")
 
     def read(self, offset, size):
         self.stream.seek(offset)
@@ -236,12 +249,22 @@ class _Tar:
         if len(header) < BLOCK:
             raise self._compressed(header) or self._cut_off()
         if not header.strip(b"\0"):
+            self._refuse_more(self.offset + BLOCK)
             self.ended = True
             return None
         if _number(header[148:156]) not in _checksums(header):
             raise self._compressed(header) or self._damaged("a header whose checksum is wrong")
         self.offset += BLOCK
         return header
+
+    def _refuse_more(self, offset):
+        """Raise Damaged where anything else than zeros follows the end mark, which ends at this offset."""
+        while rest := self.stream.read(files.BLOCK):
+            if rest.strip(b"\0"):
+                offset += len(rest) - len(rest.lstrip(b"\0"))
+                raise self._damaged(f"zeros, which end a tar, but more follows them at byte {offset:,}: a header was "
+                                    f"overwritten, or several tars were put into one file")
+            offset += len(rest)
 
     def _body(self, size, read):
         """The bytes of the body at self.offset, or its (offset, size). Moves self.offset to the next header."""
@@ -251,21 +274,37 @@ class _Tar:
         self.offset += size + padding
         if not read:
             return offset, size
-        body = self.stream.read(size)
+        body = self._read_up_to(size)
         if len(body) < size or self.at_once and len(self.stream.read(padding)) < padding:
             raise self._cut_off()
         return body
 
+    def _read_up_to(self, size):
+        """Fewer bytes at the end of the file. No more memory is taken than there are bytes, whatever size is asked."""
+        if size <= files.BLOCK:
+            return self.stream.read(size)
+        parts, left = [], size
+        while left and (part := self.stream.read(min(files.BLOCK, left))):
+            parts.append(part)
+            left -= len(part)
+        return b"".join(parts)
+
     def _pax(self, body):
-        """{key: value} of the records `LENGTH KEY=VALUE\\n`."""
-        found = {}
-        while body:
-            length, space, _ = body.partition(b" ")
-            if not space or not _is_number(length) or not len(length) + 2 < int(length) <= len(body):
+        """{key: value} of those records `LENGTH KEY=VALUE\\n` that say where a member is and what it is called; _SPARSE
+        stands for all that describe a sparse file."""
+        found, start = {}, 0
+        while start < len(body):
+            space = body.find(b" ", start, start + MOST_DIGITS + 1)
+            digits = body[start:space] if space >= 0 else b""
+            stop = start + int(digits) if _is_number(digits) else 0
+            if not space + 2 < stop <= len(body):
                 raise self._damaged("a pax header that cannot be read")
-            key, _, value = body[len(length) + 1:int(length) - 1].partition(b"=")
-            found[key] = value
-            body = body[int(length):]
+            key, _, value = body[space + 1:stop - 1].partition(b"=")
+            if key in (b"path", b"size"):
+                found[key] = value
+            elif key.startswith(_SPARSE):
+                found[_SPARSE] = value
+            start = stop
         return found
 
     def _compressed(self, start):
@@ -294,7 +333,7 @@ def _number(field):
     """An octal number, or the binary one of GNU tar; None where it is neither."""
     if field[:1] == b"\x80":
         return int.from_bytes(field[1:], "big")
-    digits = field.strip(b" \0") or b"0"
+    digits = field.lstrip(b" \0").split(b"\0", 1)[0].rstrip(b" ") or b"0"     # anything may follow a NUL
     return int(digits, 8) if re.fullmatch(b"[0-7]+", digits) else None
 
 

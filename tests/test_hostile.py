@@ -67,9 +67,9 @@ def test_a_parser_says_what_is_wrong_in_one_line(parse, texts):
 def test_an_array_that_is_none_is_a_value_error(tmp_path, recwarn):
     for name, data in NPY.items():
         (tmp_path / "a.npy").write_bytes(data)
-        for file, mode in (str(tmp_path / "a.npy"), "r"), (str(tmp_path / "a.npy"), None), (io.BytesIO(data), None):
+        for file, mapped in (str(tmp_path / "a.npy"), True), (str(tmp_path / "a.npy"), False), (io.BytesIO(data), False):
             with pytest.raises(ValueError) as error:
-                parsing.array(file, mode)
+                parsing.array(file, mapped)
             assert "\n" not in str(error.value), name
     np.savez(tmp_path / "a.npz", x=np.zeros(1))
     with pytest.raises(ValueError, match="an archive of several arrays"):

@@ -125,6 +125,24 @@ def test_a_damaged_tar_is_named_and_its_whole_images_have_their_pairs(sh):
     assert "the 2 images before" in done.stderr and "1 pairs without image" in done.stderr
 
 
+def test_damage_is_said_with_q_too_and_again_where_all_is_finished_and_is_in_the_manifest(sh):
+    write_tar(sh / "0.tar", [(f"{key}.jpg", b"image") for key in "abcd"])
+    write_tar(sh / "1.tar", ["e"])
+    data = bytearray((sh / "0.tar").read_bytes())
+    data[2 * 1024:2 * 1024 + 512] = bytes(512)              # the header of c.jpg
+    (sh / "0.tar").write_bytes(data)
+    sh.write("in.jsonl", *[pair(key, "x") for key in "abcde"])
+    damage = ("0.tar: this tar is damaged (byte 2,048: zeros, which end a tar, but more follows them at byte 2,560: a "
+              "header was overwritten, or several tars were put into one file). Make or fetch it again. Its pairs are those "
+              "of the 1 images before.")
+    for options in ("-q", "-q", "-q -f", "-q -j 2 -f"):
+        assert sh(f"mc2 join in.jsonl --tars '*.tar' -O out {options}").stderr == f"warning: {damage}\n"
+    assert "3 pairs without image, 1 damaged tars" in sh("mc2 join in.jsonl --tars '*.tar' -O out -f").stderr
+    manifests = [orjson.loads((sh / f"out/{number}.jsonl.zst.manifest.json").read_bytes()) for number in (0, 1)]
+    assert [each.get("damaged") for each in manifests] == [damage, None]
+    assert [each["counts"].get("damaged tars") for each in manifests] == [1, None]
+
+
 def test_bad_lines_leave_no_output_and_bad_usage_is_said_in_one_line(sh):
     write_tar(sh / "0.tar", ["a"])
     sh.write("in.jsonl", pair("a", "x"), "no pair")

@@ -23,6 +23,7 @@ from PIL import Image                                               # noqa: E402
 from mc2.balancing import counting, sampling                          # noqa: E402
 from mc2.clip import images                                         # noqa: E402
 from mc2.errors import BadData, BadLine, BadUsage, Mc2Error         # noqa: E402
+from mc2.execution.stage import Stages                             # noqa: E402
 from mc2.metadata.release import Release                            # noqa: E402
 from mc2.pairs.shards import read_blocks                            # noqa: E402
 from mc2.training import division, samples                          # noqa: E402
@@ -203,7 +204,7 @@ def test_a_pass_is_what_mc2_sample_keeps_with_one_per_image(online, toy):
     for number, tables in enumerate(passes_of(online, 2)):
         sampler = sampling.Sampler(online.counts, online.thresholds, f"3:{number}", one_per_image=True)
         expected = []
-        for block in read_blocks(online.pairs, whole_images=True):
+        for block in read_blocks(online.pairs, Stages([sampler]).whole_images):
             batch = block.batch(sampler.requires)
             sampler(batch)
             expected += zip(batch.column("id"), batch.texts)

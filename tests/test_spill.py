@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, strategies
 
 from conftest import ROOT
-from mc2 import cli
+from mc2 import cli, documents
 from mc2.errors import BadData, BadUsage, Mc2Error
 from mc2.metadata import parts, spill
 
@@ -185,6 +185,7 @@ def test_a_kill_among_deletions_leaves_no_part_that_passes_for_finished(tmp_path
     work.mkdir()
     for name in "0123456789abcdef.0000.run", "0123456789abcdef.json", "0123456789abcdef.0001.run":
         (work / name).touch()
+    (work / "0123456789abcdef.json").write_bytes(documents.dumped({"files": {}}))
     deleted = []
     monkeypatch.setattr(parts.os, "unlink", lambda path: deleted.append(os.path.basename(path)))
     parts.do_parts(Words(), [], work, 1)

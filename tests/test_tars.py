@@ -113,6 +113,101 @@ def test_a_header_with_a_wrong_checksum_is_damage_and_no_cut(tmp_path):
     assert read(str(tmp_path / "a.tar"))[1].what == "damaged"
 
 
+@pytest.mark.parametrize("format", [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
+def test_a_header_overwritten_with_zeros_does_not_end_the_tar(tmp_path, format):
+    fsspec = pytest.importorskip("fsspec")
+    name = "日本" if format == tarfile.PAX_FORMAT else "n"
+    path = write(tmp_path / "a.tar", [(f"{name}{n}.{e}", b"x" * 700) for n in range(4) for e in ("jpg", "json")], format)
+    whole, data = read(path)[0], (tmp_path / "a.tar").read_bytes()
+    with tarfile.open(path) as tar:
+        headers = [member.offset_data - 512 for member in tar]
+    for number, offset in enumerate(headers):
+        damaged = data[:offset] + bytes(512) + data[offset + 512:]
+        (tmp_path / "b.tar").write_bytes(damaged)
+        fsspec.filesystem("memory").pipe("/mc2-zeroed.tar", damaged)
+        for found, damage in (read(str(tmp_path / "b.tar")), read("memory://mc2-zeroed.tar")):
+            assert found == whole[:max(0, number - 1) // 2], number     # the one before is not known to be whole
+            assert damage.what == "damaged"
+            assert f"(byte {offset:,}: zeros, which end a tar, but more follows them at byte {offset + 512:,}" in str(damage)
+
+
+def test_only_zeros_may_follow_the_end_mark(tmp_path):
+    path = write(tmp_path / "a.tar", [("0.jpg", b"x"), ("1.jpg", b"x")])
+    data = (tmp_path / "a.tar").read_bytes()
+    for end in (512, 1024, 10_240, 3 << 20):                            # one block will do, and any number
+        (tmp_path / "b.tar").write_bytes(data[:2048] + bytes(end))
+        assert read(str(tmp_path / "b.tar")) == (read(path)[0], None)
+        (tmp_path / "b.tar").write_bytes(data[:2048] + bytes(end) + b"x")
+        found, damage = read(str(tmp_path / "b.tar"))
+        assert len(found) == 1 and f"more follows them at byte {2048 + end:,}" in str(damage)
+    (tmp_path / "b.tar").write_bytes(data + data)                       # put together by `cat`
+    assert "several tars were put into one file" in str(read(str(tmp_path / "b.tar"))[1])
+
+
+def test_a_tar_cut_off_between_two_members_is_cut_off_there(tmp_path):
+    write(tmp_path / "a.tar", [(f"{n}.jpg", b"x" * 700) for n in range(4)])
+    (tmp_path / "b.tar").write_bytes((tmp_path / "a.tar").read_bytes()[:3 * 1536])
+    found, damage = read(str(tmp_path / "b.tar"))
+    assert len(found) == 2 and "cut off (at byte 4,608, before its end mark)" in str(damage)
+
+
+def header(name, size, kind=b"0"):
+    """A header of any kind and of a size that need not be true."""
+    info = tarfile.TarInfo(name)
+    info.size, info.type = size, kind
+    return info.tobuf(tarfile.GNU_FORMAT)
+
+
+def padded(data):
+    return data + bytes(-len(data) % 512)
+
+
+def records(*pairs, kind=b"x"):
+    """A pax header of (key, value)."""
+    body = b""
+    for key, value in pairs:
+        rest = f" {key}={value}\n".encode()
+        length = next(n for n in range(len(rest), len(rest) + 20) if n == len(rest) + len(str(n)))
+        body += str(length).encode() + rest
+    return header("pax", len(body), kind) + padded(body)
+
+
+@pytest.mark.parametrize("members, message", [
+    (header("b.jpg", 10**15), "cut off (in the middle of what begins at byte"),
+    (header("b.jpg", 8**11 - 1), "cut off (in the middle of what begins at byte"),
+    (header("b.jpg", 2**80), "cut off (in the middle of what begins at byte"),
+    (records(("size", 10**17)) + header("b.jpg", 0), "cut off (in the middle of what begins at byte"),
+    (records(("size", -1)) + header("b.jpg", 0), "a member without a size"),
+    (header("L", 2**40, b"L"), "a long name or a pax header of 1,099,511,627,776 bytes"),
+    (header("x", 2**21, b"x") + bytes(2**21), "a long name or a pax header of 2,097,152 bytes"),
+    (header("x", 512, b"x") + b"9" * 512, "a pax header that cannot be read"),
+    (header("b.jpg", 0, b"S"), "it holds a sparse file, which is not read"),
+    (records(("GNU.sparse.major", 1)) + header("b.jpg", 0), "it holds a sparse file, which is not read"),
+    (header("b.jpg", 0, b"M"), "it holds a file that another volume begins"),
+    (records(("path", "b.jpg")), "zeros where the member of the long name or pax header before should come"),
+])
+def test_headers_that_cannot_be_are_damage_with_their_place(tmp_path, members, message):
+    first = header("a.jpg", 1) + padded(b"x")
+    (tmp_path / "a.tar").write_bytes(first + members + bytes(1024))
+    found, damage = read(str(tmp_path / "a.tar"))
+    assert len(found) <= 1 and message in str(damage) and re.search(r"byte \d", str(damage))
+
+
+def test_the_older_pax_header_of_solaris_and_bytes_after_a_number_are_read(tmp_path):
+    older = records(("comment", "x" * 600), ("path", "long.jpg"), kind=b"X")
+    number = bytearray(header("b.jpg", 1))
+    number[124:136] = b"1\0 garbage  "
+    number[148:156] = b"%06o\0 " % (sum(number) - sum(number[148:156]) + 8 * 32)
+    (tmp_path / "a.tar").write_bytes(older + header("a.jpg", 1) + padded(b"x") + number + padded(b"y") + bytes(1024))
+    assert read(str(tmp_path / "a.tar")) == ([("long", {"jpg": b"x"}), ("b", {"jpg": b"y"})], None)
+
+
+def test_a_pax_header_of_many_records_is_read_once_from_its_beginning_to_its_end(tmp_path):
+    many = records(*[("k", "")] * 150_000, ("path", "b.jpg"))
+    (tmp_path / "a.tar").write_bytes((many + header("a.jpg", 1) + padded(b"x")) * 3 + bytes(1024))
+    assert read(str(tmp_path / "a.tar")) == ([("b", {"jpg": b"x"})] * 3, None)
+
+
 def test_damage_anywhere_is_reported_and_ends(tmp_path):
     write(tmp_path / "a.tar", [(f"{n}.jpg", b"x" * 600) for n in range(5)], tarfile.PAX_FORMAT)
     data, chance = (tmp_path / "a.tar").read_bytes(), random.Random(1)

@@ -15,10 +15,13 @@ from mc2 import options
 @options.jobs
 @options.on_error
 @options.rejects
+@options.longest
 @options.quiet
+@options.receipt
+@options.log_every
 @options.verbose
 @click.pass_context
-def join(ctx, inputs, tars, output_dir, force, jobs, on_error, rejects, quiet):
+def join(ctx, inputs, tars, output_dir, force, jobs, on_error, rejects, longest_line, quiet):
     """Give every tar a file with the pairs of its images, in its order, as `mc2 train` reads them.
 
     For pools whose files of pairs are not those of the tars. A pair goes to the tar that has an image of its id:
@@ -33,5 +36,6 @@ def join(ctx, inputs, tars, output_dir, force, jobs, on_error, rejects, quiet):
     from mc2.execution.run import Run
     from mc2.training.join import join as join_pairs
     inputs = options.pair_inputs(ctx, inputs, None)
-    run = Run(inputs, jobs=jobs, rejects=rejects, quiet=quiet, skip_bad=on_error == "skip" or bool(rejects))
+    run = Run(inputs, jobs=jobs, rejects=rejects, longest=longest_line, quiet=quiet, command="join",
+              skip_bad=on_error == "skip" or bool(rejects))
     join_pairs(run, tar_names.expand(tars), output_dir, force)

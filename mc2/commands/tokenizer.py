@@ -24,7 +24,7 @@ def tokenizer(ctx, inputs, output, vocab_size, keep_case, matched, limit, quiet)
     """Train a tokenizer from texts: files of pairs, tars, or .txt files with a text per line.
 
     Byte-level BPE with <s> 0, <pad> 1, </s> 2 and <unk> 3, as in XLM-V. A model has as many token embeddings as its
-    tokenizer has tokens: text_cfg.vocab_size of its configuration. Needs mc2[train].
+    tokenizer has tokens: text_cfg.vocab_size of its configuration. Needs the extra [train].
 
     \b
     mc2 tokenizer matched/*.jsonl.zst --matched -o tokenizer.json

@@ -1,10 +1,10 @@
 """mc2 train"""
-import sys
 
 import click
 
 from mc2 import options
 from mc2.commands import preset_options
+from mc2.terminal import say
 
 MOVED = {"--plan": "mc2 plan NAME", "--list": "mc2 plan --list",
          "--gradient-conflict": "mc2 conflict CONFIG CHECKPOINT"}
@@ -42,12 +42,13 @@ class Train(click.Command):
 @click.option("--slurm-cpus-per-gpu", type=click.IntRange(1), default=8, show_default=True, metavar="N",
               help="Cores per GPU in it.")
 @options.quiet
+@options.log_every
 @options.verbose
 def train(preset, growth, slurm, quiet, directory=None, **given):
     """Train CLIP on curated or matched pairs: the run CONFIG, a preset's name or a TOML file of that form.
 
     A preset holds one run of the paper's Tables 1 to 3 ('mc2 plan --list' names them); options change its keys. A run
-    that was stopped goes on when the command is given again. Needs mc2[train].
+    that was stopped goes on when the command is given again. Needs the extra [train].
 
     \b
     mc2 train --init tiny run --train-data 'tars/*.tar' && mc2 train run/run.toml
@@ -77,8 +78,8 @@ def _init(preset, directory, growth, slurm, quiet, force):
     said, tars = init.write(preset, directory, force)
     if not quiet:
         config = f"{directory.rstrip('/')}/run.toml"
-        print(*(f"train: {line}" for line in said), f"train: {config} is written. Next: mc2 train {config}"
-              + ("" if tars else " --train-data 'tars/*.tar'"), sep="\n", file=sys.stderr)
+        say(*(f"train: {line}" for line in said), f"train: {config} is written. Next: mc2 train {config}"
+            + ("" if tars else " --train-data 'tars/*.tar'"))
 
 
 def _refuse(names, reason):
@@ -104,7 +105,7 @@ def _train(preset, growth, quiet, nproc, nnodes, node_rank, rdzv_endpoint, rdzv_
     configured = job.configure(preset, growth, layout.world)
     done = launch.start(configured, layout, resume=resume, force=force, device=device, quiet=quiet)
     if done and not quiet:
-        print(metrics.receipt(done, configured["values"]["run"]["output"]), file=sys.stderr)
+        say(metrics.receipt(done, configured["values"]["run"]["output"]))
 
 
 def _script(preset, growth, gpus, slurm_time, slurm_cpus_per_gpu, nproc, device, force, resume, **_):

@@ -32,8 +32,9 @@ def write(encoder, path, images, texts, started):
                 np.save(os.path.join(folder, f"{what}.npy"), features)
                 files.write_bytes(os.path.join(folder, f"{what}.jsonl"), b"".join(map(_line, lines)))
             seconds = time.monotonic() - started
-            manifests.write(folder, manifests.describe_run("features", inputs, {}, {**counts, **dropped}, seconds,
-                                                           model=encoder.model.description))
+            manifests.write(folder, manifests.describe_run(
+                "features", inputs, {}, {**counts, **dropped}, seconds, model=encoder.model.description,
+                sha256={name: manifests.sha256(os.path.join(folder, name)) for name in sorted(os.listdir(folder))}))
     return counts
 
 

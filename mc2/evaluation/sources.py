@@ -5,10 +5,10 @@ another content would change. It goes to the workers of a DataLoader, so it is p
 """
 import hashlib
 import os
-import sys
 
 from mc2 import files, keys, tar_names, tars
 from mc2.errors import BadData, BadUsage
+from mc2.terminal import say
 
 EXTENSIONS = tuple(f".{extension}" for extension in (*tars.IMAGES, "ppm", "pgm", "pbm"))
 NAMED = 3               # of what is left out
@@ -240,7 +240,7 @@ def tell(folder, number, what, names):
     """Say on stderr, on the first rank, how many files of a folder were treated specially, and which ones."""
     if number and os.environ.get("RANK", "0") == "0":
         shown = ", ".join(map(files.printable, names[:NAMED])) + (" ..." if number > NAMED else "")
-        print(f"eval: {files.name_of(folder)}: {number:,} {what}: {shown}", file=sys.stderr)
+        say(f"eval: {files.name_of(folder)}: {number:,} {what}: {shown}")
 
 
 def _with_parents(path):

@@ -9,10 +9,10 @@ from mc2.metadata import release
 from mc2.pairs.shards import read_blocks
 
 
-def describe(path, metadata, lines):
+def describe(path, metadata, lines, longest):
     manifest = (manifests.read(path) if path != "-" else None) or {}
     read, keys, langs, matches, shown = 0, Counter(), Counter(), 0, []
-    for block in read_blocks([path]):
+    for block in read_blocks([path], longest=longest):
         for record in block.batch().records[:lines - read if lines else None]:
             read += 1
             keys.update(record.keys())

@@ -1,11 +1,13 @@
 """Read and write files of pairs by their suffix: the only module that knows all formats."""
 import contextlib
+import zlib
 
-from mc2 import files
+from mc2 import files, manifests
 from mc2.errors import BadUsage
 from mc2.pairs import jsonl
 
 BLOCK = 2 << 20         # bytes of lines: the unit of work. With 1 MB matching is a tenth slower: fewer pairs per language
+LONGEST_LINE = 16 << 20     # bytes of a line, by default: to identify its language takes fifteen times as much memory
 
 
 def encoder_of(path):
@@ -17,27 +19,44 @@ def encoder_of(path):
 
 
 @contextlib.contextmanager
-def open_write(path):
+def open_write(path, is_own=False):
     """Open an output for pairs, as files.open_write does; it takes what the encoder of this path gives."""
     if files.is_parquet(path):
         from mc2.pairs import parquet
-        with parquet.open_write(path) as writer:
+        with parquet.open_write(path, is_own) as writer:
             yield writer
     else:
-        with files.open_write(path) as stream:
+        with files.open_write(path, is_own=is_own) as stream:
             yield stream
 
 
-def read_blocks(paths, whole_images=False, columns=None):
-    """Yield the Blocks of all inputs, in order. whole_images: never split the adjacent lines of one id.
-    columns: those of Parquet that are read; None = all."""
+def read_blocks(paths, whole_images=None, columns=None, longest=LONGEST_LINE):
+    """Yield the Blocks of all inputs, in order.
+
+    whole_images: function from a Block to the Batch of its pairs, where the adjacent ones of one id are never to be
+    split; None = they may be. columns: those of Parquet that are read; None = all. longest: bytes of a line, or of a
+    text in Parquet, above which it is no pair; None = no limit.
+    """
     for path in paths:
         if files.is_parquet(path):
             from mc2.pairs import parquet
-            yield from parquet.read_blocks(path, columns, whole_images)
+            yield from parquet.read_blocks(path, columns, whole_images, longest)
         else:
-            blocks = (jsonl.Block(files.name_of(path), *block) for block in files.read_blocks(path, BLOCK))
-            yield from jsonl.whole_images(blocks) if whole_images else blocks
+            blocks = (jsonl.Block(files.name_of(path), *block) for block in _checked_blocks(path, longest))
+            yield from jsonl.whole_images(blocks, whole_images) if whole_images else blocks
+
+
+def _checked_blocks(path, longest):
+    """Yield (number of the first line, bytes) for runs of whole lines. Lines without compression have no checksum but
+    that in the manifest beside them; where there is one, BadData comes after the last block of a damaged file."""
+    is_plain = path != "-" and not files.is_remote(path) and not files.has_suffix(path, *files.COMPRESSED)
+    expected, crc32 = manifests.crc32_of(path) if is_plain else None, 0
+    for number, block in files.read_blocks(path, BLOCK, longest):
+        if expected is not None:
+            crc32 = zlib.crc32(block, crc32)
+        yield number, block
+    if expected is not None and crc32 != expected:
+        raise manifests.changed(path)
 
 
 def refuse_unopenable(inputs, outputs):

@@ -3,9 +3,7 @@ import contextlib
 import os
 import shutil
 
-import orjson
-
-from mc2 import __version__, files, manifests, tar_names
+from mc2 import __version__, documents, files, manifests, own, tar_names
 from mc2.errors import BadData, BadUsage
 from mc2.training import plan
 
@@ -101,13 +99,10 @@ def path_of(run):
 def read(run):
     """The configuration of a run directory. BadUsage where there is none."""
     try:
-        with open(path_of(run), "rb") as stream:
-            config = orjson.loads(stream.read())
+        config = documents.read(path_of(run), "Begin the run anew with -f, or copy the file back from elsewhere.")
     except FileNotFoundError:
         raise BadUsage(f"{run}: is not a run: it has no config.json.") from None
-    except orjson.JSONDecodeError as error:
-        raise BadData(f"{path_of(run)}: is not JSON ({error}).") from None
-    if not isinstance(config, dict) or config.get("kind") != KIND:
+    if config.get("kind") != KIND:
         raise BadData(f"{path_of(run)}: is not the configuration of a training run.")
     return config
 
@@ -145,6 +140,8 @@ def begin(config, force=False):
     begun leaves its place to any other."""
     run = config["values"]["run"]["output"]
     manifests.refuse_foreign_directory(run, KIND)
+    for name in ("checkpoints", "tensorboard", "wandb"):
+        own.refuse_link(os.path.join(run, name))
     if force and os.path.isdir(run):
         for name in ("checkpoints", "tensorboard"):
             shutil.rmtree(os.path.join(run, name), ignore_errors=True)
@@ -158,5 +155,5 @@ def begin(config, force=False):
     manifests.write(run, manifests.describe_run(
         KIND, [], {"preset": config["name"]}, paths={key: config["values"]["data"][key] for key in ("counts", "thresholds")
                                                      if config["values"]["data"][key]}))
-    files.write_bytes(path_of(run), orjson.dumps(config, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+    files.write_bytes(path_of(run), documents.dumped(config), is_own=True)
     return run

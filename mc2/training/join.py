@@ -8,9 +8,7 @@ the first. Where almost no pair finds an image, nothing is written.
 """
 import contextlib
 import os
-import shutil
 import struct
-import sys
 import tempfile
 import time
 from collections import Counter, defaultdict
@@ -20,7 +18,7 @@ import numpy as np
 import orjson
 import zstandard
 
-from mc2 import __version__, files, keys, manifests, tars, temporaries
+from mc2 import __version__, files, keys, manifests, own, tars, temporaries
 from mc2.errors import BadData, BadUsage
 from mc2.execution.processes import map_in_order
 from mc2.execution.run import mark_shards, refuse_foreign_shards
@@ -28,6 +26,7 @@ from mc2.execution.stage import Stage, Stages
 from mc2.hashing import keyed_hash
 from mc2.pairs import jsonl
 from mc2.pairs.shards import refuse_unopenable
+from mc2.terminal import say
 
 PARTS = 1024
 BUFFER = 256 << 20              # bytes of lines that wait to be written, over all parts
@@ -50,7 +49,7 @@ class Join(Stage):
 
     def summary(self, tally):
         text = f"{tally['out']:,} out for {tally['images with pairs']:,} images"
-        for what in ("images without pairs", "images twice", "pairs without image"):
+        for what in ("images without pairs", "images twice", "pairs without image", "damaged tars"):
             text += f", {tally[what]:,} {what}" if tally[what] else ""
         return text
 
@@ -76,11 +75,15 @@ def join(run, tar_paths, output_dir, force=False):
     started, tally = time.monotonic(), Counter()
     outputs = _outputs(run, tar_paths, output_dir)
     stage = Join(run.inputs, tar_paths, run.skip_bad)
-    todo = np.array([force or not _is_finished(stage, *each) for each in zip(tar_paths, outputs)])
+    finished = [None if force else _finished(stage, *each) for each in zip(tar_paths, outputs)]
+    todo = np.array([manifest is None for manifest in finished])
     if todo.any():
         mark_shards(output_dir)
         with _scratch(output_dir) as scratch:
             _write(run, stage, tar_paths, outputs, todo, scratch, tally)
+    else:
+        for manifest in finished:
+            _warn(manifest.get("damaged"))
     summary = f"{np.count_nonzero(todo):,} tars, {tally['in']:,} pairs in, {stage.summary(tally)}"
     if not todo.all():
         summary += f"; {np.count_nonzero(~todo):,} tars were finished"
@@ -106,8 +109,9 @@ def _common_lineage(inputs):
             if all(each.get(what) == fingerprint for each in found)}
 
 
-def _is_finished(stage, path, output):
-    return stage.known and manifests.is_of(output, _description(stage, path)) is not None
+def _finished(stage, path, output):
+    """The manifest of the pairs of a tar, where they are there; else None."""
+    return manifests.is_of(output, _description(stage, path)) if stage.known else None
 
 
 def _description(stage, path):
@@ -123,12 +127,12 @@ def _scratch(output_dir):
             yield directory
         return
     directory = os.path.join(output_dir, SCRATCH)
-    with temporaries.locked(directory, f"{output_dir}: another run is writing this output. Wait for it to end.") as lock:
-        for name in os.listdir(directory):              # of a run that was killed
-            os.unlink(os.path.join(directory, name))
+    with temporaries.locked(directory, f"{output_dir}: another run is writing this output. Wait for it to end.",
+                            is_own=True) as lock:
+        own.empty(lock)                                 # of a run that was killed
         with temporaries.discarded_on_error(directory, lock):
             yield directory
-        shutil.rmtree(directory)
+        own.remove_directory(directory)
 
 
 def _write(run, stage, tar_paths, outputs, todo, scratch, tally):
@@ -140,11 +144,20 @@ def _write(run, stage, tar_paths, outputs, todo, scratch, tally):
     tally["out"] = 0                            # of the stage, which drops nothing
     tally.update(parts.tally)
     for number, lines_of in parts.read():
-        started = time.monotonic()
+        started, damage = time.monotonic(), images.damaged.get(number)
         its_tally = _write_one(outputs[number], images.of(number), lines_of)
+        more = {"damaged": damage} if damage else {}
+        its_tally.update({"damaged tars": 1} if damage else {})
         manifests.write_for_file(outputs[number], Stages([stage]).manifest(
-            [tar_paths[number]], its_tally, time.monotonic() - started, description=_description(stage, tar_paths[number])))
+            [tar_paths[number]], its_tally, time.monotonic() - started, description=_description(stage, tar_paths[number]),
+            **more))
         tally.update({what: times for what, times in its_tally.items() if what != "in"})
+
+
+def _warn(damage):
+    """Say what is wrong with a tar, also with --quiet: its images after that place have no pairs."""
+    if damage:
+        say(f"warning: {damage}")
 
 
 def _refuse_strangers(parts, images, pairs, tar_paths):
@@ -168,7 +181,7 @@ def _write_one(output, images, lines_of):
     """Write the lines of a tar's images. images: [names]; lines_of: {id: [lines]}. What happened, as a Counter."""
     tally, done = Counter(images=len(images)), set()
     ids_of = keys.ids_of_images(images, lines_of)
-    with files.open_write(output) as stream:
+    with files.open_write(output, is_own=True) as stream:
         for number, (name, *_) in enumerate(images):
             lines = [line for each in ids_of.get(number, ()) for line in lines_of.pop(each)]
             if name in done:
@@ -190,9 +203,13 @@ class _Images:
     def __init__(self, run, tar_paths, scratch):
         self.path, self.offsets, self.number, self.apart = os.path.join(scratch, "names"), [], 0, []
         self.example = self.no_image = None     # (tar, names) of the first image; (tar, its first sample without one)
+        self.damaged = {}                       # number of a tar -> what is wrong with it
         hashes = []                             # of every tar
-        with open(self.path, "wb") as stream:
-            for path, found in zip(tar_paths, map_in_order(_images_of, tar_paths, run.jobs)):
+        with open(self.path, "xb") as stream:
+            for number, (path, found) in enumerate(zip(tar_paths, map_in_order(_images_of, tar_paths, run.jobs))):
+                if found.damage:
+                    _warn(found.damage)
+                    self.damaged[number] = found.damage
                 self.offsets.append(stream.tell())
                 stream.write(zstandard.compress(orjson.dumps(found.images), 1))
                 hashes.append(_hashes_of_names(found.images))
@@ -210,9 +227,8 @@ class _Images:
             self.no_image = path, found.no_image
         if found.apart:
             self.apart.append(f"{files.name_of(path)}: {found.apart}.")
-        for warning in (found.damage, *([self.apart[-1]] if found.apart else [])):
-            if warning and not quiet:
-                print(f"warning: {warning}", file=sys.stderr)
+            if not quiet:
+                say(f"warning: {self.apart[-1]}")
 
     def owners(self, hashes, plain):
         """int64 (n,): the number of the first tar that has each image; -1 where none has."""

@@ -5,9 +5,8 @@ Keys with a default may be left out; a section of such keys too. Paths are relat
 """
 import copy
 import os
-from importlib import resources
 
-from mc2 import parsing, settings
+from mc2 import package_data, parsing, settings
 from mc2.clip import architecture
 from mc2.errors import BadData, BadUsage
 from mc2.settings import PATHS, REQUIRED, Key
@@ -109,15 +108,14 @@ class Preset:
 
 def names():
     """[name] of the package's presets, sorted."""
-    return sorted(entry.name[:-len(".toml")] for entry in _folder().iterdir() if entry.name.endswith(".toml"))
+    return package_data.names("presets", ".toml")
 
 
 def load(name_or_path, changes=()):
     """The preset of that name, or of that TOML file, with changes [(section, key, value)]. BadUsage where there is
     none, BadData where it is wrong."""
     if name_or_path in names():
-        entry = _folder() / f"{name_or_path}.toml"
-        return Preset(name_or_path, entry.name, entry.read_text("utf-8"), changes=changes)
+        return Preset(name_or_path, f"{name_or_path}.toml", _text(name_or_path), changes=changes)
     if not os.path.isfile(name_or_path):
         raise BadUsage(f"{name_or_path}: neither a preset nor a file. Presets: {', '.join(names())}.")
     try:
@@ -145,7 +143,7 @@ def change(assignment):
 
 def titles():
     """[(name, title)] of the package's presets, without checking them."""
-    return [(name, title((_folder() / f"{name}.toml").read_text("utf-8"))) for name in names()]
+    return [(name, title(_text(name))) for name in names()]
 
 
 def title(text):
@@ -154,8 +152,8 @@ def title(text):
     return line.lstrip("# ") if line.startswith("#") else ""
 
 
-def _folder():
-    return resources.files("mc2") / "data" / "presets"
+def _text(name):
+    return package_data.text("presets", f"{name}.toml")
 
 
 def _parse(text, source):

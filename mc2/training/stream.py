@@ -35,6 +35,7 @@ from mc2 import files, keys, tars
 from mc2.balancing import algorithm
 from mc2.clip import images
 from mc2.errors import BadData, Mc2Error
+from mc2.execution.stage import Stages
 from mc2.pairs.batch import Labels
 from mc2.pairs.shards import read_blocks
 from mc2.training import division
@@ -269,7 +270,7 @@ class Stream(torch.utils.data.IterableDataset):
         not drawn."""
         table = {}
         if self.sampler is None:
-            for block in read_blocks([path], columns=COLUMNS[:3]):
+            for block in read_blocks([path], columns=COLUMNS[:3], longest=None):
                 batch = block.batch()
                 for image_id, text, lang in zip(batch.column("id"), batch.texts, batch.column("lang")):
                     if text.strip():
@@ -277,7 +278,7 @@ class Stream(torch.utils.data.IterableDataset):
                     else:
                         tally["empty text"] += 1
             return table
-        for block in read_blocks([path], whole_images=True, columns=COLUMNS):
+        for block in read_blocks([path], Stages([self.sampler]).whole_images, COLUMNS, longest=None):
             self._draw(block.batch(self.sampler.requires), seed, table, tally)
         return table
 

@@ -1,5 +1,4 @@
 """mc2 build-metadata wordnet"""
-import sys
 import time
 from collections import Counter
 
@@ -7,6 +6,7 @@ import click
 
 from mc2 import options
 from mc2.commands.build_metadata import shared
+from mc2.terminal import say
 
 
 @click.command()
@@ -18,6 +18,7 @@ from mc2.commands.build_metadata import shared
               help="Of Hebrew, Arabic and Syriac lemmas: keep their vowel points, which running text hardly ever has, "
                    "so that they can hardly match, or remove them.")
 @options.quiet
+@options.receipt
 @options.verbose
 def wordnet(paths, output, lemmas, points, quiet):
     """Lemmas of wordnets, to SOURCES/{wiki}.wordnet.tsv.
@@ -67,13 +68,12 @@ def wordnet(paths, output, lemmas, points, quiet):
 
 def _say_what_is_passed_over(unknown, n_paths):
     if unknown:
-        print(f"PASSED OVER, {len(unknown):,} of {n_paths:,} files, as no Wikipedia is known for their language codes: "
-              f"{', '.join(f'{error.path} ({error.code})' for error in unknown)}", file=sys.stderr)
+        say(f"PASSED OVER, {len(unknown):,} of {n_paths:,} files, as no Wikipedia is known for their language codes: "
+            f"{', '.join(f'{error.path} ({error.code})' for error in unknown)}")
 
 
 def _say_what_can_hardly_match(lemmas_of, tally_of):
     for code, tally in tally_of.items():
         if tally["with vowel points"]:
-            print(f"CAN HARDLY MATCH: {tally['with vowel points']:,} of {len(lemmas_of[code]):,} lemmas of {code} have "
-                  f"vowel points, which running text hardly ever has. Take the points out with --points remove.",
-                  file=sys.stderr)
+            say(f"CAN HARDLY MATCH: {tally['with vowel points']:,} of {len(lemmas_of[code]):,} lemmas of {code} have "
+                f"vowel points, which running text hardly ever has. Take the points out with --points remove.")

@@ -1,10 +1,10 @@
 """mc2 eval embed"""
-import sys
 import time
 
 import click
 
 from mc2.commands.eval import shared
+from mc2.terminal import say
 
 
 @click.command()
@@ -33,4 +33,4 @@ def embed(images, texts, output, evaluation):
         if encoder.rank == 0 and not evaluation.quiet:
             numbers = ", ".join(f"{number:,} {what}" for what, number in counts.items())
             seconds = time.monotonic() - started
-            print(f"eval: embed, {numbers} -> {output} ({seconds:.0f} s)", file=sys.stderr)
+            say(f"eval: embed, {numbers} -> {output} ({seconds:.0f} s)")
