@@ -148,7 +148,8 @@ class Apart:
 
     def __str__(self):
         return (f"the members of {self.number:,} of its {self.keys:,} samples are apart, those of "
-                f"{files.printable(self.key)} for one. Make the tar in the order of the names: tar --sort=name -cf NEW.tar FOLDER")
+                f"{files.printable(self.key)} for one. Make the tar in the order of the names: tar --sort=name -cf NEW.tar "
+                "FOLDER")
 
 
 def image(members):

@@ -215,3 +215,10 @@ def test_packed_tars_meet_their_pairs_in_a_join(sh):
     sh.write("own.jsonl", {"id": "x/a.jpg", "text": "by path"}, {"id": "./b", "text": "by name"})
     assert "2 out for 2 images ->" in sh("mc2 join own.jsonl --tars tars -O joined").stderr
     assert "2 out for 2 images ->" in sh("mc2 join tars/*.jsonl.zst --tars tars/*.tar -O again").stderr
+
+
+def test_the_receipt_for_programs_counts_what_is_left_out(sh):
+    put(sh, {"in/a.jpg": b"A", "in/a.txt": "a", "in/b.jpg": b"B", "in/c.caption": "c", "in/d.png": b"D", "in/d.caption": "d"})
+    sh.ok("mc2 images pack in -O tars -q --receipt r.json")
+    assert json.loads((sh / "r.json").read_bytes())["counts"] == {
+        "in": 2, "out": 2, "images": 2, "dropped: images without a caption": 1, "dropped: captions without an image": 1}

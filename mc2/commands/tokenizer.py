@@ -1,6 +1,5 @@
 """mc2 tokenizer"""
 import itertools
-import sys
 import time
 
 import click
@@ -18,6 +17,7 @@ from mc2 import options
                                               "vocabulary otherwise.")
 @click.option("--limit", type=click.IntRange(1), metavar="N", help="Only the first N texts.")
 @options.quiet
+@options.receipt
 @options.verbose
 @click.pass_context
 def tokenizer(ctx, inputs, output, vocab_size, keep_case, matched, limit, quiet):
@@ -34,6 +34,7 @@ def tokenizer(ctx, inputs, output, vocab_size, keep_case, matched, limit, quiet)
     from mc2.clip.tokenizer_training import trained
     from mc2.errors import BadData
     from mc2.execution import receipt
+    from mc2.terminal import say
     from mc2.training import texts
     inputs = options.pair_inputs(ctx, inputs, None)
     extras.need("train", "tokenizers")
@@ -51,8 +52,8 @@ def tokenizer(ctx, inputs, output, vocab_size, keep_case, matched, limit, quiet)
         manifests.write_for_file(output, manifests.describe_run(
             "tokenizer", inputs, {"vocab_size": vocab_size, "keep_case": keep_case, "matched": matched, "limit": limit},
             {"in": n_texts, "tokens": n_tokens}, seconds))
-    if not quiet:
-        if n_tokens < vocab_size:
-            print(f"note: {n_tokens:,} tokens, not {vocab_size:,}: there is no more that these texts have in common. "
-                  f"Set text_cfg.vocab_size of the model to {n_tokens}.", file=sys.stderr)
-        receipt.write("tokenizer", f"{n_texts:,} texts in, {n_tokens:,} tokens", {}, output, seconds)
+    if n_tokens < vocab_size and not quiet:
+        say(f"note: {n_tokens:,} tokens, not {vocab_size:,}: there is no more that these texts have in common. Set "
+            f"text_cfg.vocab_size of the model to {n_tokens}.")
+    receipt.write("tokenizer", f"{n_texts:,} texts in, {n_tokens:,} tokens", {"in": n_texts, "tokens": n_tokens}, output,
+                  seconds, quiet)

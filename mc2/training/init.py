@@ -78,7 +78,7 @@ def write(preset, directory, force=False):
     os.makedirs(directory, exist_ok=True)
     manifests.write(directory, manifests.describe_run(job.KIND, [], {"preset": preset.name}))
     for name, content in {**own, "run.toml": text.encode()}.items():
-        files.write_bytes(os.path.join(directory, name), content)
+        files.write_bytes(os.path.join(directory, name), content, is_own=True)
     return said, changes.get(("data", "train_data"))
 
 

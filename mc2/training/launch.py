@@ -21,6 +21,7 @@ REPORTS = "MC2_TRAIN_REPORTS"           # an environment variable: the directory
 LISTENS, ENDED, FAILED_ELSEWHERE = "listens-", "ended", "failed-elsewhere"      # their names
 DRIVER = "MC2_TRAIN_DRIVER"             # an environment variable: process id of `mc2 train`
 SLURM_TIME = re.compile(r"[0-9]+([:-][0-9]+)*|UNLIMITED|INFINITE", re.ASCII)
+MADE_AT_THE_START = re.compile(r"config\.json|manifest\.json|log\.jsonl|tensorboard|wandb|checkpoints|tokenizer.*\.json")
 BUSY = "{}: another run is training in this directory. Wait for it to end, or name another output."
 
 
@@ -107,9 +108,10 @@ def _removed_before_its_first_step(output, before):
         raise
     except (Mc2Error, OSError):
         if not job.has_begun(output):
-            for name in set(os.listdir(output)) - (before or set()):
+            for name in filter(MADE_AT_THE_START.fullmatch, set(os.listdir(output)) - (before or set())):
                 path = os.path.join(output, name)
-                shutil.rmtree(path, ignore_errors=True) if os.path.isdir(path) else os.unlink(path)
+                is_directory = os.path.isdir(path) and not os.path.islink(path)
+                shutil.rmtree(path, ignore_errors=True) if is_directory else os.unlink(path)
             if before is None:
                 with contextlib.suppress(OSError):          # somebody put something there
                     os.rmdir(output)

@@ -10,7 +10,6 @@ options give the same bytes; a run that was stopped goes on.
 """
 import os
 import re
-import sys
 import tarfile
 import time
 from collections import Counter
@@ -25,6 +24,7 @@ from mc2.execution import receipt
 from mc2.execution.progress import Progress
 from mc2.execution.run import MARK, WORK, mark_shards, refuse_foreign_shards
 from mc2.hashing import keyed_hash
+from mc2.terminal import say
 from mc2.training import captions
 
 KIND = "images"
@@ -208,12 +208,11 @@ def pack(source, found, output_dir, images_per_tar, bytes_per_tar=None, force=Fa
         for path in (name, f"{keys.shard(name)}{PAIRS}"):
             for each in (files.manifest_name(path), path):
                 files.remove(os.path.join(output_dir, each))
-    if not quiet:
-        _say_what_is_left_out(found, work)
-        summary = f"{len(found.images):,} images, {found.texts:,} pairs out in {len(parts):,} tars"
-        summary += f"; {len(parts) - len(todo):,} tars were finished" if len(todo) < len(parts) else ""
-        summary += f"; {len(stale):,} tars of an earlier run were removed" if stale else ""
-        receipt.write("images pack", summary, tally, output_dir, time.monotonic() - started)
+    _note_what_is_left_out(found, work, quiet)
+    summary = f"{len(found.images):,} images, {found.texts:,} pairs out in {len(parts):,} tars"
+    summary += f"; {len(parts) - len(todo):,} tars were finished" if len(todo) < len(parts) else ""
+    summary += f"; {len(stale):,} tars of an earlier run were removed" if stale else ""
+    receipt.write("images pack", summary, tally, output_dir, time.monotonic() - started, quiet)
 
 
 def _parts(images, images_per_tar, bytes_per_tar):
@@ -269,12 +268,12 @@ def _is_finished(output_dir, number, part, source):
 def _write(output_dir, number, part, source):
     started, path = time.monotonic(), os.path.join(output_dir, _tar_name(number))
     pairs_path, description = path.removesuffix(".tar") + PAIRS, _description(part, source)
-    with files.open_write(path) as stream:
+    with files.open_write(path, is_own=True) as stream:
         for key, image in part:
             for name, body in sorted(_members(key, image)):
                 _add(stream, name, body)
         stream.write(bytes(2 * tars.BLOCK))
-    with files.open_write(pairs_path) as stream:
+    with files.open_write(pairs_path, is_own=True) as stream:
         for _, image in part:
             stream.write(b"".join(orjson.dumps(pair) + b"\n" for pair in image.pairs))
     n_pairs = sum(len(image.pairs) for _, image in part)
@@ -303,13 +302,14 @@ def _add(stream, name, body):
     stream.write(member.tobuf(tarfile.GNU_FORMAT) + body + bytes(-len(body) % tars.BLOCK))
 
 
-def _say_what_is_left_out(found, work):
+def _note_what_is_left_out(found, work, quiet):
+    """Write all that is left out to a file in the work directory, and say the first of each reason."""
     if work:
         files.write_bytes(os.path.join(work, LEFT_OUT), b"".join(
             orjson.dumps({"reason": what, "name": files.printable(name)}) + b"\n"
-            for what, names in found.left_out.items() for name in names))
+            for what, names in found.left_out.items() for name in names), is_own=True)
     for what, names in found.left_out.items():
-        if names:
+        if names and not quiet:
             shown = ", ".join(map(files.printable, names[:NAMED]))
             more = f" ... (all: {os.path.join(work, LEFT_OUT)})" if work and len(names) > NAMED else ""
-            print(f"images pack: {len(names):,} {what} left out: {shown}{more}", file=sys.stderr)
+            say(f"images pack: {len(names):,} {what} left out: {shown}{more}")

@@ -20,6 +20,7 @@ from mc2.commands.build_metadata.shared import Size
 @click.option("--bytes-per-tar", type=Size(), metavar="SIZE", help="Bytes of the images in a tar, at most, e.g. 1G.")
 @options.force
 @options.quiet
+@options.receipt
 @options.verbose
 def pack(source, output_dir, folder, image_column, text_column, images_per_tar, bytes_per_tar, force, quiet):
     """Make tars of images and their captions, and the file of pairs of each.
