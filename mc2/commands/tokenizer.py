@@ -1,11 +1,11 @@
 """mc2 tokenizer"""
 import itertools
-import sys
 import time
 
 import click
 
 from mc2 import options
+from mc2.terminal import say
 
 
 @click.command()
@@ -52,6 +52,6 @@ def tokenizer(ctx, inputs, output, vocab_size, keep_case, matched, limit, quiet)
             {"in": n_texts, "tokens": n_tokens}, seconds))
     if not quiet:
         if n_tokens < vocab_size:
-            print(f"note: {n_tokens:,} tokens, not {vocab_size:,}: there is no more that these texts have in common. Set "
-                  f"text_cfg.vocab_size of the model to {n_tokens}.", file=sys.stderr)
+            say(f"note: {n_tokens:,} tokens, not {vocab_size:,}: there is no more that these texts have in common. Set "
+                  f"text_cfg.vocab_size of the model to {n_tokens}.")
         receipt.write("tokenizer", f"{n_texts:,} texts in, {n_tokens:,} tokens", {}, output, seconds)

@@ -10,7 +10,6 @@ the same bytes; a run that was stopped goes on.
 """
 import os
 import re
-import sys
 import tarfile
 import time
 from collections import Counter
@@ -25,6 +24,7 @@ from mc2.execution import receipt
 from mc2.execution.progress import Progress
 from mc2.execution.run import MARK, WORK, mark_shards, refuse_foreign_shards
 from mc2.hashing import keyed_hash
+from mc2.terminal import say
 from mc2.training import captions
 
 KIND = "images"
@@ -310,4 +310,4 @@ def _say_what_is_left_out(found, work):
         if names:
             shown = ", ".join(map(files.printable, names[:NAMED]))
             more = f" ... (all: {os.path.join(work, LEFT_OUT)})" if work and len(names) > NAMED else ""
-            print(f"images pack: {len(names):,} {what} left out: {shown}{more}", file=sys.stderr)
+            say(f"images pack: {len(names):,} {what} left out: {shown}{more}")

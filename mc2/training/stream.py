@@ -174,7 +174,7 @@ class Stream(torch.utils.data.IterableDataset):
         tally = self.tally if low == 0 and start == done == 0 else Counter()    # what concerns the shard as a whole
         table = None if its_pairs is None else self.table(its_pairs, seed, tally)
         names_of = Names(path, table)
-        seen, apart, met = set(), tars.Apart(), 0
+        seen, apart = set(), tars.Apart()
         try:
             for index, (key, members) in enumerate(_opened(path)):
                 record = tars.record(members)

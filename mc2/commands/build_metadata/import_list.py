@@ -1,11 +1,11 @@
 """mc2 build-metadata import"""
-import sys
 import time
 
 import click
 
 from mc2 import options
 from mc2.commands.build_metadata import shared
+from mc2.terminal import say
 
 EXAMPLES = 3                # of entries that are said to be doubtful
 
@@ -80,16 +80,16 @@ def _counted(lang, rows_of):
 def _say_what_was_mended(tally):
     from mc2.metadata import lists
     if tally[lists.TRIMMED]:
-        print(f"white space taken off {tally[lists.TRIMMED]:,} entries", file=sys.stderr)
+        say(f"white space taken off {tally[lists.TRIMMED]:,} entries")
     if left_out := [f"{tally[reason]:,} {reason}" for reason in lists.LEFT_OUT if tally[reason]]:
-        print(f"left out: {', '.join(left_out)}", file=sys.stderr)
+        say(f"left out: {', '.join(left_out)}")
 
 
 def _say_what_is_doubtful(rows):
-    from mc2.inspection.invisible import escaped
+    from mc2.invisible import escaped
     from mc2.metadata import lists
     for what, entries in lists.doubtful(rows).items():
-        print(f"{what}: {len(entries):,} entries ({', '.join(map(escaped, entries[:EXAMPLES]))})", file=sys.stderr)
+        say(f"{what}: {len(entries):,} entries ({', '.join(map(escaped, entries[:EXAMPLES]))})")
 
 
 def _say_what_goes(lang, kind, before, deleted, n):
@@ -101,9 +101,9 @@ def _say_what_goes(lang, kind, before, deleted, n):
         gone = {each: before[each] for each in before if each == kind or each in deleted}
         unused = {each: before[each] for each in before if not sources.is_list(each)}
     if gone:
-        print(f"replaced: {_counted(lang, gone)}; now {sources.name_of(lang, kind)} {n:,}", file=sys.stderr)
+        say(f"replaced: {_counted(lang, gone)}; now {sources.name_of(lang, kind)} {n:,}")
     if unused:
-        print(f"no longer used by merge: {_counted(lang, unused)}; now {sources.name_of(lang, kind)} {n:,}. The files stay: "
-              f"delete {sources.name_of(lang, kind)} to use them again.", file=sys.stderr)
+        say(f"no longer used by merge: {_counted(lang, unused)}; now {sources.name_of(lang, kind)} {n:,}. The files stay: "
+              f"delete {sources.name_of(lang, kind)} to use them again.")
     if others := {each: before[each] for each in before if sources.is_added_list(each) and each not in {*gone, kind}}:
-        print(f"stays beside it: {_counted(lang, others)}", file=sys.stderr)
+        say(f"stays beside it: {_counted(lang, others)}")
