@@ -19,7 +19,8 @@ from mc2.metadata import sources
 from mc2.metadata.spacing import PUBLISHED, can_match, normalize
 
 FORMATS = (".txt", ".tsv", ".json")
-LEFT_OUT = ("empty", "repeated", f"longer than {sources.MAX_LENGTH} characters", "with control characters")
+NEVER = "with control characters"
+LEFT_OUT = ("empty", "repeated", f"longer than {sources.MAX_LENGTH} characters", NEVER)
 TRIMMED = "with white space at an end"
 
 _COMPRESSED = re.compile(r"\.(?:gz|zst)$")
@@ -48,14 +49,18 @@ def name_of(path):
 def read(path):
     """([(entry, weight)], whether it is a JSON array) of a list, as it is written, the heaviest first; equal ones in the
     order of the file. Raises BadData with the line, or the index, of a bad entry."""
-    suffix = format_of(path)
-    if suffix == ".json":
-        return _read_json(path)
-    rows = []
+    rows, is_array = _read_json(path) if format_of(path) == ".json" else (_read_lines(path), False)
+    if not any(entry.strip() for entry, _ in rows):
+        raise BadData(f"{path}: holds no entry.")
+    return rows, is_array
+
+
+def _read_lines(path):
+    row_of, rows = _of_txt if format_of(path) == ".txt" else _of_tsv, []
     for number, line in files.read_lines(path):
         line = line.removeprefix("\ufeff") if number == 1 else line
-        rows.append(_of_txt(path, number, line) if suffix == ".txt" else _of_tsv(path, number, line))
-    return _heaviest_first(rows), False
+        rows.append(row_of(path, number, line.removesuffix("\r")))
+    return _heaviest_first(rows)
 
 
 def _of_txt(path, number, line):
@@ -135,14 +140,19 @@ def _tidy(entry, seen):
     tidy = sources.tidy_listed(entry)
     if not tidy:
         return None, LEFT_OUT[0]
-    reasons = (tidy in seen, len(tidy) > sources.MAX_LENGTH, any(unicodedata.category(each) == "Cc" for each in tidy))
+    reasons = (tidy in seen, len(tidy) > sources.MAX_LENGTH, _has_control_characters(tidy))
     return tidy, next((reason for reason, applies in zip(LEFT_OUT[1:], reasons) if applies), None)
 
 
+def _has_control_characters(entry):
+    return not entry.isprintable() and any(unicodedata.category(each) == "Cc" for each in entry)
+
+
 def doubtful(rows):
-    """{what may keep entries from being found: [entries]}, which depends on how the sources are merged."""
+    """{what may keep entries from being found: [entries]}; some of it depends on how the sources are merged."""
     entries = [entry for entry, _ in rows]
-    found = {"can match no text under --spacing published, but under --spacing wide":
+    found = {f"{NEVER}, which texts do not have": [entry for entry in entries if _has_control_characters(entry)],
+             "can match no text under --spacing published, but under --spacing wide":
              [entry for entry in entries if not can_match(entry, PUBLISHED)],
              "not in Unicode's NFC, so texts in NFC have them only after merge --nfc":
              [entry for entry in entries if normalize(entry) != entry]}

@@ -19,7 +19,7 @@ from mc2 import files, manifests
 from mc2.errors import BadData, BadUsage
 from mc2.metadata.words import IGNORED, ZERO_WIDTH_SPACE, is_word, visible
 
-LIST = "list"
+LIST, STARTER = "list", "starter.list"          # a finished list; that of `mc2 build-metadata starter`
 KINDS = ("wordnet", "unigram", "bigram", "title", LIST)
 MAX_LENGTH = 256                # characters of an entry
 

@@ -21,7 +21,6 @@ from mc2.metadata import scripts, sources, wordnet
 from mc2.metadata.sources import tidy
 from mc2.metadata.spacing import normalize
 
-LIST = "starter"                # how the lists are called: fr.starter.list.tsv
 WORDNET = "/usr/share/wordnet"  # of Debian's package wordnet-base
 
 _OTHER_CODES = {"nb": ["no"], "fil": ["tl"], "sh": ["bs", "hr", "sh", "sr"]}
@@ -55,7 +54,7 @@ class Work:
     def __call__(self, listed):
         lang, path = listed
         tally = Counter()
-        return sources.write(self.directory, lang, sources.added_list(LIST), rows(read_buckets(path), lang, self.top, tally),
+        return sources.write(self.directory, lang, sources.STARTER, rows(read_buckets(path), lang, self.top, tally),
                              [path], {"top": self.top, "wordfreq": self.version}, tally, origin=origin(self.version))
 
 

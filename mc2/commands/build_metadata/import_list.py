@@ -28,7 +28,7 @@ def import_list(file, lang, add, replace, languages, output, quiet):
     .gz or .zst. White space at the ends is taken off. Entries are ranked by weight, which `merge --list-max` goes by.
 
     Where the language has sources already, say what is to become of them. With --add they stay, and the entries that they
-    lack come after theirs, so that no id changes. With --replace, or where there are none, the list is all that the
+    lack come after theirs, so that the ids of theirs stay too. With --replace, or where there are none, the list is all that the
     language has, as SOURCES/{lang}.list.tsv. There a JSON array, such as Meta CLIP's released 500,000, is kept as it is: an
     entry's id is its index in the array. From all other lists, empty and repeated entries are left out and counted.
 
