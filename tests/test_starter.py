@@ -18,7 +18,8 @@ def entries(sh, lang, release="metadata"):
 # ---------------------------------------------------------------- words of the lists
 
 @pytest.mark.parametrize("lang, word, forms", [
-    ("en", "cat", ["cat", "Cat"]), ("fr", "l'", ["l'", "L'"]), ("zh", "猫", ["猫"]), ("hi", "बिल्ली", ["बिल्ली"]),
+    ("en", "cat", ["cat", "Cat"]), ("fr", "l'", ["l'", "L'"]), ("zh", "猫", ["猫"]),
+    ("hi", "बिल्ली", ["बिल्ली"]),
     ("el", "της", ["της", "Της"]), ("el", "τησ", ["της", "Της"]), ("el", "σε", ["σε", "Σε"]), ("el", "σ", ["σ", "Σ"]),
     ("de", "strasse", ["strasse", "Strasse", "straße", "Straße"]), ("de", "katze", ["katze", "Katze"]),
     ("de", "grossstadt", ["grossstadt", "Grossstadt", "großstadt", "Großstadt"]),
@@ -32,8 +33,10 @@ def test_words_are_taken_as_they_are_written_and_capitalised(lang, word, forms):
 
 
 @pytest.mark.parametrize("latin, cyrillic", [
-    ("čovjek", "човјек"), ("njiva", "њива"), ("džep", "џеп"), ("đak", "ђак"), ("ćup", "ћуп"), ("žaba-šuma", "жаба-шума"),
-    ("injekcija", "инјекција"), ("konjunktura", "конјунктура"), ("konj", "коњ"), ("nadživeti", "надживети"), ("odžak", "оџак"),
+    ("čovjek", "човјек"), ("njiva", "њива"), ("džep", "џеп"), ("đak", "ђак"), ("ćup", "ћуп"),
+    ("žaba-šuma", "жаба-шума"),
+    ("injekcija", "инјекција"), ("konjunktura", "конјунктура"), ("konj", "коњ"), ("nadživeti", "надживети"),
+    ("odžak", "оџак"),
     ("new", None), ("xyz", None), ("5", None),
 ])
 def test_serbo_croatian_in_cyrillic(latin, cyrillic):
@@ -56,12 +59,14 @@ def test_a_first_release(sh):
     version = importlib.metadata.version("wordfreq")
     (sh / "dict").mkdir()
     for part in "noun", "verb", "adj", "adv":
-        (sh / "dict" / f"data.{part}").write_text("  14 WordNet 3.0 Copyright 2006  \n" + DICT_LINE.format(f"{part}_phrase"))
+        synset = DICT_LINE.format(f"{part}_phrase")
+        (sh / "dict" / f"data.{part}").write_text(f"  14 WordNet 3.0 Copyright 2006  \n{synset}")
     done = sh("mc2 build-metadata starter --lang en --lang sr --lang zh --top 20 --wordnet dict -o metadata -j 1")
     assert done.status == 0 and "a start, not the metadata of the paper" in done.stderr
     assert "the 20 most frequent words of 3 languages and 4 lemmas of WordNet" in done.stderr
     english = entries(sh, "en")
-    assert english[100:104] == ["noun phrase", "verb phrase", "adj phrase", "adv phrase"] and {"the", "The"} < set(english)
+    assert english[100:104] == ["noun phrase", "verb phrase", "adj phrase", "adv phrase"]
+    assert {"the", "The"} < set(english)
     assert {"je", "Je", "је", "Је"} < set(entries(sh, "sr")) and "的" in entries(sh, "zh")
     opened = Release(sh / "metadata")
     assert (opened.spacing, opened.nfc) == ("wide", True)
@@ -86,10 +91,12 @@ def test_more_is_added_to_the_same_sources(sh):
 
 def test_a_language_without_a_list_is_refused(sh):
     pytest.importorskip("wordfreq")
-    sh.fails("mc2 build-metadata starter --lang eo -o metadata", 2, "--lang eo: no list of this language. There are ar bg")
+    sh.fails("mc2 build-metadata starter --lang eo -o metadata", 2,
+             "--lang eo: no list of this language. There are ar bg")
 
 
-@pytest.mark.parametrize("command", ["mc2 curate p.jsonl --t-en 5 -o out", "mc2 match p.jsonl", "mc2 match p.jsonl -m nothing"])
+@pytest.mark.parametrize("command", ["mc2 curate p.jsonl --t-en 5 -o out", "mc2 match p.jsonl",
+                                     "mc2 match p.jsonl -m nothing"])
 def test_whoever_has_no_metadata_is_told_how_to_make_some(sh, command):
     sh.write("p.jsonl", {"id": "1", "text": "a"})
     sh.fails(command, 2, "mc2 build-metadata starter")
@@ -151,15 +158,16 @@ def test_what_could_never_match_is_mended_or_left_out_and_said(sh, name, content
 def test_the_white_space_of_a_finished_list_is_taken_off_and_its_ids_stay(sh):
     sh.write("en.json", '["b", " trailing  ", "b", "bad\\u0001"]')
     done = sh("mc2 build-metadata import en.json --lang en -o sources")
-    assert "white space taken off 1 entries" in done.stderr and "with control characters, which texts do not have: 1" in done.stderr
+    assert "white space taken off 1 entries" in done.stderr
+    assert "with control characters, which texts do not have: 1" in done.stderr
     assert [row[0] for row in rows_of(sh, "sources/en.list.tsv")] == ["b", "trailing", "b", "bad\x01"]
 
 
 def test_a_list_never_replaces_the_sources_of_a_language_unasked(sh):
     wordnet(sh, "cat", "dog")
     sh.write("p.txt", "Zorblax")
-    sh.fails("mc2 build-metadata import p.txt --lang en -o sources", 2, "has sources of en already: en.wordnet.tsv 2.", "--add",
-             "--replace")
+    sh.fails("mc2 build-metadata import p.txt --lang en -o sources", 2, "has sources of en already: en.wordnet.tsv 2.",
+             "--add", "--replace")
     sh.fails("mc2 build-metadata import p.txt --lang en --add --replace -o sources", 2, "exclude each other")
     sh.ok("mc2 build-metadata import p.txt --lang fr -o sources -q")         # which has none
 
@@ -173,7 +181,8 @@ def test_what_a_list_replaces_is_said_with_its_entries(sh):
     assert "no longer used by merge: en.wordnet.tsv 2; now en.list.tsv 3. The files stay" in said
     assert "replaced: en.p.list.tsv 1; now en.list.tsv 3\n" in said
     assert sorted(path.name for path in (sh / "sources").glob("*.tsv")) == ["en.list.tsv", "en.wordnet.tsv"]
-    sh.ok("mc2 build-metadata import p.txt --lang en --add -o sources -q && mc2 build-metadata merge sources -o metadata -q")
+    sh.ok("mc2 build-metadata import p.txt --lang en --add -o sources -q")
+    sh.ok("mc2 build-metadata merge sources -o metadata -q")
     assert entries(sh, "en") == ["one", "two", "three", "Zorblax"]
     sh.write("p.txt", "Zorblax", "Umbrella")
     said = sh("mc2 build-metadata import p.txt --lang en --add -o sources").stderr
@@ -181,7 +190,8 @@ def test_what_a_list_replaces_is_said_with_its_entries(sh):
 
 
 @pytest.mark.parametrize("name, content, status, message", [
-    ("p.txt", "cat\t5\n", 3, "p.txt:1: holds a TAB"), ("p.tsv", "cat\t5\ndog\n", 3, "p.tsv:2: not of the form entry <TAB> weight"),
+    ("p.txt", "cat\t5\n", 3, "p.txt:1: holds a TAB"),
+    ("p.tsv", "cat\t5\ndog\n", 3, "p.tsv:2: not of the form entry <TAB> weight"),
     ("p.tsv", "cat\tnan\n", 3, "p.tsv:1: not of the form"), ("p.txt", "\n \n", 3, "p.txt: holds no entry"),
     ("p.json", "[]", 3, "holds no entry"), ("p.json", '{"a": true}', 3, "the weight of 'a' is not a number"),
     ("p.csv", "cat\n", 2, "not called NAME.txt, NAME.tsv, NAME.json"), ("!.txt", "cat\n", 2, "has no letter or digit"),

@@ -10,6 +10,7 @@ from mc2.tables import align
 
 LANGUAGES_SHOWN = 20
 WORST_SHOWN = 8
+_OF_WIKIPEDIAS = {"unigram": "words of Wikipedia", "bigram": "pairs of words", "title": "titles"}
 
 
 def describe(opened):
@@ -75,10 +76,9 @@ def _origins(manifest):
                f"languages{_listed_if_few(origin['languages'])}")
     if any(origin.get("starter") for origin in origins):
         found = {kind for row in manifest["languages"].values() for kind in row["sources"]}
-        missing = [name for kind, name in (("unigram", "words of Wikipedia"), ("bigram", "pairs of words"), ("title", "titles"))
-                   if kind not in found]
-        yield (f"A START, not the metadata of the paper{': no ' + ', no '.join(missing) if missing else ''}. Add what it lacks to "
-               f"the same sources with 'mc2 build-metadata ngrams|titles|wordnet|import --add', then merge them again.")
+        missing = [f"no {name}" for kind, name in _OF_WIKIPEDIAS.items() if kind not in found]
+        yield (f"A START, not the metadata of the paper{': ' * bool(missing)}{', '.join(missing)}. Add what it lacks "
+               f"to the same sources with 'mc2 build-metadata ngrams|titles|wordnet|import --add', then merge them again.")
 
 
 def _listed_if_few(langs):

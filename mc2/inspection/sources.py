@@ -25,8 +25,8 @@ def describe_one(path):
     """Yield lines about one source. Raises BadData for another file."""
     kind = sources.kind_of(path)
     if kind is None:
-        raise BadData(f"{path}: not a source; they are called CODE.KIND.tsv, KIND one of {', '.join(sources.KINDS)}, or "
-                      f"CODE.NAME.list.tsv.")
+        raise BadData(f"{path}: not a source; they are called CODE.KIND.tsv, KIND one of {', '.join(sources.KINDS)}, "
+                      f"or CODE.NAME.list.tsv.")
     n, first = _glance(path, kind, 20)
     yield f"{kind} source, {n:,} rows; the first:"
     yield from align([[escaped(str(cell)) for cell in row] for row in first] or [["(none)"]])

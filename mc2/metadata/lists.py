@@ -4,8 +4,8 @@
     .tsv    entry <TAB> weight; the heaviest come first
     .json   an array of strings, or an object {entry: weight}
 
-A list is taken in one of two ways. `finished` keeps every entry of a JSON array where it is, so that its id is its index
-in the array. `tidied` leaves out what could never be found in a text. Both take off white space at the ends.
+A list is taken in one of two ways. `finished` keeps every entry of a JSON array where it is, so that its id is its
+index in the array. `tidied` leaves out what could never be found in a text. Both take off white space at the ends.
 """
 import re
 import unicodedata
@@ -32,8 +32,8 @@ def format_of(path):
     name = _COMPRESSED.sub("", path)
     found = next((suffix for suffix in FORMATS if name.endswith(suffix)), None)
     if found is None:
-        raise BadUsage(f"{path}: not called NAME{', NAME'.join(FORMATS)}. A list has one entry a line (.txt), entry <TAB> "
-                       f"weight a line (.tsv), or is a JSON array or object (.json). Rename it.")
+        raise BadUsage(f"{path}: not called NAME{', NAME'.join(FORMATS)}. A list has one entry a line (.txt), entry "
+                       f"<TAB> weight a line (.tsv), or is a JSON array or object (.json). Rename it.")
     return found
 
 
@@ -47,8 +47,8 @@ def name_of(path):
 
 
 def read(path):
-    """([(entry, weight)], whether it is a JSON array) of a list, as it is written, the heaviest first; equal ones in the
-    order of the file. Raises BadData with the line, or the index, of a bad entry."""
+    """([(entry, weight)], whether it is a JSON array) of a list, as it is written, the heaviest first; equal ones in
+    the order of the file. Raises BadData with the line, or the index, of a bad entry."""
     rows, is_array = _read_json(path) if format_of(path) == ".json" else (_read_lines(path), False)
     if not any(entry.strip() for entry, _ in rows):
         raise BadData(f"{path}: holds no entry.")
@@ -106,8 +106,8 @@ def _heaviest_first(rows):
 def finished(path, rows):
     """(rows, Counter) of a JSON array whose entries keep their places: the entries without white space at their ends.
 
-    rows: list of (entry, weight). The Counter has what was mended. Raises BadData with the index of an entry that cannot
-    be one.
+    rows: list of (entry, weight). The Counter has what was mended. Raises BadData with the index of an entry that
+    cannot be one.
     """
     tally, kept = Counter({"in": len(rows)}), []
     for index, (entry, weight) in enumerate(rows):
@@ -115,7 +115,7 @@ def finished(path, rows):
         tally[TRIMMED] += bare != entry
         if not bare or _BREAKS.search(bare):
             raise BadData(f"{path}: entry {index} is empty or holds a TAB or a line break. Entries keep their index as "
-                          f"their id, so none can be left out: mend it, or add the list with --add, which leaves it out.")
+                          f"their id, so none can be left out: mend it, or add the list with --add, which does so.")
         kept.append((bare, weight))
     return kept, +tally
 
