@@ -28,10 +28,11 @@ def import_list(file, lang, add, replace, languages, output, quiet):
     LIST is a .txt with one entry a line, a .tsv of entry <TAB> weight, or a .json array or object {entry: weight}, also
     .gz or .zst. White space at the ends is taken off. Entries are ranked by weight, which `merge --list-max` goes by.
 
-    Where the language has sources already, say what is to become of them. With --add they stay, and the entries that they
-    lack come after theirs, so that no id changes. With --replace, or where there are none, the list is all that the
-    language has, as SOURCES/{lang}.list.tsv. There a JSON array, such as Meta CLIP's released 500,000, is kept as it is: an
-    entry's id is its index in the array. From all other lists, empty and repeated entries are left out and counted.
+    Where the language has sources already, say what is to become of them. With --add they stay, and the entries that
+    they lack come after theirs, so that the ids of theirs stay too. With --replace, or where there are none, the list
+    is all that the language has, as SOURCES/{lang}.list.tsv. There a JSON array, such as Meta CLIP's released 500,000,
+    is kept as it is: an entry's id is its index in the array. From all other lists, empty and repeated entries are left
+    out and counted.
 
     \b
     mc2 build-metadata import products.txt --lang en --add -o sources
@@ -103,7 +104,7 @@ def _say_what_goes(lang, kind, before, deleted, n):
     if gone:
         say(f"replaced: {_counted(lang, gone)}; now {sources.name_of(lang, kind)} {n:,}")
     if unused:
-        say(f"no longer used by merge: {_counted(lang, unused)}; now {sources.name_of(lang, kind)} {n:,}. The files stay: "
-              f"delete {sources.name_of(lang, kind)} to use them again.")
+        say(f"no longer used by merge: {_counted(lang, unused)}; now {sources.name_of(lang, kind)} {n:,}. The files "
+            f"stay: delete {sources.name_of(lang, kind)} to use them again.")
     if others := {each: before[each] for each in before if sources.is_added_list(each) and each not in {*gone, kind}}:
         say(f"stays beside it: {_counted(lang, others)}")
