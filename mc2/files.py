@@ -390,7 +390,7 @@ def open_write(path, parquet=False, suffix=None, is_own=False):
         path = _without_link(path) if is_own else _target(path)
         os.makedirs(os.path.dirname(path), exist_ok=True)
         temporary = temporaries.name_of(path)
-        with temporaries.claimed(temporary, path, os.O_RDWR | os.O_CREAT) as descriptor, \
+        with temporaries.claimed(temporary, path) as descriptor, \
                 _Output(path, descriptor, closefd=False) as output, io.BufferedWriter(output, BLOCK) as raw:
             os.truncate(descriptor, 0)
             with _compressed(raw, path) as stream:

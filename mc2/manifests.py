@@ -133,19 +133,23 @@ def is_of(path, description):
     return manifest if manifest is not None and manifest.get("description") == description else None
 
 
-def read_kind(path, kind, made_by):
-    """The manifest of a directory that must be of this kind. Raises BadUsage or BadData, naming `made_by`."""
+def read_kind(path, kind, made_by, or_else=""):
+    """The manifest of a directory that must be of this kind. Raises BadUsage or BadData, naming `made_by`.
+
+    or_else: the end of the sentence that names it, with another way to make one.
+    """
     if not os.path.isdir(path):
-        raise BadUsage(f"{path}: {'is no' if os.path.exists(path) else 'no such'} directory. Make it with 'mc2 {made_by}'.")
+        raise BadUsage(f"{path}: {'is no' if os.path.exists(path) else 'no such'} directory. "
+                       f"Make it with 'mc2 {made_by}'{or_else}.")
     try:
         data = files.read_bytes(beside(path))
     except OSError:
         raise BadData(f"{path}: no readable manifest.json, so this is no {kind} directory. "
-                      f"Make one with 'mc2 {made_by}'.") from None
+                      f"Make one with 'mc2 {made_by}'{or_else}.") from None
     manifest = documents.parsed(data, beside(path), f"Make the directory again with 'mc2 {made_by}'.")
     if manifest.get("kind") != kind:
         raise BadData(f"{path}: this is a {manifest.get('kind')} directory, not {kind}. "
-                      f"Make one with 'mc2 {made_by}'.")
+                      f"Make one with 'mc2 {made_by}'{or_else}.")
     return manifest
 
 

@@ -213,7 +213,20 @@ seed = click.option("--seed", type=int, default=0, show_default=True,
 ids = click.option("--ids", metavar="FILE", type=click.Path(exists=True, dir_okay=False),
                    help="Only the pairs whose id is in FILE, one per line: those whose images are there, say.")
 
-metadata = click.option("-m", "--metadata", required=True, envvar="MC2_METADATA", metavar="DIR",
+
+class _Metadata(click.ParamType):
+    """The directory of a release; where none is named, the message says how to make a first one."""
+
+    name = "directory"
+
+    def get_missing_message(self, param, ctx=None):
+        return "Where you have no release yet, 'mc2 build-metadata starter -o metadata' makes a first one in a minute."
+
+    def convert(self, value, param, ctx):
+        return value
+
+
+metadata = click.option("-m", "--metadata", required=True, type=_Metadata(), envvar="MC2_METADATA", metavar="DIR",
                         help="Metadata release (or $MC2_METADATA).")
 counts = click.option("-c", "--counts", required=True, envvar="MC2_COUNTS", metavar="DIR",
                       help="Counts of the pool (or $MC2_COUNTS).")

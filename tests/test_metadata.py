@@ -333,7 +333,8 @@ def test_an_imported_list_keeps_its_ids_and_replaces_its_own_code(sh):
 
 @pytest.mark.parametrize("content, message", [
     ('["a","",\n"b"]', "entry 1 is empty or holds a TAB"), ('["a\\tb"]', "entry 0 is empty or holds a TAB"),
-    ('["a",7]', "entry 1 is not a string"), ('7', "neither a JSON array"), ('{"a":"b"}', "the weight of 'a' is not a number"), ('["a"', "not JSON"), ('["\\ud800"]', "not JSON"),
+    ('["a",7]', "entry 1 is not a string"), ('7', "neither a JSON array"),
+    ('{"a":"b"}', "the weight of 'a' is not a number"), ('["a"', "not JSON"), ('["\\ud800"]', "not JSON"),
 ])
 def test_lists_that_cannot_keep_their_ids_are_refused(sh, content, message):
     (sh / "list.json").write_text(content)

@@ -5,6 +5,7 @@ import time
 import click
 
 from mc2 import options
+from mc2.terminal import say
 
 
 @click.command()
@@ -34,7 +35,6 @@ def tokenizer(ctx, inputs, output, vocab_size, keep_case, matched, limit, quiet)
     from mc2.clip.tokenizer_training import trained
     from mc2.errors import BadData
     from mc2.execution import receipt
-    from mc2.terminal import say
     from mc2.training import texts
     inputs = options.pair_inputs(ctx, inputs, None)
     extras.need("train", "tokenizers")

@@ -24,9 +24,10 @@ def describe(found):
 
 def describe_one(path):
     """Yield lines about one source. Raises BadData for another file."""
-    kind = path.split(".")[-2] if path.count(".") >= 2 else ""
-    if kind not in sources.KINDS:
-        raise BadData(f"{path}: not a source; they are called CODE.KIND.tsv, KIND one of {', '.join(sources.KINDS)}.")
+    kind = sources.kind_of(path)
+    if kind is None:
+        raise BadData(f"{path}: not a source; they are called CODE.KIND.tsv, KIND one of {', '.join(sources.KINDS)}, "
+                      f"or CODE.NAME.list.tsv.")
     sources.verify({("", kind): path})
     n, first = _glance(path, kind, 20)
     yield f"{kind} source, {n:,} rows; the first:"

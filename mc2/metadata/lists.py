@@ -4,8 +4,8 @@
     .tsv    entry <TAB> weight; the heaviest come first
     .json   an array of strings, or an object {entry: weight}
 
-A list is taken in one of two ways. `finished` keeps every entry of a JSON array where it is, so that its id is its index
-in the array. `tidied` leaves out what could never be found in a text. Both take off white space at the ends.
+A list is taken in one of two ways. `finished` keeps every entry of a JSON array where it is, so that its id is its
+index in the array. `tidied` leaves out what could never be found in a text. Both take off white space at the ends.
 """
 import re
 import unicodedata
@@ -19,7 +19,8 @@ from mc2.metadata import sources
 from mc2.metadata.spacing import PUBLISHED, can_match, normalize
 
 FORMATS = (".txt", ".tsv", ".json")
-LEFT_OUT = ("empty", "repeated", f"longer than {sources.MAX_LENGTH} characters", "with control characters")
+NEVER = "with control characters"
+LEFT_OUT = ("empty", "repeated", f"longer than {sources.MAX_LENGTH} characters", NEVER)
 TRIMMED = "with white space at an end"
 
 _COMPRESSED = re.compile(r"\.(?:gz|zst)$")
@@ -31,8 +32,8 @@ def format_of(path):
     name = _COMPRESSED.sub("", path)
     found = next((suffix for suffix in FORMATS if name.endswith(suffix)), None)
     if found is None:
-        raise BadUsage(f"{path}: not called NAME{', NAME'.join(FORMATS)}. A list has one entry a line (.txt), entry <TAB> "
-                       f"weight a line (.tsv), or is a JSON array or object (.json). Rename it.")
+        raise BadUsage(f"{path}: not called NAME{', NAME'.join(FORMATS)}. A list has one entry a line (.txt), entry "
+                       f"<TAB> weight a line (.tsv), or is a JSON array or object (.json). Rename it.")
     return found
 
 
@@ -46,16 +47,20 @@ def name_of(path):
 
 
 def read(path):
-    """([(entry, weight)], whether it is a JSON array) of a list, as it is written, the heaviest first; equal ones in the
-    order of the file. Raises BadData with the line, or the index, of a bad entry."""
-    suffix = format_of(path)
-    if suffix == ".json":
-        return _read_json(path)
-    rows = []
+    """([(entry, weight)], whether it is a JSON array) of a list, as it is written, the heaviest first; equal ones in
+    the order of the file. Raises BadData with the line, or the index, of a bad entry."""
+    rows, is_array = _read_json(path) if format_of(path) == ".json" else (_read_lines(path), False)
+    if not any(entry.strip() for entry, _ in rows):
+        raise BadData(f"{path}: holds no entry.")
+    return rows, is_array
+
+
+def _read_lines(path):
+    row_of, rows = _of_txt if format_of(path) == ".txt" else _of_tsv, []
     for number, line in files.read_lines(path):
         line = line.removeprefix("\ufeff") if number == 1 else line
-        rows.append(_of_txt(path, number, line) if suffix == ".txt" else _of_tsv(path, number, line))
-    return _heaviest_first(rows), False
+        rows.append(row_of(path, number, line.removesuffix("\r")))
+    return _heaviest_first(rows)
 
 
 def _of_txt(path, number, line):
@@ -101,8 +106,8 @@ def _heaviest_first(rows):
 def finished(path, rows):
     """(rows, Counter) of a JSON array whose entries keep their places: the entries without white space at their ends.
 
-    rows: list of (entry, weight). The Counter has what was mended. Raises BadData with the index of an entry that cannot
-    be one.
+    rows: list of (entry, weight). The Counter has what was mended. Raises BadData with the index of an entry that
+    cannot be one.
     """
     tally, kept = Counter({"in": len(rows)}), []
     for index, (entry, weight) in enumerate(rows):
@@ -110,7 +115,7 @@ def finished(path, rows):
         tally[TRIMMED] += bare != entry
         if not bare or _BREAKS.search(bare):
             raise BadData(f"{path}: entry {index} is empty or holds a TAB or a line break. Entries keep their index as "
-                          f"their id, so none can be left out: mend it, or add the list with --add, which leaves it out.")
+                          f"their id, so none can be left out: mend it, or add the list with --add, which does so.")
         kept.append((bare, weight))
     return kept, +tally
 
@@ -135,14 +140,19 @@ def _tidy(entry, seen):
     tidy = sources.tidy_listed(entry)
     if not tidy:
         return None, LEFT_OUT[0]
-    reasons = (tidy in seen, len(tidy) > sources.MAX_LENGTH, any(unicodedata.category(each) == "Cc" for each in tidy))
+    reasons = (tidy in seen, len(tidy) > sources.MAX_LENGTH, _has_control_characters(tidy))
     return tidy, next((reason for reason, applies in zip(LEFT_OUT[1:], reasons) if applies), None)
 
 
+def _has_control_characters(entry):
+    return not entry.isprintable() and any(unicodedata.category(each) == "Cc" for each in entry)
+
+
 def doubtful(rows):
-    """{what may keep entries from being found: [entries]}, which depends on how the sources are merged."""
+    """{what may keep entries from being found: [entries]}; some of it depends on how the sources are merged."""
     entries = [entry for entry, _ in rows]
-    found = {"can match no text under --spacing published, but under --spacing wide":
+    found = {f"{NEVER}, which texts do not have": [entry for entry in entries if _has_control_characters(entry)],
+             "can match no text under --spacing published, but under --spacing wide":
              [entry for entry in entries if not can_match(entry, PUBLISHED)],
              "not in Unicode's NFC, so texts in NFC have them only after merge --nfc":
              [entry for entry in entries if normalize(entry) != entry]}

@@ -1,9 +1,10 @@
 """Merge sources into a metadata release: which entries each language has, and in which order.
 
-Per Wikipedia code: the numbers, its wordnet, then unigrams, bigrams and titles up to their caps, each filled
-with entries that are not there yet. A language is the codes of its group, in mapping order, first occurrence
-first. A finished list is taken as it is, and replaces the sources of its language's own code. Lists that were added to a
-language come last, in the order of their names, so that they change no id of another entry.
+Per Wikipedia code: the numbers, its wordnet, then unigrams, bigrams and titles up to their caps, each filled with
+entries that are not there yet. A language is the codes of its group, in mapping order, first occurrence first. A
+finished list is taken as it is, and replaces the sources of its language's own code. Lists that were added to a
+language come last, so that they change no id of an entry of another source: first that of `starter`, then the others in
+the order of their names.
 """
 import math
 import os
@@ -115,8 +116,8 @@ def _codes_with_sources(found, lang, codes):
 
 
 def _origins(found, mapping):
-    """{"origins": [...]} of the sources that name where their entries come from, and under which licence (sources.write);
-    {} where none does. Each origin has the languages that have entries of it."""
+    """{"origins": [...]} of the sources whose manifests name where their entries come from, and under which licence; {}
+    where none does. Each origin has the languages that have entries of it."""
     lang_of = {code: lang for lang, codes in mapping.groups.items() for code in codes}
     origins = {}
     for (code, kind), path in found.items():
@@ -193,6 +194,7 @@ class LanguageWork:
         """(rows of a language, Counter of entries that were there already by (source, earlier source))"""
         repeats = Counter()
         added = [kind for code, kind in self.found if code == lang and sources.is_added_list(kind)]
+        added.sort(key=lambda kind: (kind != sources.STARTER, kind))
         if (lang, "list") in self.found:
             rows = [Row(entry, "list") for entry, _ in self._source(lang, "list").rows()]
             source_of = {row.entry: f"{lang}.list" for row in rows}

@@ -14,6 +14,7 @@ from mc2.metadata.spacing import SPACINGS, WIDE, WORDS_END_AT
 
 KIND = "metadata"
 MADE_BY = "build-metadata merge"
+STARTER = "build-metadata starter"
 
 
 class Release:
@@ -26,7 +27,7 @@ class Release:
 
     def __init__(self, path):
         self.path = os.fspath(path)
-        self.manifest = manifests.read_kind(self.path, KIND, MADE_BY)
+        self.manifest = manifests.read_kind(self.path, KIND, MADE_BY, f", or a first one with 'mc2 {STARTER}'")
         try:
             self.fingerprint = self.manifest["fingerprint"]
             self.n_entries = {lang: row["entries"] for lang, row in self.manifest["languages"].items()}

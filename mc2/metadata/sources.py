@@ -19,7 +19,7 @@ from mc2 import files, manifests
 from mc2.errors import BadData, BadUsage
 from mc2.metadata.words import IGNORED, ZERO_WIDTH_SPACE, is_word, visible
 
-LIST = "list"
+LIST, STARTER = "list", "starter.list"          # a finished list; that of `mc2 build-metadata starter`
 KINDS = ("wordnet", "unigram", "bigram", "title", LIST)
 MAX_LENGTH = 256                # characters of an entry
 
@@ -36,7 +36,8 @@ def tidy(entry):
 
 
 def tidy_listed(entry):
-    """The entry of an added list, tidied as others are; signs without a letter or digit, such as emoji, may be in lists. Empty where nothing is left."""
+    """The entry of an added list, tidied as others are; but signs without a letter or digit, such as emoji, are entries
+    too. Empty where nothing is left."""
     if entry.isalnum() and (entry.isascii() or not IGNORED.search(entry)):
         return entry
     return " ".join(visible(entry).replace(ZERO_WIDTH_SPACE, "").split())
@@ -191,7 +192,7 @@ class Source:
 
     @property
     def _tidied(self):
-        """The function that tidies an entry, and has None for what is none; None where entries are taken as they are."""
+        """The function that tidies an entry, with None for what is none; None where entries are taken as they are."""
         if is_added_list(self.kind):
             return lambda entry: tidy_listed(entry) or None
         return {LIST: None, "title": _tidy_title}.get(self.kind, tidy)
@@ -260,7 +261,7 @@ def _repeated(hashes):
     return set(hashes[1:][hashes[1:] == hashes[:-1]].tolist())
 
 
-# ---------------------------------------------------------------- scores: tuples, from what follows an entry in its line
+# ---------------------------------------------------------------- scores, from what follows an entry in its line
 
 _INTEGER = re.compile("-?[0-9]+", re.ASCII)
 

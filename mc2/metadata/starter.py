@@ -6,9 +6,10 @@ went through Unicode's case folding, which loses two letters for good; here they
     Greek     τησ         της             a sigma at the end of a word
     German    strasse     strasse straße  which of the two is right the list does not know, so both are taken
 
-Runs of digits stand for all numbers of that length (`0000` for every year) and are left out. The list `sh` is of Serbian,
-Croatian and Bosnian texts together, brought to Latin letters; it serves all of them, also in Cyrillic where the language is
-written so (scripts.py). The list of Chinese has simplified characters, that of Korean the parts of words (stems, endings).
+Runs of digits stand for all numbers of that length (`0000` for every year) and are left out. The list `sh` is of
+Serbian, Croatian and Bosnian texts together, brought to Latin letters; it serves all of them, also in Cyrillic where
+the language is written so (scripts.py). The list of Chinese has simplified characters, that of Korean the parts of
+words (stems, endings).
 
 This is a start and not the metadata of the paper: no pairs of words, no titles, and 45 languages instead of 300.
 """
@@ -21,7 +22,6 @@ from mc2.metadata import scripts, sources, wordnet
 from mc2.metadata.sources import tidy
 from mc2.metadata.spacing import normalize
 
-LIST = "starter"                # how the lists are called: fr.starter.list.tsv
 WORDNET = "/usr/share/wordnet"  # of Debian's package wordnet-base
 
 _OTHER_CODES = {"nb": ["no"], "fil": ["tl"], "sh": ["bs", "hr", "sh", "sr"]}
@@ -40,8 +40,8 @@ def origin(version):
     """Where the lists come from, and under which licence, for manifests. version: that of wordfreq"""
     return {"name": f"wordfreq {version} by Robyn Speer", "url": "https://github.com/rspeer/wordfreq",
             "licence": "CC-BY-SA-4.0", "licence_url": "https://creativecommons.org/licenses/by-sa/4.0/",
-            "made_from": "Wikipedia, OPUS OpenSubtitles 2018, SUBTLEX (Marc Brysbaert et al.), Google Books Ngrams, the Leeds "
-                         "Internet Corpus, ParaCrawl, Twitter and others, of which each language has some",
+            "made_from": "Wikipedia, OPUS OpenSubtitles 2018, SUBTLEX (Marc Brysbaert et al.), Google Books Ngrams, "
+                         "the Leeds Internet Corpus, ParaCrawl, Twitter and others, of which each language has some",
             "changes": "the most frequent words only, each also capitalised; Greek final sigma and German ß restored; "
                        "Serbo-Croatian also in Cyrillic", "starter": True}
 
@@ -55,8 +55,9 @@ class Work:
     def __call__(self, listed):
         lang, path = listed
         tally = Counter()
-        return sources.write(self.directory, lang, sources.added_list(LIST), rows(read_buckets(path), lang, self.top, tally),
-                             [path], {"top": self.top, "wordfreq": self.version}, tally, origin=origin(self.version))
+        words = rows(read_buckets(path), lang, self.top, tally)
+        return sources.write(self.directory, lang, sources.STARTER, words, [path],
+                             {"top": self.top, "wordfreq": self.version}, tally, origin=origin(self.version))
 
 
 def write_wordnet(directory, path):
@@ -78,8 +79,8 @@ def read_buckets(path):
 
 
 def rows(buckets, lang, top, tally):
-    """Yield (entry, how often it occurs in a billion words) of the `top` most frequent words in all their forms, the most
-    frequent first.
+    """Yield (entry, how often it occurs in a billion words) of the `top` most frequent words in all their forms, the
+    most frequent first.
 
     tally: a Counter to add to: words `in`, and of these `kept`, the `numbers` and those `without a letter`.
     """
@@ -105,7 +106,8 @@ def forms(word, lang):
     >>> forms("strasse", "de")
     ['strasse', 'Strasse', 'straße', 'Straße']
     """
-    return [form for spelling in _spellings(word, lang) for form in dict.fromkeys([spelling, capitalised(spelling, lang)])]
+    return list(dict.fromkeys(form for spelling in _spellings(word, lang)
+                              for form in (spelling, capitalised(spelling, lang))))
 
 
 def _spellings(word, lang):

@@ -93,8 +93,9 @@ def origin(path):
         if found or not line.startswith("  "):
             break
         found = re.search(r"WordNet [0-9.]*[0-9]", line)
-    return {"name": f"{found[0] if found else 'WordNet'} of Princeton University", "url": "https://wordnet.princeton.edu",
-            "licence": "WordNet-3.0", "licence_url": "https://wordnet.princeton.edu/license-and-commercial-use"}
+    return {"name": f"{found[0] if found else 'WordNet'} of Princeton University",
+            "url": "https://wordnet.princeton.edu", "licence": "WordNet-3.0",
+            "licence_url": "https://wordnet.princeton.edu/license-and-commercial-use"}
 
 
 def _read_dict(path, lemmas):

@@ -3,8 +3,9 @@ import click
 
 from mc2 import options
 
-COMMANDS = {"starter": "starter", "wordnet": "wordnet", "ngrams": "ngrams", "titles": "titles", "import": "import_list", "merge": "merge",
-            "compile": "compile_matchers", "pack": "pack", "unpack": "unpack", "urls": "urls"}
+COMMANDS = {"starter": "starter", "wordnet": "wordnet", "ngrams": "ngrams", "titles": "titles",
+            "import": "import_list", "merge": "merge", "compile": "compile_matchers",
+            "pack": "pack", "unpack": "unpack", "urls": "urls"}
 
 
 @click.group(name="build-metadata", cls=options.LazyGroup, package=__name__, modules=COMMANDS)

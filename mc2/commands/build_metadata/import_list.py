@@ -1,11 +1,11 @@
 """mc2 build-metadata import"""
-import sys
 import time
 
 import click
 
 from mc2 import options
 from mc2.commands.build_metadata import shared
+from mc2.terminal import say
 
 EXAMPLES = 3                # of entries that are said to be doubtful
 
@@ -28,10 +28,11 @@ def import_list(file, lang, add, replace, languages, output, quiet):
     LIST is a .txt with one entry a line, a .tsv of entry <TAB> weight, or a .json array or object {entry: weight}, also
     .gz or .zst. White space at the ends is taken off. Entries are ranked by weight, which `merge --list-max` goes by.
 
-    Where the language has sources already, say what is to become of them. With --add they stay, and the entries that they
-    lack come after theirs, so that no id changes. With --replace, or where there are none, the list is all that the
-    language has, as SOURCES/{lang}.list.tsv. There a JSON array, such as Meta CLIP's released 500,000, is kept as it is: an
-    entry's id is its index in the array. From all other lists, empty and repeated entries are left out and counted.
+    Where the language has sources already, say what is to become of them. With --add they stay, and the entries that
+    they lack come after theirs, so that the ids of theirs stay too. With --replace, or where there are none, the list
+    is all that the language has, as SOURCES/{lang}.list.tsv. There a JSON array, such as Meta CLIP's released 500,000,
+    is kept as it is: an entry's id is its index in the array. From all other lists, empty and repeated entries are left
+    out and counted.
 
     \b
     mc2 build-metadata import products.txt --lang en --add -o sources
@@ -80,16 +81,16 @@ def _counted(lang, rows_of):
 def _say_what_was_mended(tally):
     from mc2.metadata import lists
     if tally[lists.TRIMMED]:
-        print(f"white space taken off {tally[lists.TRIMMED]:,} entries", file=sys.stderr)
+        say(f"white space taken off {tally[lists.TRIMMED]:,} entries")
     if left_out := [f"{tally[reason]:,} {reason}" for reason in lists.LEFT_OUT if tally[reason]]:
-        print(f"left out: {', '.join(left_out)}", file=sys.stderr)
+        say(f"left out: {', '.join(left_out)}")
 
 
 def _say_what_is_doubtful(rows):
-    from mc2.inspection.invisible import escaped
+    from mc2.invisible import escaped
     from mc2.metadata import lists
     for what, entries in lists.doubtful(rows).items():
-        print(f"{what}: {len(entries):,} entries ({', '.join(map(escaped, entries[:EXAMPLES]))})", file=sys.stderr)
+        say(f"{what}: {len(entries):,} entries ({', '.join(map(escaped, entries[:EXAMPLES]))})")
 
 
 def _say_what_goes(lang, kind, before, deleted, n):
@@ -101,9 +102,9 @@ def _say_what_goes(lang, kind, before, deleted, n):
         gone = {each: before[each] for each in before if each == kind or each in deleted}
         unused = {each: before[each] for each in before if not sources.is_list(each)}
     if gone:
-        print(f"replaced: {_counted(lang, gone)}; now {sources.name_of(lang, kind)} {n:,}", file=sys.stderr)
+        say(f"replaced: {_counted(lang, gone)}; now {sources.name_of(lang, kind)} {n:,}")
     if unused:
-        print(f"no longer used by merge: {_counted(lang, unused)}; now {sources.name_of(lang, kind)} {n:,}. The files stay: "
-              f"delete {sources.name_of(lang, kind)} to use them again.", file=sys.stderr)
+        say(f"no longer used by merge: {_counted(lang, unused)}; now {sources.name_of(lang, kind)} {n:,}. The files "
+            f"stay: delete {sources.name_of(lang, kind)} to use them again.")
     if others := {each: before[each] for each in before if sources.is_added_list(each) and each not in {*gone, kind}}:
-        print(f"stays beside it: {_counted(lang, others)}", file=sys.stderr)
+        say(f"stays beside it: {_counted(lang, others)}")

@@ -55,8 +55,8 @@ class Share(click.ParamType):
 @click.option("--list-max", type=click.IntRange(0), metavar="N",
               help="Keep at most so many entries of each list of `import --add`, the heaviest first. Default: all.")
 @click.option("--only-with-sources", is_flag=True,
-              help="Leave out the languages without sources, which would have the numbers 0 to 99 only: their labels go to "
-                   "`other`. For releases of one language, say.")
+              help="Leave out the languages without sources, which would have the numbers 0 to 99 only: their labels "
+                   "go to `other`. For releases of one language, say.")
 @click.option("--min-pmi", type=float, metavar="X", help="Keep bigrams with at least this PMI. Default: any.")
 @options.jobs
 @options.quiet

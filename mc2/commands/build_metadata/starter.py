@@ -14,7 +14,8 @@ AS_OPTIONS = "--spacing wide --nfc"
 
 @click.command()
 @click.option("-o", "--output", required=True, metavar="METADATA", help="Directory of the release to write.")
-@click.option("--sources", metavar="SOURCES", help="Directory of sources to add to. Default: `sources` beside METADATA.")
+@click.option("--sources", metavar="SOURCES",
+              help="Directory of sources to add to. Default: `sources` beside METADATA.")
 @click.option("--lang", "langs", multiple=True, metavar="LANG", help="Only this language; may be given several times.")
 @click.option("--top", type=click.IntRange(1), default=50_000, show_default=True, metavar="N",
               help="The N most frequent words of each language.")
@@ -29,12 +30,12 @@ AS_OPTIONS = "--spacing wide --nfc"
 def starter(output, sources, langs, top, wordnet, jobs, quiet):
     """Make a first release in a minute, of the most frequent words of 45 languages.
 
-    The words come from the lists of the Python package wordfreq (pip install '.[starter]'), each also capitalised, and for
-    English from WordNet as well (Debian: wordnet-base). They become sources, which are merged with --spacing wide --nfc.
-    A release made of them is CC-BY-SA 4.0, as the lists are; `mc2 inspect` names all licences.
+    The words come from the lists of the Python package wordfreq (pip install '.[starter]'), each also capitalised, and
+    for English from WordNet as well (Debian: wordnet-base). They become sources, which are merged with --spacing wide
+    --nfc. A release made of them is CC-BY-SA 4.0, as the lists are; `mc2 inspect` names all licences.
 
-    It is a start and not the metadata of the paper: no pairs of words, no titles, and 45 languages instead of 300. Add what
-    it lacks to the same sources (`ngrams`, `titles`, `wordnet`, `import --add`), and merge them again.
+    It is a start and not the metadata of the paper: no pairs of words, no titles, and 45 languages instead of 300. Add
+    what it lacks to the same sources (`ngrams`, `titles`, `wordnet`, `import --add`), and merge them again.
 
     \b
     mc2 build-metadata starter -o metadata
@@ -71,7 +72,7 @@ def _say_what_it_is(directory, output, chosen, lemmas):
     from mc2.metadata import starter as words
     if "en" in chosen and not lemmas and not os.path.exists(os.path.join(directory, sourcing.name_of("en", "wordnet"))):
         say(f"no WordNet in {words.WORDNET}, so English has the frequent words only. Debian has it as wordnet-base.")
-    say(f"a start, not the metadata of the paper: no pairs of words, no titles, {len(chosen):,} languages with words. Add "
+    say(f"a start, not the metadata of the paper: no pairs of words, no titles, {len(chosen):,} languages. Add "
           f"to {directory} with 'mc2 build-metadata ngrams|titles|wordnet|import', then run 'mc2 build-metadata merge "
           f"{directory} -o {output} {AS_OPTIONS}'.")
 

@@ -1,4 +1,5 @@
 """mc2 build-metadata wordnet"""
+import os
 import time
 from collections import Counter
 
@@ -57,13 +58,19 @@ def wordnet(paths, output, lemmas, points, quiet):
     shared.say_replaced(quiet, output, [(code, "wordnet") for code in lemmas_of])
     for code, words in lemmas_of.items():
         sources.write(output, code, "wordnet", ((word, 0) for word in words), paths_of[code],
-                      {"lemmas": lemmas, "points": points}, tally_of[code])
+                      {"lemmas": lemmas, "points": points}, tally_of[code], **_origin(paths_of[code]))
     total = sum(tally_of.values(), Counter())
     parts = [f"{total['without a word']:,} without a word left out" if total["without a word"] else "",
              f"{total['with vowel points']:,} with vowel points, which can hardly match" if total["with vowel points"]
              else "", f"{len(unknown):,} wordnets passed over" if unknown else ""]
     shared.receipt(quiet, "wordnet", f"{len(paths) - len(unknown):,} wordnets, {sum(map(len, lemmas_of.values())):,} "
                    f"lemmas ({' '.join(lemmas_of)}){''.join(f'; {part}' for part in parts if part)}", output, started)
+
+
+def _origin(paths):
+    """What the manifest says of where the lemmas come from: of a WordNet dict directory alone."""
+    from mc2.metadata.wordnet import origin
+    return {"origin": origin(paths[0])} if len(paths) == 1 and os.path.isdir(paths[0]) else {}
 
 
 def _say_what_is_passed_over(unknown, n_paths):
