@@ -206,6 +206,14 @@ def test_uids_and_dropped_pairs_of_shards_that_are_damaged_are_refused(job):
     assert (job / "d.jsonl").read_bytes() == before
 
 
+def test_matched_pairs_of_a_job_that_are_damaged_are_refused_and_made_again_once_deleted(job):
+    replace(job / "out/matched/a.jsonl", b"circle", b"cirkle")
+    done = job(f"{job.command} --seed 1")
+    assert (done.status, "matched/a.jsonl: is damaged, or was changed. Delete it, and run again." in done.stderr) == (3, True)
+    (job / "out/matched/a.jsonl").unlink()
+    job.ok(f"{job.command} --seed 1")
+
+
 def test_a_damaged_state_of_a_job_is_said(job):
     replace(job / "out/.work/progress.json", b'"shards"', b'"sharts"')
     job.fails("mc2 status out", 3, "progress.json: is damaged", "The next run writes it anew.")
