@@ -13,9 +13,10 @@ import orjson
 import pytest
 
 from conftest import ROOT, pair
-from mc2 import documents, files, manifests, package_data
+from mc2 import documents, engines, files, manifests, package_data
 from mc2.errors import BadData
 from mc2.metadata import parts
+from mc2.metadata.matching import Matcher
 
 sys.path.append(str(ROOT / "benchmarks"))
 import damage                                                           # noqa: E402
@@ -102,6 +103,14 @@ def test_a_count_with_a_flipped_bit_is_refused(artefacts):
     data[-8] ^= 1
     (artefacts / "counts/en.npy").write_bytes(data)
     artefacts.fails("mc2 sample m.jsonl -c counts -t t.json -o new.jsonl", 3, "counts/en.npy: was changed", "'mc2 count'")
+
+
+@pytest.mark.skipif(engines.native() is None, reason="without the native core there are no compiled matchers")
+def test_a_matcher_with_a_flipped_bit_is_compiled_again_whoever_opens_it(toy):
+    whole = (toy / "toy/en.matcher").read_bytes()
+    for place in range(0, len(whole), 97):
+        (toy / "toy/en.matcher").write_bytes(whole[:place] + bytes([whole[place] ^ 4]) + whole[place + 1:])
+        assert Matcher.load(toy / "toy", "en").match(["a red circle"])[1].tolist() == [0, 1, 2, 4]
 
 
 # ---------------------------------------------------------------- sources
