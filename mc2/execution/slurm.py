@@ -125,8 +125,8 @@ class Slurm:
     def _cancel_earlier(self):
         """Cancel the array of a driver that was killed: its tasks would read the plan that comes now."""
         if os.path.exists(self._job_path):
-            job_id = documents.read(self._job_path, "It names the array job of a run that was killed. Cancel that job with "
-                                    "scancel where it still runs, and delete this file.").get("job", "")
+            job_id = documents.read(self._job_path, "It names the array job of a run that was killed. Cancel that job "
+                                    "with scancel where it still runs, and delete this file.").get("job", "")
             subprocess.run(["scancel", job_id], check=False, capture_output=True)
             while subprocess.run(["squeue", "-h", "-j", job_id], check=False, capture_output=True).stdout.strip():
                 time.sleep(1)
