@@ -12,9 +12,10 @@ process, in a directory of its own. Where that has no `torch`, the kinds that ne
     silent      exit 0 and another answer
     other       anything else: another status, a traceback, a crash, no end within a minute
 
-The first part of the table has what mc2 writes itself: its last two columns must be 0, else this ends with 1. The second
-part has what others wrote. Their plain lines and .npy files have no checksums, so that a flipped bit of a text is another
-text; there `said` counts other answers of which something is said on stderr that is not said of the undamaged file.
+The first part of the table has what mc2 writes itself: its last two columns must be 0, else this ends with 1. The
+second part has what others wrote. Their plain lines and .npy files have no checksums, so that a flipped bit of a text
+is another text; there `said` counts other answers of which something is said on stderr that is not said of the undamaged
+file.
 """
 import argparse
 import contextlib
@@ -43,8 +44,6 @@ import zstandard
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
-from mc2.tables import align                    # noqa: E402
-
 LONGEST = 60                    # seconds that a command may take
 WORDS = "red circle cat blue square dog green star house tree moon heart un chat noir le chien".split()
 REFUSED, RIGHT, SAID, SILENT, OTHER = OUTCOMES = ("refused", "right", "said", "silent", "other")
@@ -55,9 +54,9 @@ TIMES = re.compile(rb"[\d.,]+ (ms|s|min|us)\b|\d+ s ago|in \d.*|[\d,]+ pairs/s")
 class Kind:
     """A kind of file and a command that reads it.
 
-    name: in the table. made: the function that makes the directory. files: a pattern below it; the places are spread over
-    all files that fit. command: a line of mc2, or a function. answer: patterns of the files that hold the answer, beside
-    stdout. ours: whether mc2 wrote the file. but: a pattern of files that are left out.
+    name: in the table. made: the function that makes the directory. files: a pattern below it; the places are spread
+    over all files that fit. command: a line of mc2, or a function. answer: patterns of the files that hold the answer,
+    beside stdout. ours: whether mc2 wrote the file. but: a pattern of files that are left out.
     """
 
     name: str
@@ -154,8 +153,8 @@ def below(folder, patterns, but=""):
     for directory, _, names in os.walk(folder):
         for name in names:
             path = os.path.relpath(os.path.join(directory, name), folder)
-            if any(fnmatch.fnmatch(path, pattern) for pattern in patterns) and not (but and fnmatch.fnmatch(path, but)) \
-                    and not os.path.islink(os.path.join(directory, name)):
+            fits = any(fnmatch.fnmatch(path, pattern) for pattern in patterns) and not fnmatch.fnmatch(path, but)
+            if fits and not os.path.islink(os.path.join(directory, name)):
                 yield path
 
 
@@ -189,7 +188,8 @@ def tried(kind, templates, places, seed=0, say=print):
         found = outcome(kind, result, expected, folder)
         tally[found] += 1
         if found == OTHER or found == SILENT and kind.ours:
-            say(f"{kind.name}: {path}, {how}: {found}, exit {result[0]} {result[2].decode(errors='replace')[-300:].strip()}")
+            message = result[2].decode(errors="replace")[-300:].strip()
+            say(f"{kind.name}: {path}, {how}: {found}, exit {result[0]} {message}")
     return tally
 
 
@@ -277,13 +277,14 @@ WORDS_OF = "build-metadata ngrams --wiki fr --text fr.txt -o sources --min-count
 def stopped_titles(folder):
     """What is left of `titles` where it is killed before it writes its sources."""
     for hour in range(2):
-        lines = "".join(f"fr {title.replace(' ', '_')} {10 + hour + number} 0\n" for number, title in enumerate(texts(90, 2)))
+        titles = [text.replace(" ", "_") for text in texts(90, 2)]
+        lines = "".join(f"fr {title} {10 + hour + number} 0\n" for number, title in enumerate(titles))
         (folder / f"pageviews-20260101-{hour:02}0000.gz").write_bytes(gzip.compress(lines.encode()))
     status, _, stderr = here(_killed(TITLES_OF, "mc2.metadata.sources", "write"), folder)
     assert status == 9 and (folder / "sources/.titles.work").is_dir(), stderr
 
 
-TITLES_OF = "build-metadata titles pageviews-20260101-000000.gz pageviews-20260101-010000.gz -o sources --wiki fr -j 1 -q"
+TITLES_OF = "build-metadata titles pageviews-20260101-000000.gz pageviews-20260101-010000.gz -o sources --wiki fr -q"
 
 
 def _killed(line, module, function):
@@ -354,7 +355,7 @@ def training(folder):
 
 TRAIN = "train run.toml --device cpu -q"
 EMBED = "eval embed --images pictures --texts texts.txt --model run --device cpu --workers 0 -o features -q"
-WEIGHTS = "eval embed --texts texts.txt --model {} --tokenizer tokenizer.json --device cpu --workers 0 --no-cache -o features -q"
+WEIGHTS = "eval embed --texts texts.txt --model {} --tokenizer tokenizer.json --device cpu --no-cache -o features -q"
 FEATURES = ("features/*.npy", "features/*.jsonl")
 RUN = """[model]
 name = "small.json"
@@ -427,41 +428,58 @@ def pictures_of_others(folder):
 
 
 def kinds():
-    """All Kinds, those that need torch last."""
-    match, rerun = "match pool/a.jsonl pool/b.jsonl -m release -o new.jsonl -q", "match pool/a.jsonl pool/b.jsonl -m release -O out -q"
-    merge = "build-metadata merge sources --languages languages.csv --unigram-share 1 -o new -q"
-    found = [
-        Kind("sources", release, "sources/*.tsv", merge, ("new/*.tsv",)),
+    """All Kinds, those that mc2 wrote first."""
+    return [*kinds_of_curation(), *kinds_of_jobs(), *(kinds_of_training() if has_torch() else []), *kinds_of_others()]
+
+
+MATCH = "match pool/a.jsonl pool/b.jsonl -m release -o new.jsonl -q"
+MATCH_AGAIN = "match pool/a.jsonl pool/b.jsonl -m release -O out -q"
+MERGE = "build-metadata merge sources --languages languages.csv --unigram-share 1 -o new -q"
+UNPACK = "build-metadata unpack release.tar.zst -o new -q"
+COUNT = "count {} -m release -o new -q"
+THRESHOLDS = "thresholds counts --p 0.2 -o new.json -q"
+SAMPLE = "sample m.jsonl -c counts -t t.json -o new.jsonl -q"
+PAIRS, ENTRIES, COUNTS = ("new.jsonl",), ("new/*.tsv",), ("new/*.npy",)
+
+
+def kinds_of_curation():
+    return [
+        Kind("sources", release, "sources/*.tsv", MERGE, ENTRIES),
         Kind("sources, inspected", release, "sources/*.tsv", "inspect sources"),
-        Kind("sources, their manifests", release, "sources/*.manifest.json", merge, ("new/*.tsv",)),
-        Kind("release, manifest: match", curation, "release/manifest.json", match, ("new.jsonl",)),
+        Kind("sources, their manifests", release, "sources/*.manifest.json", MERGE, ENTRIES),
+        Kind("release, manifest: match", curation, "release/manifest.json", MATCH, PAIRS),
         Kind("release, manifest: inspect", release, "release/manifest.json", "inspect release"),
         Kind("release, entries", release, "release/*.tsv", "inspect release"),
-        Kind("release, entries: match", curation, "release/*.tsv", match + " --engine pyahocorasick", ("new.jsonl",)),
-        Kind("release, languages.csv", curation, "release/languages.csv", match, ("new.jsonl",)),
-        Kind("release, matchers", curation, "release/*.matcher", match, ("new.jsonl",)),
-        Kind("release, packed", release, "release.tar.zst", "build-metadata unpack release.tar.zst -o new -q", ("new/*.tsv", "new/*.json")),
+        Kind("release, entries: match", curation, "release/*.tsv", f"{MATCH} --engine pyahocorasick", PAIRS),
+        Kind("release, languages.csv", curation, "release/languages.csv", MATCH, PAIRS),
+        Kind("release, matchers", curation, "release/*.matcher", MATCH, PAIRS),
+        Kind("release, packed", release, "release.tar.zst", UNPACK, (*ENTRIES, "new/*.json")),
         Kind("release, packed: inspect", release, "release.tar.zst", "inspect release.tar.zst"),
-        Kind("counts, manifest", curation, "counts/manifest.json", "thresholds counts --p 0.2 -o new.json -q", ("new.json",)),
+        Kind("counts, manifest", curation, "counts/manifest.json", THRESHOLDS, ("new.json",)),
         Kind("counts, manifest: inspect", curation, "counts/manifest.json", "inspect counts"),
-        Kind("counts, arrays and sample", curation, "counts/*", "thresholds counts --p 0.2 -o new.json -q", ("new.json",), but="*.json"),
-        Kind("counts, arrays: sample", curation, "counts/*.npy", "sample m.jsonl -c counts -t t.json -o new.jsonl -q", ("new.jsonl",)),
-        Kind("thresholds", curation, "t.json", "sample m.jsonl -c counts -t t.json -o new.jsonl -q", ("new.jsonl",)),
+        Kind("counts, arrays and sample", curation, "counts/*", THRESHOLDS, ("new.json",), but="*.json"),
+        Kind("counts, arrays: sample", curation, "counts/*.npy", SAMPLE, PAIRS),
+        Kind("thresholds", curation, "t.json", SAMPLE, PAIRS),
         Kind("thresholds: inspect", curation, "t.json", "inspect t.json"),
-        Kind("pairs, plain", curation, "m.jsonl", "count m.jsonl -m release -o new -q", ("new/*.npy",)),
-        Kind("pairs, plain: bad lines skipped", curation, "m.jsonl", "count m.jsonl -m release -o new --on-error skip", ("new/*.npy",)),
-        Kind("pairs, .zst", curation, "m.jsonl.zst", "count m.jsonl.zst -m release -o new -q", ("new/*.npy",)),
-        Kind("pairs, .gz", curation, "m.jsonl.gz", "count m.jsonl.gz -m release -o new -q", ("new/*.npy",)),
-        Kind("pairs, manifest", curation, "m.jsonl.manifest.json", "count m.jsonl -m release -o new -q", ("new/*.npy",)),
-        Kind("pairs, manifest: inspect", curation, "m.jsonl.manifest.json", "inspect m.jsonl"),
-        Kind("-O, manifests", curation, "out/*.manifest.json", rerun, ("out/*.jsonl",)),
-        Kind("-O, names.json", work_of_shards, "out/.work/names.json", "match y/a.jsonl -m release -O out -q", ("out/*/*.jsonl",)),
+        Kind("pairs, plain", curation, "m.jsonl", COUNT.format("m.jsonl"), COUNTS),
+        Kind("pairs, plain, bad lines skipped", curation, "m.jsonl", COUNT.format("m.jsonl --on-error skip"), COUNTS),
+        Kind("pairs, .zst", curation, "m.jsonl.zst", COUNT.format("m.jsonl.zst"), COUNTS),
+        Kind("pairs, .gz", curation, "m.jsonl.gz", COUNT.format("m.jsonl.gz"), COUNTS),
+        Kind("pairs, manifest", curation, "m.jsonl.manifest.json", COUNT.format("m.jsonl"), COUNTS),
+        Kind("pairs, manifest: inspect", curation, "m.jsonl.manifest.json", "inspect m.jsonl")]
+
+
+def kinds_of_jobs():
+    names, glotlid = "match y/a.jsonl -m release -O out -q", "inspect languages --scheme glotlid -q"
+    return [
+        Kind("-O, manifests", curation, "out/*.manifest.json", MATCH_AGAIN, ("out/*.jsonl",)),
+        Kind("-O, names.json", work_of_shards, "out/.work/names.json", names, ("out/*/*.jsonl",)),
         Kind("-O, progress", curation, "out/.work/progress.json", "status out"),
         Kind("curate, counts of shards", a_job, "out/.work/counts/*.counts", CURATE, CURATED),
         Kind("curate, uids of shards", a_job, "out/.work/uids/*", CURATE, CURATED),
         Kind("curate, dropped pairs", a_job, "out/.work/parts/*", CURATE, CURATED),
         Kind("curate, manifests of shards", a_job, "out/*ed/*.manifest.json", CURATE, CURATED),
-        Kind("curate, matched pairs drawn again", a_job, "out/matched/*.jsonl", CURATE + " --seed 1", CURATED),
+        Kind("curate, matched pairs drawn again", a_job, "out/matched/*.jsonl", f"{CURATE} --seed 1", CURATED),
         Kind("curate, counts", a_job, "out/counts/*", CURATE, CURATED),
         Kind("curate, thresholds", a_job, "out/thresholds.json*", CURATE, CURATED),
         Kind("curate, manifest", a_job, "out/manifest.json", CURATE, CURATED),
@@ -471,47 +489,54 @@ def kinds():
         Kind("titles, unfinished", stopped_titles, "sources/.titles.work/*", TITLES_OF, ("sources/*.tsv",)),
         Kind("package, presets", package, "data/presets/tiny.toml", _with_data("plan tiny --json")),
         Kind("package, models", package, "data/models/tiny.json", _with_data("plan tiny --json")),
-        Kind("package, mappings", package, "data/iso6393_to_wiki.csv", _with_data("inspect languages --scheme glotlid -q")),
+        Kind("package, mappings", package, "data/iso6393_to_wiki.csv", _with_data(glotlid)),
         Kind("package, checksums", package, "data/checksums", _with_data("plan tiny --json"))]
-    if has_torch():
-        found += [
-            Kind("run, config.json", training, "run/config.json", TRAIN, ("run/log.jsonl",)),
-            Kind("run, manifest", training, "run/manifest.json", TRAIN, ("run/log.jsonl",)),
-            Kind("run, log.jsonl", training, "run/log.jsonl", TRAIN, ("run/log.jsonl",)),
-            Kind("run, tokenizer", training, "run/tokenizer.json", EMBED.replace("-o", "--no-cache -o"), FEATURES),
-            Kind("run, checkpoint", training, "run/checkpoints/step-00000004.pt", TRAIN, ("run/log.jsonl",)),
-            Kind("checkpoint, exported", training, "run/checkpoints/step-00000004.pt", "checkpoint export run -o new.pt -q", ("new.pt",)),
-            Kind("checkpoint, shown", training, "run/checkpoints/step-00000004.pt", "checkpoint show run --json"),
-            Kind("checkpoint, evaluated", training, "run/checkpoints/step-00000004.pt", EMBED, FEATURES),
-            Kind("weights, .pt", training, "mine.pt", WEIGHTS.format("mine.pt"), FEATURES),
-            Kind("weights, .safetensors", training, "safe.safetensors", WEIGHTS.format("safe.safetensors"), FEATURES),
-            Kind("weights, configuration", training, "mine.json", WEIGHTS.format("mine.pt"), FEATURES),
-            Kind("weights, manifest", training, "mine.pt.manifest.json", WEIGHTS.format("mine.pt"), FEATURES),
-            Kind("eval, cached features", training, "cache/mc2/features/*", EMBED, FEATURES)]
-    lid = "lid {} -o new.jsonl"
-    found += [
-        Kind("lines, plain", of_others, "p.jsonl", lid.format("p.jsonl"), ("new.jsonl",), False),
-        Kind("lines, .zst", of_others, "z.jsonl.zst", lid.format("z.jsonl.zst"), ("new.jsonl",), False),
-        Kind("lines, .gz", of_others, "g.jsonl.gz", lid.format("g.jsonl.gz"), ("new.jsonl",), False),
-        Kind("tars", of_others, "t.tar", "join p.jsonl --tars t.tar -O joined", ("joined/*.zst",), False),
-        Kind("tars, quietly", of_others, "t.tar", "join p.jsonl --tars t.tar -O joined -q", ("joined/*.zst",), False),
-        Kind("model of fastText", of_others, "lid.ftz", "lid p.jsonl --model lid.ftz -o new.jsonl", ("new.jsonl",), False)]
+
+
+def kinds_of_training():
+    checkpoint = "run/checkpoints/step-00000004.pt"
+    return [
+        Kind("run, config.json", training, "run/config.json", TRAIN, ("run/log.jsonl",)),
+        Kind("run, manifest", training, "run/manifest.json", TRAIN, ("run/log.jsonl",)),
+        Kind("run, log.jsonl", training, "run/log.jsonl", TRAIN, ("run/log.jsonl",)),
+        Kind("run, tokenizer", training, "run/tokenizer.json", f"{EMBED} --no-cache", FEATURES),
+        Kind("run, checkpoint", training, checkpoint, TRAIN, ("run/log.jsonl",)),
+        Kind("checkpoint, exported", training, checkpoint, "checkpoint export run -o new.pt -q", ("new.pt",)),
+        Kind("checkpoint, shown", training, checkpoint, "checkpoint show run --json"),
+        Kind("checkpoint, evaluated", training, checkpoint, EMBED, FEATURES),
+        Kind("weights, .pt", training, "mine.pt", WEIGHTS.format("mine.pt"), FEATURES),
+        Kind("weights, .safetensors", training, "safe.safetensors", WEIGHTS.format("safe.safetensors"), FEATURES),
+        Kind("weights, configuration", training, "mine.json", WEIGHTS.format("mine.pt"), FEATURES),
+        Kind("weights, manifest", training, "mine.pt.manifest.json", WEIGHTS.format("mine.pt"), FEATURES),
+        Kind("eval, cached features", training, "cache/mc2/features/*", EMBED, FEATURES)]
+
+
+def kinds_of_others():
+    def kind(name, file, command, answer=PAIRS, made=of_others):
+        return Kind(name, made, file, command, answer, ours=False)
+
+    by_fasttext = "lid p.jsonl --model lid.ftz --engine fasttext -o new.jsonl"
+    join, joined = "join p.jsonl --tars t.tar -O joined", ("joined/*.zst",)
+    slip = "eval slip26 --model run --data . --device cpu --workers 0 --no-cache --json"
+    found = [*(kind(name, file, f"lid {file} -o new.jsonl") for name, file in (
+                 ("lines, plain", "p.jsonl"), ("lines, .zst", "z.jsonl.zst"), ("lines, .gz", "g.jsonl.gz"))),
+             kind("tars", "t.tar", join, joined), kind("tars, quietly", "t.tar", f"{join} -q", joined),
+             kind("model of fastText", "lid.ftz", "lid p.jsonl --model lid.ftz -o new.jsonl")]
     if importlib.util.find_spec("fasttext"):
-        found.append(Kind("model of fastText, by fastText", of_others, "lid.ftz", "lid p.jsonl --model lid.ftz --engine fasttext -o new.jsonl",
-                          ("new.jsonl",), False))
+        found.append(kind("model of fastText, by fastText", "lid.ftz", by_fasttext))
     if importlib.util.find_spec("pyarrow"):
-        found += [Kind("Parquet", of_others, "q.parquet", lid.format("q.parquet"), ("new.jsonl",), False),
-                  Kind("Parquet of mc2", of_others, "own.parquet", lid.format("own.parquet"), ("new.jsonl",), False)]
+        found += [kind("Parquet", "q.parquet", "lid q.parquet -o new.jsonl"),
+                  kind("Parquet of mc2", "own.parquet", "lid own.parquet -o new.jsonl")]
     if has_torch():
-        found.append(Kind("lists, .npy", pictures_of_others, "slip26/data/*.npy",
-                          "eval slip26 --model run --data . --device cpu --workers 0 --no-cache --json", (), False))
+        found.append(kind("lists, .npy", "slip26/data/*.npy", slip, (), pictures_of_others))
     return found
 
 
 def preload():
     """Import all that commands import, so that a forked process need not."""
     names = [module.name for module in pkgutil.walk_packages([str(ROOT / "mc2")], "mc2.")]
-    for name in [*names, *(["open_clip", "torch.utils.data", "tokenizers", "safetensors.torch"] if has_torch() else [])]:
+    more = ["open_clip", "torch.utils.data", "tokenizers", "safetensors.torch"] if has_torch() else []
+    for name in [*names, *more]:
         with contextlib.suppress(ImportError):
             if not name.endswith("__main__"):
                 importlib.import_module(name)
@@ -522,8 +547,8 @@ def has_torch():
 
 
 class Templates:
-    """The directories that kinds are made in, each made when it is first asked for. All are made, and copied, at one path,
-    as some files hold it."""
+    """The directories that kinds are made in, each made when it is first asked for. All are made, and copied, at one
+    path, as some files hold it."""
 
     def __init__(self, work):
         self.work = Path(work)
@@ -543,6 +568,10 @@ class Templates:
 
 # ---------------------------------------------------------------- for people
 
+def _row(name, *cells):
+    return f"{name:<36}" + "".join(f"{cell:>9}" for cell in cells)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--places", type=int, default=200)
@@ -550,18 +579,17 @@ def main():
     parser.add_argument("--only", default="", help="kinds whose names hold this; a regular expression")
     options = parser.parse_args()
     preload()
-    chosen = [kind for kind in kinds() if re.search(options.only, kind.name)]
-    rows, faults = {True: [], False: []}, 0
+    faults = 0
     with tempfile.TemporaryDirectory() as work:
         templates = Templates(work)
-        for kind in chosen:
-            tally = tried(kind, templates, options.places, options.seed, lambda line: print(line, flush=True))
-            rows[kind.ours].append((kind.name, tally))
-            faults += kind.ours and tally[SILENT] + tally[OTHER]
-    for ours, title in ((True, "what mc2 writes"), (False, "what others write")):
-        if rows[ours]:
-            print(*align([[title, "tried", *OUTCOMES], *([name, f"{tally.total():,}", *(f"{tally[each]:,}" for each in OUTCOMES)]
-                                                         for name, tally in rows[ours])]), "", sep="\n")
+        for ours, title in ((True, "what mc2 writes"), (False, "what others write")):
+            chosen = [kind for kind in kinds() if kind.ours == ours and re.search(options.only, kind.name)]
+            if chosen:
+                print(_row(title, "tried", *OUTCOMES), flush=True)
+            for kind in chosen:
+                tally = tried(kind, templates, options.places, options.seed, lambda line: print(line, flush=True))
+                print(_row(kind.name, tally.total(), *(tally[each] for each in OUTCOMES)), flush=True)
+                faults += ours and tally[SILENT] + tally[OTHER]
     print(f"{faults:,} faults")
     return 1 if faults else 0
 

@@ -1,9 +1,9 @@
 """JSON documents that mc2 writes for itself to read: manifests, thresholds, configurations, notes.
 
-A document is an object with one key more, `checksum`: the SHA-256 of all else in it, in canonical form (sorted keys, no
-white space). So a document may be laid out anew, by jq say, but a change of its content is noticed. Documents of earlier
-versions of mc2 have no checksum, and are read as they are; so is one that a person changed on purpose, once the person
-takes the checksum out.
+A document is an object with one key more, `checksum`: the SHA-256 of all else in it, in canonical form (sorted keys,
+no white space). So a document may be laid out anew, by jq say, but a change of its content is noticed. Documents of
+earlier versions of mc2 have no checksum, and are read as they are; so is one that a person changed on purpose, once the
+person takes the checksum out.
 
 A line of a log is a small document, with a shorter checksum.
 """
@@ -26,7 +26,8 @@ def checksum(content):
 
 def dumped(content):
     """The bytes of a document, from a dict."""
-    return orjson.dumps({**content, CHECKSUM: checksum(content)}, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+    document = {**content, CHECKSUM: checksum(content)}
+    return orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
 
 
 def dumped_line(content):

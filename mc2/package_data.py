@@ -1,6 +1,6 @@
-"""The data of the package (mc2/data): presets, models, mappings of languages, published scores. Each file is compared with
-the SHA-256 that it was packaged with, in mc2/data/checksums (in the form of sha256sum), since a wrong number would not be
-noticed.
+"""The data of the package (mc2/data): presets, models, mappings of languages, published scores. Each file is compared
+with the SHA-256 that it was packaged with, in mc2/data/checksums (in the form of sha256sum), since a wrong number would
+not be noticed.
 
 After a change of mc2/data, `python -m mc2.package_data` writes the checksums anew.
 """
@@ -15,13 +15,14 @@ CHECKSUMS = "checksums"
 
 
 def text(*names):
-    """The text of a file, from its path below mc2/data, e.g. text("presets", "tiny.toml"). Raises BadData where it is not
-    as it was packaged."""
+    """The text of a file, from its path below mc2/data, e.g. text("presets", "tiny.toml"). Raises BadData where it is
+    not as it was packaged."""
     name = "/".join(names)
-    data = _folder().joinpath(*names).read_bytes()
+    path = _folder().joinpath(*names)
+    data = path.read_bytes()
     if hashlib.sha256(data).hexdigest() != _checksums().get(name):
-        raise BadData(f"{_folder().joinpath(*names)}: is damaged, or was changed after it was packaged. Install mc2 again. After a "
-                      f"change on purpose, in a checkout, run 'python -m mc2.package_data'.")
+        raise BadData(f"{path}: is damaged, or was changed after it was packaged. Install mc2 again. After a change on "
+                      f"purpose, in a checkout, run 'python -m mc2.package_data'.")
     return data.decode("utf-8")
 
 

@@ -13,9 +13,10 @@ import orjson
 import pytest
 
 from conftest import ROOT, pair
-from mc2 import documents, files, manifests, package_data
+from mc2 import documents, engines, files, manifests, package_data
 from mc2.errors import BadData
 from mc2.metadata import parts
+from mc2.metadata.matching import Matcher
 
 sys.path.append(str(ROOT / "benchmarks"))
 import damage                                                           # noqa: E402
@@ -65,8 +66,9 @@ def test_a_line_of_a_log_has_a_checksum_too():
 
 # ---------------------------------------------------------------- releases, counts, thresholds
 
-@pytest.mark.parametrize("old, new", [(b'"wiki_codes"', b'"wiki_cudes"'), (b'"entries": 6', b'"entries": 7'),
-                                      (b'"scheme": "lid176"', b'"scheme": "lid177"'), (b'"cannot_match"', b'"cannot_watch"')])
+@pytest.mark.parametrize("old, new", [
+    (b'"wiki_codes"', b'"wiki_cudes"'), (b'"entries": 6', b'"entries": 7'), (b'"cannot_match"', b'"cannot_watch"'),
+    (b'"scheme": "lid176"', b'"scheme": "lid177"')])
 def test_a_manifest_of_a_release_with_a_flipped_bit_is_refused(toy, old, new):
     toy.write("in.jsonl", pair(1, "red", "en"))
     replace(toy / "toy/manifest.json", old, new)
@@ -101,7 +103,16 @@ def test_a_count_with_a_flipped_bit_is_refused(artefacts):
     data = bytearray((artefacts / "counts/en.npy").read_bytes())
     data[-8] ^= 1
     (artefacts / "counts/en.npy").write_bytes(data)
-    artefacts.fails("mc2 sample m.jsonl -c counts -t t.json -o new.jsonl", 3, "counts/en.npy: was changed", "'mc2 count'")
+    artefacts.fails("mc2 sample m.jsonl -c counts -t t.json -o new.jsonl", 3, "counts/en.npy: was changed",
+                    "'mc2 count'")
+
+
+@pytest.mark.skipif(engines.native() is None, reason="without the native core there are no compiled matchers")
+def test_a_matcher_with_a_flipped_bit_is_compiled_again_whoever_opens_it(toy):
+    whole = (toy / "toy/en.matcher").read_bytes()
+    for place in range(0, len(whole), 97):
+        (toy / "toy/en.matcher").write_bytes(whole[:place] + bytes([whole[place] ^ 4]) + whole[place + 1:])
+        assert Matcher.load(toy / "toy", "en").match(["a red circle"])[1].tolist() == [0, 1, 2, 4]
 
 
 # ---------------------------------------------------------------- sources
@@ -157,10 +168,12 @@ def test_lines_of_pairs_that_were_cut_off_at_a_line_or_changed_are_refused(artef
     artefacts.ok("mc2 match in.jsonl -m toy -o matched.jsonl -q")
     whole = (artefacts / "matched.jsonl").read_bytes()
     (artefacts / "matched.jsonl").write_bytes(whole[:whole.index(b"\n") + 1])
-    artefacts.fails("mc2 count matched.jsonl -m toy -o new", 3, "matched.jsonl: is damaged, or was changed", "bytes, and was", "delete")
+    artefacts.fails("mc2 count matched.jsonl -m toy -o new", 3, "matched.jsonl: is damaged, or was changed",
+                    "bytes, and was", "delete")
     (artefacts / "matched.jsonl").write_bytes(whole.replace(b"cat", b"bat"))
     for more in "", " --on-error skip", " -j 2":
-        artefacts.fails(f"mc2 count matched.jsonl -m toy -o new{more}", 3, "matched.jsonl: is damaged, or was changed", "checksum")
+        artefacts.fails(f"mc2 count matched.jsonl -m toy -o new{more}", 3, "matched.jsonl: is damaged, or was changed",
+                        "its checksum is not the one that it had")
     (artefacts / "matched.jsonl.manifest.json").unlink()
     artefacts.ok("mc2 count matched.jsonl -m toy -o new -q")
 
@@ -204,6 +217,15 @@ def test_uids_and_dropped_pairs_of_shards_that_are_damaged_are_refused(job):
     before = (job / "d.jsonl").read_bytes()
     job.ok(job.command)
     assert (job / "d.jsonl").read_bytes() == before
+
+
+def test_matched_pairs_of_a_job_that_are_damaged_are_refused_and_made_again_once_deleted(job):
+    replace(job / "out/matched/a.jsonl", b"circle", b"cirkle")
+    done = job(f"{job.command} --seed 1")
+    assert done.status == 3
+    assert "matched/a.jsonl: is damaged, or was changed. Delete it, and run again." in done.stderr
+    (job / "out/matched/a.jsonl").unlink()
+    job.ok(f"{job.command} --seed 1")
 
 
 def test_a_damaged_state_of_a_job_is_said(job):
@@ -287,7 +309,8 @@ def test_cached_features_with_a_flipped_bit_are_encoded_again(run, tmp_path):
     from miniatures import images
     for number in range(3):
         images.write(tmp_path / f"pictures/{number}.png", number)
-    model, pictures = load_model(str(run)), sources.Files(str(tmp_path / "pictures"), sources.images_below(tmp_path / "pictures"))
+    folder = tmp_path / "pictures"
+    model, pictures = load_model(str(run)), sources.Files(str(folder), sources.images_below(folder))
 
     def encoded():
         encoder = encoding.Encoder(model, cache=str(tmp_path / "cache"), quiet=True)
@@ -344,7 +367,8 @@ def test_nothing_that_mc2_wrote_is_silently_wrong(kind, templates):
     if kind.name == "Parquet of mc2" and importlib.util.find_spec("pyarrow") is None:
         pytest.skip("needs mc2[parquet]")
     faults = []
-    tally = damage.tried(kind, templates, PLACES_WITH_TORCH if kind.made is damage.training else PLACES, say=faults.append)
+    places = PLACES_WITH_TORCH if kind.made is damage.training else PLACES
+    tally = damage.tried(kind, templates, places, say=faults.append)
     assert not faults and tally[damage.REFUSED] + tally[damage.RIGHT] == tally.total()
 
 

@@ -76,12 +76,12 @@ def _load_export(path, student, name, tokenizer, cache, options):
     if student:
         raise BadUsage(f"{name}: {path} holds one model, and no student {student}.")
     beside = from_open_clip.configuration_beside(path)
-    config = architecture.parse(json.dumps(beside.model), from_open_clip.configuration_path(path))
+    config_path = from_open_clip.configuration_path(path)
+    config = architecture.parse(json.dumps(beside.model), config_path)
     exported = manifests.read_of_input(path) or {}
     if exported.get("architecture", config) != config:
-        raise BadData(f"{from_open_clip.configuration_path(path)}: is not the configuration that was exported with {path}: it "
-                      f"is damaged, or was changed. Export both again, or, where it was changed on purpose, delete "
-                      f"{manifests.beside(path)}.")
+        raise BadData(f"{config_path}: is not the configuration that was exported with {path}: it is damaged, or was "
+                      f"changed. Export both again. Where it was changed on purpose, delete {manifests.beside(path)}.")
     own = config["text_cfg"].get("hf_tokenizer_name") or tokenizer or trained_tokenizer.by_vocabulary(config)
     if own is None:
         raise BadUsage(f"{name}: its configuration does not say which tokenizer it was trained with. Name it with "

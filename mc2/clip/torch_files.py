@@ -108,15 +108,15 @@ def refuse_damaged(path):
             members = zipfile.ZipFile(stream).infolist()
             _refuse_compressed(path, members)
             has_checksums = any(member.CRC for member in members)
-            damaged = [member.filename for member, is_whole in
-                       zip(members, pool.map(lambda member: _is_whole(data, member, has_checksums), members)) if not is_whole]
+            whole = pool.map(lambda member: _is_whole(data, member, has_checksums), members)
+            damaged = [member.filename for member, is_whole in zip(members, whole) if not is_whole]
         except BadData:
             raise
         except Exception:                   # a damaged directory of the file raises anything
             damaged = ["its list of contents"]
     if damaged:
-        raise BadData(f"{path}: is damaged: {damaged[0]} does not fit its checksum. Copy or fetch the file again; where it is "
-                      f"a checkpoint of a run, remove it, and the one before it is used.")
+        raise BadData(f"{path}: is damaged: {damaged[0]} does not fit its checksum. Copy or fetch the file again; where "
+                      f"it is a checkpoint of a run, remove it, and the one before it is used.")
 
 
 def _refuse_compressed(path, members):
@@ -130,8 +130,8 @@ def _refuse_compressed(path, members):
 
 
 def _is_whole(data, member, has_checksums):
-    """Whether a member of the zip file in `data` is named the same at both places, stored, and of its CRC-32. The code of
-    TorchScript is compressed, and no business of this: such a file is refused anyway."""
+    """Whether a member of the zip file in `data` is named the same at both places, stored, and of its CRC-32. The code
+    of TorchScript is compressed, and passes: such a file is refused anyway."""
     if "/code/" in member.filename:
         return True
     name_length, extra_length = struct.unpack_from("<HH", data, member.header_offset + 26)

@@ -97,7 +97,8 @@ def _as_before(directory, folder, shards):
 
 def recorded(directory):
     """The folder below which the names in an output directory begin, or None where they are base names."""
-    path, remedy = os.path.join(directory, RECORD), "So it is not known how the shards here are named. Name another output."
+    path = os.path.join(directory, RECORD)
+    remedy = "So it is not known how the shards here are named. Name another output."
     try:
         folder = documents.parsed(files.read_bytes(path), path, remedy).get("folder")
     except (FileNotFoundError, NotADirectoryError):

@@ -13,7 +13,7 @@ from mc2 import __version__, files, manifests, temporaries
 from mc2.errors import BadData
 from mc2.execution.stage import Stages, first_error_of
 from mc2.pairs import jsonl
-from mc2.pairs.shards import LONGEST_LINE, encoder_of, open_write, read_blocks
+from mc2.pairs.shards import LONGEST_LINE, encoder_of, is_plain, open_write, read_blocks
 
 QUARANTINE, REJECTS, DROPPED = "quarantine", "rejects", "dropped"      # what a shard may leave beside its pairs
 
@@ -114,10 +114,11 @@ class ShardTask:
     def __call__(self, shard):
         """Do the shard. Returns the number of pairs. Raises BadData where it changed while it was read."""
         started, description = time.monotonic(), self.description(shard)
-        if self.upstream:
-            self._refuse_changed(shard, description)
         source, output, tally = self.upstream.output(shard) if self.upstream else shard, self.output(shard), \
             collections.Counter()
+        if self.upstream:
+            self._refuse_changed(shard, description)
+            _refuse_damaged(source)
         for stage in self.stages:
             stage.begin(shard)
         with contextlib.ExitStack() as stack:
@@ -164,6 +165,15 @@ class ShardTask:
             raise BadData(f"{shard}: changed while the job ran, after it was counted. Run again when it is complete.")
         if self.description(shard) != description:
             raise BadData(f"{shard}: changed while it was read. Run again when it is complete.")
+
+
+def _refuse_damaged(path):
+    """Raise BadData where the output of an earlier task is damaged: its lines would have to be blamed otherwise."""
+    try:
+        if is_plain(path):
+            manifests.verify(path)
+    except BadData:
+        raise BadData(f"{path}: is damaged, or was changed. Delete it, and run again.") from None
 
 
 def _quarantined(batch):

@@ -231,7 +231,7 @@ def _found(a, b, lang, texts):
 
 def _matches(opened, lang, texts):
     """For each text the list of entries that it matches, each once."""
-    matcher = matching.matcher_of(opened, lang, verify=True)
+    matcher = matching.matcher_of(opened, lang)
     offsets, ids = matcher.match(texts)
     entries = opened.entries(lang)
     ids, offsets = ids.tolist(), offsets.tolist()

@@ -71,15 +71,14 @@ class Normalizing:
         return self.matcher.match([text if text.isascii() else normalize(text) for text in texts])
 
 
-def matcher_of(release, lang, engine=None, verify=False):
+def matcher_of(release, lang, engine=None):
     """The matcher of one language of an open Release: an object with `match`, which spaces and normalises texts as the
     release says.
 
-    engine: "native" (the default where it is built) or "pyahocorasick". verify: check a compiled matcher for damage
-    before it is used.
+    engine: "native" (the default where it is built) or "pyahocorasick".
     """
     if engines.choose("match", engine) == "native":
-        matcher = compiled.open_matcher(release, lang, verify)
+        matcher = compiled.open_matcher(release, lang)
     else:
         matcher = Matcher(release.entries(lang), release.spacing)
     return Normalizing(matcher) if release.nfc else matcher
@@ -103,7 +102,7 @@ class Metadata:
 
     def __getitem__(self, lang):
         if lang not in self.matchers:
-            self.matchers[lang] = matcher_of(self.release, lang, self.engine, verify=True)
+            self.matchers[lang] = matcher_of(self.release, lang, self.engine)
         return self.matchers[lang]
 
     def match(self, langs, texts):

@@ -46,11 +46,15 @@ def read_blocks(paths, whole_images=None, columns=None, longest=LONGEST_LINE):
             yield from jsonl.whole_images(blocks, whole_images) if whole_images else blocks
 
 
+def is_plain(path):
+    """Whether a file of pairs has no checksums inside, so that only its manifest tells damage from other pairs."""
+    return path != "-" and not files.is_remote(path) and not files.has_suffix(path, *files.COMPRESSED, ".parquet")
+
+
 def _checked_blocks(path, longest):
     """Yield (number of the first line, bytes) for runs of whole lines. Lines without compression have no checksum but
     that in the manifest beside them; where there is one, BadData comes after the last block of a damaged file."""
-    is_plain = path != "-" and not files.is_remote(path) and not files.has_suffix(path, *files.COMPRESSED)
-    expected, crc32 = manifests.crc32_of(path) if is_plain else None, 0
+    expected, crc32 = manifests.crc32_of(path) if is_plain(path) else None, 0
     for number, block in files.read_blocks(path, BLOCK, longest):
         if expected is not None:
             crc32 = zlib.crc32(block, crc32)

@@ -273,7 +273,8 @@ class Trainer:
         if self.ranks.is_first:
             self.log.sync()
             run_directory.save(self.directory, {
-                "step": self.step, "logged": self.log.logged, "seen_pairs": self.step * self.global_batch, "config": self.values,
+                "step": self.step, "seen_pairs": self.step * self.global_batch, "config": self.values,
+                "logged": self.log.logged,
                 "models": [student.state() for student in self.students], "data": [state for state, _ in parts],
                 "tallies": metrics.total_of(self.before, [tally for _, tally in parts])},
                 self.values["run"]["keep_checkpoints"])

@@ -38,9 +38,9 @@ class Log:
 
 
 def cut_off(path, step, logged=0):
-    """Keep the lines up to this step: what was logged after the checkpoint will be logged again. Raises BadData where one
-    of them is damaged, or that of the step `logged` is missing; the last line may be cut off, where a run was killed while
-    it wrote."""
+    """Keep the lines up to this step: what was logged after the checkpoint will be logged again. Raises BadData where
+    one of them is damaged, or that of the step `logged` is missing; the last line may be cut off, where a run was killed
+    while it wrote."""
     if not os.path.exists(path):
         return
     kept, last = [], 0
@@ -54,12 +54,12 @@ def cut_off(path, step, logged=0):
             except (ValueError, KeyError, TypeError):
                 if not line.endswith(b"\n"):                    # what a killed run was writing
                     break
-                raise BadData(f"{path}:{number}: this line is damaged. Take it out, or put the file elsewhere, and the run "
-                              f"goes on.") from None
+                raise BadData(f"{path}:{number}: this line is damaged. Take it out, or put the file elsewhere, and the "
+                              f"run goes on.") from None
             kept.append(line if line.endswith(b"\n") else line + b"\n")
     if last < logged:
-        raise BadData(f"{path}: is cut off after step {last:,}; the checkpoint says that step {logged:,} is logged. Put the "
-                      f"file elsewhere, and the run goes on.")
+        raise BadData(f"{path}: is cut off after step {last:,}; the checkpoint says that step {logged:,} is logged. Put "
+                      f"the file elsewhere, and the run goes on.")
     files.write_bytes(path, b"".join(kept), is_own=True)
 
 
