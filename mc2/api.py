@@ -67,7 +67,7 @@ class Matcher:
     def _of_release(cls, release, lang, engine):
         matcher = cls.__new__(cls)
         matcher.entries = release.entries(lang)
-        matcher._matcher = matching.matcher_of(release, lang, engine, verify=True)
+        matcher._matcher = matching.matcher_of(release, lang, engine)
         return matcher
 
     def match(self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
