@@ -175,8 +175,9 @@ def _read_error(path):
         return WorkerKilled("its task left neither output nor error")
     except BadData:
         return WorkerKilled("its task left no output, and its error cannot be read")
-    kind = {BadUsage.status: BadUsage, BadData.status: BadData}.get(found.get("status"), Mc2Error)
-    error, number = kind(str(found.get("message"))), found.get("errno")
+    kinds = {BadUsage.status: BadUsage, BadData.status: BadData}
+    status, number = found.get("status"), found.get("errno")
+    error = kinds.get(status if isinstance(status, int) else None, Mc2Error)(str(found.get("message")))
     error.errno = number if isinstance(number, int) else None
     return error
 
