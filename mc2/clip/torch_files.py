@@ -1,5 +1,5 @@
-"""Files of torch.save and of safetensors. A pickle that would run code when read is refused (weights_only=True), and so is a
-small file that stands for much: torch.save compresses nothing."""
+"""Files of torch.save and of safetensors. A pickle that would run code when read is refused (weights_only=True), and so
+is a small file that stands for much: torch.save compresses nothing."""
 import os
 import pickle
 import warnings
@@ -67,8 +67,8 @@ def refuse_compressed(path):
     if is_script:                               # which is compressed, and is refused unread
         return
     if packed := next((member for member in members if member.compress_type != zipfile.ZIP_STORED), None):
-        raise BadData(f"{path}: its member {packed.filename!r} is compressed, which torch.save never does. Write the file "
-                      f"again with torch.save.")
+        raise BadData(f"{path}: its member {packed.filename!r} is compressed, which torch.save never does. Write the "
+                      f"file again with torch.save.")
 
 
 def _refuse_larger(path, content):
@@ -80,8 +80,8 @@ def _refuse_larger(path, content):
             seen.add(id(value))                 # a dict may hold itself
             waiting += value.items()
         elif isinstance(value, torch.Tensor) and value.numel() * value.element_size() > size:
-            raise BadData(f"{path}: the tensor {name!r} of shape {tuple(value.shape)} is larger than the file, as it repeats "
-                          f"numbers. Save a copy of it: tensor.contiguous().")
+            raise BadData(f"{path}: the tensor {name!r} of shape {tuple(value.shape)} is larger than the file, as it "
+                          f"repeats numbers. Save a copy of it: tensor.contiguous().")
 
 
 _UNSAFE = ("{path}: holds {what}, which could run code when loaded; it is refused. Where you trust it, take its state "
