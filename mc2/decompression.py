@@ -1,7 +1,7 @@
 """Decompress gzip and Zstandard a little at a time, whatever the compressed bytes are.
 
-A block of 4 bytes in Zstandard stands for 128 KiB, and 1 byte of gzip for 1,032. Here what comes out at a time is bounded,
-and no file is trusted to need a large window unless it holds as much as the window does.
+A block of 4 bytes in Zstandard stands for 128 KiB, and 1 byte of gzip for 1,032. Here what comes out at a time is
+bounded, and a small file gets no large window.
 """
 import zlib
 
@@ -64,7 +64,7 @@ class _Zstd:
         return self._frame.eof
 
     def decompress(self, data, most):
-        """About `most` bytes; LARGEST_BLOCK more at most. What is left of the data is in unused_data or unconsumed_tail."""
+        """About `most` bytes; LARGEST_BLOCK more at most. The rest of the data is in unused_data or unconsumed_tail."""
         data = memoryview(data)
         cut = self._cut(data, most)
         part = self._frame.decompress(data[:cut])

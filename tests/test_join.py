@@ -133,8 +133,8 @@ def test_damage_is_said_with_q_too_and_again_where_all_is_finished_and_is_in_the
     (sh / "0.tar").write_bytes(data)
     sh.write("in.jsonl", *[pair(key, "x") for key in "abcde"])
     damage = ("0.tar: this tar is damaged (byte 2,048: zeros, which end a tar, but more follows them at byte 2,560: a "
-              "header was overwritten, or several tars were put into one file). Make or fetch it again. Its pairs are those "
-              "of the 1 images before.")
+              "header was overwritten, or several tars were put into one file). Make or fetch it again. Its pairs are "
+              "those of the 1 images before.")
     for options in ("-q", "-q", "-q -f", "-q -j 2 -f"):
         assert sh(f"mc2 join in.jsonl --tars '*.tar' -O out {options}").stderr == f"warning: {damage}\n"
     assert "3 pairs without image, 1 damaged tars" in sh("mc2 join in.jsonl --tars '*.tar' -O out -f").stderr

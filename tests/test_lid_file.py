@@ -1,4 +1,4 @@
-"""Files of fastText models are checked before the module `fasttext` reads them, which crashes or hangs with damaged ones."""
+"""Files of fastText models are checked before the module `fasttext` reads them, which crashes with damaged ones."""
 import random
 import subprocess
 import sys
@@ -69,7 +69,8 @@ def test_what_the_native_core_refuses_is_refused_and_nothing_else_but_numbers_th
     (model_file(kind=2), "a model of word vectors"),
     (changed(model_file(), HEADER["dim"], 2**31 - 1), "damaged fastText model (a matrix of another dimension)"),
     (changed(model_file(), HEADER["buckets"], 0), "damaged fastText model (no buckets for n-grams)"),
-    (changed(model_file(), len(model_file()) - 8, float("nan"), "<f"), "damaged fastText model (numbers that are infinite or none)"),
+    (changed(model_file(), len(model_file()) - 8, float("nan"), "<f"),
+     "damaged fastText model (numbers that are infinite or none)"),
 ])
 def test_a_damaged_model_is_named_with_the_reason(tmp_path, data, reason):
     path = write(tmp_path / "m.bin", data)
@@ -115,7 +116,7 @@ def test_the_engine_fasttext_refuses_two_hundred_damages_or_answers(tmp_path, fo
 @pytest.mark.parametrize("loss", ["softmax", "ova"])
 def test_scores_that_are_no_numbers_end_the_run_with_the_name_of_the_model(sh, engine, loss):
     data, output = model_file(loss, labels=4), 1 + 16 + 4 * 16 * 4      # bytes: a flag, the numbers of rows, the rows
-    huge = np.full(300 * 16, 3e38, "<f4").tobytes()                     # in the rows of n-grams, whose sums are infinite
+    huge = np.full(300 * 16, 3e38, "<f4").tobytes()                     # in the rows of n-grams: sums are infinite
     write(sh / "m.bin", data[:-output - len(huge)] + huge + data[-output:])
     sh.ok("mc2 inspect languages --model m.bin -o my.csv --engine native")
     sh.write("in.jsonl", pair(1, "a red circle"))
@@ -132,5 +133,5 @@ def test_a_model_of_the_published_size_but_not_of_its_content_is_said(sh):
     for engine in ("native", "fasttext"):
         done = sh(f"mc2 lid in.jsonl --model m.ftz -q --engine {engine}")
         assert done.status == 0 and done.stderr == (
-            "warning: m.ftz: has the size of lid.176.ftz as fastText published it, but not its content. It is another model, "
-            "or a damaged copy.\n")
+            "warning: m.ftz: has the size of lid.176.ftz as fastText published it, but not its content. It is another "
+            "model, or a damaged copy.\n")

@@ -596,6 +596,47 @@ def test_a_cut_off_or_damaged_file_is_an_error_that_names_it(matched):
         assert not (matched / "out.jsonl").exists()
 
 
+def test_damage_to_the_end_of_a_file_of_mc2_is_noticed(matched):
+    """Names of columns and numbers of rows are there, which the checksums of the pages do not cover."""
+    lines = matched.ok("mc2 sample m.parquet -c counts -t t.json -q")
+    data = (matched / "m.parquet").read_bytes()
+    start = len(data) - 8 - int.from_bytes(data[-8:-4], "little")
+    places = [place for place in range(start, len(data) - 8) if data[place:place + 1].isalpha()]
+    names = data.index(b"matched_entry_ids", start)
+    refused = 0
+    for place in [names, names + 3, *places[::60]]:
+        damaged = bytearray(data)
+        damaged[place] ^= 1
+        (matched / "d.parquet").write_bytes(damaged)
+        done = matched("mc2 sample d.parquet -c counts -t t.json -q")
+        assert done.status == 3 and "d.parquet: " in done.stderr or done.stdout == lines
+        refused += done.status
+    assert refused > 10
+
+
+@pytest.mark.parametrize("checksums", [False, True])
+def test_files_of_others_are_read_with_and_without_checksums(sh, checksums):
+    table = pa.table({"id": [f"{n:04}" for n in range(3000)], "text": [f"a red circle {n * n}" for n in range(3000)]})
+    pq.write_table(table, sh / "a.parquet", compression="none", use_dictionary=False, write_page_checksum=checksums)
+    assert sh.ok("mc2 lid a.parquet -q").count("\n") == 3000
+    data = (sh / "a.parquet").read_bytes()
+    (sh / "a.parquet").write_bytes(data.replace(b"circle 40000", b"square 40000"))
+    done = sh("mc2 lid a.parquet -q")
+    assert done.status == 3 and "CRC" in done.stderr if checksums else "square 40000" in done.stdout
+
+
+def test_a_row_group_that_holds_fewer_rows_than_it_says_is_damaged(monkeypatch):
+    table = pa.table({"id": ["a", "b", "c"], "text": ["x", "y", "z"]})
+    stream = io.BytesIO()
+    pq.write_table(table, stream)
+    monkeypatch.setattr(pq.ParquetFile, "iter_batches", lambda *_, **__: iter(table.slice(0, 2).to_batches()))
+    with tempfile.NamedTemporaryFile(suffix=".parquet") as file:
+        file.write(stream.getvalue())
+        file.flush()
+        with pytest.raises(BadData, match="row group 1 holds another number of rows than it says"):
+            list(parquet.read_blocks(file.name))
+
+
 def test_parquet_is_not_read_from_pipes(matched):
     done = matched("mc2 lid", (matched / "pool.parquet").read_bytes())
     assert done.status == 3

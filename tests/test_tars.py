@@ -117,7 +117,8 @@ def test_a_header_with_a_wrong_checksum_is_damage_and_no_cut(tmp_path):
 def test_a_header_overwritten_with_zeros_does_not_end_the_tar(tmp_path, format):
     fsspec = pytest.importorskip("fsspec")
     name = "日本" if format == tarfile.PAX_FORMAT else "n"
-    path = write(tmp_path / "a.tar", [(f"{name}{n}.{e}", b"x" * 700) for n in range(4) for e in ("jpg", "json")], format)
+    members = [(f"{name}{n}.{e}", b"x" * 700) for n in range(4) for e in ("jpg", "json")]
+    path = write(tmp_path / "a.tar", members, format)
     whole, data = read(path)[0], (tmp_path / "a.tar").read_bytes()
     with tarfile.open(path) as tar:
         headers = [member.offset_data - 512 for member in tar]
@@ -128,7 +129,8 @@ def test_a_header_overwritten_with_zeros_does_not_end_the_tar(tmp_path, format):
         for found, damage in (read(str(tmp_path / "b.tar")), read("memory://mc2-zeroed.tar")):
             assert found == whole[:max(0, number - 1) // 2], number     # the one before is not known to be whole
             assert damage.what == "damaged"
-            assert f"(byte {offset:,}: zeros, which end a tar, but more follows them at byte {offset + 512:,}" in str(damage)
+            assert f"(byte {offset:,}: zeros, which end a tar, but more follows them at byte {offset + 512:,}" \
+                in str(damage)
 
 
 def test_only_zeros_may_follow_the_end_mark(tmp_path):

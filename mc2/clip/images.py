@@ -2,8 +2,8 @@
 
 A random crop depends on a hash of its key and on nothing else. Normalisation is left to the device.
 
-Images come from anywhere. They are read in the formats of FORMATS only: among the others that Pillow reads is EPS, for which
-it starts Ghostscript. An image that would take much memory is not decoded, however small its file is.
+Images come from anywhere. They are read in the formats of FORMATS only: among the others that Pillow reads is EPS, for
+which it starts Ghostscript. An image that would take much memory is not decoded, however small its file is.
 """
 import functools
 import io

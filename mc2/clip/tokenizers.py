@@ -180,8 +180,8 @@ def _from_definition(name, definition):
         raise BadData(f"{name}: is not a tokenizer.json ({error}).") from None
     content = json.loads(definition)
     if _growth(content.get("normalizer")) > MOST_GROWTH:
-        raise BadData(f"{name}: its normalizer can make texts more than {MOST_GROWTH:,} times as long, which takes memory "
-                      f"without end. Name the tokenizer that the model was made for.")
+        raise BadData(f"{name}: its normalizer can make texts more than {MOST_GROWTH:,} times as long, which takes "
+                      f"memory without end. Name the tokenizer that the model was made for.")
     padding = tokenizer.padding
     tokenizer.no_padding()
     tokenizer.no_truncation()
@@ -205,7 +205,8 @@ def _growth(normalizer):
 
 
 def _special(tokenizer, padding, model):
-    """The Special ids of a tokenizer, `model` being that of its definition: as its post-processor and its padding use them, else by the usual names."""
+    """The Special ids of a tokenizer: as its post-processor and its padding use them, else by the usual names. model: that
+    of its definition"""
     before, after = _around(tokenizer)
     pad = padding["pad_id"] if padding else _first(tokenizer, PAD_NAMES)
     return Special(before, after[0] if after else _first(tokenizer, EOS_NAMES), pad, _unk(tokenizer, model))

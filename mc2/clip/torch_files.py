@@ -76,8 +76,8 @@ def _refuse_larger(path, content):
             seen.add(id(value))                 # a dict may hold itself
             waiting += value.items()
         elif isinstance(value, torch.Tensor) and value.numel() * value.element_size() > size:
-            raise BadData(f"{path}: the tensor {name!r} of shape {tuple(value.shape)} is larger than the file, as it repeats "
-                          f"numbers. Save a copy of it: tensor.contiguous().")
+            raise BadData(f"{path}: the tensor {name!r} of shape {tuple(value.shape)} is larger than the file, as it "
+                          f"repeats numbers. Save a copy of it: tensor.contiguous().")
 
 
 def _read_safetensors(path):

@@ -189,8 +189,8 @@ class _Reader:
 
     def _refuse_doctype(self, *_):
         """Its entities could stand for gigabytes."""
-        raise BadData(f"{self.name}: has a document type declaration (<!DOCTYPE>), which MediaWiki does not write. Fetch the "
-                      f"dump again, or take it out.")
+        raise BadData(f"{self.name}: has a document type declaration (<!DOCTYPE>), which MediaWiki does not write. "
+                      f"Fetch the dump again, or take it out.")
 
     def begin_range(self, start, head):
         """Parse the bytes before the first page (head), and count lines from this byte on."""

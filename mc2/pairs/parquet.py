@@ -1,8 +1,13 @@
 """Parquet files of pairs: reading in blocks of rows, writing in row groups. The rows are those of arrow.py.
 
 What is known about a file as a whole (key-value metadata) is not passed on.
+
+What is written here has a checksum in every page. They do not cover the end of the file, where its columns and the
+numbers of its rows are, so a digest of these goes there too. Both are verified; files of others may have neither.
 """
 import contextlib
+import hashlib
+import io
 import os
 import shutil
 import tempfile
@@ -26,6 +31,8 @@ FEW_VALUES = ("lang", "lid", "source")      # columns worth a dictionary; those 
 # Columns that hold text, whether or not the writer of the file said so of their bytes.
 TEXTS = {key for key, type in KEY_TYPES.items() if is_string(type)} | {"url", "source"}
 
+DIGEST = b"mc2.digest"          # key of the digest of columns and row groups, in the key-value metadata
+
 EMPTY = pa.schema([("id", pa.string()), ("text", pa.string())])
 
 
@@ -40,13 +47,46 @@ def open_read(path):
     try:
         with files.open_raw(path, at_random=True) as stream:
             # no pre_buffer: it reads a row group ahead, whatever its size, in threads that may outlive an error
-            yield pq.ParquetFile(stream, pre_buffer=False, page_checksum_verification=True,
-                                 buffer_size=REMOTE_READ if files.is_remote(path) else files.BLOCK)
+            file = pq.ParquetFile(stream, pre_buffer=False, page_checksum_verification=True,
+                                  buffer_size=REMOTE_READ if files.is_remote(path) else files.BLOCK)
+            _verify_end(file.metadata)
+            yield file
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         if getattr(error, "errno", None) is not None or isinstance(error, MemoryError):
             raise
         reason = " ".join(str(error).split())[:200].rstrip(".")
         raise BadData(f"{name}: not Parquet, or damaged or cut off ({reason}). Make or fetch the file again.") from None
+
+
+def _verify_end(metadata):
+    """Raise ArrowInvalid where the end of a file is damaged. metadata: pq.FileMetaData"""
+    rows = [metadata.row_group(number).num_rows for number in range(metadata.num_row_groups)]
+    if sum(rows) != metadata.num_rows:
+        raise pa.ArrowInvalid(f"{metadata.num_rows:,} rows, but {sum(rows):,} in its row groups")
+    digest = (metadata.metadata or {}).get(DIGEST)
+    if digest is not None and digest != _digest(metadata.schema, rows):
+        raise pa.ArrowInvalid("columns or numbers of rows that are not those that were written")
+
+
+def _digest(schema, rows):
+    """A digest (bytes, hexadecimal) of the columns of a Parquet file and the numbers of rows of its row groups.
+
+    schema: pq.ParquetSchema. What is taken of it is in the file itself, the same for every version of Arrow."""
+    columns = [[column.path, column.physical_type, column.converted_type, column.max_definition_level,
+                column.max_repetition_level] for column in map(schema.column, range(len(schema)))]
+    shapes = [[field.name, _shape(field.type)] for field in schema.to_arrow_schema()]
+    return hashlib.sha256(orjson.dumps([columns, shapes, rows])).hexdigest().encode()
+
+
+def _shape(type):
+    """How a type is made of lists, maps and structs, as lists of texts; [] for one that is not."""
+    if pa.types.is_map(type):
+        return ["map", _shape(type.key_type), _shape(type.item_type)]
+    if pa.types.is_struct(type):
+        return ["struct", *([field.name, _shape(field.type)] for field in type)]
+    if pa.types.is_list(type) or pa.types.is_large_list(type) or pa.types.is_fixed_size_list(type):
+        return ["list", _shape(type.value_type)]
+    return []
 
 
 def read_blocks(path, columns=None, whole_images=None, longest=None):
@@ -83,8 +123,12 @@ def _read_tables(path, columns):
             group = file.metadata.row_group(number)
             if group.num_rows:
                 rows = max(1, min(ROWS_PER_BLOCK, files.BLOCK * group.num_rows // max(1, group.total_byte_size)))
+                left = group.num_rows
                 for batch in file.iter_batches(rows, row_groups=[number], columns=columns, use_threads=False):
+                    left -= len(batch)
                     yield _plain(pa.Table.from_batches([batch])).replace_schema_metadata(metadata)
+                if left:
+                    raise pa.ArrowInvalid(f"row group {number + 1} holds another number of rows than it says")
 
 
 def _plain(table):
@@ -188,6 +232,7 @@ class Writer:
         self.path, self.stream = path, stream
         self.schema = pa.schema([])
         self.parquet = None             # pq.ParquetWriter, once there is a row group
+        self.groups = []                # numbers of rows of the row groups so far
         self.pending, self.rows, self.bytes = [], 0, 0
 
     def write(self, rows):
@@ -211,6 +256,10 @@ class Writer:
             self._write_group(self.rows)
         if self.parquet is None:
             self.parquet = self._parquet_writer(self.schema if len(self.schema) else EMPTY)
+        with io.BytesIO() as nothing:
+            pq.ParquetWriter(nothing, self.parquet.schema).close()
+            schema = pq.read_metadata(nothing).schema
+        self.parquet.add_key_value_metadata({DIGEST: _digest(schema, self.groups)})
         self.parquet.close()
 
     def abandon(self):
@@ -230,6 +279,7 @@ class Writer:
             self.parquet = self._parquet_writer(self.schema)
         # of one chunk each, so that the bytes do not depend on the blocks that the rows came in
         self.parquet.write_table(table.slice(0, rows).combine_chunks(), row_group_size=rows)
+        self.groups.append(rows)
         self.pending, self.rows, self.bytes = [], 0, 0
         if rows < len(table):
             self._append(table.slice(rows))

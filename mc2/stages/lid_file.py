@@ -1,10 +1,10 @@
-"""Check the file of a fastText model before anything else reads it: the module `fasttext` trusts its numbers, and with a
-damaged file it crashes or never ends.
+"""Check the file of a fastText model before the module `fasttext` reads it, which trusts its numbers, and with a damaged
+file crashes or never ends.
 
-The layout, all numbers little-endian: a header with the training options; the dictionary; for a pruned model the buckets
-that were kept; the input matrix; the output matrix. Either matrix may be quantised. What is checked is all that can be
-wrong with it: sizes, counts and indices, and that the numbers of the matrices are finite. Other damage to these numbers
-shows in no file: only a checksum tells, and the format has none.
+The layout, all numbers little-endian: a header with the training options; the dictionary; for a pruned model the
+buckets that were kept; the input matrix; the output matrix. Either matrix may be quantised. Sizes, counts and indices
+are checked, and that the numbers of the matrices are finite. That one of these numbers is another than it was, only a
+checksum could tell, and the format has none.
 """
 import hashlib
 import mmap
@@ -22,7 +22,8 @@ SUPERVISED, WORD_VECTORS = 3, (1, 2)
 LONGEST_NGRAM = 64                          # far beyond any real model
 MOST_BUCKETS = 1 << 27                      # of a pruned model
 NOT_BUILT = 10**15                          # as count of a label; fastText has no larger ones either
-PUBLISHED = {938_013: "8f3472cfe8738a7b6099e8e999c3cbfae0dcd15696aac7d7738a8039db603e83"}   # SHA-256 of lid.176.ftz, by its size
+# SHA-256 of lid.176.ftz, by its size
+PUBLISHED = {938_013: "8f3472cfe8738a7b6099e8e999c3cbfae0dcd15696aac7d7738a8039db603e83"}
 
 _HEADER = struct.Struct("<12id")            # from the dimension on
 _DICTIONARY = struct.Struct("<3i2q")
@@ -52,8 +53,8 @@ def note(path):
         content = stream.read()
     if hashlib.sha256(content).hexdigest() == expected:
         return None
-    return (f"{path}: has the size of lid.176.ftz as fastText published it, but not its content. It is another model, or a "
-            f"damaged copy.")
+    return (f"{path}: has the size of lid.176.ftz as fastText published it, but not its content. It is another model, or "
+            f"a damaged copy.")
 
 
 class _Reader:
@@ -134,7 +135,7 @@ def _check_header(reader):
     reader.require(buckets >= 0, "a negative number of buckets")
     reader.require(0 <= word_ngrams <= LONGEST_NGRAM, "word n-grams of that length")
     reader.require(shortest >= 0 and 0 <= longest <= LONGEST_NGRAM, "character n-grams of that length")
-    has_ngrams = word_ngrams > 1 or longest > 0 and version > VERSIONS[0]      # older classifiers have none of characters
+    has_ngrams = word_ngrams > 1 or longest > 0 and version > VERSIONS[0]      # older ones have none of characters
     return dim, loss, buckets, has_ngrams
 
 
@@ -159,8 +160,8 @@ def _check_dictionary(reader, loss):
 
 
 def _check_tree(reader, counts):
-    """The tree is built as fastText builds it: of the two rarest nodes without a parent, again and again, which are at the
-    end of the labels or at the front of the nodes built so far."""
+    """Build the tree as fastText does: of the two rarest nodes without a parent, again and again, which are at the end of
+    the labels or at the front of the nodes built so far."""
     n_labels, leaf, inner = len(counts), len(counts) - 1, len(counts)
     reader.require(all(0 <= count < NOT_BUILT for count in counts), "an impossible label count")
     counts = counts + [NOT_BUILT] * (n_labels - 1)

@@ -149,8 +149,8 @@ def _write(run, stage, tar_paths, outputs, todo, scratch, tally):
         more = {"damaged": damage} if damage else {}
         its_tally.update({"damaged tars": 1} if damage else {})
         manifests.write_for_file(outputs[number], Stages([stage]).manifest(
-            [tar_paths[number]], its_tally, time.monotonic() - started, description=_description(stage, tar_paths[number]),
-            **more))
+            [tar_paths[number]], its_tally, time.monotonic() - started,
+            description=_description(stage, tar_paths[number]), **more))
         tally.update({what: times for what, times in its_tally.items() if what != "in"})
 
 
