@@ -1,6 +1,6 @@
 """Open any input and write any output the same way.
 
-Inputs: a path, a URL, `-` for stdin, `.gz` and `.zst` decompressed; one that was cut off is an error.
+Inputs: a path, a URL, `-` for stdin, `.gz`, `.zst`, `.bz2` and `.xz` decompressed; one that was cut off is an error.
 Outputs appear whole or not at all: they are written under a temporary name in the same directory
 (see temporaries.py), synced, and renamed. URLs: remote.py.
 """
@@ -26,6 +26,7 @@ READ_AHEAD = 1 << 17            # bytes that are read at least
 STDIN = "<stdin>"
 STDOUT = "<stdout>"
 LONGEST_WINDOW = 1 << 31        # bytes: what `zstd --long=31` needs
+XZ_MEMORY = 1 << 28             # bytes that decompressing .xz may take; `xz -9` needs 65 MB
 # s3://bucket/key, and chains: zip://member::s3://bucket/key, simplecache::s3://bucket/key, simplecache::path
 _URL = re.compile("[A-Za-z][A-Za-z0-9+._-]+(://|::.*://)|(simplecache|filecache|blockcache|cached)::")
 
@@ -188,6 +189,9 @@ def _opened(path):
                 else stack.enter_context(open_raw(path))
         except EOFError:
             raise BadData(f"{name}: the compressed data is cut off. Make or fetch the file again.") from None
+        except _TooMuchMemory:
+            raise BadData(f"{name}: takes more than {XZ_MEMORY >> 20} MB of memory to decompress. Unpack it first "
+                          f"(xz -d).") from None
         except (zlib.error, zstandard.ZstdError, _BadCompression) as error:
             raise BadData(f"{name}: the compressed data is damaged ({error}). "
                           f"Make or fetch the file again.") from None
@@ -216,6 +220,10 @@ class _Input(io.FileIO):
     def seek(self, offset, whence=io.SEEK_SET):
         with _named(self.path):
             return super().seek(offset, whence)
+
+
+class _TooMuchMemory(Exception):
+    """Decompressing would take more memory than it may."""
 
 
 class _BadCompression(Exception):
@@ -279,10 +287,34 @@ def _gzip():
     return zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)        # with gzip's header and checksum
 
 
-FRAMES = {".zst": _zstd, ".gz": _gzip}          # formats of one frame after another, each with a decompressor of its own
+class _Xz:
+    """A decompressor of .xz in bounded memory."""
+
+    def __init__(self):
+        import lzma
+        self._frame, self._error = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=XZ_MEMORY), lzma.LZMAError
+
+    def decompress(self, data):
+        try:
+            return self._frame.decompress(data)
+        except self._error as error:
+            if "limit" in str(error):
+                raise _TooMuchMemory from None
+            raise _BadCompression(str(error)) from None
+
+    @property
+    def eof(self):
+        return self._frame.eof
+
+    @property
+    def unused_data(self):
+        return self._frame.unused_data
+
+
+FRAMES = {".zst": _zstd, ".gz": _gzip, ".xz": _Xz}      # formats of one frame after another, each with a decompressor of its own
 COMPRESSED_CHUNK = 1 << 16                      # bytes that are read at a time
-# Bytes that are decompressed at a time. What comes out of them is in memory at once: 4 MB of gzip at most, and 40 MB of one
-# line repeated without end in zstd.
+# Bytes that are decompressed at a time. What comes out of them is in memory at once: 4 MB of gzip at most, 30 MB of xz, and
+# 40 MB of one line repeated without end in zstd.
 COMPRESSED_PART = 1 << 12
 
 
@@ -293,8 +325,8 @@ def _decompressed(raw, suffix):
     frame, started = None, False                # the frame under way
     while chunk := raw.read(COMPRESSED_CHUNK):
         while chunk:
-            if frame is None and started and start is _gzip and not (chunk := chunk.lstrip(b"\0")):
-                break                           # zeros may follow a frame of gzip
+            if frame is None and started and start in (_gzip, _Xz) and not (chunk := chunk.lstrip(b"\0")):
+                break                           # zeros may follow a frame of gzip or xz
             frame, started = frame or start(), True
             part, chunk = chunk[:COMPRESSED_PART], chunk[COMPRESSED_PART:]
             if decompressed := frame.decompress(part):

@@ -113,7 +113,8 @@ def _output(ctx, param, value):
 def _shards_in(directory):
     """A pattern for the files of pairs in a directory, or in the folders of a local one (part=0/0.parquet); None where
     there are none."""
-    suffixes = [".jsonl.zst", ".jsonl.gz", ".parquet", ".jsonl"]
+    suffixes = [".jsonl.zst", ".jsonl.gz", ".parquet", ".jsonl", ".csv", ".csv.gz", ".csv.zst", ".tsv", ".tsv.gz",
+                ".tsv.zst"]
     from mc2 import files
     folders, pattern = [directory], directory
     while folders and pattern.count("*") < DEEPEST:
@@ -173,6 +174,13 @@ dropped = click.option("--dropped", metavar="FILE", help="Keep the pairs that ar
 quiet = click.option("-q", "--quiet", is_flag=True, help="No progress and no receipt on stderr.")
 verbose = click.option("-v", "--verbose", is_flag=True, expose_value=False, callback=_verbose,
                        help="Show where an unexpected error arose.")
+columns = click.option("--columns", multiple=True, metavar="KEY=COLUMN,...",
+                       help="Which columns of the inputs are id, text, url and lang, e.g. id=uid,text=TEXT.")
+id_column = click.option("--id", "id_column", metavar="COLUMN",
+                         help="Which column is the id; auto: make ids from the URL, else from file and line.")
+text_column = click.option("--text", "text_column", metavar="COLUMN", help="Which column is the text.")
+input_format = click.option("--format", "input_format", type=click.Choice(["jsonl", "json", "csv", "tsv", "parquet"]),
+                            help="Format of the inputs, where their names do not tell it (stdin).")
 seed = click.option("--seed", type=int, default=0, show_default=True,
                     help="The same seed keeps the same pairs in any order, sharding and number of jobs.")
 
@@ -254,6 +262,18 @@ def printing_scripts(wanted):
             click.echo(stream.read(), nl=False)
 
 
+def reads_columns(function):
+    """Give a command the options that say which columns of its inputs are id and text, as one argument `reading`."""
+    @functools.wraps(function)
+    def wrapper(*args, columns, id_column, text_column, input_format, **rest):
+        from mc2.pairs.columns import reading_of
+        return function(*args, reading=reading_of(columns, id_column, text_column, input_format), **rest)
+
+    for option in (input_format, columns, text_column, id_column):
+        wrapper = option(wrapper)
+    return wrapper
+
+
 def reads_pairs(command=None, *, reduces=False):
     """Give a command the options of reading pairs, as one argument `run` (see mc2.execution.run.Run).
 
@@ -261,7 +281,7 @@ def reads_pairs(command=None, *, reduces=False):
     """
     def decorate(function):
         @functools.wraps(function)
-        def wrapper(*args, inputs, shard, jobs, dry_run, on_error, rejects, quiet, **rest):
+        def wrapper(*args, inputs, shard, jobs, dry_run, on_error, rejects, quiet, reading, **rest):
             from mc2.execution.run import Run
             ctx = click.get_current_context()
             all_inputs = pair_inputs(ctx, inputs, None, allow_directories=reduces)
@@ -272,14 +292,14 @@ def reads_pairs(command=None, *, reduces=False):
                 _check_outputs(ctx, outputs["output_dir"])
                 outputs["executor"] = executor_of(jobs, **_executor_options(ctx, rest, outputs["output_dir"]))
                 outputs.update(part=shard, all_inputs=all_inputs)
-            run = Run(inputs, **outputs, jobs=jobs, dry_run=dry_run, rejects=rejects, quiet=quiet,
+            run = Run(inputs, **outputs, jobs=jobs, dry_run=dry_run, rejects=rejects, quiet=quiet, reading=reading,
                       skip_bad=on_error == "skip" or bool(rejects))
             with printing_scripts(ctx.params.get("print_only")):
                 return function(*args, run=run, **rest)
 
         own = [] if reduces else [output, output_dir, force]
         after = [] if reduces else [dropped, executor_options]
-        for option in reversed([inputs, *own, jobs, shard, dry_run, on_error, rejects, *after, quiet, verbose]):
+        for option in reversed([inputs, reads_columns, *own, jobs, shard, dry_run, on_error, rejects, *after, quiet, verbose]):
             wrapper = option(wrapper)
         return wrapper
     return decorate(command) if command else decorate

@@ -6,6 +6,7 @@ from mc2 import options
 
 @click.command()
 @options.inputs
+@options.reads_columns
 @click.option("--tars", multiple=True, required=True, metavar="TARS",
               help="Tars of images: a path, a pattern in quotes, or @list.txt; may be given several times.")
 @click.option("-O", "--output-dir", required=True, metavar="DIR",
@@ -17,7 +18,7 @@ from mc2 import options
 @options.quiet
 @options.verbose
 @click.pass_context
-def join(ctx, inputs, tars, output_dir, force, jobs, on_error, rejects, quiet):
+def join(ctx, inputs, tars, output_dir, force, jobs, on_error, rejects, quiet, reading):
     """Give every tar a file with the pairs of its images, in its order, as `mc2 train` reads them.
 
     For pools whose files of pairs are not those of the tars. A pair goes to the tar that has an image of its id:
@@ -31,5 +32,6 @@ def join(ctx, inputs, tars, output_dir, force, jobs, on_error, rejects, quiet):
     from mc2.execution.run import Run
     from mc2.training.join import join as join_pairs
     inputs = options.pair_inputs(ctx, inputs, None)
-    run = Run(inputs, jobs=jobs, rejects=rejects, quiet=quiet, skip_bad=on_error == "skip" or bool(rejects))
+    run = Run(inputs, jobs=jobs, rejects=rejects, quiet=quiet, skip_bad=on_error == "skip" or bool(rejects),
+              reading=reading)
     join_pairs(run, tar_files.expand(tars), output_dir, force)

@@ -23,9 +23,11 @@ from mc2.balancing import counting, sampling, shard_counts, thresholds
 from mc2.curate.phases import GROUP, Layout, Reduce
 from mc2.errors import BadData, BadUsage, Mc2Error
 from mc2.execution import names
+from mc2.execution.found import Found
 from mc2.execution.receipt import duration, what_was_left_out
 from mc2.execution.rounds import complete
 from mc2.execution.shard import DROPPED, ShardTask, put_together
+from mc2.pairs.columns import Reading
 
 KIND = "curation"
 OUTPUTS = ("matched", "curated", "quarantine", "counts")      # directories that are the job's alone
@@ -45,12 +47,13 @@ class Settings:
     skip_bad: bool = False
     dropped: str = None                 # file for the pairs that are dropped, with the reasons
     keep_matched: bool = True
+    reading: Reading = Reading()        # which columns of the pool are id and text
 
     @property
     def options(self):
         """All of it, for the manifest."""
         return {**{stage.name: stage.options for stage in self.stages}, "thresholds": self.thresholds, "seed": self.seed,
-                "one_per_image": self.one_per_image, "skip_bad": self.skip_bad}
+                "one_per_image": self.one_per_image, "skip_bad": self.skip_bad, **self.reading.options}
 
 
 class Job:
@@ -65,16 +68,18 @@ class Job:
         self.settings, self.executor, self.progress = settings, executor, progress
         self.layout = Layout(out, names.of(self.whole_pool))
         self.warnings, self.changed = [], []
+        self.columns = Found(progress is None or progress.quiet)
         self.counter = shard_counts.ShardCounter(settings.release, self.layout.shard_counts)
         self.keep = [DROPPED] if settings.dropped else []
         self.match = ShardTask([*settings.stages, self.counter], self.layout.matched, name="match",
-                               skip_bad=settings.skip_bad, keep=self.keep)
+                               skip_bad=settings.skip_bad, keep=self.keep, reading=settings.reading)
 
     def run(self):
         """Do what is missing. Returns the manifest of the job."""
         started = time.monotonic()
         with _alone(self.layout.out):
             mark(self.layout.work)
+            self.columns.look_at(self.pool, self.settings.reading)
             with self.progress:
                 uncounted = [shard for shard in self.pool if not self._is_counted(shard)
                              or self.keep and not self.match.is_written(shard)]
@@ -204,7 +209,7 @@ class Job:
                      for lang, row in counted["languages"].items() if row["pairs"]}
         manifest = manifests.describe_run(
             KIND, self.pool, self.settings.options, tally, time.monotonic() - started, {"metadata": release.path},
-            executor=self.executor.name, languages=languages, removed_shards=removed,
+            executor=self.executor.name, languages=languages, removed_shards=removed, **self.columns.noted(),
             lineage={"metadata": release.fingerprint, "counts": counted["fingerprint"],
                      "thresholds": manifests.fingerprint(content)})
         manifests.write(self.layout.out, manifest)

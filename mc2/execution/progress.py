@@ -24,6 +24,7 @@ class Progress:
     """
 
     def __init__(self, command, work, quiet=False, part=None):
+        self.quiet = quiet
         self.command, self.shown, self.bar = command, not quiet and sys.stderr.isatty(), None
         self.path = work and os.path.join(work, "progress.json" if part is None else f"progress.{part[0]}-{part[1]}.json")
         self.state = {"command": command, "pid": os.getpid(), "host": socket.gethostname(), "begun": time.time(),

@@ -13,7 +13,7 @@ from mc2 import __version__, files, manifests, temporaries
 from mc2.errors import BadData
 from mc2.execution.stage import Stages
 from mc2.pairs import jsonl
-from mc2.pairs.shards import encoder_of, open_write, read_blocks
+from mc2.pairs.shards import AS_THEY_ARE, encoder_of, open_write, read_blocks
 
 QUARANTINE, REJECTS, DROPPED = "quarantine", "rejects", "dropped"      # what a shard may leave beside its pairs
 
@@ -46,13 +46,15 @@ class ShardTask:
 
     stages: of mc2.execution.stage.Stage. paths: ShardPaths. name: of the task, in messages and logs. upstream: the
     ShardTask whose output is read in place of the shard. skip_bad: put bad lines into quarantine, rather than fail.
-    keep: REJECTS and DROPPED, those that are wanted.
+    keep: REJECTS and DROPPED, those that are wanted. reading: mc2.pairs.columns.Reading of the shards; outputs of other
+    tasks are read as they are.
     """
 
-    def __init__(self, stages, paths, *, name=None, upstream=None, skip_bad=False, keep=()):
+    def __init__(self, stages, paths, *, name=None, upstream=None, skip_bad=False, keep=(), reading=AS_THEY_ARE):
         self.stages, self.paths, self.upstream = Stages(stages), paths, upstream
         self.name = name or self.stages.last.name
         self.skip_bad, self.keep = skip_bad, tuple(keep)
+        self.reading = AS_THEY_ARE if upstream else reading
         self.run = os.urandom(16).hex()         # tells what this run read from a pipe from what another one did
 
     def name_of(self, shard):
@@ -71,7 +73,7 @@ class ShardTask:
         """All that the result depends on. Shards go by their names: in which directory they are does not matter
         beyond that."""
         return {"mc2": __version__, "input": self._input(shard), "options": self.stages.options,
-                "lineage": self.stages.lineage}
+                "lineage": self.stages.lineage, **self.reading.options}
 
     def _input(self, shard):
         if self.upstream:
@@ -115,12 +117,14 @@ class ShardTask:
             self._refuse_changed(shard, description)
         source, output, tally = self.upstream.output(shard) if self.upstream else shard, self.output(shard), \
             collections.Counter()
+        columns = []
         for stage in self.stages:
             stage.begin(shard)
         with contextlib.ExitStack() as stack:
             out, encode = stack.enter_context(open_write(output)), encoder_of(output)
             beside = self._open_beside(shard, stack)
-            for block in read_blocks([source], self.stages.whole_images):
+            for block in read_blocks([source], self.stages.whole_images, reading=self.reading,
+                                     found=lambda _, its: columns.append(its)):
                 batch = block.batch(self.stages.requires, self.skip_bad, DROPPED in self.keep, self.stages.adds,
                                     self.stages.reads)
                 out.write(self.stages.product(batch, encode))
@@ -130,7 +134,7 @@ class ShardTask:
             for stream in beside.values():
                 stream.end()
             self._refuse_changed(shard, description)
-            more = {}
+            more = {"columns": columns[0].description()} if columns else {}
             for stage in self.stages:
                 more.update(stage.finish(shard, description, tally))
         manifests.write_for_file(output, self.stages.manifest([source], tally, time.monotonic() - started,

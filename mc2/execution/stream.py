@@ -1,7 +1,7 @@
 """Pairs from a stream to a stream, a block at a time, in one process or many; the order is that of the input."""
 from mc2.execution.processes import map_in_order
 from mc2.execution.shard import dropped, rejected
-from mc2.pairs.shards import read_blocks
+from mc2.pairs.shards import AS_THEY_ARE, read_blocks
 
 
 class BlockWork:
@@ -17,7 +17,7 @@ class BlockWork:
         return made, batch.tally, rejected(batch), dropped(batch)
 
 
-def products(work, inputs, jobs, whole_images=False, columns=None):
+def products(work, inputs, jobs, whole_images=False, columns=None, reading=AS_THEY_ARE, found=None):
     """Yield what the BlockWork gives for the blocks of all inputs, in order. columns: those of Parquet that are read;
-    None = all."""
-    yield from map_in_order(work, read_blocks(inputs, whole_images, columns), jobs)
+    None = all. reading, found: of mc2.pairs.shards.read_blocks"""
+    yield from map_in_order(work, read_blocks(inputs, whole_images, columns, reading, found), jobs)

@@ -10,6 +10,8 @@ import tempfile
 from mc2 import files
 from mc2.errors import BadData, BadLine, BadUsage
 from mc2.pairs.arrow import KEY_TYPES, NOT_READ, ONE_TYPE, Block, depth, from_ipc, is_string, to_ipc
+from mc2.pairs.arrow_columns import RowsAsPairs, kind_of
+from mc2.pairs.columns import Reading
 
 import orjson
 import pyarrow as pa
@@ -48,20 +50,20 @@ def open_read(path):
         raise BadData(f"{name}: not Parquet, or damaged or cut off ({reason}). Make or fetch the file again.") from None
 
 
-def read_blocks(path, columns=None, whole_images=False):
+def read_blocks(path, columns=None, whole_images=False, reading=Reading(), found=None):
     """Yield the Blocks of a file, in order.
 
-    columns: those that are read, as far as they are there; None = all. whole_images: never split the adjacent
-    rows of one id.
+    columns: those that are read, by mc2's names, as far as they are there; None = all. whole_images: never split the
+    adjacent rows of one id. reading: which columns are id and text. found: called with the Columns, where there are any.
     """
     source, number = files.name_of(path), 1
-    tables = _read_tables(path, columns)
+    tables = _read_tables(path, columns, reading, found)
     for table in _whole_images(tables) if whole_images else tables:
         yield Block(source, number, to_ipc(table))
         number += len(table)
 
 
-def _read_tables(path, columns):
+def _read_tables(path, columns, reading, found):
     """Tables of at most ROWS_PER_BLOCK rows and about files.BLOCK bytes."""
     with open_read(path) as file:
         names = file.schema_arrow.names
@@ -71,18 +73,24 @@ def _read_tables(path, columns):
         if deep := next((field.name for field in file.schema_arrow if depth(field.type) > MOST_LEVELS), None):
             raise BadData(f"{files.name_of(path)}: the column {deep!r} is nested more than {MOST_LEVELS} levels deep, "
                           f"which is not read. Leave it out.")
+        kinds = {field.name: kind_of(field.type) for field in file.schema_arrow}
+        if its_columns := reading.columns_of(path, kinds):
+            columns = columns and its_columns.needed(columns)
+            if found:
+                found(its_columns)
+        rows = RowsAsPairs(its_columns)
         metadata = None
         if columns is not None and (columns := [name for name in names if name in columns] or None):
             metadata = {NOT_READ: orjson.dumps({field.name: str(field.type) for field in file.schema_arrow
                                                 if field.name not in columns})}
         if not file.metadata.num_rows:
-            yield _plain(file.schema_arrow.empty_table())        # the columns go on
+            yield rows(file.schema_arrow.empty_table(), _plain)        # the columns go on
         for number in range(file.num_row_groups):
             group = file.metadata.row_group(number)
             if group.num_rows:
-                rows = max(1, min(ROWS_PER_BLOCK, files.BLOCK * group.num_rows // max(1, group.total_byte_size)))
-                for batch in file.iter_batches(rows, row_groups=[number], columns=columns, use_threads=False):
-                    yield _plain(pa.Table.from_batches([batch])).replace_schema_metadata(metadata)
+                n_rows = max(1, min(ROWS_PER_BLOCK, files.BLOCK * group.num_rows // max(1, group.total_byte_size)))
+                for batch in file.iter_batches(n_rows, row_groups=[number], columns=columns, use_threads=False):
+                    yield rows(pa.Table.from_batches([batch]), _plain).replace_schema_metadata(metadata)
 
 
 def _plain(table):

@@ -1,0 +1,346 @@
+"""Pairs as tables in text: CSV as RFC 4180 has it, and the same with tabs (TSV). The first line names the columns.
+
+    a cell                                             the value of the key
+    empty                                              none: a key that is not there; a pair without id or text is dropped
+    of matched_entry_ids, lid_prob                     a list, a number, as JSON writes them
+    any other                                          text
+
+So text that is empty, and the difference between the number 1 and the text 1, are lost from JSON Lines to a table and
+back. Values that are no text are written as JSON writes them, lists and objects too.
+
+Cells with separators, quotes or line breaks are in quotes, in which a quote is doubled. A line of another number of cells
+than the header, a quote that is not closed, and the like are bad lines, named by the line in which they begin; reading
+goes on with the next line. Lines end with \\n or \\r\\n; \\n is written.
+"""
+import csv
+import io
+import json
+from collections import deque
+from itertools import chain
+from typing import NamedTuple
+
+import orjson
+
+from mc2 import files
+from mc2.errors import BadData
+from mc2.pairs import advice, jsonl
+
+DELIMITERS = {"csv": ",", "tsv": "\t"}
+AS_JSON = ("matched_entry_ids", "lid_prob")     # keys of which the cells are JSON
+LONGEST_CELL = 1 << 20          # characters; what is longer is taken for a quote that is not closed
+LONGEST_LINE = 16 << 20         # bytes
+BOM = b"\xef\xbb\xbf"
+HELD = 32 << 20                 # bytes of rows that an output holds back, to know all columns before it names them
+REASONS = {"unexpected end of data": "a quote is not closed.",
+           "expected after": "a quoted cell goes on after its closing quote.",
+           "field larger": "a cell of more than 1,048,576 characters: is a quote not closed?",
+           "new-line character": "a carriage return stands alone."}
+
+
+# ---------------------------------------------------------------- reading
+
+class Block(NamedTuple):
+    """Rows of one input: what one worker takes at a time.
+
+    rows: [(number of its first line, cells)]. bad: [(number, line, reason, hint)], the lines that are no rows
+    """
+
+    source: str
+    number: int
+    names: list
+    columns: object             # mc2.pairs.columns.Columns, or None
+    rows: list
+    bad: list
+
+    def batch(self, requires=(), skip_bad=False, *more, **options):
+        """The batch of the rows, as JSON Lines with the numbers of the lines of the table."""
+        rows = self.rows
+        if self.bad and not skip_bad:
+            rows = [row for row in rows if row[0] < self.bad[0][0]]
+        block = jsonl.Block(self.source, self.number, self._lines(rows))
+        batch = block.batch(requires, skip_bad, *more, **options)
+        for number, line, reason, hint in self.bad:
+            batch.tally["in"] += 1
+            batch._reject(number, line, reason, hint)
+        batch.rejects.sort(key=lambda reject: reject.number)
+        return batch
+
+    def _lines(self, rows):
+        """The rows as JSON Lines, each in the line of the number where the row begins. bytes"""
+        lines, at = [], self.number
+        for number, cells in rows:
+            lines.append(b"\n" * (number - at) + orjson.dumps(self._record(number, cells)))
+            at = number
+        return b"".join(lines)
+
+    def _record(self, number, cells):
+        record = {name: _value(name, cell) for name, cell in zip(self.names, cells)}
+        if self.columns:
+            record = self.columns.record(record, number)
+        return {"id": record["id"], "text": record["text"],
+                **{key: value for key, value in record.items() if value is not None}}
+
+
+def _value(name, cell):
+    """The value of a cell; None where it is empty."""
+    if name in AS_JSON and cell:
+        try:
+            value = orjson.loads(cell)
+            return orjson.Fragment(cell.strip()) if type(value) in (list, int, float) else cell
+        except orjson.JSONDecodeError:
+            pass
+    return cell or None
+
+
+def header_of(data, format):
+    """The cells of the first line of a table; [] where there is none. data: the first bytes of it"""
+    reader = _Rows("", [(1, data.split(b"\n", 1)[0])], format)
+    row = reader.next_row()
+    return row[1] if row and row[1] is not None else []
+
+
+def read_blocks(path, blocks, format, reading, size, whole_images=False, found=None):
+    """Yield the Blocks of a table. blocks: iterable of (number of the first line, whole lines), as files.read_blocks gives
+    them. found: called with the Columns"""
+    source = files.name_of(path)
+    reader = _Rows(source, blocks, format)
+    header = reader.next_row()
+    if header is None:
+        return
+    names = _names(source, header, format)
+    columns = reading.columns_of(path, dict.fromkeys(names, ""))
+    if found and columns:
+        found(columns)
+    rows, bad, held, first, last = [], [], 0, None, None
+    for number, cells, raw, reason in reader:
+        first = first or number
+        if reason is None and len(cells) != len(names):
+            reason = f"{len(cells):,} cells, but the header has {len(names):,}.", \
+                f" A cell with a {'tab' if format == 'tsv' else 'comma'} or a quote in it must be in quotes."
+        image = _image(names, columns, cells) if whole_images and not reason else None
+        if held >= size and (image is None or image != last):
+            yield Block(source, first, names, columns, rows, bad)
+            rows, bad, held, first = [], [], 0, number
+        if reason:
+            bad.append((number, raw, *reason))
+        else:
+            rows.append((number, cells))
+            last = image
+        held += len(raw)
+    if rows or bad:
+        yield Block(source, first, names, columns, rows, bad)
+
+
+def _image(names, columns, cells):
+    """What tells the image of a row from others."""
+    taken = columns.taken["id"] if columns else "id"
+    if columns and columns.urls is not None:
+        taken = columns.urls
+    return cells[names.index(taken)] if taken in names else None
+
+
+def _names(source, header, format):
+    """The names of the columns. Raises BadData for a first line that names none."""
+    number, cells, _, reason = header
+    if reason:
+        raise BadData(f"{source}:{number}: {reason[0]}{reason[1]}")
+    twice = next((name for name in cells if cells.count(name) > 1), None)
+    if twice is not None:
+        raise BadData(f"{source}:{number}: two columns are called {twice!r}. Rename one; the first line must name all columns.")
+    if len(cells) == 1:
+        for delimiter, name, advised in ((",", "commas", "--format csv"), ("\t", "tabs", "--format tsv"),
+                                         (";", "semicolons", None), ("|", "bars", None)):
+            if delimiter in cells[0] and delimiter != DELIMITERS[format]:
+                raise BadData(f"{source}:{number}: the columns are separated by {name}. "
+                              + (f"Say {advised}." if advised else advice.for_delimiter(source, delimiter)))
+    return cells
+
+
+class _Rows:
+    """Iterates over (number of the first line, cells, the lines as they are, None) of the rows of a table, or
+    (number, None, lines, (reason, hint)) for lines that are no row. Blank lines are passed over."""
+
+    def __init__(self, source, blocks, format):
+        csv.field_size_limit(LONGEST_CELL)
+        self._lines = _Lines(_numbered_lines(source, blocks))
+        self._reader = csv.reader(self._lines, delimiter=DELIMITERS[format], strict=True)
+
+    def __iter__(self):
+        return iter(self.next_row, None)
+
+    def next_row(self):
+        """The next one, or None at the end."""
+        lines, cells = self._lines, []
+        while not cells:
+            lines.begin()
+            try:
+                cells = next(self._reader)
+            except StopIteration:
+                return None
+            except csv.Error as error:
+                number, line = lines.take_back()
+                reason = next((ours for theirs, ours in REASONS.items() if theirs in str(error)), f"{error}.")
+                return number, None, line.rstrip(b"\r\n"), (reason, "")
+        number, raw, undecodable = lines.row()
+        if undecodable:
+            return number, None, raw, ("not UTF-8.", f" {undecodable}")
+        return number, cells, raw, None
+
+
+class _Lines:
+    """The lines that csv.reader asks for, which knows those of the row under way.
+
+    lines: iterator of (number, bytes)
+    """
+
+    def __init__(self, lines):
+        self._lines, self._waiting, self._row, self._undecodable = lines, deque(), [], None
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        line = self._waiting.popleft() if self._waiting else next(self._lines)
+        self._row.append(line)
+        try:
+            return line[1].decode("utf-8")
+        except UnicodeDecodeError as error:
+            self._undecodable = f"The byte at column {error.start + 1} of line {line[0]} is wrong."
+            return line[1].decode("utf-8", "surrogateescape")
+
+    def begin(self):
+        """A row begins."""
+        self._row, self._undecodable = [], None
+
+    def row(self):
+        """(number of its first line, its lines, what is wrong with its bytes or None) of the row that has ended."""
+        return self._row[0][0], b"".join([line for _, line in self._row]).rstrip(b"\r\n"), self._undecodable
+
+    def take_back(self):
+        """(number, line) of the first line of what is no row; the others are read again."""
+        first, *others = self._row
+        self._waiting.extendleft(reversed(others))
+        return first
+
+
+def _numbered_lines(source, blocks):
+    """Yield (number, line with its end), without the byte order mark of the first. Raises BadData for text that is not
+    in UTF-8, and for lines that are too long to be any."""
+    for number, block in blocks:
+        if number == 1:
+            if block.startswith((b"\xff\xfe", b"\xfe\xff")):
+                raise BadData(f"{source}: is in UTF-16. Write it in UTF-8, {advice.through(source, 'iconv -f UTF-16 -t UTF-8')}")
+            block = block.removeprefix(BOM)
+        lines = block.split(b"\n")
+        if not lines[-1]:
+            lines.pop()
+        for number, line in enumerate(lines, number):
+            if len(line) > LONGEST_LINE:
+                raise BadData(f"{source}:{number}: a line of more than {LONGEST_LINE >> 20} MB. Is this a table?")
+            yield number, line + b"\n"
+
+
+# ---------------------------------------------------------------- writing
+
+def encode_csv(batch):
+    """The pairs of a batch with the added keys, for the Writer: a line of JSON with the columns, then rows. bytes"""
+    return _encode(batch, "csv")
+
+
+def encode_tsv(batch):
+    return _encode(batch, "tsv")
+
+
+ENCODERS = {"csv": encode_csv, "tsv": encode_tsv}
+
+
+def _encode(batch, format):
+    lines = batch.lines_without(tuple(batch.added))         # before the values: it may reject pairs
+    if not len(batch):
+        return b""
+    records = [json.loads(line, parse_int=_Number, parse_float=_Number) for line in lines]
+    added = {key: batch.column(key) for key in batch.added}
+    names = list(dict.fromkeys(chain(chain.from_iterable(records), added)))
+    rows = [[_cell(record.get(name)) for name in names] for record in records]
+    for key, values in added.items():
+        place = names.index(key)
+        for row, value in zip(rows, values):
+            row[place] = _cell(value)
+    return orjson.dumps(names, option=orjson.OPT_APPEND_NEWLINE) + _text_of(rows, format)
+
+
+class _Number(str):
+    """A number in its written form."""
+
+
+def _plain_json(value):
+    return orjson.Fragment(str(value))
+
+
+def _cell(value):
+    """A value as the text of a cell."""
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return value
+    return orjson.dumps(value, default=_plain_json, option=orjson.OPT_PASSTHROUGH_SUBCLASS).decode()
+
+
+def _text_of(rows, format):
+    """Rows of cells as lines of a table. bytes"""
+    lines = []
+
+    class Sink:
+        write = staticmethod(lines.append)
+
+    # with \r\n as the end of a line both characters are put in quotes within cells
+    csv.writer(Sink, delimiter=DELIMITERS[format], lineterminator="\r\n").writerows(rows)
+    return "".join([line[:-2] + "\n" for line in lines]).encode()
+
+
+class Writer:
+    """Writes what the encoders give as one table.
+
+    The columns are those of the first HELD bytes of rows, which wait for that. A new column after them is refused.
+    """
+
+    def __init__(self, path, format, stream):
+        self.path, self.format, self.stream = path, format, stream
+        self.names, self.waiting, self.n_waiting, self.is_open = {}, [], 0, False
+
+    def write(self, data):
+        if not data:
+            return
+        names, _, rows = data.partition(b"\n")
+        names = orjson.loads(names)
+        if self.is_open:
+            if new := next((name for name in names if name not in self.names), None):
+                raise BadData(f"{self.path}: {advice.shown(new)} is a key that the pairs before do not have, and a table "
+                              f"has the same columns from its first line. Write .jsonl.zst or .parquet.")
+            self.stream.write(self._arranged(names, rows))
+            return
+        self.names.update(dict.fromkeys(names))
+        self.waiting.append((names, rows))
+        self.n_waiting += len(rows)
+        if self.n_waiting > HELD:
+            self._open()
+
+    def close(self):
+        if not self.is_open:
+            self._open()
+
+    def _open(self):
+        self.is_open = True
+        self.names = self.names or dict.fromkeys(("id", "text"))
+        self.stream.write(_text_of([list(self.names)], self.format))
+        for names, rows in self.waiting:
+            self.stream.write(self._arranged(names, rows))
+        self.waiting = []
+
+    def _arranged(self, names, rows):
+        """Rows with the columns `names` as rows with those of the table. bytes"""
+        if names == list(self.names):
+            return rows
+        places = [names.index(name) if name in names else None for name in self.names]
+        read = csv.reader(io.StringIO(rows.decode(), newline=""), delimiter=DELIMITERS[self.format], strict=True)
+        return _text_of([["" if place is None else row[place] for place in places] for row in read], self.format)
