@@ -122,7 +122,7 @@ def image_id(key, found):
 def stem(path):
     """The base name without its suffix, which a tar and its pairs have in common."""
     name = files.base_name(path)
-    return re.sub(r"\.(tar|parquet|jsonl(\.(zst|gz|bz2))?)$", "", name)
+    return re.sub(r"\.(tar|parquet|(jsonl|csv|tsv)(\.(zst|gz|bz2|xz))?)$", "", name)
 
 
 def expand(patterns, within=()):

@@ -9,19 +9,20 @@ from mc2.inspection import comparison, counts, pairs, releases, sources
 from mc2.inspection.invisible import escaped
 from mc2.metadata import packing, release
 from mc2.metadata.sources import find
+from mc2.pairs.shards import AS_THEY_ARE, is_table
 
 
-def describe(path, metadata=None, lines=10_000):
+def describe(path, metadata=None, lines=10_000, reading=AS_THEY_ARE):
     """Yield lines of text about a release, counts, sources, thresholds, a curation or pairs. Invisible characters of
     texts and entries are escaped.
 
     metadata: directory of a release, to spell out entries; by default the one that the manifest names.
-    lines: how many pairs to read; 0 = all.
+    lines: how many pairs to read; 0 = all. reading: which columns of pairs are id and text.
     """
-    return map(escaped, _describe(path, metadata, lines))
+    return map(escaped, _describe(path, metadata, lines, reading))
 
 
-def _describe(path, metadata, lines):
+def _describe(path, metadata, lines, reading):
     if path != "-" and os.path.isdir(path):
         kind = (manifests.read(path) or {}).get("kind")
         if kind == release.KIND:
@@ -37,11 +38,13 @@ def _describe(path, metadata, lines):
                            f"of them.") from None
     if path.endswith(packing.SUFFIX):
         return releases.describe_packed(packing.read_manifest(path))
+    if path.endswith((".json", ".tsv")) and is_table(path, reading):
+        return pairs.describe(path, metadata, lines, reading)
     if path.endswith(".json"):
         return counts.describe_thresholds(path)
     if path.endswith(".tsv"):
         return sources.describe_one(path)
-    return pairs.describe(path, metadata, lines)
+    return pairs.describe(path, metadata, lines, reading)
 
 
 def compare(path, against, texts=None, lines=10_000):

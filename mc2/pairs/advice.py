@@ -65,11 +65,14 @@ def options_for(choices):
                     f"--columns {shlex.quote(f'{key}={shown(name)}')}" for key, name in choices)
 
 
-def _did_you_mean(missing, names):
-    """The end of a message: the options that probably name the missing keys."""
+def _did_you_mean(missing, names, strings=()):
+    """The end of a message: the options that probably name the missing keys. strings: names of columns of text; where
+    there is one, it is the text"""
     found = {key: _candidates(key, names) for key in missing}
+    if found.get("text") == [] and len(strings) == 1:
+        found["text"] = list(strings)
     if not all(found.values()):
-        return f" Say which they are: {' '.join(f'--{key} COLUMN' for key in missing)}." if len(missing) > 1 else \
+        return " Say which they are: --id COLUMN (or --id auto) --text COLUMN." if len(missing) > 1 else \
             f" Say which one it is: --{missing[0]} COLUMN."
     if all(len(each) == 1 for each in found.values()):
         return f" Did you mean {options_for((key, each[0]) for key, each in found.items())}?"
@@ -80,10 +83,9 @@ def _did_you_mean(missing, names):
 def for_missing_columns(source, missing, kinds):
     """The end of a message about a table that has no columns called like these keys. kinds: {name: kind}"""
     usable = {name: kind for name, kind in kinds.items() if kind in ("", "string", *NUMBERS)}
+    strings = [name for name, kind in kinds.items() if kind == "string"]
     unusable = [key for key in missing if _found_for(key, kinds) not in (None, *usable)]
-    if unusable:
-        return f".{for_columns(source, kinds)}"
-    return f". The columns are {listed_columns(kinds)}.{_did_you_mean(missing, usable)}"
+    return (_convert(source, kinds) if unusable else _did_you_mean(missing, usable, strings)).strip()
 
 
 def _program(statements):
@@ -98,15 +100,18 @@ def for_columns(source, columns):
     source: name of the file. columns: {name: kind}; kind is "string" for a column that serves as it is, else the name
     of its Arrow type.
     """
-    types = ", ".join(f"{shown(name)} ({shown(kind)})" for name, kind in list(columns.items())[:MOST])
-    more = f" and {len(columns) - MOST:,} more" if len(columns) > MOST else ""
+    return f" The columns are {listed_columns(columns)}.{_convert(source, columns)}"
+
+
+def _convert(source, columns):
+    """The end of a message: a program that gives a file of Parquet columns `id` and `text` of strings."""
     statements = [statement for key in OTHER_NAMES if columns.get(key) != "string"
                   for statement in _statements(key, _found_for(key, columns), columns)]
     compute = "pyarrow.compute as pc, " if any("pc." in statement for statement in statements) else ""
     program = _program([f"import {compute}pyarrow.parquet as pq", f"t = pq.read_table({json.dumps(source)})",
                         *statements, f"pq.write_table(t, {json.dumps(NEW)})"])
     todo = "Convert them" if all(key in columns for key in OTHER_NAMES) else "Give them these names"
-    return f" The columns are {types}{more}. {todo}, e.g. {program}"
+    return f" {todo}, e.g. {program}"
 
 
 def _statements(key, name, columns):

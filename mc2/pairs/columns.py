@@ -53,14 +53,14 @@ FORMS.append(COCO)
 
 
 class NoPairs(BadData):
-    """A table in which it is not known which columns are `id` and `text`. columns: {name: kind}"""
+    """A table in which it is not known which columns are `id` and `text`. columns: {name: kind}. hint: what to do"""
 
-    def __init__(self, message, columns=None):
-        super().__init__(message, columns)
-        self.columns = columns or {}
+    def __init__(self, message, columns, hint):
+        super().__init__(message, columns, hint)
+        self.columns, self.hint = columns, hint
 
     def __str__(self):
-        return self.args[0]
+        return f"{self.args[0]} The columns are {advice.listed_columns(self.columns)}. {self.hint}".rstrip()
 
 
 class NoColumns(NoPairs):
@@ -139,21 +139,24 @@ class _Search:
         fits = [(form, reading) for form, reading in self._readings()
                 if all(taken.get(key, name) in (name, AUTO) for key, name in reading.items())]
         missing = [key for key in ("id", "text") if key not in taken]
-        choices = {tuple(reading[key] for key in missing): form for form, reading in reversed(fits)} or {(): None}
+        choices = {}
+        for form, reading in fits:
+            choices.setdefault(tuple(reading[key] for key in missing), form)
+        choices = choices or {(): None}
         if len(choices) > 1:
-            raise NoPairs(f"{self.source}: {' and '.join(missing)} may be several columns{self._listed()} "
-                          f"Say which are meant: {self._spelled(missing, choices)}.", self.kinds)
+            raise NoPairs(f"{self.source}: {' and '.join(missing)} may be several columns.", self.kinds,
+                          f"Say which are meant: {self._spelled(missing, choices)}.")
         (names, form), = choices.items()
         if missing and not names:
             self._refuse(missing)
         taken.update(zip(missing, names))
-        urls = self.by_lower["url"]
-        if form and len(urls) == 1:
+        form, urls = form if missing else None, self.by_lower["url"]
+        if (form or taken["id"] == AUTO) and len(urls) == 1:
             taken.setdefault("url", urls[0])
         for key in KEYS[2:]:
             if key in self.kinds:
                 taken.setdefault(key, key)
-        return Columns(taken, self._ids(taken), row_name, form.name if form and missing else None)
+        return Columns(taken, self._ids(taken), row_name, form.name if form else None)
 
     def _readings(self):
         """(form, {"id": name, "text": name}) of all forms that the columns fit."""
@@ -170,12 +173,9 @@ class _Search:
             return None
         urls = [taken["url"]] if "url" in taken else self.by_lower["url"]
         if len(urls) > 1:
-            raise NoPairs(f"{self.source}: ids may be made from several columns{self._listed()} Say which one has the "
-                          f"URLs, e.g. --columns url={urls[0]}.", self.kinds)
+            raise NoPairs(f"{self.source}: ids may be made from several columns.", self.kinds,
+                          f"Say which one has the URLs, e.g. {advice.options_for([('url', urls[0])])}.")
         return urls[0] if urls else ""
-
-    def _listed(self):
-        return f". The columns are {advice.listed_columns(self.kinds)}."
 
     def _spelled(self, keys, choices):
         return ", or ".join(advice.options_for(zip(keys, names)) for names in choices)
@@ -184,12 +184,12 @@ class _Search:
         if names:
             close = advice.nearest(names[0], self.kinds)
             keys = [key for key, name in self.given.items() if name == names[0]]
-            hint = f" Did you mean {advice.options_for([(keys[0], close)])}?" if close else ""
-            raise NoPairs(f"{self.source}: no column is called {advice.shown(names[0])}{self._listed()}{hint}", self.kinds)
+            hint = f"Did you mean {advice.options_for([(keys[0], close)])}?" if close else ""
+            raise NoPairs(f"{self.source}: no column is called {advice.shown(names[0])}.", self.kinds, hint)
 
     def _refuse(self, missing):
         what = " and ".join(f'no column "{key}"' for key in missing)
-        raise NoColumns(f"{self.source}: {what}{advice.for_missing_columns(self.source, missing, self.kinds)}", self.kinds)
+        raise NoColumns(f"{self.source}: {what}.", self.kinds, advice.for_missing_columns(self.source, missing, self.kinds))
 
 
 # ---------------------------------------------------------------- what is made of them

@@ -9,9 +9,10 @@ All but Parquet are read with .gz, .zst, .bz2 or .xz behind the suffix, and writ
 in none of these (stdin, say), an input that begins with the header of a table of pairs, or with an array, is read as
 such.
 """
-import json
 import os
 import re
+
+import orjson
 
 from mc2 import files
 from mc2.errors import BadUsage
@@ -52,27 +53,45 @@ def by_beginning(data, path, reading):
         return "json"
     named = by_name(path, reading.format)
     if text.startswith("{"):
-        return "json" if named == "json" and _is_document(text) else "jsonl"
-    for format in ("csv", "tsv") if named is None else ():
-        try:
-            if (header := delimited.header_of(data[:PEEK], format)) and len(header) > 1:
-                reading.columns_of(path, dict.fromkeys(header, ""))
-                return format
-        except NoPairs:
-            pass
+        return "json" if named != "jsonl" and _is_document(data.decode("utf-8-sig", "ignore")) else "jsonl"
+    if named is None:
+        return next((format for format in ("csv", "tsv") if _has_header_of_pairs(data, path, reading, format)), "jsonl")
     return "jsonl"
 
 
-def _is_document(text):
-    """Whether a text that begins an object is one document, rather than a line for each object."""
-    if _COCO.match(text):
+def begins_a_table(data, path, reading):
+    """Whether a .json begins as a document or lines of pairs, or a .tsv with a header of pairs. data: its first bytes"""
+    if by_name(path) == "tsv":
+        return _has_header_of_pairs(data, path, reading, "tsv")
+    text = data.decode("utf-8-sig", "ignore").lstrip(" \t\r\n")
+    if text.startswith("[") or _COCO.match(text):
         return True
-    line = text.split("\n", 1)[0]
     try:
-        json.loads(line)
+        record = orjson.loads(text.split("\n", 1)[0])
+        reading.columns_of(path, dict.fromkeys(record, ""))
+        return True
+    except (orjson.JSONDecodeError, TypeError, NoPairs):
         return False
-    except (ValueError, RecursionError):
-        return len(line) < len(text)            # pretty-printed
+
+
+def _has_header_of_pairs(data, path, reading, format):
+    try:
+        header = delimited.header_of(data[:PEEK], format)
+        if len(header) < 2:
+            return False
+        reading.columns_of(path, dict.fromkeys(header, ""))
+        return True
+    except NoPairs:
+        return False
+
+
+def _is_document(text):
+    """Whether a text that begins with an object is one document, rather than a line for each object."""
+    line, newline, _ = text.lstrip().partition("\n")
+    try:
+        return isinstance(orjson.loads(line).get("annotations"), list)
+    except (orjson.JSONDecodeError, AttributeError):
+        return bool(_COCO.match(text)) or line.strip() == "{" and bool(newline)
 
 
 def written_name(name):

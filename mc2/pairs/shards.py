@@ -110,6 +110,16 @@ def _columns_of_lines(path, data, reading):
         return None                             # the message about a line says what to do
 
 
+def is_table(path, reading=AS_THEY_ARE):
+    """Whether a .json or .tsv, which artefacts of mc2 are called too, is an input of pairs: as the user says, or by its
+    beginning."""
+    if reading.given or reading.format:
+        return True
+    with files.open_read(path) as stream:
+        beginning = stream.read(formats.PEEK)
+    return formats.begins_a_table(beginning, path, reading)
+
+
 def refuse_unopenable(inputs, outputs, reading=AS_THEY_ARE):
     """Raise BadUsage at once where a library that these formats and URLs need is missing, a URL is read-only, or
     pairs are not read or written in the format of an input or output."""
