@@ -47,6 +47,7 @@ def curate(ctx, inputs, metadata, output, old_engine, quiet, dry_run, force, sha
 
     \b
     mc2 curate pool/*.jsonl.zst -m metadata --t-en 170000 --seed 0 -o out
+    mc2 curate captions.csv --id auto --text caption -m metadata --t-en 20 -o out
     mc2 curate @pool.txt -m metadata --t-en 170000 -o out --executor ray --address auto
     mc2 curate @pool.txt -m metadata --t-en 170000 -o out --executor slurm --slurm-option --partition=cpu
     """

@@ -27,6 +27,8 @@ KEYS = ("id", "text", "url", "lang")
 AUTO = "auto"
 MOST_LAYOUTS = 1000             # of lines with different keys, that are remembered
 EXACT = 1 << 53                 # below it a double holds a whole number as it is
+PLAIN = {str, int, bool, type(None)}
+DIGITS = set(map(bytes, zip(b"0123456789.eE")))
 SEPARATOR = re.compile(rf",(?=(?:{'|'.join(KEYS)})=)")
 
 
@@ -263,11 +265,14 @@ class Columns:
             return line
         if found is None:
             return line
-        its_id = id_text(found["id"], lambda: json.loads(line)[self.taken["id"]])
-        if not all(type(value) in (str, int, bool, type(None)) for value in found.values()):
+        its_id = found["id"]
+        if type(its_id) is not str:
+            its_id = id_text(its_id, lambda: json.loads(line)[self.taken["id"]])
+        if not keeps_form(found.values(), line):
             found = self.record(json.loads(line, parse_int=orjson.Fragment, parse_float=orjson.Fragment), number)
+        found["id"] = its_id
         try:
-            return orjson.dumps({**found, "id": its_id})
+            return orjson.dumps(found)
         except TypeError:                       # nested too deeply to be written
             return line
 
@@ -289,6 +294,19 @@ def said(description):
 def id_of_url(url):
     """The id of the image at a URL: 24 hex digits of SHA-224 of it without spaces and tabs."""
     return hashlib.sha224(url.replace(" ", "").replace("\t", "").encode("utf-8", "surrogatepass")).hexdigest()[:24]
+
+
+def keeps_form(values, line):
+    """Whether orjson writes values that it read from a line of JSON in the form in which they are there."""
+    for value in values:
+        if type(value) is float:
+            form = orjson.dumps(value)
+            end = line.find(form) + len(form)
+            if end < len(form) or line[end:end + 1] in DIGITS:
+                return False
+        elif type(value) not in PLAIN:
+            return False
+    return True
 
 
 def id_text(value, exact=None):

@@ -28,6 +28,7 @@ from mc2.pairs import advice, jsonl
 DELIMITERS = {"csv": ",", "tsv": "\t"}
 AS_JSON = ("matched_entry_ids", "lid_prob")     # keys of which the cells are JSON
 LONGEST_CELL = 1 << 20          # characters; what is longer is taken for a quote that is not closed
+ROW = 50                        # bytes that a row takes beside its cells, about
 LONGEST_LINE = 16 << 20         # bytes
 BOM = b"\xef\xbb\xbf"
 HELD = 32 << 20                 # bytes of rows that an output holds back, to know all columns before it names them
@@ -67,36 +68,42 @@ class Block(NamedTuple):
 
     def _lines(self, rows):
         """The rows as JSON Lines, each in the line of the number where the row begins. bytes"""
+        layout = self.columns.layout(self.names) if self.columns else \
+            [(key, key) for key in ("id", "text", *(name for name in self.names if name not in ("id", "text")))]
+        order = [(key, self.names.index(name)) for key, name in layout if name in self.names]
+        as_json = [key for key, _ in order if key in AS_JSON]
+        url = None if not self.columns or not self.columns.urls else self.names.index(self.columns.urls)
         lines, at = [], self.number
         for number, cells in rows:
-            lines.append(b"\n" * (number - at) + orjson.dumps(self._record(number, cells)))
+            record = {key: cells[index] for key, index in order if cells[index]}
+            if self.columns and self.columns.urls is not None:
+                made = self.columns.made_id(number, None if url is None else cells[url] or None)
+                record = {"id": made, **record}
+            elif "id" not in record:
+                record["id"] = None
+            if "text" not in record:
+                record["text"] = None
+            for key in as_json:
+                if key in record:
+                    record[key] = _value(record[key])
+            lines += (b"\n" * (number - at), orjson.dumps(record))
             at = number
         return b"".join(lines)
 
-    def _record(self, number, cells):
-        record = {name: _value(name, cell) for name, cell in zip(self.names, cells)}
-        if self.columns:
-            record = self.columns.record(record, number)
-        return {"id": record["id"], "text": record["text"],
-                **{key: value for key, value in record.items() if value is not None}}
 
-
-def _value(name, cell):
-    """The value of a cell; None where it is empty."""
-    if name in AS_JSON and cell:
-        try:
-            value = orjson.loads(cell)
-            return orjson.Fragment(cell.strip()) if type(value) in (list, int, float) else cell
-        except orjson.JSONDecodeError:
-            pass
-    return cell or None
+def _value(cell):
+    """The list or number that a cell holds as JSON; its text where it holds none."""
+    try:
+        return orjson.Fragment(cell.strip()) if type(orjson.loads(cell)) in (list, int, float) else cell
+    except orjson.JSONDecodeError:
+        return cell
 
 
 def header_of(data, format):
     """The cells of the first line of a table; [] where there is none. data: the first bytes of it"""
     reader = _Rows("", [(1, data.split(b"\n", 1)[0])], format)
     row = reader.next_row()
-    return row[1] if row and row[1] is not None else []
+    return row[1] if row and row[1] else []
 
 
 def read_blocks(path, blocks, format, reading, size, whole_images=False, found=None):
@@ -112,7 +119,7 @@ def read_blocks(path, blocks, format, reading, size, whole_images=False, found=N
     if found and columns:
         found(columns)
     rows, bad, held, first, last = [], [], 0, None, None
-    for number, cells, raw, reason in reader:
+    for number, cells, reason in reader:
         first = first or number
         if reason is None and len(cells) != len(names):
             reason = f"{len(cells):,} cells, but the header has {len(names):,}.", \
@@ -122,11 +129,11 @@ def read_blocks(path, blocks, format, reading, size, whole_images=False, found=N
             yield Block(source, first, names, columns, rows, bad)
             rows, bad, held, first = [], [], 0, number
         if reason:
-            bad.append((number, raw, *reason))
+            bad.append((number, reader.line(), *reason))
         else:
             rows.append((number, cells))
             last = image
-        held += len(raw)
+        held += sum(map(len, cells or ())) + ROW
     if rows or bad:
         yield Block(source, first, names, columns, rows, bad)
 
@@ -141,7 +148,7 @@ def _image(names, columns, cells):
 
 def _names(source, header, format):
     """The names of the columns. Raises BadData for a first line that names none."""
-    number, cells, _, reason = header
+    number, cells, reason = header
     if reason:
         raise BadData(f"{source}:{number}: {reason[0]}{reason[1]}")
     twice = next((name for name in cells if cells.count(name) > 1), None)
@@ -157,8 +164,8 @@ def _names(source, header, format):
 
 
 class _Rows:
-    """Iterates over (number of the first line, cells, the lines as they are, None) of the rows of a table, or
-    (number, None, lines, (reason, hint)) for lines that are no row. Blank lines are passed over."""
+    """Iterates over (number of the first line, cells, None) of the rows of a table, or (number, None, (reason, hint)) for
+    lines that are no row. Blank lines are passed over."""
 
     def __init__(self, source, blocks, format):
         csv.field_size_limit(LONGEST_CELL)
@@ -178,49 +185,50 @@ class _Rows:
             except StopIteration:
                 return None
             except csv.Error as error:
-                number, line = lines.take_back()
+                lines.take_back()
                 reason = next((ours for theirs, ours in REASONS.items() if theirs in str(error)), f"{error}.")
-                return number, None, line.rstrip(b"\r\n"), (reason, "")
-        number, raw, undecodable = lines.row()
-        if undecodable:
-            return number, None, raw, ("not UTF-8.", f" {undecodable}")
-        return number, cells, raw, None
+                return lines.row[0][0], None, (reason, "")
+        if lines.undecodable:
+            return lines.row[0][0], None, ("not UTF-8.", f" {lines.undecodable}")
+        return lines.row[0][0], cells, None
+
+    def line(self):
+        """The lines of the row, or of what is none, as they are. bytes"""
+        return b"".join([line for _, line in self._lines.row]).rstrip(b"\r\n")
 
 
 class _Lines:
     """The lines that csv.reader asks for, which knows those of the row under way.
 
-    lines: iterator of (number, bytes)
+    row:         [(number, bytes)] of the row under way
+    undecodable: what is wrong with its bytes, or None
     """
 
     def __init__(self, lines):
-        self._lines, self._waiting, self._row, self._undecodable = lines, deque(), [], None
+        """lines: iterator of (number, bytes)"""
+        self._lines, self._waiting = lines, deque()
+        self.row, self.undecodable = [], None
 
     def __iter__(self):
         return self
 
     def __next__(self):
         line = self._waiting.popleft() if self._waiting else next(self._lines)
-        self._row.append(line)
+        self.row.append(line)
         try:
-            return line[1].decode("utf-8")
+            return line[1].decode()
         except UnicodeDecodeError as error:
-            self._undecodable = f"The byte at column {error.start + 1} of line {line[0]} is wrong."
+            self.undecodable = f"The byte at column {error.start + 1} of line {line[0]} is wrong."
             return line[1].decode("utf-8", "surrogateescape")
 
     def begin(self):
         """A row begins."""
-        self._row, self._undecodable = [], None
-
-    def row(self):
-        """(number of its first line, its lines, what is wrong with its bytes or None) of the row that has ended."""
-        return self._row[0][0], b"".join([line for _, line in self._row]).rstrip(b"\r\n"), self._undecodable
+        self.row, self.undecodable = [], None
 
     def take_back(self):
-        """(number, line) of the first line of what is no row; the others are read again."""
-        first, *others = self._row
-        self._waiting.extendleft(reversed(others))
-        return first
+        """What is under way is no row: all lines but the first are read again."""
+        self._waiting.extendleft(reversed(self.row[1:]))
+        self.row = self.row[:1]
 
 
 def _numbered_lines(source, blocks):

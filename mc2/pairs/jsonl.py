@@ -28,6 +28,7 @@ from mc2.pairs.columns import id_text
 WHITE_SPACE = b" \t\r\n"            # of JSON
 COMPRESSED = {b"\x28\xb5\x2f\xfd": "zstd", b"\x1f\x8b": "gzip", b"\xfd7zXZ": "xz", b"BZh": "bzip2"}
 PARQUET = b"PAR1"
+NUMBER_FIRST = re.compile(rb'(\s*\{\s*"id"\s*:\s*)(-?[1-9][0-9]*|0)(?=\s*[,}])')        # a line that begins with such an id
 NO_NUMBER = re.compile("-?(NaN|Infinity)")
 
 
@@ -107,8 +108,8 @@ class NativeBatch(pairs.Batch):
         except NumberAsId:
             self.tally.clear()
             self.tally["in"], self.rejects, self.dropped = 0, [], []
-            data = b"\n".join(map(_with_text_id, block.data.split(b"\n")))
             self._as_it_came = self._as_it_came or block
+            data = b"\n".join(map(_with_text_id, block.data.split(b"\n")))
             self._lines = native.Lines(data, block.number, requires, adds, reads, record_of)
         self.tally["in"] = self._lines.n_lines
         if not self._lines.n_lines:
@@ -214,6 +215,8 @@ def _exact_id(line, record):
 def _with_text_id(line):
     """A line in which an id that is a whole number is written as text; any other as it is."""
     try:
+        if (found := NUMBER_FIRST.match(line)) and b'"id"' not in line[found.end():] and b'"text"' in line:
+            return b'%b"%b"%b' % (found[1], found[2], line[found.end():])
         record = orjson.loads(line)
         as_text = _exact_id(line, record)
         if type(as_text) is str and type(record["id"]) is not str and "text" in record:
