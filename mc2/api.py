@@ -265,9 +265,9 @@ def read_pairs(*paths: str | os.PathLike, on_error: str = "stop", columns: Mappi
                format: str | None = None) -> Iterator[dict]:
     """The pairs of files of any format that the commands read, one dict after another, in memory of some megabytes.
 
-    on_error: "stop" at a line that is no pair (BadLine), or "skip" it. columns: which columns are id, text, url and lang,
-    e.g. {"id": "auto", "text": "caption"}, where they are called otherwise and not in a known form. format: that of files
-    whose names do not tell it. Pairs whose id or text is null are left out.
+    on_error: "stop" at a line that is no pair (BadLine), or "skip" it. columns: which columns are id, text, url and
+    lang, e.g. {"id": "auto", "text": "caption"}, where they are called otherwise and not in a known form. format: that
+    of files whose names do not tell it. Pairs whose id or text is null are left out.
 
         >>> import mc2, tempfile
         >>> path = tempfile.mkdtemp() + "/pairs.jsonl.zst"

@@ -176,10 +176,10 @@ verbose = click.option("-v", "--verbose", is_flag=True, expose_value=False, call
                        help="Show where an unexpected error arose.")
 columns = click.option("--columns", multiple=True, metavar="KEY=COLUMN,...",
                        help="Which columns of the inputs are id, text, url and lang, e.g. id=uid,text=TEXT.")
-id_column = click.option("--id", "id_column", metavar="COLUMN",
+id_column = click.option("--id", metavar="COLUMN",
                          help="Which column is the id; auto: make ids from the URL, else from file and line.")
-text_column = click.option("--text", "text_column", metavar="COLUMN", help="Which column is the text.")
-input_format = click.option("--format", "input_format", type=click.Choice(["jsonl", "json", "csv", "tsv", "parquet"]),
+text_column = click.option("--text", metavar="COLUMN", help="Which column is the text.")
+input_format = click.option("--format", type=click.Choice(["jsonl", "json", "csv", "tsv", "parquet"]),
                             help="Format of the inputs, where their names do not tell it (stdin).")
 seed = click.option("--seed", type=int, default=0, show_default=True,
                     help="The same seed keeps the same pairs in any order, sharding and number of jobs.")
@@ -265,9 +265,9 @@ def printing_scripts(wanted):
 def reads_columns(function):
     """Give a command the options that say which columns of its inputs are id and text, as one argument `reading`."""
     @functools.wraps(function)
-    def wrapper(*args, columns, id_column, text_column, input_format, **rest):
+    def wrapper(*args, columns, id, text, format, **rest):
         from mc2.pairs.columns import reading_of
-        return function(*args, reading=reading_of(columns, id_column, text_column, input_format), **rest)
+        return function(*args, reading=reading_of(columns, id, text, format), **rest)
 
     for option in (input_format, columns, text_column, id_column):
         wrapper = option(wrapper)
@@ -299,7 +299,8 @@ def reads_pairs(command=None, *, reduces=False):
 
         own = [] if reduces else [output, output_dir, force]
         after = [] if reduces else [dropped, executor_options]
-        for option in reversed([inputs, reads_columns, *own, jobs, shard, dry_run, on_error, rejects, *after, quiet, verbose]):
+        all_options = [inputs, reads_columns, *own, jobs, shard, dry_run, on_error, rejects, *after, quiet, verbose]
+        for option in reversed(all_options):
             wrapper = option(wrapper)
         return wrapper
     return decorate(command) if command else decorate

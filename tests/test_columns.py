@@ -7,7 +7,6 @@ import lzma
 import orjson
 import pytest
 import zstandard
-from conftest import pair
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,7 +14,8 @@ from mc2.errors import BadData, BadUsage
 from mc2.pairs import delimited, documents, formats, jsonl, shards
 from mc2.pairs.columns import Reading, id_of_url, id_text, reading_of
 
-CAPTIONS = b'url,caption\r\nhttp://a.example/1,"a ""red"" circle\nand a cat, too"\r\nhttp://a.example/2,un chat noir\r\n'
+CAPTIONS = b'url,caption\r\nhttp://a.example/1,"a ""red"" circle\nand a cat, too"\r\n' \
+    b'http://a.example/2,un chat noir\r\n'
 
 
 def write(path, data):
@@ -81,7 +81,8 @@ def test_a_table_with_id_and_text_is_taken_as_it_is():
 
 
 @pytest.mark.parametrize("names, message", [
-    (["URL", "TEXT", "hash", "SAMPLE_ID"], "Say which are meant: --id hash --text TEXT, or --id SAMPLE_ID --text TEXT."),
+    (["URL", "TEXT", "hash", "SAMPLE_ID"],
+     "Say which are meant: --id hash --text TEXT, or --id SAMPLE_ID --text TEXT."),
     (["url", "caption", "key", "uid"], "Say which are meant: --id key --text caption, or --id uid --text caption."),
     (["uid", "url", "alt", "caption"], "Say which are meant: --id uid --text alt, or --id uid --text caption."),
     (["file_name", "uid", "text"], "Say which are meant: --id uid, or --id file_name."),
@@ -98,8 +99,9 @@ def test_one_option_settles_it():
 
 
 @pytest.mark.parametrize("kinds, reading, message", [
-    ({"a": "int64", "b": "double"}, Reading(), 'x: no column "id" and no column "text". The columns are a (int64), b '
-                                               "(double). Say which they are: --id COLUMN (or --id auto) --text COLUMN."),
+    ({"a": "int64", "b": "double"}, Reading(),
+     'x: no column "id" and no column "text". The columns are a (int64), b (double). Say which they are: --id COLUMN '
+     "(or --id auto) --text COLUMN."),
     ({"a": "int64", "b": "string"}, Reading(), "Did you mean --id auto --text b?"),
     ({"url": "", "caption": ""}, Reading(), "The columns are url, caption. Did you mean --id auto --text caption?"),
     ({"id": "", "TEXT": ""}, Reading(), 'x: no column "text". The columns are id, TEXT. Did you mean --text TEXT?'),
@@ -138,7 +140,8 @@ def test_what_is_taken_gets_its_name_and_the_rest_is_carried_along():
 
 
 def test_a_column_that_has_a_taken_name_gets_another_one():
-    columns = reading_of([], "uid", "caption").columns_of("a", dict.fromkeys(["id", "text", "uid", "caption", "input_id"], ""))
+    names = dict.fromkeys(["id", "text", "uid", "caption", "input_id"], "")
+    columns = reading_of([], "uid", "caption").columns_of("a", names)
     record = {"id": 1, "text": "x", "uid": "a", "caption": "t", "input_id": 3}
     assert columns.record(record, 1) == {"id": "a", "text": "t", "input_input_id": 1, "input_text": "x", "input_id": 3}
 
@@ -162,12 +165,14 @@ def test_ids_are_made_from_urls_as_published():
 
 
 @pytest.mark.parametrize("value, text", [
-    ("a", "a"), (7, "7"), (-7, "-7"), (7.0, "7"), (7.5, 7.5), (True, True), (None, None), (2.0**60, 2.0**60), (2**70, str(2**70))])
+    ("a", "a"), (7, "7"), (-7, "-7"), (7.0, "7"), (7.5, 7.5), (True, True), (None, None),
+    (2.0**60, 2.0**60), (2**70, str(2**70))])
 def test_whole_numbers_are_ids_as_decimal_text(value, text):
     assert id_text(value) == text and type(id_text(value)) is type(text)
 
 
-@pytest.mark.parametrize("number, text", [("7", "7"), ("-3", "-3"), ("7.0", "7"), (str(2**70), str(2**70)), (str(2**53 + 1), str(2**53 + 1))])
+@pytest.mark.parametrize("number, text", [
+    ("7", "7"), ("-3", "-3"), ("7.0", "7"), (str(2**70), str(2**70)), (str(2**53 + 1), str(2**53 + 1))])
 @pytest.mark.parametrize("key", ["id", "uid"])
 def test_ids_of_lines_that_are_whole_numbers_are_taken_as_text(sh, number, text, key):
     sh.write("a.jsonl", '{"%s":%s,"text":"a red cat","w":1.50}' % (key, number), {key: "b", "text": "a red cat"})
@@ -247,7 +252,8 @@ def test_a_table_of_captions_in_one_command(sh):
 @pytest.mark.parametrize("name, data", [
     ("a.csv", b"id,text\n1,red\n2,\"a, b\"\n"), ("b.csv", b"\xef\xbb\xbfid,text\r\n1,red\r\n2,\"a, b\"\r\n"),
     ("c.csv", b"\n\nid,text\n\n1,red\n\n\n2,\"a, b\""), ("a.tsv", b"id\ttext\n1\tred\n2\ta, b\n"),
-    ("a.csv.gz", gzip.compress(b"text,id\nred,1\n\"a, b\",2\n")), ("a.csv.zst", zstandard.compress(b"id,text\n1,red\n2,\"a, b\"\n")),
+    ("a.csv.gz", gzip.compress(b"text,id\nred,1\n\"a, b\",2\n")),
+    ("a.csv.zst", zstandard.compress(b"id,text\n1,red\n2,\"a, b\"\n")),
     ("a.tsv.xz", lzma.compress(b"id\ttext\n1\tred\n2\ta, b\n")), ("A.CSV", b"id,text\n1,red\n2,\"a, b\"\n"),
     ("a.jsonl.xz", lzma.compress(b'{"id":"1","text":"red"}\n{"id":"2","text":"a, b"}\n')),
 ])
@@ -259,7 +265,8 @@ TEXT = st.text(st.characters(exclude_categories=["Cs"]) | st.sampled_from('",\n\
 VALUE = TEXT.filter(lambda text: text) | st.none()
 
 
-@given(st.lists(st.tuples(TEXT, TEXT, VALUE, VALUE), min_size=1, max_size=8), st.sampled_from(["csv", "tsv"]), st.integers(1, 80))
+@given(st.lists(st.tuples(TEXT, TEXT, VALUE, VALUE), min_size=1, max_size=8), st.sampled_from(["csv", "tsv"]),
+       st.integers(1, 80))
 def test_what_is_written_as_a_table_is_read_again(rows, format, size):
     records = [{"id": a, "text": b, **({"x": c} if c else {}), **({"y,\n": d} if d else {})} for a, b, c, d in rows]
     batch = jsonl.Block("a", 1, b"\n".join(map(orjson.dumps, records))).batch()
@@ -275,15 +282,17 @@ def test_what_is_written_as_a_table_is_read_again(rows, format, size):
 
 def test_a_line_of_another_number_of_cells_is_a_bad_line(sh):
     write(sh / "a.csv", b'id,text\n1,"two\nlines"\n2,a red, red cat\n3,cat\n4\n')
-    sh.fails("mc2 lid a.csv -o o.jsonl", 3, "a.csv:4: 3 cells, but the header has 2. A cell with a comma or a quote in it "
-                                            "must be in quotes.")
+    sh.fails("mc2 lid a.csv -o o.jsonl", 3, "a.csv:4: 3 cells, but the header has 2. A cell with a comma or a quote in "
+                                            "it must be in quotes.")
     for jobs in 1, 2:
         done = sh(f"mc2 lid a.csv --rejects bad.csv -o o.jsonl -j {jobs}")
-        assert ": 4 pairs in, 2 out" in done.stderr and "1 bad lines skipped (3 cells, but the header has 2)" in done.stderr
+        assert ": 4 pairs in, 2 out" in done.stderr
+        assert "1 bad lines skipped (3 cells, but the header has 2)" in done.stderr
         assert [record["id"] for record in sh.read("o.jsonl")] == ["1", "3"]
         assert (sh / "bad.csv").read_bytes() == b"2,a red, red cat\n4\n"
     sh.ok("mc2 lid a.csv -O out --on-error skip -q")
-    assert [(line["line"], line["text"]) for line in sh.read("out/quarantine/a.csv.jsonl")] == [(4, "2,a red, red cat"), (6, "4")]
+    assert [(line["line"], line["text"]) for line in sh.read("out/quarantine/a.csv.jsonl")] == [
+        (4, "2,a red, red cat"), (6, "4")]
 
 
 @pytest.mark.parametrize("data, number, reason, ids", [
@@ -306,8 +315,10 @@ def test_reading_goes_on_after_a_line_that_is_no_row(sh, data, number, reason, i
     (b"id,text,id\n1,2,3\n", "a.csv:1: two columns are called 'id'. Rename one"),
     (b"id;text\n1;2\n", "a.csv:1: the columns are separated by semicolons. Write it anew, e.g. python -c"),
     (b"id\ttext\n1\t2\n", "a.csv:1: the columns are separated by tabs. Say --format tsv."),
-    ("id,text\n1,2\n".encode("utf-16"), "a.csv: is in UTF-16. Write it in UTF-8, e.g. iconv -f UTF-16 -t UTF-8 < a.csv"),
-    (b"http://a.example/1,a red cat\n", 'a.csv: no column "id" and no column "text". The columns are http://a.example/1, a'),
+    ("id,text\n1,2\n".encode("utf-16"),
+     "a.csv: is in UTF-16. Write it in UTF-8, e.g. iconv -f UTF-16 -t UTF-8 < a.csv"),
+    (b"http://a.example/1,a red cat\n",
+     'a.csv: no column "id" and no column "text". The columns are http://a.example/1, a red cat.'),
     (b'"id,text\n1,2\n', "a.csv:1: a quote is not closed."),
 ])
 def test_a_header_that_is_none_is_named(sh, data, message):
@@ -352,14 +363,16 @@ def test_columns_that_come_later_are_columns_from_the_first_line(sh):
     sh.write("a.jsonl", {"id": "1", "text": "t"}, {"b": "x", "id": "2", "text": "u"})
     sh.write("b.jsonl", {"c": "y", "text": "v", "id": "3"})
     sh.ok("mc2 lid a.jsonl b.jsonl -o o.csv --single en -q")
-    assert (sh / "o.csv").read_text() == ("id,text,b,lid,lid_prob,lang,c\n1,t,,,0.0,en,\n2,u,x,,0.0,en,\n3,v,,,0.0,en,y\n")
+    assert (sh / "o.csv").read_text() == \
+        "id,text,b,lid,lid_prob,lang,c\n1,t,,,0.0,en,\n2,u,x,,0.0,en,\n3,v,,,0.0,en,y\n"
 
 
 def test_a_column_that_comes_too_late_stops_the_command(sh, monkeypatch):
     monkeypatch.setattr(delimited, "HELD", 10)
     sh.write("a.jsonl", {"id": "1", "text": "t" * 20})
     sh.write("b.jsonl", {"c": "y", "text": "v", "id": "3"})
-    sh.fails("mc2 lid a.jsonl b.jsonl -o o.csv", 3, "o.csv: c is a key that the pairs before do not have", "Write .jsonl.zst")
+    sh.fails("mc2 lid a.jsonl b.jsonl -o o.csv", 3, "o.csv: c is a key that the pairs before do not have",
+             "Write .jsonl.zst")
 
 
 @pytest.mark.parametrize("name", ["o.csv", "o.tsv", "o.csv.gz", "o.tsv.zst"])
@@ -373,10 +386,12 @@ def test_tables_are_written_by_their_suffix(sh, name):
 # ---------------------------------------------------------------- JSON documents
 
 COCO = {"info": {"year": 2014, "n": [1, {"a": "]"}]}, "images": [{"id": 9, "file_name": "9.jpg"}], "licenses": [],
-        "annotations": [{"image_id": 9, "id": 1, "caption": "a red cat"}, {"image_id": 9, "id": 2, "caption": "un chat \u00e9"}]}
+        "annotations": [{"image_id": 9, "id": 1, "caption": "a red cat"},
+                        {"image_id": 9, "id": 2, "caption": "un chat \u00e9"}]}
 
 
-@pytest.mark.parametrize("text", [json.dumps(COCO), json.dumps(COCO, indent=1), json.dumps({**COCO, "type": "captions"}),
+@pytest.mark.parametrize("text", [json.dumps(COCO), json.dumps(COCO, indent=1),
+                                  json.dumps({**COCO, "type": "captions"}),
                                   "\ufeff" + json.dumps(COCO, ensure_ascii=False)])
 def test_coco_captions_are_a_pair_for_each_caption(sh, text):
     write(sh / "captions.json", text.encode())
@@ -387,13 +402,15 @@ def test_coco_captions_are_a_pair_for_each_caption(sh, text):
     assert [pair["id"] for pair in lines(sh.ok("mc2 lid -q", text.encode()))] == ["9", "9"]
 
 
-JSON = st.recursive(st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(st.characters(exclude_categories=["Cs"])),
-                    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text("ab", max_size=2), inner, max_size=3))
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(st.characters(exclude_categories=["Cs"])),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text("ab", max_size=2), inner, max_size=3))
 
 
-@given(st.lists(st.dictionaries(st.sampled_from(["id", "text", "x"]), JSON), max_size=5), st.integers(1, 30), st.sampled_from([None, 2]),
-       st.integers(1, 100))
-def test_a_document_is_read_alike_however_it_is_cut(records, step, indent, size):
+@given(st.lists(st.dictionaries(st.sampled_from(["id", "text", "x"]), JSON), max_size=5), st.integers(1, 30),
+       st.sampled_from([None, 2]))
+def test_a_document_is_read_alike_however_it_is_cut(records, step, indent):
     data = json.dumps(records, indent=indent).encode()
     chunks = [data[start:start + step] for start in range(0, len(data), step)]
     text = documents._Text("a", chunks)
@@ -402,13 +419,16 @@ def test_a_document_is_read_alike_however_it_is_cut(records, step, indent, size)
 
 
 @pytest.mark.parametrize("data, message", [
-    (b'[{"id":"1","text":"t"}', "a.json: not JSON at character 23: it ends where \",\" or \"]\" is expected; it is cut off."),
+    (b'[{"id":"1","text":"t"}',
+     'a.json: not JSON at character 23: it ends where "," or "]" is expected; it is cut off.'),
     (b'[{"id":"1","text":"t"},', "it is cut off"), (b'[{"id":"1","text":"t"', "a.json: not JSON at character"),
     (b'[{"id":"1","text":"t"}]x', "something follows the end of the document"),
     (b'[{"id":"1","text":NaN}]', "a.json: not JSON at character 2: NaN is no number of JSON."),
     (b'[{"id":"1" "text":1}]', "a.json: not JSON at character 13: expecting ',' delimiter."),
-    (b'[{"id":"1","text":"\xff"}]', "a.json: not UTF-8"), (b"[" * 100_000, "a.json: not JSON at character 2: nested too deeply."),
-    (b'{\n"data":[{"id":"1"}],"n":1}', "an object with the keys data, n: neither an array of objects nor COCO captions."),
+    (b'[{"id":"1","text":"\xff"}]', "a.json: not UTF-8"),
+    (b"[" * 100_000, "a.json: not JSON at character 2: nested too deeply."),
+    (b'{\n"data":[{"id":"1"}],"n":1}',
+     "an object with the keys data, n: neither an array of objects nor COCO captions."),
     (b'[{"uid":"1"}]', 'a.json:1: no "id" key.'), (b"[7]", "a.json:1: not a JSON object."),
     (b'[{"id":"1","text":"\\ud800"}]', "a.json:1: not JSON."),
     (b'{"images":[],"annotations":[{"image_id":1,"bbox":[1]}]}', 'no column "text". The columns are image_id, bbox.'),
@@ -430,11 +450,14 @@ def test_lines_in_a_file_called_json_are_lines(sh):
 @pytest.mark.parametrize("data, options", [
     (b"id,text\n1,red\n2,cat\n", ""), (b"id\ttext\n1\tred\n2\tcat\n", ""), (b"uid,TEXT\n1,red\n2,cat\n", ""),
     (b"a,b\n1,red\n2,cat\n", "--id a --text b"), (b"a,b\n1,red\n2,cat\n", "--id a --text b --format csv"),
-    (b'[{"id":1,"text":"red"},{"id":2,"text":"cat"}]', ""), (b'[{"id":1,"text":"red"},{"id":2,"text":"cat"}]', "--format json"),
-    (b'{"id":1,"text":"red"}\n{"id":2,"text":"cat"}\n', "--format json"), (b'{"a":1,"b":"red"}\n{"a":2,"b":"cat"}\n', "--id a --text b"),
+    (b'[{"id":1,"text":"red"},{"id":2,"text":"cat"}]', ""),
+    (b'[{"id":1,"text":"red"},{"id":2,"text":"cat"}]', "--format json"),
+    (b'{"id":1,"text":"red"}\n{"id":2,"text":"cat"}\n', "--format json"),
+    (b'{"a":1,"b":"red"}\n{"a":2,"b":"cat"}\n', "--id a --text b"),
 ])
 def test_stdin_is_recognised_or_named(sh, data, options):
-    assert [(pair["id"], pair["text"]) for pair in lines(sh.ok(f"mc2 lid -q {options}", data))] == [("1", "red"), ("2", "cat")]
+    found = lines(sh.ok(f"mc2 lid -q {options}", data))
+    assert [(pair["id"], pair["text"]) for pair in found] == [("1", "red"), ("2", "cat")]
 
 
 def test_stdin_that_is_no_table_of_pairs_is_lines(sh):
@@ -502,7 +525,8 @@ def test_lines_of_one_image_stay_together_in_tables_and_documents(tmp_path, monk
     write(tmp_path / "a.json", json.dumps([{"uid": int(id), "text": text} for id, text in rows]).encode())
     write(tmp_path / "a.jsonl", b"\n".join(orjson.dumps({"uid": int(id), "text": text}) for id, text in rows))
     for name in "a.csv", "a.json", "a.jsonl":
-        batches = [block.batch().column("id") for block in shards.read_blocks([str(tmp_path / name)], whole_images=True)]
+        blocks = shards.read_blocks([str(tmp_path / name)], whole_images=True)
+        batches = [block.batch().column("id") for block in blocks]
         assert len(batches) == 10 and all(ids == [str(number)] * 4 for number, ids in enumerate(batches)), name
 
 
@@ -510,8 +534,8 @@ def test_outputs_of_formats_that_are_only_read_get_another_suffix(sh):
     write(sh / "a.json", b'[{"id":"1","text":"t"}]')
     write(sh / "b.csv.xz", lzma.compress(b"id,text\n2,u\n"))
     sh.ok("mc2 lid a.json b.csv.xz -O out -q")
-    assert {name for name in sh.files() if name.startswith("out/") and not name.startswith("out/.") and "manifest" not in name} == {
-        "out/a.jsonl", "out/b.csv.zst"}
+    assert {path.name for path in (sh / "out").glob("[!.]*")} == {
+        "a.jsonl", "a.jsonl.manifest.json", "b.csv.zst", "b.csv.zst.manifest.json"}
     assert [pairs_of(sh / f"out/{name}")[0]["id"] for name in ("a.jsonl", "b.csv.zst")] == ["1", "2"]
     assert " 2 shards were finished" in sh("mc2 lid a.json b.csv.xz -O out").stderr
     sh.write("a.jsonl", {"id": "1", "text": "t"})
@@ -530,7 +554,8 @@ def test_inspect_lists_the_columns_of_a_table(sh):
 
 
 @pytest.mark.parametrize("name, data", [
-    ("a.tsv", b"id\ttext\n1\tred\n"), ("a.json", b'[{"id":"1","text":"red"}]'), ("b.json", b'{"id":"1","text":"red"}\n'),
+    ("a.tsv", b"id\ttext\n1\tred\n"), ("a.json", b'[{"id":"1","text":"red"}]'),
+    ("b.json", b'{"id":"1","text":"red"}\n'),
     ("coco.json", json.dumps(COCO).encode()), ("a.csv", b"uid,alt\n1,red\n")])
 def test_inspect_tells_tables_from_artefacts_of_the_same_suffix(artefacts, name, data):
     write(artefacts / name, data)
@@ -539,7 +564,8 @@ def test_inspect_tells_tables_from_artefacts_of_the_same_suffix(artefacts, name,
 
 
 @pytest.mark.parametrize("name, written", [
-    ("a.json", "a.jsonl"), ("a.json.gz", "a.jsonl.gz"), ("a.json.xz", "a.jsonl.zst"), ("a.csv", "a.csv"), ("a.csv.bz2", "a.csv.zst"),
-    ("a.parquet", "a.parquet"), ("a", "a"), ("a.b.jsonl.zst", "a.b.jsonl.zst"), (".json", ".json"), ("a.gz", "a.gz")])
+    ("a.json", "a.jsonl"), ("a.json.gz", "a.jsonl.gz"), ("a.json.xz", "a.jsonl.zst"), ("a.csv", "a.csv"),
+    ("a.csv.bz2", "a.csv.zst"), ("a.parquet", "a.parquet"),
+    ("a", "a"), ("a.b.jsonl.zst", "a.b.jsonl.zst"), (".json", ".json"), ("a.gz", "a.gz")])
 def test_names_of_outputs(name, written):
     assert formats.written_name(name) == written

@@ -79,6 +79,8 @@ def _refuse_coverage(ctx, param, value):
 def lid(run, metadata, scheme, languages, engine, **how):
     """Identify the language of every text: adds lid, lid_prob and lang.
 
+    Every pair has an id and a text; --id and --text say which columns they are, where it is not known.
+
     \b
     mc2 lid pairs.jsonl.zst -o lid.jsonl.zst
     zcat pool.jsonl.gz | mc2 lid | mc2 match -m metadata > matched.jsonl

@@ -26,7 +26,8 @@ class Found:
             print(f"{files.name_of(path)}: {text}", file=sys.stderr)
 
     def look_at(self, paths, reading):
-        """Say how the first of some inputs is read, before work begins. What is wrong with it is said when it is done."""
+        """Say how the first of some inputs is read, before work begins. What is wrong with it is said when its turn
+        comes."""
         with contextlib.suppress(Mc2Error, OSError):
             if paths and not (not files.is_remote(paths[0]) and files.is_special(paths[0])):
                 if columns := shards.columns_of(paths[0], reading):

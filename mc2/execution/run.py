@@ -50,7 +50,8 @@ class Run:
         outputs = [self.output] if self.output_dir is None else self._plan_shards()
         refuse_unopenable(self.inputs, outputs, self.reading)
         if self.reading.makes_ids:
-            its_names = self.names if self.output_dir is not None else names.of([path for path in self.inputs if path != "-"])
+            its_names = self.names if self.output_dir is not None else \
+                names.of([path for path in self.all_inputs or self.inputs if path != "-"])
             self.reading = dataclasses.replace(self.reading, name=its_names.of_input)
         self.refuse_twice([*outputs, *(path for path in (self.rejects, self.dropped) if path)])
 
@@ -89,8 +90,8 @@ class Run:
         work = stream.BlockWork(stages, make, needs.requires, self.skip_bad, keep_dropped=self.dropped is not None)
         columns = None if self.rejects or self.dropped else columns        # these have all
         with _written(self.rejects) as rejects, _written(self.dropped) as dropped, self._progress() as progress:
-            for product, counts, bad, left_out in stream.products(work, self.inputs, self.jobs, needs.whole_images, columns,
-                                                                  self.reading, self.columns):
+            made = stream.products(work, self.inputs, self.jobs, needs.whole_images, columns, self.reading, self.columns)
+            for product, counts, bad, left_out in made:
                 tally.update(counts)
                 rejects.write(bad)
                 dropped.write(left_out)

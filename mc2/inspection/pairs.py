@@ -4,6 +4,7 @@ from collections import Counter
 
 from mc2 import manifests, tables
 from mc2.errors import Mc2Error
+from mc2.execution.receipt import what_was_left_out
 from mc2.inspection.releases import LANGUAGES_SHOWN, named_release
 from mc2.metadata import release
 from mc2.pairs import advice
@@ -26,9 +27,11 @@ def describe(path, metadata, lines, reading=AS_THEY_ARE):
 
 def _describe(path, metadata, lines, reading):
     manifest = (manifests.read(path) if path != "-" else None) or {}
-    read, keys, langs, matches, shown, columns = 0, Counter(), Counter(), 0, [], []
+    read, keys, langs, matches, shown, columns, left_out = 0, Counter(), Counter(), 0, [], [], Counter()
     for block in read_blocks([path], reading=reading, found=lambda _, its: columns.append(its)):
-        for record in block.batch().records[:lines - read if lines else None]:
+        batch = block.batch()
+        left_out += batch.tally
+        for record in batch.records[:lines - read if lines else None]:
             read += 1
             keys.update(record.keys())
             langs[record.get("lang")] += 1
@@ -41,6 +44,8 @@ def _describe(path, metadata, lines, reading):
     of = f" of {total:,}" if total is not None and total > read else " (the first)" if lines and read >= lines else ""
     made = f", made by mc2 {manifest['stage']}" if "stage" in manifest else ""
     yield f"{'matched ' if keys['matched_entry_ids'] else ''}pairs{made}: {read:,}{of} read"
+    if text := what_was_left_out(left_out).removeprefix(", "):
+        yield f"left out: {text}"
     if columns and (text := said(columns[0].description())):
         yield text
     if not read:

@@ -9,6 +9,7 @@ import shlex
 UNDECODABLE = " --on-error skip leaves such rows out."
 NEW = "new.parquet"
 MOST = 20                       # names that a message lists
+COMPARED = 1000                 # names that are compared with one that is not there
 # What others call the two keys that every pair has, in lower case, the best first.
 OTHER_NAMES = {
     "id": ("id", "uid", "sample_id", "image_id", "key", "__key__", "sha256", "md5", "hash", "url"),
@@ -46,7 +47,7 @@ def _found_for(key, names):
 
 def nearest(name, names):
     """The one of some names that is most like a name, or None."""
-    by_lower = {each.lower(): each for each in reversed(list(names))}
+    by_lower = {each.lower(): each for each in reversed(list(names)[:COMPARED])}
     close = difflib.get_close_matches(name.lower(), by_lower, 1)
     return by_lower[close[0]] if close else None
 
@@ -125,8 +126,6 @@ def _statements(key, name, columns):
     elif kind.startswith("struct"):
         field = kind.removeprefix("struct<").partition(":")[0]
         column = f"pc.struct_field({column}, {json.dumps(field, ensure_ascii=False)})"
-    elif kind in ("float", "double", "halffloat"):
-        column += '.cast("int64").cast("string")'
     elif kind.startswith("extension"):
         column = f"pc.cast([value and str(value) for value in {column}.to_pylist()], 'string')"
     elif kind != "string":

@@ -8,7 +8,8 @@
     lang                string        lid        the metadata language that the label maps to, or "other"
     matched_entry_ids   list of int   match      ascending, unique; [] when nothing matched
 
-`id` and `text` are mandatory; a pair in which one of them is null is dropped, and counted. Keys that mc2 does not know (url, source, ...) are passed on.
+`id` and `text` are mandatory; a pair in which one of them is null is dropped, and counted.
+Keys that mc2 does not know (url, source, ...) are passed on.
 
 How pairs are stored is the matter of a codec: jsonl.py (lines) and arrow.py (rows of tables). A codec has a `Block`,
 what one worker takes at a time, with `batch(...)`, and `encode(batch)`, which takes the batch of any codec.

@@ -5,10 +5,10 @@ A file that has `id` and `text` is taken as it is. Else the columns are those th
 name; all other columns are carried along as they are. A column that has one of these names but is not the one that was
 taken is carried along as `input_id`, `input_text` ...
 
-`--id auto` makes ids. Where a file has URLs: 24 hex digits of SHA-224 of the URL without spaces and tabs. Else FILE:LINE:
-the name of the file as its output is called, and the number of the line where the pair begins, from 1 (in Parquet of the
-row, in a JSON document of the object). It is the place that messages name too, and depends neither on the division into
-shards and blocks nor on what is skipped.
+`--id auto` makes ids. Where a file has URLs: 24 hex digits of SHA-224 of the URL without spaces and tabs. Else
+FILE:LINE: the name of the file as its output is called, and the number of the line where the pair begins, from 1 (in
+Parquet of the row, in a JSON document of the object). It is the place that messages name too, and depends neither on
+the division into shards and blocks nor on what is skipped.
 """
 import hashlib
 import json
@@ -50,7 +50,7 @@ FORMS = [
     Form("img2dataset", ("key", "uid"), ("caption",), ("url",)),
     Form("a Hugging Face imagefolder", ("file_name",), ("text", "caption")),
 ]
-COCO = Form("COCO captions", ("image_id",), ("caption",))       # of the annotations, whose own `id` is that of a caption
+COCO = Form("COCO captions", ("image_id",), ("caption",))       # annotations, whose own `id` is that of a caption
 FORMS.append(COCO)
 
 
@@ -89,14 +89,15 @@ class Reading:
     @property
     def options(self):
         """What of it the result depends on, for manifests and descriptions; {} for the usual reading."""
-        return {**({"columns": dict(self.given)} if self.given else {}), **({"format": self.format} if self.format else {})}
+        options = {"columns": dict(self.given), "format": self.format}
+        return {name: value for name, value in options.items() if value}
 
     def columns_of(self, path, kinds, form=None):
         """The Columns of an input, or None where it is to be taken as it is.
 
-        kinds: {name: kind}, in order; a kind is "string" for what serves as it is, else the name of the type, or "" where
-        columns have no types. form: the Form that
-        the input is known to have. Raises NoPairs where columns are missing, or several may be meant.
+        kinds: {name: kind}, in order; a kind is "string" for what serves as it is, else the name of the type, or ""
+        where columns have no types. form: the Form that the input is known to have. Raises NoPairs where columns are
+        missing, or several may be meant.
         """
         return _Search(files.name_of(path), dict(self.given), kinds, form).found(
             "stdin" if path == "-" else files.printable(self.name(path)))
@@ -131,12 +132,12 @@ class _Search:
             self.by_lower[name.lower()].append(name)
 
     def found(self, row_name):
-        self._refuse_missing(list(dict.fromkeys(name for name in self.given.values() if name not in (AUTO, *self.kinds))))
+        self._refuse_missing([name for name in self.given.values() if name != AUTO and name not in self.kinds])
         taken = dict(self.given)
         for key in ("id", "text"):
             if key in self.kinds and not (self.form and key == "id"):
                 taken.setdefault(key, key)
-        if len(taken.keys() & {"id", "text"}) == 2 and not self.given:
+        if len(taken.keys() & {"id", "text"}) == 2 and all(key == name for key, name in taken.items()):
             return None
         fits = [(form, reading) for form, reading in self._readings()
                 if all(taken.get(key, name) in (name, AUTO) for key, name in reading.items())]
@@ -170,7 +171,8 @@ class _Search:
                     yield form, {"id": id, "text": text}
 
     def _ids(self, taken):
-        """The column of URLs that ids are made from, "" where they are made from file and line, None where there are."""
+        """The column of URLs that ids are made from, "" where they are made from file and line, None where they are not
+        made."""
         if taken["id"] != AUTO:
             return None
         urls = [taken["url"]] if "url" in taken else self.by_lower["url"]
@@ -191,7 +193,8 @@ class _Search:
 
     def _refuse(self, missing):
         what = " and ".join(f'no column "{key}"' for key in missing)
-        raise NoColumns(f"{self.source}: {what}.", self.kinds, advice.for_missing_columns(self.source, missing, self.kinds))
+        hint = advice.for_missing_columns(self.source, missing, self.kinds)
+        raise NoColumns(f"{self.source}: {what}.", self.kinds, hint)
 
 
 # ---------------------------------------------------------------- what is made of them
@@ -310,8 +313,8 @@ def keeps_form(values, line):
 
 
 def id_text(value, exact=None):
-    """An id as text: a whole number becomes its decimal form; anything else stays. exact: function that gives the number
-    where `value` may be a rounded form of it"""
+    """An id as text: a whole number becomes its decimal form; anything else stays. exact: function that gives the
+    number where `value` may be a rounded form of it"""
     if type(value) is float and exact and not abs(value) < EXACT:
         value = exact()
     if type(value) is int or type(value) is float and value.is_integer() and abs(value) < EXACT:

@@ -1,21 +1,21 @@
 """Pairs as tables in text: CSV as RFC 4180 has it, and the same with tabs (TSV). The first line names the columns.
 
     a cell                                             the value of the key
-    empty                                              none: a key that is not there; a pair without id or text is dropped
+    empty                                              none: a key that is not there (without id or text the pair goes)
     of matched_entry_ids, lid_prob                     a list, a number, as JSON writes them
     any other                                          text
 
 So text that is empty, and the difference between the number 1 and the text 1, are lost from JSON Lines to a table and
 back. Values that are no text are written as JSON writes them, lists and objects too.
 
-Cells with separators, quotes or line breaks are in quotes, in which a quote is doubled. A line of another number of cells
-than the header, a quote that is not closed, and the like are bad lines, named by the line in which they begin; reading
-goes on with the next line. Lines end with \\n or \\r\\n; \\n is written.
+Cells with separators, quotes or line breaks are in quotes, in which a quote is doubled. A line of another number of
+cells than the header, a quote that is not closed, and the like are bad lines, named by the line in which they begin;
+reading goes on with the next line. Lines end with \\n or \\r\\n; \\n is written.
 """
 import csv
 import io
 import json
-from collections import deque
+from collections import Counter, deque
 from itertools import chain
 from typing import NamedTuple
 
@@ -70,9 +70,10 @@ class Block(NamedTuple):
         """The rows as JSON Lines, each in the line of the number where the row begins. bytes"""
         layout = self.columns.layout(self.names) if self.columns else \
             [(key, key) for key in ("id", "text", *(name for name in self.names if name not in ("id", "text")))]
-        order = [(key, self.names.index(name)) for key, name in layout if name in self.names]
+        places = {name: place for place, name in enumerate(self.names)}
+        order = [(key, places[name]) for key, name in layout if name in places]
         as_json = [key for key, _ in order if key in AS_JSON]
-        url = None if not self.columns or not self.columns.urls else self.names.index(self.columns.urls)
+        url = places.get(self.columns.urls) if self.columns else None
         lines, at = [], self.number
         for number, cells in rows:
             record = {key: cells[index] for key, index in order if cells[index]}
@@ -107,8 +108,11 @@ def header_of(data, format):
 
 
 def read_blocks(path, blocks, format, reading, size, whole_images=False, found=None):
-    """Yield the Blocks of a table. blocks: iterable of (number of the first line, whole lines), as files.read_blocks gives
-    them. found: called with the Columns"""
+    """Yield the Blocks of a table.
+
+    blocks: iterable of (number of the first line, whole lines), as files.read_blocks gives them. found: called with the
+    Columns
+    """
     source = files.name_of(path)
     reader = _Rows(source, blocks, format)
     header = reader.next_row()
@@ -151,9 +155,10 @@ def _names(source, header, format):
     number, cells, reason = header
     if reason:
         raise BadData(f"{source}:{number}: {reason[0]}{reason[1]}")
-    twice = next((name for name in cells if cells.count(name) > 1), None)
+    twice = next((name for name, times in Counter(cells).items() if times > 1), None)
     if twice is not None:
-        raise BadData(f"{source}:{number}: two columns are called {twice!r}. Rename one; the first line must name all columns.")
+        raise BadData(f"{source}:{number}: two columns are called {twice!r}. Rename one; the first line must name all "
+                      f"columns.")
     if len(cells) == 1:
         for delimiter, name, advised in ((",", "commas", "--format csv"), ("\t", "tabs", "--format tsv"),
                                          (";", "semicolons", None), ("|", "bars", None)):
@@ -164,8 +169,8 @@ def _names(source, header, format):
 
 
 class _Rows:
-    """Iterates over (number of the first line, cells, None) of the rows of a table, or (number, None, (reason, hint)) for
-    lines that are no row. Blank lines are passed over."""
+    """Iterates over (number of the first line, cells, None) of the rows of a table, or (number, None, (reason, hint))
+    for lines that are no row. Blank lines are passed over."""
 
     def __init__(self, source, blocks, format):
         csv.field_size_limit(LONGEST_CELL)
@@ -237,7 +242,8 @@ def _numbered_lines(source, blocks):
     for number, block in blocks:
         if number == 1:
             if block.startswith((b"\xff\xfe", b"\xfe\xff")):
-                raise BadData(f"{source}: is in UTF-16. Write it in UTF-8, {advice.through(source, 'iconv -f UTF-16 -t UTF-8')}")
+                mend = advice.through(source, "iconv -f UTF-16 -t UTF-8")
+                raise BadData(f"{source}: is in UTF-16. Write it in UTF-8, {mend}")
             block = block.removeprefix(BOM)
         lines = block.split(b"\n")
         if not lines[-1]:
@@ -323,8 +329,8 @@ class Writer:
         names = orjson.loads(names)
         if self.is_open:
             if new := next((name for name in names if name not in self.names), None):
-                raise BadData(f"{self.path}: {advice.shown(new)} is a key that the pairs before do not have, and a table "
-                              f"has the same columns from its first line. Write .jsonl.zst or .parquet.")
+                raise BadData(f"{self.path}: {advice.shown(new)} is a key that the pairs before do not have, and a "
+                              f"table has the same columns from its first line. Write .jsonl.zst or .parquet.")
             self.stream.write(self._arranged(names, rows))
             return
         self.names.update(dict.fromkeys(names))

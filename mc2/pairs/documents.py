@@ -57,7 +57,7 @@ def _line(record, source, number):
     try:
         return orjson.dumps(record, default=lambda value: orjson.Fragment(str(value)),
                             option=orjson.OPT_PASSTHROUGH_SUBCLASS)
-    except TypeError:                           # half of a surrogate pair, or many levels: a matter for who reads the line
+    except TypeError:                       # half of a surrogate pair, or many levels: a matter for who reads the line
         try:
             return json.dumps(record).encode()
         except RecursionError:
@@ -101,8 +101,8 @@ def _objects(text):
                 text.value()
         if ANNOTATIONS not in keys:
             names = ", ".join(advice.shown(key) for key in keys[:advice.MOST])
-            raise BadData(f"{text.source}: an object with the keys {names}: neither an array of objects nor COCO captions. "
-                          f"Write its pairs as JSON Lines, one object in a line, e.g. with jq -c.")
+            raise BadData(f"{text.source}: an object with the keys {names}: neither an array of objects nor COCO "
+                          f"captions. Write its pairs as JSON Lines, one object in a line, e.g. with jq -c.")
     else:
         raise text.error("an array or an object is expected")
     if text.peek():
@@ -160,7 +160,8 @@ class _Text:
         while True:
             try:
                 value, end = _DECODER.raw_decode(self._text, self._at)
-                if end < len(self._text) or self._text[end - 1] in '"}]' or not self._more_behind():      # numbers may go on
+                if end < len(self._text) or self._text[end - 1] in '"}]' \
+                        or not self._more_behind():                         # a number may go on
                     self._at = end
                     return value
             except json.JSONDecodeError as error:

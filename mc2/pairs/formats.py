@@ -5,9 +5,9 @@
     .json                         a JSON document: an array of objects, or COCO captions (documents.py); or JSON Lines
     .jsonl, any other name, `-`   JSON Lines
 
-All but Parquet are read with .gz, .zst, .bz2 or .xz behind the suffix, and written with .gz or .zst. Where the name ends
-in none of these (stdin, say), an input that begins with the header of a table of pairs, or with an array, is read as
-such.
+All but Parquet are read with .gz, .zst, .bz2 or .xz behind the suffix, and written with .gz or .zst. Where the name
+ends in none of these (stdin, say), an input that begins with the header of a table of pairs, or with an array, is read
+as such.
 """
 import os
 import re
@@ -30,9 +30,9 @@ _COCO = re.compile(r'\s*\{\s*"(info|images|annotations|licenses|type|categories)
 
 
 def suffixes(path):
-    """(suffix of the format, suffix of the compression) of a path or URL, "" for none; in lower case."""
+    """(suffix of the format in lower case, suffix of the compression) of a path or URL, "" for none."""
     stem, end = os.path.splitext(files.base_name(path))
-    compression = end.lower() if end.lower() in COMPRESSED else ""
+    compression = end if end in COMPRESSED else ""
     return (os.path.splitext(stem)[1] if compression else end).lower(), compression
 
 
@@ -60,7 +60,8 @@ def by_beginning(data, path, reading):
 
 
 def begins_a_table(data, path, reading):
-    """Whether a .json begins as a document or lines of pairs, or a .tsv with a header of pairs. data: its first bytes"""
+    """Whether a .json begins as a document or lines of pairs, or a .tsv with a header of pairs. data: its first
+    bytes"""
     if by_name(path) == "tsv":
         return _has_header_of_pairs(data, path, reading, "tsv")
     text = data.decode("utf-8-sig", "ignore").lstrip(" \t\r\n")
@@ -95,25 +96,26 @@ def _is_document(text):
 
 
 def written_name(name):
-    """What the output for an input of this name is called: the same, but JSON documents become JSON Lines, and formats of
-    compression that are only read become .zst."""
+    """What the output for an input of this name is called: the same, but JSON documents become JSON Lines, and
+    compression that is only read becomes .zst."""
     end, compression = suffixes(name)
     stem = name[:len(name) - len(compression)]
     if end == ".json":
         stem = stem[:-len(end)] + ".jsonl"
-    return stem + (".zst" if compression in (".bz2", ".xz") else name[len(name) - len(compression):] if compression else "")
+    return stem + (".zst" if compression in (".bz2", ".xz") else compression)
 
 
 def refuse_unwritable(path):
     """Raise BadUsage where the name of an output is that of a format in which pairs are not written."""
     end, compression = suffixes(path)
     if end == ".json" or end in FOREIGN or end == ".parquet" and compression or compression in (".bz2", ".xz"):
-        raise BadUsage(f"{path}: this format is not written. Name a .jsonl, .csv or .tsv (also .gz, .zst), or a .parquet.")
+        raise BadUsage(f"{path}: this format is not written. Name a .jsonl, .csv or .tsv (also .gz, .zst), or a "
+                       f".parquet.")
 
 
 def refuse_unreadable(path, given=None):
     """Raise BadUsage where the name of an input is that of a format in which pairs are not read."""
     end, compression = suffixes(path)
     if given is None and (end in FOREIGN or end == ".parquet" and compression):
-        raise BadUsage(f"{files.name_of(path)}: pairs are not read in this format. Save it as .csv, .jsonl or .parquet; "
-                       f"or say which of these it is with --format.")
+        raise BadUsage(f"{files.name_of(path)}: pairs are not read in this format. Save it as .csv, .jsonl or "
+                       f".parquet; or say which of these it is with --format.")

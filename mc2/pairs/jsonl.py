@@ -28,7 +28,7 @@ from mc2.pairs.columns import id_text
 WHITE_SPACE = b" \t\r\n"            # of JSON
 COMPRESSED = {b"\x28\xb5\x2f\xfd": "zstd", b"\x1f\x8b": "gzip", b"\xfd7zXZ": "xz", b"BZh": "bzip2"}
 PARQUET = b"PAR1"
-NUMBER_FIRST = re.compile(rb'(\s*\{\s*"id"\s*:\s*)(-?[1-9][0-9]*|0)(?=\s*[,}])')        # a line that begins with such an id
+NUMBER_FIRST = re.compile(rb'(\s*\{\s*"id"\s*:\s*)(-?[1-9][0-9]*|0)(?=\s*[,}])')        # an id at the beginning
 NO_NUMBER = re.compile("-?(NaN|Infinity)")
 
 
@@ -220,7 +220,8 @@ def _with_text_id(line):
         record = orjson.loads(line)
         as_text = _exact_id(line, record)
         if type(as_text) is str and type(record["id"]) is not str and "text" in record:
-            return orjson.dumps({**json.loads(line, parse_int=orjson.Fragment, parse_float=orjson.Fragment), "id": as_text})
+            record = json.loads(line, parse_int=orjson.Fragment, parse_float=orjson.Fragment)
+            return orjson.dumps({**record, "id": as_text})
     except (orjson.JSONDecodeError, KeyError, TypeError, IndexError, RecursionError):
         pass
     return line

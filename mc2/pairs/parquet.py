@@ -36,7 +36,7 @@ EMPTY = pa.schema([("id", pa.string()), ("text", pa.string())])
 def open_read(path):
     """Open an input as a pyarrow ParquetFile. Raises BadData where it is damaged, also later while it is read."""
     name = files.name_of(path)
-    if not files.is_remote(path) and files.is_special(path):
+    if path == "-" or not files.is_remote(path) and files.is_special(path):
         raise BadUsage(f"{name}: Parquet cannot be read from a pipe. Name a file.")
     try:
         with files.open_raw(path, at_random=True) as stream:
@@ -54,7 +54,8 @@ def read_blocks(path, columns=None, whole_images=False, reading=Reading(), found
     """Yield the Blocks of a file, in order.
 
     columns: those that are read, by mc2's names, as far as they are there; None = all. whole_images: never split the
-    adjacent rows of one id. reading: which columns are id and text. found: called with the Columns, where there are any.
+    adjacent rows of one id. reading: which columns are id and text. found: called with the Columns, where there are
+    any.
     """
     source, number = files.name_of(path), 1
     tables = _read_tables(path, columns, reading, found)

@@ -41,9 +41,9 @@ def open_write(path):
 def read_blocks(paths, whole_images=False, columns=None, reading=AS_THEY_ARE, found=None):
     """Yield the Blocks of all inputs, in order.
 
-    whole_images: never split the adjacent lines of one id. columns: those of Parquet that are read, by mc2's names; None
-    = all. reading: mc2.pairs.columns.Reading. found: called with (path, Columns) for inputs whose columns are not called
-    as mc2's are.
+    whole_images: never split the adjacent lines of one id. columns: those of Parquet that are read, by mc2's names;
+    None = all. reading: mc2.pairs.columns.Reading. found: called with (path, Columns) for inputs whose columns are not
+    called as mc2's are.
     """
     for path in paths:
         def tell(its_columns, path=path):
@@ -89,8 +89,8 @@ def _line_blocks(path, blocks, whole_images, reading, tell):
     if columns:
         tell(columns)
     if whole_images:
-        blocks = (jsonl.Block(source, number, columns.lines(data, number) if columns else data) for number, data in blocks)
-        yield from jsonl.whole_images(blocks)
+        whole = ((number, columns.lines(data, number) if columns else data) for number, data in blocks)
+        yield from jsonl.whole_images(jsonl.Block(source, *block) for block in whole)
     else:
         yield from (jsonl.Block(source, number, data, columns) for number, data in blocks)
 
@@ -123,7 +123,8 @@ def is_table(path, reading=AS_THEY_ARE):
 def refuse_unopenable(inputs, outputs, reading=AS_THEY_ARE):
     """Raise BadUsage at once where a library that these formats and URLs need is missing, a URL is read-only, or
     pairs are not read or written in the format of an input or output."""
-    if any(formats.by_name(path, reading.format) == "parquet" for path in inputs) or any(map(files.is_parquet, outputs)):
+    outputs = list(outputs)
+    if "parquet" in [formats.by_name(path, reading.format) for path in inputs] or any(map(files.is_parquet, outputs)):
         from mc2.pairs import parquet                               # noqa: F401
     for path in inputs:
         formats.refuse_unreadable(path, reading.format)
