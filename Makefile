@@ -1,5 +1,6 @@
 # make demo: curate the embedded demo, train on it, evaluate (3 minutes, after a set-up that fetches torch: 2 minutes).
 # make demo-curation: its first part, on the base install (a minute with its set-up).   make test: all tests.
+# make shell: a shell in which the command mc2 is found.
 # make sanitize: the tests of the native core under sanitizers, then a minute of fuzzing (FUZZ_SECONDS=60).
 # make aarch64: compile the native core for aarch64, to see that it compiles.
 SHELL := bash
@@ -11,7 +12,7 @@ VENV ?= .venv
 TEST_EXTRAS ?= test
 AARCH64_CXX ?= aarch64-linux-gnu-g++
 
-.PHONY: demo demo-curation demo-training test sanitize aarch64 clean
+.PHONY: demo demo-curation demo-training test shell sanitize aarch64 clean
 
 demo: demo-curation demo-training
 
@@ -20,6 +21,10 @@ demo-curation: $(VENV)/.base
 
 demo-training: demo-curation $(VENV)/.train
 	PATH="$(abspath $(VENV))/bin:$$PATH" $(MAKE) --no-print-directory -C examples/demo training
+
+shell: $(VENV)/.base
+	@bash --rcfile <(cat ~/.bashrc 2> /dev/null || true; cat $(VENV)/bin/activate; \
+	    echo 'eval "$$(_MC2_COMPLETE=bash_source mc2)"; echo "mc2 is found here; exit leaves."') -i || true
 
 test: $(VENV)/.test
 	$(VENV)/bin/python -m pytest
@@ -52,7 +57,7 @@ build/sanitize/venv/.test: setup.py
 	build/sanitize/venv/bin/python -m pip install --quiet --disable-pip-version-check 'setuptools>=64' 'pybind11>=2.10'
 	build/sanitize/venv/bin/python setup.py --quiet egg_info --egg-base build/sanitize
 	build/sanitize/venv/bin/python -m pip install --quiet --disable-pip-version-check \
-	    -r <(awk '/^\[/ {section = $$0; next} section == "" || section == "[test]"' build/sanitize/mc2.egg-info/requires.txt)
+	    -r <(awk '/^\[/ {section = $$0; next} section == "" || section == "[test]"' build/sanitize/mc2_clip.egg-info/requires.txt)
 	touch $@
 
 # A change of setup.py installs again; everything else is read from the checkout.

@@ -58,11 +58,12 @@ RAY = ["ray>=2.9"]
 # open_clip without a pin: it brings torch and torchvision that fit each other.
 TRAIN = ["open_clip_torch", "torch", "tokenizers", "tensorboard"]
 PLOT = ["matplotlib"]
+STARTER = ["wordfreq>=3.1"]            # carries lists of frequent words of 42 languages; 60 MB
 
 version = re.search(r'__version__ = "(.+)"', (here / "mc2/__init__.py").read_text())[1]
 
 setup(
-    name="mc2",
+    name="mc2-clip",               # on PyPI, `mc2` is another package; the command and the module are mc2
     version=version,
     description="Meta CLIP 2 data curation as composable command-line tools",
     long_description=(here / "README.md").read_text(encoding="utf-8"),
@@ -70,7 +71,8 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.10",
     packages=find_packages(include=["mc2", "mc2.*"]),
-    package_data={"mc2": ["py.typed", "data/*.csv", "data/models/*.json", "data/presets/*.toml", "data/scores/*.csv"]},
+    package_data={"mc2": ["py.typed", "data/*.csv", "data/checksums", "data/models/*.json", "data/presets/*.toml",
+                          "data/scores/*.csv"]},
     ext_modules=native_core(),
     cmdclass={"build_ext": BuildOptional},
     install_requires=[
@@ -91,7 +93,8 @@ setup(
         "ray": RAY,
         "train": TRAIN,
         "plot": PLOT,
-        "test": ["pytest", "hypothesis"],
+        "starter": STARTER,
+        "test": ["pytest", "hypothesis", *STARTER],
     },
     entry_points={"console_scripts": ["mc2 = mc2.__main__:main"]},
     classifiers=[

@@ -4,7 +4,7 @@
 
 Costs about twenty minutes on two cores and 2 GB of memory, half of the time for retrieval among 100,000 images and
 500,000 texts; four minutes with --quick, which takes a tenth of both and fewer images to encode. Needs
-`pip install 'mc2[train]'`; with clip_benchmark installed its own evaluation takes part.
+`pip install '.[train]'`; with clip_benchmark installed its own evaluation takes part.
 
 The plain loop does what clip_benchmark does: for each language it encodes the images again, and holds the whole matrix
 of scores. Expect mc2 to take the time of the images once and that of the texts ten times; from the cache, that of the

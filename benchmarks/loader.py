@@ -2,7 +2,7 @@
 
     python benchmarks/loader.py [--quick]
 
-Costs three to four minutes, 1 GB of memory and 0.2 GB of disk; 40 s with --quick. Needs `pip install 'mc2[train]'`;
+Costs three to four minutes, 1 GB of memory and 0.2 GB of disk; 40 s with --quick. Needs `pip install '.[train]'`;
 `pip install webdataset` adds it to the comparison.
 
 Expect cropping and resizing, bicubic and to the same pixels as torchvision, to take rather more than half of the time
@@ -26,7 +26,7 @@ from torchvision import transforms
 
 import corpus
 import timing
-from mc2 import tars
+from mc2 import keys, tars
 from mc2.clip import images, tokenizers
 from mc2.training import samples
 
@@ -137,7 +137,7 @@ def show_parts(path, side, tokenizer, n, repeats):
 
     def read_all():
         for key, members in tars.samples(path):
-            tars.image_id(key, tars.record(members)), members["jpg"]
+            keys.names(key, tars.record(members))[0], members["jpg"]
 
     def crop():
         for number, image in enumerate(decoded):

@@ -1,7 +1,7 @@
 """How mc2 curate scales: pairs per second with more workers, what a shard costs, memory; on paper, the whole web.
 
     python benchmarks/scale.py              # about five minutes on 2 cores; --quick: one
-    python benchmarks/scale.py --ray        # also on a Ray cluster of two nodes on this machine (needs mc2[ray])
+    python benchmarks/scale.py --ray        # also on a Ray cluster of two nodes on this machine (needs the extra [ray])
 
 The pool is made of texts in the languages of corpus.py. The alternatives take turns, round after round, each beginning
 with an empty output, and all must give the same curated bytes. Beside them runs what curate replaces: the five

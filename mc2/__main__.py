@@ -1,7 +1,21 @@
 """The command `mc2`, also as `python -m mc2`."""
+import _signal                          # built into Python: `import signal` reads files, which takes time
 import sys
 
-from mc2 import signals
+
+def _end_at_interrupts():
+    """Let Ctrl-C end this process without a traceback, until signals.install(). Python's own handler raises
+    KeyboardInterrupt, which would be shown wherever an import is."""
+    try:
+        if _signal.getsignal(_signal.SIGINT) is _signal.default_int_handler:
+            _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
+    except ValueError:                  # not in the main thread, which has the handlers
+        pass
+
+
+_end_at_interrupts()
+
+from mc2 import signals                 # noqa: E402
 
 
 def main():

@@ -313,7 +313,7 @@ def write_pairs(path: str | os.PathLike, pairs: Iterable[Mapping]) -> int:
 class Model:
     """A CLIP model that makes features: a run or a checkpoint of `mc2 train`, an export, or `open_clip:NAME@WEIGHTS`.
 
-    Needs mc2[train].
+    Needs the extra [train].
 
         model = mc2.Model("run")
         similarities = model.images(["a.jpg", "b.jpg"]) @ model.texts(["a cat", "ein Hund"]).T

@@ -7,10 +7,11 @@ import click
 
 from mc2 import __version__, options, signals, temporaries
 from mc2.errors import Mc2Error
+from mc2.terminal import say, say_trace
 
 # Each is mc2/commands/NAME.py, or a package there, with a click command of that name (`-` as `_`).
 COMMANDS = ["build-metadata", "lid", "match", "count", "thresholds", "sample", "filter", "curate", "status", "inspect",
-            "join", "plan", "train", "conflict", "checkpoint", "eval"]
+            "images", "join", "tokenizer", "plan", "train", "conflict", "checkpoint", "eval"]
 
 OF_THE_NAME = (errno.EISDIR, errno.ENAMETOOLONG)        # errors of the system that the command line is to blame for
 
@@ -50,6 +51,7 @@ def main(args=None):
     143 SIGTERM."""
     _open_missing_streams()
     sys.stdout.reconfigure(errors="backslashreplace")       # for terminals that are not UTF-8
+    os.environ["PYTHONSAFEPATH"] = "1"                      # worker processes import nothing from the current directory
     signals.install()                                       # so that temporary files and workers go
     status = run(sys.argv[1:] if args is None else args)
     signals.ignore()
@@ -64,8 +66,8 @@ def main(args=None):
 def run(args):
     """Run mc2 with these arguments and return the exit status."""
     if "_MC2_COMPLETE" in os.environ:
-        from click.shell_completion import shell_complete
-        return shell_complete(cli, {}, "mc2", "_MC2_COMPLETE", os.environ["_MC2_COMPLETE"])
+        from mc2.completion import complete
+        return complete(cli, os.environ["_MC2_COMPLETE"])
     meta = {}
     try:
         with cli.make_context("mc2", list(args)) as ctx:
@@ -85,7 +87,7 @@ def run(args):
         message = error.format_message()
         if message.split()[0].isalpha():            # "Missing ...", but not the name of a file
             message = message[0].lower() + message[1:]
-        print(f"{path}: {message} See '{path} -h'.", file=sys.stderr)
+        say(f"{path}: {message} See '{path} -h'.")
         return error.exit_code
     except (KeyboardInterrupt, click.Abort):
         _say(meta, "interrupted.")
@@ -99,15 +101,16 @@ def run(args):
         verbose = meta.get("mc2.verbose", False)
         if verbose:
             import traceback
-            traceback.print_exc()
+            say_trace(traceback.format_exc())
             for each in (error, error.__cause__):
-                print(getattr(each, "trace", ""), end="", file=sys.stderr)      # of a worker
-        _say(meta, _explain(error, verbose))
+                if trace := getattr(each, "trace", ""):         # of a worker
+                    say_trace(trace)
+        _say(meta, *getattr(error, "lines", [_explain(error, verbose)]))
         return getattr(error, "status", 2 if getattr(error, "errno", None) in OF_THE_NAME else 1)
 
 
-def _say(meta, message):
-    print(f"{meta.get('mc2.command', 'mc2')}: {message}", file=sys.stderr)
+def _say(meta, message, *more):
+    say(f"{meta.get('mc2.command', 'mc2')}: {message}", *more)
 
 
 def _explain(error, verbose):

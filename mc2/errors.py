@@ -26,6 +26,11 @@ class BadLine(BadData):
         super().__init__(f"{source}:{number}: {reason}{hint}")
         self.args = (source, number, reason, hint)      # so that it survives pickling between processes
 
+    @property
+    def number(self):
+        """Of the line, from 1."""
+        return self.args[1]
+
     def __str__(self):
         source, number, reason, hint = self.args
         return f"{source}:{number}: {reason}{hint}"

@@ -18,15 +18,16 @@ import zlib
 
 import zstandard
 
-from mc2 import temporaries
+from mc2 import own, temporaries
+from mc2.decompression import FRAMES, BadXz, Bomb, decompressed
 from mc2.errors import BadData, BadUsage
 
 BLOCK = 1 << 20                 # bytes: the unit of reading
+COMPRESSED = (".zst", ".gz", ".bz2", ".xz")            # suffixes of what is decompressed when it is read
 READ_AHEAD = 1 << 17            # bytes that are read at least
+TOO_LONG = b"\0too long"         # stands for the rest of a line; with it, a line is no JSON whatever came before
 STDIN = "<stdin>"
 STDOUT = "<stdout>"
-LONGEST_WINDOW = 1 << 31        # bytes: what `zstd --long=31` needs
-XZ_MEMORY = 1 << 28             # bytes that decompressing .xz may take; `xz -9` needs 65 MB
 # s3://bucket/key, and chains: zip://member::s3://bucket/key, simplecache::s3://bucket/key, simplecache::path
 _URL = re.compile("[A-Za-z][A-Za-z0-9+._-]+(://|::.*://)|(simplecache|filecache|blockcache|cached)::")
 
@@ -171,7 +172,7 @@ def open_read(path, suffix=None):
     suffix = suffix or path
     with _opened(path) as raw:
         if has_suffix(suffix, *FRAMES):
-            yield io.BufferedReader(_FrameReader(_decompressed(raw, suffix)), BLOCK)
+            yield io.BufferedReader(_FrameReader(_frames(raw, suffix)), BLOCK)
         elif has_suffix(suffix, ".bz2"):
             import bz2
             yield _nonempty(bz2.BZ2File(raw), raw)
@@ -189,12 +190,15 @@ def _opened(path):
                 else stack.enter_context(open_raw(path))
         except EOFError:
             raise BadData(f"{name}: the compressed data is cut off. Make or fetch the file again.") from None
-        except _TooMuchMemory:
-            raise BadData(f"{name}: takes more than {XZ_MEMORY >> 20} MB of memory to decompress. Unpack it first "
-                          f"(xz -d).") from None
-        except (zlib.error, zstandard.ZstdError, _BadCompression) as error:
+        except (zlib.error, zstandard.ZstdError, BadXz, _BadCompression) as error:
             raise BadData(f"{name}: the compressed data is damaged ({error}). "
                           f"Make or fetch the file again.") from None
+        except Bomb as error:
+            raise BadData(f"{name}: {error}. If it is yours, decompress it: {_tool_for(name)} {name}") from None
+
+
+def _tool_for(name):
+    return "xz -d" if has_suffix(name, ".xz") else "zstd -d --long=31"
 
 
 class _Input(io.FileIO):
@@ -220,10 +224,6 @@ class _Input(io.FileIO):
     def seek(self, offset, whence=io.SEEK_SET):
         with _named(self.path):
             return super().seek(offset, whence)
-
-
-class _TooMuchMemory(Exception):
-    """Decompressing would take more memory than it may."""
 
 
 class _BadCompression(Exception):
@@ -260,6 +260,11 @@ def _nonempty(stream, raw):
     return io.BufferedReader(_Checked(stream), BLOCK)
 
 
+def _frames(raw, name):
+    """What the frames of a stream hold, in chunks, by the suffix of its name."""
+    return decompressed(raw, next(suffix for suffix in FRAMES if has_suffix(name, suffix)))
+
+
 class _FrameReader(io.RawIOBase):
     """A stream of decompressed chunks."""
 
@@ -279,84 +284,57 @@ class _FrameReader(io.RawIOBase):
         return count
 
 
-def _zstd():
-    return zstandard.ZstdDecompressor(max_window_size=LONGEST_WINDOW).decompressobj(write_size=BLOCK)
+def read_blocks(path, size=BLOCK, longest=None):
+    """Yield (number of the first line, bytes) for runs of whole lines of about `size` bytes.
+
+    longest: bytes of a line; of one that has more, so many come, and TOO_LONG. None = lines of any length, in memory.
+    """
+    with open_chunks(path, size) as chunks:
+        yield from blocks_of(chunks, size, longest)
 
 
-def _gzip():
-    return zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)        # with gzip's header and checksum
-
-
-class _Xz:
-    """A decompressor of .xz in bounded memory."""
-
-    def __init__(self):
-        import lzma
-        self._frame, self._error = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=XZ_MEMORY), lzma.LZMAError
-
-    def decompress(self, data):
-        try:
-            return self._frame.decompress(data)
-        except self._error as error:
-            if "limit" in str(error):
-                raise _TooMuchMemory from None
-            raise _BadCompression(str(error)) from None
-
-    @property
-    def eof(self):
-        return self._frame.eof
-
-    @property
-    def unused_data(self):
-        return self._frame.unused_data
-
-
-FRAMES = {".zst": _zstd, ".gz": _gzip, ".xz": _Xz}      # formats of one frame after another, each with a decompressor of its own
-COMPRESSED_CHUNK = 1 << 16                      # bytes that are read at a time
-# Bytes that are decompressed at a time. What comes out of them is in memory at once: 4 MB of gzip at most, 30 MB of xz, and
-# 40 MB of one line repeated without end in zstd.
-COMPRESSED_PART = 1 << 12
-
-
-def _decompressed(raw, suffix):
-    """Yield what the frames of a stream hold, in chunks that are not empty. Raises EOFError where the last one does not
-    end: the readers of zstandard take such a file for a complete one."""
-    start = next(FRAMES[end] for end in FRAMES if has_suffix(suffix, end))
-    frame, started = None, False                # the frame under way
-    while chunk := raw.read(COMPRESSED_CHUNK):
-        while chunk:
-            if frame is None and started and start in (_gzip, _Xz) and not (chunk := chunk.lstrip(b"\0")):
-                break                           # zeros may follow a frame of gzip or xz
-            frame, started = frame or start(), True
-            part, chunk = chunk[:COMPRESSED_PART], chunk[COMPRESSED_PART:]
-            if decompressed := frame.decompress(part):
-                yield decompressed
-            if frame.eof:
-                chunk, frame = frame.unused_data + chunk, None
-    if frame is not None or not started:
-        raise EOFError
-
-
-def read_blocks(path, size=BLOCK):
-    """Yield (number of the first line, bytes) for runs of whole lines of about `size` bytes."""
+def blocks_of(chunks, size=BLOCK, longest=None):
+    """What read_blocks gives, of an iterable of bytes."""
     number, held, n_held = 1, [], 0             # of a run: parts of chunks, their bytes
-    with _chunks(path, size) as chunks:
-        for chunk in chunks:
-            start = 0
-            while start < len(chunk):
-                full = max(start, start + size - n_held)
-                cut = (chunk.rfind(b"\n", start, full) + 1 or chunk.find(b"\n", full) + 1) if full <= len(chunk) else 0
-                part = memoryview(chunk)[start:cut or len(chunk)]
-                held.append(part)
-                n_held += len(part)
-                if not cut:                     # less than a run, or one line longer than it
-                    break
-                block = b"".join(held)
-                yield number, block
-                number += lines_in(block)
-                start, held, n_held = cut, [], 0
+    for chunk in chunks if longest is None else _cut_long_lines(chunks, longest):
+        start = 0
+        while start < len(chunk):
+            full = max(start, start + size - n_held)
+            cut = (chunk.rfind(b"\n", start, full) + 1 or chunk.find(b"\n", full) + 1) if full <= len(chunk) else 0
+            part = memoryview(chunk)[start:cut or len(chunk)]
+            held.append(part)
+            n_held += len(part)
+            if not cut:                         # less than a run, or one line longer than it
+                break
+            block = b"".join(held)
+            yield number, block
+            number += lines_in(block)
+            start, held, n_held = cut, [], 0
     if held:
         yield number, b"".join(held)
+
+
+def _cut_long_lines(chunks, longest):
+    """The chunks of a stream without what goes beyond `longest` bytes of a line, for which TOO_LONG comes."""
+    length = 0                                  # bytes of the line under way that came before; None: it is cut off
+    for chunk in chunks:
+        start = 0
+        while start < len(chunk):
+            if length is None:                  # pass over the rest of the line
+                start = chunk.find(b"\n", start)
+                if start < 0:
+                    break
+                length = 0
+            most = start + longest - length     # the line under way may go as far
+            if most >= len(chunk):
+                end = chunk.rfind(b"\n", start) + 1
+                length = len(chunk) - end if end else length + len(chunk) - start
+                yield chunk[start:]
+                break
+            end = chunk.rfind(b"\n", start, most + 1) + 1
+            length = 0 if end else None
+            yield chunk[start:end] if end else chunk[start:most] + TOO_LONG
+            start = end or most
 
 
 def lines_in(block):
@@ -366,11 +344,11 @@ def lines_in(block):
 
 
 @contextlib.contextmanager
-def _chunks(path, size):
+def open_chunks(path, size=BLOCK):
     """The bytes of an input, decompressed, as an iterator of chunks of any length: with as few copies as can be."""
     if has_suffix(path, *FRAMES):
         with _opened(path) as raw:
-            yield _decompressed(raw, path)
+            yield _frames(raw, path)
     else:
         with open_read(path) as stream:
             yield iter(lambda: stream.read(size), b"")
@@ -378,26 +356,30 @@ def _chunks(path, size):
 
 def read_lines(path):
     """Yield (line number, line without its newline) of a text file, decoded from UTF-8."""
-    for number, block in read_blocks(path):
-        lines = block.split(b"\n")
+    for first, block in read_blocks(path):
+        try:
+            lines = block.decode("utf-8").split("\n")
+        except UnicodeDecodeError as error:
+            lines = block[:block.rfind(b"\n", 0, error.start) + 1].decode("utf-8").split("\n")     # those before it
+            yield from enumerate(lines[:-1], first)
+            raise BadData(f"{name_of(path)}:{first + len(lines) - 1}: not UTF-8.") from None
         if not lines[-1]:
             lines.pop()
-        for number, line in enumerate(lines, number):
-            try:
-                yield number, line.decode("utf-8")
-            except UnicodeDecodeError:
-                raise BadData(f"{name_of(path)}:{number}: not UTF-8.") from None
+        yield from enumerate(lines, first)
 
 
 # ---------------------------------------------------------------- writing
 
 @contextlib.contextmanager
-def open_write(path, parquet=False, suffix=None):
+def open_write(path, parquet=False, suffix=None, is_own=False):
     """Open an output (a path, a URL, or `-` for stdout) for writing bytes, compressed by its suffix, or by the one given.
 
     A regular file appears, whole, when the block ends without an exception; a manifest of the file that
     it replaces goes. Pipes and devices are written directly. Raises BadUsage for what cannot be written,
     also rather than send compressed bytes to a terminal. parquet: the bytes are Parquet.
+
+    is_own: the name is not the user's, but one that mc2 gives (a shard in an output directory, a manifest, an
+    intermediate file, a cache): a link or a pipe that is there is replaced; otherwise a link stays a link, and its target is replaced
     """
     path = os.fspath(path)
     refuse_unwritable(path, parquet)
@@ -408,16 +390,17 @@ def open_write(path, parquet=False, suffix=None):
         raw = _Output(STDOUT, sys.stdout.fileno(), closefd=False)
         with _compressed(raw, suffix or "") as stream:
             yield stream
-    elif is_special(path):
+    elif not is_own and is_special(path):
+        own.refuse_link_of_others(path)
         descriptor = os.open(path, os.O_WRONLY | os.O_TRUNC)
         with _Output(path, descriptor) as raw, _compressed(raw, suffix or path) as stream:
             yield stream
     else:
-        path = os.path.realpath(path)           # a link stays a link; its target is replaced
+        path = _without_link(path) if is_own else _target(path)
         os.makedirs(os.path.dirname(path), exist_ok=True)
         temporary = temporaries.name_of(path)
-        with temporaries.claimed(temporary, path, os.O_RDWR | os.O_CREAT) as descriptor, \
-                io.BufferedWriter(_Output(path, descriptor, closefd=False), BLOCK) as raw:
+        with temporaries.claimed(temporary, path) as descriptor, \
+                _Output(path, descriptor, closefd=False) as output, io.BufferedWriter(output, BLOCK) as raw:
             os.truncate(descriptor, 0)
             with _compressed(raw, path) as stream:
                 yield stream
@@ -427,6 +410,19 @@ def open_write(path, parquet=False, suffix=None):
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(manifest_name(path))  # it must not speak for the new file
             os.replace(temporary, path)         # still locked: nobody else can take the name before
+            _written[path] = _identity_of(os.fstat(descriptor)), output.crc32
+
+
+def _target(path):
+    """Where an output goes that the user named: a link stays a link, and its target is replaced."""
+    own.refuse_link_of_others(path)
+    return os.path.realpath(path)
+
+
+def _without_link(path):
+    """The path with the links of its directory resolved, but not its last part."""
+    directory, name = os.path.split(path)
+    return os.path.join(os.path.realpath(directory), name)
 
 
 @contextlib.contextmanager
@@ -450,9 +446,20 @@ class _Output(io.FileIO):
     def __init__(self, path, descriptor, closefd=True):
         super().__init__(descriptor, "wb", closefd)
         self.path = path
+        self.crc32 = 0                  # of what was written; None where it was not written from start to end
+
+    def seek(self, offset, whence=io.SEEK_SET):
+        self.crc32 = None
+        return super().seek(offset, whence)
+
+    def truncate(self, size=None):
+        self.crc32 = None
+        return super().truncate(size)
 
     def write(self, data):
         rest = memoryview(data)
+        if self.crc32 is not None:
+            self.crc32 = zlib.crc32(rest, self.crc32)
         with _named(self.path):
             while rest:
                 rest = rest[super().write(rest):]
@@ -480,6 +487,38 @@ def refuse_unwritable(path, parquet):
         raise BadUsage(f"{path}: this output is not written as Parquet. Name it otherwise, e.g. .jsonl.")
     if has_suffix(path, ".bz2", ".xz"):
         raise BadUsage(f"{path}: this format is not written. Name a .jsonl, .jsonl.gz, .jsonl.zst or .parquet.")
+
+
+_written = {}                   # {path: (its identity, its CRC-32)} of files that this process wrote, until asked for
+
+
+def content_of(path):
+    """{"bytes", "crc32"} of a file, by which damage is noticed; of a URL and of Parquet, which has checksums of its own,
+    {"bytes"}. A file that this process wrote is not read again. Raises FileNotFoundError."""
+    content = {"bytes": size(path)}
+    if not is_remote(path) and not is_parquet(path):
+        identity, crc32 = _written.pop(os.path.realpath(path), (None, None))
+        content["crc32"] = crc32_of(path) if crc32 is None or identity != _identity_of(os.stat(path)) else crc32
+    return content
+
+
+def _identity_of(status):
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def read_bytes(path):
+    """All bytes of a file as they are."""
+    with open_raw(path) as stream:
+        return stream.read()
+
+
+def crc32_of(path):
+    """The CRC-32 of a local file."""
+    crc32 = 0
+    with open_raw(path) as stream:
+        while chunk := stream.read(BLOCK):
+            crc32 = zlib.crc32(chunk, crc32)
+    return crc32
 
 
 def manifest_name(path):
@@ -511,11 +550,11 @@ def open_directory(path):
     """Yield a temporary directory that takes the place of `path`, whole, when the block ends well."""
     if is_remote(path):
         raise BadUsage(f"{path}: this directory is made on local disks only. Make it there, then copy it.")
-    path = os.path.realpath(path)
+    path = _target(path)
     os.makedirs(os.path.dirname(path), exist_ok=True)
     temporary = temporaries.name_of(path)
-    with temporaries.claimed(temporary, path, os.O_RDONLY, os.makedirs) as descriptor, _named(path):
-        _empty(temporary)
+    with temporaries.claimed(temporary, path, is_directory=True) as descriptor, _named(path):
+        own.empty(descriptor)
         yield temporary
         for name in os.listdir(temporary):
             _sync(os.path.join(temporary, name))
@@ -529,11 +568,6 @@ def _sync(path):
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _empty(directory):
-    for entry in os.scandir(directory):
-        shutil.rmtree(entry.path) if entry.is_dir(follow_symlinks=False) else os.unlink(entry.path)
 
 
 def _replace_directory(new, path):
@@ -559,6 +593,7 @@ def _exchange(a, b):
     return renameat2(at_fdcwd, os.fsencode(a), at_fdcwd, os.fsencode(b), rename_exchange) == 0
 
 
-def write_bytes(path, data):
-    with open_write(path) as stream:
+def write_bytes(path, data, is_own=False):
+    """Write a file, whole. is_own: see open_write"""
+    with open_write(path, is_own=is_own) as stream:
         stream.write(data)

@@ -2,7 +2,8 @@
 
 A manifest has `mc2` (version), `kind`, `command`, `options`, `inputs` (name, bytes, mtime_ns), `counts`
 (in, out, and what was dropped for which reason), `seconds`, and what the kind adds, such as the
-fingerprint of the metadata.
+fingerprint of the metadata. That of a file has `output`: the file's bytes and CRC-32, by which damage is noticed. It is
+a document with a checksum of its own (mc2/documents.py).
 """
 import hashlib
 import os
@@ -10,9 +11,7 @@ import shlex
 import stat
 import sys
 
-import orjson
-
-from mc2 import __version__, files
+from mc2 import __version__, documents, files
 from mc2.errors import BadData, BadUsage
 
 
@@ -49,54 +48,108 @@ def beside(path):
 
 def write(path, manifest):
     """Write the manifest of the file `path`, or of the directory `path`."""
-    files.write_bytes(beside(path), orjson.dumps(manifest, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+    files.write_bytes(beside(path), documents.dumped(manifest), is_own=True)
 
 
 def write_for_file(path, manifest):
-    """Write the manifest of a file, with the file's size, by which a later replacement is noticed."""
-    write(path, {**manifest, "output": {"bytes": files.size(path)}})
+    """Write the manifest of a file, with the file's bytes and checksum, by which damage or a replacement is noticed."""
+    write(path, {**manifest, "output": files.content_of(path)})
 
 
-def read(path, strict=False):
-    """The manifest of an output, or None where mc2 wrote none, it is damaged, or it is of an earlier file of that name.
+def read(path):
+    """The manifest of an output, or None where mc2 wrote none, it is of an earlier file of that name, or the output is not
+    there. Raises BadData where it is damaged."""
+    manifest = _parsed(path)
+    try:
+        is_of_this = not manifest or "output" not in manifest or manifest["output"]["bytes"] == files.size(path)
+    except OSError:
+        return None
+    return manifest if is_of_this else None
 
-    strict: raise BadData where it is damaged.
-    """
+
+def read_if_whole(path):
+    """The same, but None also where it is damaged: for what is made anew then."""
+    try:
+        return read(path)
+    except BadData:
+        return None
+
+
+def read_of_input(path):
+    """The manifest of an input, or None where mc2 wrote none. Raises BadData where it is damaged, or where it is of a
+    file of another size."""
+    manifest = _parsed(path)
+    expected = manifest["output"]["bytes"] if manifest and "output" in manifest else None
+    if expected is not None and (found := files.size(path)) != expected:
+        raise BadData(_is_changed(path, f"it is {found:,} bytes, and was {expected:,}"))
+    return manifest
+
+
+def verify(path):
+    """Raise BadData where a local file that mc2 wrote, with a manifest beside it, is not what it was. Reads it once."""
+    expected = crc32_of(path)
+    if expected is not None and files.crc32_of(path) != expected:
+        raise changed(path)
+
+
+def crc32_of(path):
+    """The CRC-32 that a file had when mc2 wrote it, or None where that is not known. Raises BadData as read_of_input."""
+    return ((read_of_input(path) or {}).get("output") or {}).get("crc32")
+
+
+def changed(path):
+    """The error for a file whose checksum is not the one in its manifest."""
+    return BadData(_is_changed(path, "its checksum is not the one that it had"))
+
+
+def _is_changed(path, how):
+    return (f"{files.name_of(path)}: is damaged, or was changed after mc2 wrote it: {how}. Make it again. Where it was "
+            f"changed on purpose, delete {files.name_of(beside(path))}.")
+
+
+def _parsed(path):
+    """The manifest of an output, or None where mc2 wrote none. Raises BadData where it is damaged."""
+    if not files.is_remote(path) and not os.path.isfile(beside(path)):      # a pipe would be waited for
+        return None
     try:
         with files.open_raw(beside(path)) as stream:
             data = stream.read()
-        manifest = orjson.loads(data)
-        if not isinstance(manifest, dict) or "mc2" not in manifest:
-            return None
-        if "output" in manifest and manifest["output"].get("bytes") != files.size(path):
-            return None
     except OSError:
         return None
-    except (ValueError, AttributeError):
-        if strict:
-            raise BadData(f"{beside(path)}: this manifest is damaged, so it is not known what {files.name_of(path)} was "
-                          f"made with. Make the file again, or delete the manifest.") from None
+    manifest = documents.parsed(data, files.name_of(beside(path)), f"So it is not known how {files.name_of(path)} was "
+                                f"made. Make {'the directory' if os.path.isdir(path) else 'it'} again"
+                                f"{'' if os.path.isdir(path) else ', or delete this manifest'}.")
+    if "mc2" not in manifest:
         return None
+    output = manifest.get("output", {"bytes": 0})
+    if not isinstance(output, dict) or not isinstance(output.get("bytes"), int):
+        raise BadData(f"{files.name_of(beside(path))}: is damaged (it does not say the size of its file). Delete it.")
     return manifest
 
 
 def is_of(path, description):
     """The manifest of an output that was made as described, else None. description: all that the output depends on"""
-    manifest = read(path)
+    manifest = read_if_whole(path)
     return manifest if manifest is not None and manifest.get("description") == description else None
 
 
-def read_kind(path, kind, made_by):
-    """The manifest of a directory that must be of this kind. Raises BadUsage or BadData, naming `made_by`."""
+def read_kind(path, kind, made_by, or_else=""):
+    """The manifest of a directory that must be of this kind. Raises BadUsage or BadData, naming `made_by`.
+
+    or_else: the end of the sentence that names it, with another way to make one.
+    """
     if not os.path.isdir(path):
-        raise BadUsage(f"{path}: {'is no' if os.path.exists(path) else 'no such'} directory. Make it with 'mc2 {made_by}'.")
-    manifest = read(path)
-    if manifest is None:
+        raise BadUsage(f"{path}: {'is no' if os.path.exists(path) else 'no such'} directory. "
+                       f"Make it with 'mc2 {made_by}'{or_else}.")
+    try:
+        data = files.read_bytes(beside(path))
+    except OSError:
         raise BadData(f"{path}: no readable manifest.json, so this is no {kind} directory. "
-                      f"Make one with 'mc2 {made_by}'.")
+                      f"Make one with 'mc2 {made_by}'{or_else}.") from None
+    manifest = documents.parsed(data, beside(path), f"Make the directory again with 'mc2 {made_by}'.")
     if manifest.get("kind") != kind:
         raise BadData(f"{path}: this is a {manifest.get('kind')} directory, not {kind}. "
-                      f"Make one with 'mc2 {made_by}'.")
+                      f"Make one with 'mc2 {made_by}'{or_else}.")
     return manifest
 
 
@@ -112,7 +165,7 @@ def refuse_foreign_directory(path, kind):
 
 def fingerprint(content):
     """SHA-256 of a JSON value in canonical form (sorted keys, compact)."""
-    return hashlib.sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).hexdigest()
+    return documents.checksum(content)
 
 
 def sha256(path):

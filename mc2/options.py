@@ -3,6 +3,7 @@ import contextlib
 import functools
 import importlib
 import os
+import re
 
 import click
 
@@ -39,8 +40,34 @@ class LazyGroup(Group):
         return getattr(importlib.import_module(f"{self.package}.{module}"), module)
 
 
+class Size(click.ParamType):
+    """A number of bytes, with a suffix K, M, G or T if need be."""
+
+    name = "size"
+    units = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+
+    def convert(self, value, param, ctx):
+        if isinstance(value, int):
+            return value
+        match = re.fullmatch(r"([0-9]+)([KMGT]?)", value.strip().upper())
+        if not match:
+            self.fail(f"{value!r} is not a size such as 800M or 8G.", param, ctx)
+        return int(match[1]) * self.units[match[2]]
+
+
 def _verbose(ctx, param, value):
     ctx.meta["mc2.verbose"] = value
+
+
+def _log_every(ctx, param, value):
+    from mc2 import meter
+    meter.print_every(value)
+
+
+def _receipt(ctx, param, value):
+    from mc2.execution import receipt
+    if not ctx.resilient_parsing:
+        receipt.keep_in(value)
 
 
 def _jobs(ctx, param, value):
@@ -169,9 +196,16 @@ force = click.option("-f", "--force", is_flag=True, help="Make finished shards a
 dry_run = click.option("-n", "--dry-run", is_flag=True, help="Say what would be done; write nothing.")
 on_error = click.option("--on-error", type=click.Choice(["stop", "skip"]), default="stop", show_default=True,
                         help="At a line that is not a pair: stop, or skip and count it.")
+longest = click.option("--longest-line", type=Size(), default="16M", show_default=True, metavar="SIZE",
+                       help="A longer line, or text of Parquet, is no pair. Memory: up to 15 times as much.")
 rejects = click.option("--rejects", metavar="FILE", help="Keep the skipped lines in FILE (implies --on-error skip).")
 dropped = click.option("--dropped", metavar="FILE", help="Keep the pairs that are dropped in FILE, each with the reason.")
 quiet = click.option("-q", "--quiet", is_flag=True, help="No progress and no receipt on stderr.")
+receipt = click.option("--receipt", metavar="FILE", expose_value=False, callback=_receipt,
+                       help="Write the receipt to FILE too, as JSON: counts by reason, output, seconds.")
+log_every = click.option("--log-every", type=click.FloatRange(0), default=60, show_default=True, metavar="SECONDS",
+                         expose_value=False, callback=_log_every,
+                         help="Without a terminal: a line on how far it is, so often; 0 = none.")
 verbose = click.option("-v", "--verbose", is_flag=True, expose_value=False, callback=_verbose,
                        help="Show where an unexpected error arose.")
 columns = click.option("--columns", multiple=True, metavar="KEY=COLUMN,...",
@@ -187,7 +221,20 @@ seed = click.option("--seed", type=int, default=0, show_default=True,
 ids = click.option("--ids", metavar="FILE", type=click.Path(exists=True, dir_okay=False),
                    help="Only the pairs whose id is in FILE, one per line: those whose images are there, say.")
 
-metadata = click.option("-m", "--metadata", required=True, envvar="MC2_METADATA", metavar="DIR",
+
+class _Metadata(click.ParamType):
+    """The directory of a release; where none is named, the message says how to make a first one."""
+
+    name = "directory"
+
+    def get_missing_message(self, param, ctx=None):
+        return "Where you have no release yet, 'mc2 build-metadata starter -o metadata' makes a first one in a minute."
+
+    def convert(self, value, param, ctx):
+        return value
+
+
+metadata = click.option("-m", "--metadata", required=True, type=_Metadata(), envvar="MC2_METADATA", metavar="DIR",
                         help="Metadata release (or $MC2_METADATA).")
 counts = click.option("-c", "--counts", required=True, envvar="MC2_COUNTS", metavar="DIR",
                       help="Counts of the pool (or $MC2_COUNTS).")
@@ -258,7 +305,7 @@ def printing_scripts(wanted):
     try:
         yield
     except Printed as printed:
-        with open(printed.args[0], encoding="utf-8") as stream:
+        with open(printed.args[0], "rb") as stream:
             click.echo(stream.read(), nl=False)
 
 
@@ -274,6 +321,14 @@ def reads_columns(function):
     return wrapper
 
 
+def say_how_to_be_faster(quiet):
+    """Say in one line that the native core is not built, where that is so."""
+    from mc2 import engines
+    if not quiet and engines.native() is None:
+        click.echo("mc2: the native core is not built, so this takes many times longer, with the same result. Where there "
+                   "is a C++ compiler (Debian: apt-get install g++), install mc2 again; -q hides this line.", err=True)
+
+
 def reads_pairs(command=None, *, reduces=False):
     """Give a command the options of reading pairs, as one argument `run` (see mc2.execution.run.Run).
 
@@ -281,7 +336,7 @@ def reads_pairs(command=None, *, reduces=False):
     """
     def decorate(function):
         @functools.wraps(function)
-        def wrapper(*args, inputs, shard, jobs, dry_run, on_error, rejects, quiet, reading, **rest):
+        def wrapper(*args, inputs, shard, jobs, dry_run, on_error, rejects, longest_line, quiet, reading, **rest):
             from mc2.execution.run import Run
             ctx = click.get_current_context()
             all_inputs = pair_inputs(ctx, inputs, None, allow_directories=reduces)
@@ -292,14 +347,17 @@ def reads_pairs(command=None, *, reduces=False):
                 _check_outputs(ctx, outputs["output_dir"])
                 outputs["executor"] = executor_of(jobs, **_executor_options(ctx, rest, outputs["output_dir"]))
                 outputs.update(part=shard, all_inputs=all_inputs)
-            run = Run(inputs, **outputs, jobs=jobs, dry_run=dry_run, rejects=rejects, quiet=quiet, reading=reading,
+            say_how_to_be_faster(quiet)
+            run = Run(inputs, **outputs, jobs=jobs, dry_run=dry_run, rejects=rejects, longest=longest_line, quiet=quiet,
+                      command=ctx.info_name, reading=reading,
                       skip_bad=on_error == "skip" or bool(rejects))
             with printing_scripts(ctx.params.get("print_only")):
                 return function(*args, run=run, **rest)
 
         own = [] if reduces else [output, output_dir, force]
         after = [] if reduces else [dropped, executor_options]
-        all_options = [inputs, reads_columns, *own, jobs, shard, dry_run, on_error, rejects, *after, quiet, verbose]
+        all_options = [inputs, reads_columns, *own, jobs, shard, dry_run, on_error, rejects, longest, *after, quiet,
+                       receipt, log_every, verbose]
         for option in reversed(all_options):
             wrapper = option(wrapper)
         return wrapper

@@ -34,6 +34,13 @@ def json_value(data, **options):
         return _shallow(json.loads(data, **options))
 
 
+def plain_json(data):
+    """The value of a JSON text (bytes) that mc2 wrote itself."""
+    import orjson
+    with _refusing():
+        return _shallow(orjson.loads(data))
+
+
 def toml_table(text):
     """The dict of a TOML text."""
     try:
@@ -68,14 +75,16 @@ def literal(text):
         raise ValueError(_one_line(error)) from None
 
 
-def array(file, mmap_mode=None):
-    """The array in a file of np.save, without objects. file: path or binary stream. Raises OSError where it cannot be
-    read."""
+def array(file, mapped=False):
+    """The array in a file of np.save, without objects. file: path or binary stream; mapped: a path, of a file that is
+    mapped into memory, to be read only. Raises OSError where it cannot be read."""
     import numpy as np
+
+    from mc2 import mapped_files
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")             # an overflow in a size that is not true
         try:
-            found = np.load(file, mmap_mode=mmap_mode, allow_pickle=False)
+            found = np.load(file, mmap_mode="r" if mapped else None, allow_pickle=False)
         except OSError:
             raise
         except MemoryError:
@@ -86,7 +95,7 @@ def array(file, mmap_mode=None):
             raise ValueError(_one_line(error)) from None
     if not isinstance(found, np.ndarray):
         raise ValueError("an archive of several arrays")
-    return found
+    return mapped_files.array(file, found) if mapped else found
 
 
 def _size(file):

@@ -14,12 +14,13 @@ import tarfile
 import zipfile
 import zlib
 
+from mc2 import extras
 from mc2.errors import BadData, BadUsage, Mc2Error
 
 try:
     import fsspec
 except ImportError as error:
-    raise BadUsage(f"URLs need fsspec ({error}). Install it: pip install 'mc2[remote]'") from None
+    raise BadUsage(f"URLs need fsspec ({error}). Install it: {extras.how_to_install('remote')}.") from None
 
 AT_ONCE = 16                # requests
 # Those without a place of their own wrap another file system: they are of use in chains, and chains are read only.
@@ -177,7 +178,8 @@ def upload(local, url, manifest):
             system.put_file(local, path)
             return
         directory, name = posixpath.split(path)
-        temporary = posixpath.join(directory, f".{name}.tmp")
+        # a name that nobody can know before, and put a link there
+        temporary = posixpath.join(directory, f".{name}.{os.urandom(8).hex()}.tmp")
         system.makedirs(directory, exist_ok=True)
         try:
             system.put_file(local, temporary)

@@ -5,26 +5,37 @@
 ustar, GNU long names and pax headers. In a local file the body of a member is read when it is asked for, so that
 passing over a sample costs a seek; URLs are read from start to end. Of a damaged tar all whole samples are given, which
 no library does.
+
+A tar ends with a block of zeros, and nothing but zeros may follow: where something else does, these zeros are a damaged
+header, or the end of the first of several tars that were put into one file. Either way samples would be lost.
 """
-import glob
 import io
 import os
 import re
+import shlex
 from collections.abc import Mapping
 
 import orjson
 
 from mc2 import files
-from mc2.errors import BadData, BadUsage
+from mc2.errors import BadData
 
 MOST_DIGITS = 18                                            # of a number of bytes in a pax header
-DEEPEST = 10                                                # lists within lists
 BLOCK = 512                                                 # bytes: the unit of the format
+LARGEST_EXTRA = 1 << 20                                     # bytes of a long name or a pax header
 IMAGES = ("jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff", "avif")
+ABOUT_EXTENSIONS = (f"The extension of a member is all after the first dot of its name; those of images are "
+                    f"{', '.join(IMAGES)}. 'mc2 images pack FOLDER' makes such tars.")
 KEY = re.compile(r"((?:.*/)?[^./]+)\.([^/]*)", re.DOTALL)   # key and extension, as webdataset divides them
 
+# first bytes of a compressed file: the tool that decompresses it
+COMPRESSED = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd", b"BZh": "bzip2", b"\xfd7zXZ": "xz"}
+
 _REGULAR = b"0\0007"
-_LONG_NAME, _LONG_LINK, _PAX, _PAX_GLOBAL, _SPARSE = b"L", b"K", b"x", b"g", b"S"
+_LONG_NAME, _LONG_LINK, _PAX, _PAX_OF_SOLARIS, _PAX_GLOBAL = b"L", b"K", b"x", b"X", b"g"
+_EXTRA = (_LONG_NAME, _LONG_LINK, _PAX, _PAX_OF_SOLARIS, _PAX_GLOBAL)       # they describe the members after them
+_NOT_READ = {b"S": "a sparse file, which is not read", b"M": "a file that another volume begins, which is not read"}
+_SPARSE = b"GNU.sparse"                                     # beginning of the keys of a sparse file in a pax header
 _WITHOUT_BODY = b"123456"                                   # links, devices, directories, pipes
 
 
@@ -40,6 +51,20 @@ class Damaged(BadData):
     def __str__(self):
         path, what, why = self.args
         return f"{files.name_of(path)}: this tar is {what} ({why}). Make or fetch it again."
+
+
+class Compressed(BadData):
+    """A tar is compressed as a whole: its members cannot be found without reading all before them."""
+
+    def __init__(self, path, tool):
+        super().__init__(path, tool)
+
+    def __str__(self):
+        path, tool = self.args
+        stem = re.sub(r"(\.tar)?\.\w+$", "", path)
+        plain = f"{stem}-plain.tar" if path.endswith(".tar") else f"{stem}.tar"
+        return (f"{files.name_of(path)}: is compressed ({tool}); images are read from within a plain tar. Decompress it: "
+                f"{tool} -dc {shlex.quote(files.printable(path))} > {shlex.quote(files.printable(plain))}")
 
 
 class Members(Mapping):
@@ -71,8 +96,8 @@ def samples(path):
     """Yield (key, Members) for the samples of a tar, in order.
 
     A key that comes again later, or an extension that comes twice, begins another sample. Directories, links and names
-    without a dot are passed over. Raises Damaged after the last sample that is certainly whole; OSError where the tar
-    cannot be read.
+    without a dot are passed over. Raises Damaged after the last sample that is certainly whole; Compressed where the
+    whole tar is; OSError where it cannot be read.
     """
     key, members = None, None
     with files.open_raw(path) as raw:
@@ -89,9 +114,41 @@ def samples(path):
             if body is not None:
                 members.add(extension, body)
         if not tar.ended:
-            raise Damaged(path, "cut off", "it has no end mark")
+            raise Damaged(path, "cut off", f"at byte {tar.offset:,}, before its end mark")
         if members:
             yield key, members
+
+
+class Apart:
+    """Finds the samples of a tar whose members are apart, as plain `tar cf` puts them in the order of the file system.
+
+    keys: how many there are. number: samples that bring more members of an earlier key. key: the first of them.
+    """
+
+    def __init__(self):
+        self.number, self.key, self._extensions = 0, None, {}
+
+    @property
+    def keys(self):
+        return len(self._extensions)
+
+    def see(self, key, members):
+        """Whether these members, the next sample, belong to a sample before."""
+        now, before = frozenset(members), self._extensions.get(key)
+        is_apart = before is not None and before.isdisjoint(now)
+        if is_apart:
+            self.number += 1
+            self.key = self.key or key
+        self._extensions[key] = now if before is None else before | now
+        return is_apart
+
+    def is_usual(self):
+        """Whether this is how the tar is made, and no accident of a few samples."""
+        return self.number > self.keys / 20
+
+    def __str__(self):
+        return (f"the members of {self.number:,} of its {self.keys:,} samples are apart, those of {files.printable(self.key)} "
+                f"for one. Make the tar in the order of the names: tar --sort=name -cf NEW.tar FOLDER")
 
 
 def image(members):
@@ -110,56 +167,13 @@ def record(members):
     return found if isinstance(found, dict) else {}
 
 
-def image_id(key, found):
-    """The id of an image: `id` of its record, else `uid`, else the key. found: as `record` gives it."""
-    for name in ("id", "uid"):
-        value = found.get(name)
-        if isinstance(value, (str, int)) and not isinstance(value, bool):
-            return str(value)
-    return key
-
-
-def stem(path):
-    """The base name without its suffix, which a tar and its pairs have in common."""
-    name = files.base_name(path)
-    return re.sub(r"\.(tar|parquet|(jsonl|csv|tsv)(\.(zst|gz|bz2|xz))?)$", "", name)
-
-
-def expand(patterns, within=()):
-    """[path or URL] of the tars that paths, patterns (`*` as in a shell, also in URLs) and lists (@list.txt) stand for.
-
-    within: the lists that these patterns are in. Raises BadUsage where there is none.
-    """
-    found = []
-    for pattern in [patterns] if isinstance(patterns, str) else patterns:
-        if pattern.startswith("@"):
-            found += expand(_listed(pattern[1:], within), (*within, files.identity(pattern[1:])))
-            continue
-        paths = [pattern]
-        if files.is_remote(pattern) and "*" in pattern:
-            from mc2 import remote
-            paths = sorted(remote.expand(pattern))
-        elif not files.is_remote(pattern) and not os.path.exists(pattern):
-            paths = sorted(glob.glob(pattern, recursive=True))
-        if not paths:
-            raise BadUsage(f"{pattern}: no such files.")
-        if folder := next((path for path in paths if not files.is_remote(path) and os.path.isdir(path)), None):
-            raise BadUsage(f"{folder}: is a directory. Name the tars in it, e.g. {os.path.join(folder, '*.tar')}.")
-        found += paths
-    return found
-
-
-def _listed(path, within):
-    try:
-        if files.identity(path) in within:
-            through = " by way of others" if len(within) > 1 else ""
-            raise BadUsage(f"{path}: this list names itself{through}. Take that line out.")
-        if len(within) >= DEEPEST:
-            raise BadUsage(f"{path}: more than {DEEPEST} lists are nested. Name the tars in one.")
-        with open(path, encoding="utf-8") as stream:
-            return [line for line in stream.read().split("\n") if line.strip()]
-    except (OSError, ValueError) as error:              # ValueError: not UTF-8, or a NUL in the name
-        raise BadUsage(f"{files.printable(path)}: cannot read the list ({error}).") from None
+def text(members, found):
+    """The text in a sample's json (`text` or `caption`), else in its txt; None where there is none but white space. found:
+    as `record` gives it."""
+    chosen = next((found[key] for key in ("text", "caption") if isinstance(found.get(key), str)), None)
+    if chosen is None and "txt" in members:
+        chosen = members["txt"].decode("utf-8", "replace")
+    return chosen if chosen and chosen.strip() else None
 
 
 class _Tar:
@@ -178,25 +192,29 @@ class _Tar:
 
     def members(self):
         """Yield (name, body) of the regular files; body: bytes or (offset, size), None for one that is cut off."""
-        always, pax, long_name = {}, {}, None
+        always, pax, long_name, described = {}, {}, None, False     # described: by what came right before
         while (header := self._header()) is not None:
             kind, size = header[156:157], _number(header[124:136])
             if size is None:
                 raise self._damaged("a member without a size")
-            if kind in (_LONG_NAME, _LONG_LINK, _PAX, _PAX_GLOBAL):
+            if kind in _EXTRA:
+                if size > LARGEST_EXTRA:
+                    raise self._damaged(f"a long name or a pax header of {size:,} bytes, of which "
+                                        f"{LARGEST_EXTRA:,} are read at most")
                 extra = self._body(size, read=True)
                 if kind == _LONG_NAME:
                     long_name = extra.split(b"\0", 1)[0]
-                elif kind == _PAX:
-                    pax = self._pax(extra)
                 elif kind == _PAX_GLOBAL:
                     always.update(self._pax(extra))
+                elif kind != _LONG_LINK:
+                    pax = self._pax(extra)
+                described = kind != _PAX_GLOBAL
                 continue
             known = {**always, **pax}
             name = known.get(b"path") or long_name or _name(header)
-            pax, long_name = {}, None
-            if kind == _SPARSE or any(key.startswith(b"GNU.sparse") for key in known):
-                raise self._damaged("it holds a sparse file, which is not read")
+            pax, long_name, described = {}, None, False
+            if why := _NOT_READ.get(b"S" if _SPARSE in known else kind):
+                raise self._damaged(f"it holds {why}")
             if kind in _WITHOUT_BODY:
                 continue
             if b"size" in known:
@@ -211,6 +229,8 @@ class _Tar:
                 raise
             if kind in _REGULAR and not name.endswith("/"):
                 yield name, body
+        if described and self.ended:
+            raise self._damaged("zeros where the member of the long name or pax header before should come")
 
     def read(self, offset, size):
         self.stream.seek(offset)
@@ -227,14 +247,24 @@ class _Tar:
         if not header and self.offset:
             return None
         if len(header) < BLOCK:
-            raise self._cut_off()
+            raise self._compressed(header) or self._cut_off()
         if not header.strip(b"\0"):
+            self._refuse_more(self.offset + BLOCK)
             self.ended = True
             return None
         if _number(header[148:156]) not in _checksums(header):
-            raise self._damaged("a header whose checksum is wrong")
+            raise self._compressed(header) or self._damaged("a header whose checksum is wrong")
         self.offset += BLOCK
         return header
+
+    def _refuse_more(self, offset):
+        """Raise Damaged where anything else than zeros follows the end mark, which ends at this offset."""
+        while rest := self.stream.read(files.BLOCK):
+            if rest.strip(b"\0"):
+                offset += len(rest) - len(rest.lstrip(b"\0"))
+                raise self._damaged(f"zeros, which end a tar, but more follows them at byte {offset:,}: a header was "
+                                    f"overwritten, or several tars were put into one file")
+            offset += len(rest)
 
     def _body(self, size, read):
         """The bytes of the body at self.offset, or its (offset, size). Moves self.offset to the next header."""
@@ -244,22 +274,43 @@ class _Tar:
         self.offset += size + padding
         if not read:
             return offset, size
-        body = self.stream.read(size)
+        body = self._read_up_to(size)
         if len(body) < size or self.at_once and len(self.stream.read(padding)) < padding:
             raise self._cut_off()
         return body
 
+    def _read_up_to(self, size):
+        """Fewer bytes at the end of the file. No more memory is taken than there are bytes, whatever size is asked."""
+        if size <= files.BLOCK:
+            return self.stream.read(size)
+        parts, left = [], size
+        while left and (part := self.stream.read(min(files.BLOCK, left))):
+            parts.append(part)
+            left -= len(part)
+        return b"".join(parts)
+
     def _pax(self, body):
-        """{key: value} of the records `LENGTH KEY=VALUE\\n`."""
-        found = {}
-        while body:
-            length, space, _ = body.partition(b" ")
-            if not space or not _is_number(length) or not len(length) + 2 < int(length) <= len(body):
+        """{key: value} of those records `LENGTH KEY=VALUE\\n` that say where a member is and what it is called; _SPARSE
+        stands for all that describe a sparse file."""
+        found, start = {}, 0
+        while start < len(body):
+            space = body.find(b" ", start, start + MOST_DIGITS + 1)
+            digits = body[start:space] if space >= 0 else b""
+            stop = start + int(digits) if _is_number(digits) else 0
+            if not space + 2 < stop <= len(body):
                 raise self._damaged("a pax header that cannot be read")
-            key, _, value = body[len(length) + 1:int(length) - 1].partition(b"=")
-            found[key] = value
-            body = body[int(length):]
+            key, _, value = body[space + 1:stop - 1].partition(b"=")
+            if key in (b"path", b"size"):
+                found[key] = value
+            elif key.startswith(_SPARSE):
+                found[_SPARSE] = value
+            start = stop
         return found
+
+    def _compressed(self, start):
+        """The error of a tar that begins like a compressed file, else None."""
+        tool = next((tool for magic, tool in COMPRESSED.items() if start.startswith(magic)), None)
+        return Compressed(self.path, tool) if tool and self.offset == 0 else None
 
     def _cut_off(self):
         return Damaged(self.path, "cut off", f"in the middle of what begins at byte {self.offset:,}")
@@ -282,7 +333,7 @@ def _number(field):
     """An octal number, or the binary one of GNU tar; None where it is neither."""
     if field[:1] == b"\x80":
         return int.from_bytes(field[1:], "big")
-    digits = field.strip(b" \0") or b"0"
+    digits = field.lstrip(b" \0").split(b"\0", 1)[0].rstrip(b" ") or b"0"     # anything may follow a NUL
     return int(digits, 8) if re.fullmatch(b"[0-7]+", digits) else None
 
 

@@ -84,7 +84,7 @@ def artefacts_template(toy_template, tmp_path_factory):
     sh.write("m.jsonl", pair(1, "a red circle", "en", [0, 1, 2, 4]))
     sh.write("other-en.json", '["blue", "red"]')
     sh.ok("mc2 count m.jsonl -m toy -o counts -q && mc2 thresholds counts --p 0.5 -o t.json -q")
-    sh.ok("mc2 build-metadata import other-en.json --lang en -o sources -q")
+    sh.ok("mc2 build-metadata import other-en.json --lang en --replace -o sources -q")
     sh.ok("mc2 build-metadata merge sources -o other -q")
     sh.ok("mc2 match m.jsonl -m other -o other.jsonl -q && mc2 count other.jsonl -m other -o other-counts -q")
     sh.ok("mc2 thresholds other-counts --p 0.5 -o other.json -q")

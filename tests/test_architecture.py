@@ -7,13 +7,14 @@ ROOT = Path(__file__).parents[1]
 
 # From the top down; a name stands for the module and all that is in it. Modules of one layer may import one another.
 LAYERS = [
-    ["mc2.__main__", "mc2.cli", "mc2.options", "mc2.commands", "mc2.api"],
+    ["mc2.__main__", "mc2.cli", "mc2.completion", "mc2.options", "mc2.commands", "mc2.api"],
     ["mc2.curate", "mc2.inspection", "mc2.training", "mc2.evaluation"],
     ["mc2.stages", "mc2.balancing", "mc2.metadata", "mc2.clip", "mc2.extract"],
     ["mc2.execution"],
     ["mc2.pairs"],
-    ["mc2.files", "mc2.temporaries", "mc2.remote", "mc2.manifests", "mc2.tars"],
-    ["mc2.signals", "mc2.hashing", "mc2.engines", "mc2.extras", "mc2.tables", "mc2.settings", "mc2.parsing"],
+    ["mc2.files", "mc2.own", "mc2.temporaries", "mc2.remote", "mc2.manifests", "mc2.tars", "mc2.tar_names", "mc2.keys"],
+    ["mc2.signals", "mc2.hashing", "mc2.engines", "mc2.extras", "mc2.tables", "mc2.meter", "mc2.settings", "mc2.parsing",
+     "mc2.terminal", "mc2.invisible", "mc2.decompression", "mc2.mapped_files", "mc2.documents", "mc2.package_data"],
     ["mc2.errors", "mc2.__init__"],
 ]
 

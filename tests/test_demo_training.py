@@ -10,11 +10,10 @@ import pytest                                       # noqa: E402
 DEMO = pathlib.Path(__file__).parents[1] / "examples" / "demo"
 sys.path.insert(0, str(DEMO))
 
-import train_tokenizer                              # noqa: E402
 import words                                        # noqa: E402
 import zeroshot                                     # noqa: E402
 from draw import CLASSES                            # noqa: E402
-from mc2.clip import tokenizers          # noqa: E402
+from mc2.clip import tokenizer_training, tokenizers     # noqa: E402
 from mc2.training import presets
 
 PICTURES = [dict(shape=shape, colour=colour, size=size, place=place, background=background)
@@ -31,7 +30,7 @@ def run():
 @pytest.fixture(scope="module")
 def tokenizer(tmp_path_factory, run):
     path = tmp_path_factory.mktemp("demo") / "tokenizer.json"
-    train_tokenizer.trained(TEXTS).save(str(path))
+    tokenizer_training.trained(TEXTS).save(str(path))
     return tokenizers.load(str(path), run.architecture["text_cfg"])
 
 

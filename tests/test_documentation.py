@@ -1,8 +1,10 @@
 """What the documentation says is true: its commands run, every command has help, and help is quick."""
 import os
 import re
+import shutil
 import subprocess
 import sys
+import tarfile
 
 import pytest
 
@@ -73,7 +75,7 @@ def test_the_readme_names_every_command():
 def test_commands_in_help_are_spelled_right():
     """Every `mc2 X` in an example, in help and in the README, names a command."""
     texts = [README, cli.help] + [cli.get_command(None, name).help for name in COMMANDS]
-    examples = re.findall(r"(?:^ *|\| |; )mc2 ([a-z-]+)", "\n".join(texts), re.MULTILINE)
+    examples = re.findall(r"(?:^ *|\| |; )mc2 ([a-z][a-z-]*)", "\n".join(texts), re.MULTILINE)
     assert len(examples) > 20 and set(examples) <= set(COMMANDS)
 
 
@@ -107,3 +109,19 @@ def test_no_file_of_the_project_is_left_out_of_the_package():
     folders = {os.path.relpath(folder, ROOT).replace(os.sep, ".") for folder, _, names in os.walk(ROOT / "mc2")
                if any(name.endswith(".py") for name in names)}
     assert set(packages) == folders
+
+
+def test_a_source_distribution_holds_all_of_the_project(tmp_path):
+    """`make test` and `make demo-curation` run from it."""
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True)
+    if listed.returncode:
+        pytest.skip("this is no checkout of git")
+    copied = tmp_path / "mc2"
+    for name in listed.stdout.splitlines():
+        (copied / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(ROOT / name, copied / name)
+    subprocess.run([sys.executable, "setup.py", "-q", "sdist"], cwd=copied, check=True, capture_output=True)
+    archive, = (copied / "dist").glob("mc2*clip-*.tar.gz")
+    with tarfile.open(archive) as tar:
+        held = {name.partition("/")[2] for name in tar.getnames()}
+    assert set(listed.stdout.splitlines()) - held <= {".gitignore"}

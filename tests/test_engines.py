@@ -55,6 +55,10 @@ def test_without_the_native_core_the_portable_engines_serve(monkeypatch, toy):
     monkeypatch.setattr(engines, "native", lambda: None)
     assert (engines.choose("match"), engines.choose("lid")) == ("pyahocorasick", "fasttext")
     assert isinstance(Metadata(toy / "toy")["fr"], Matcher)
+    toy.write("in.jsonl", pair(1, "a red circle"))
+    told = toy("mc2 lid in.jsonl -o lid.jsonl").stderr
+    assert told.startswith("mc2: the native core is not built") and told.count("\n") == 2
+    assert toy("mc2 lid in.jsonl -o lid.jsonl -q").stderr == ""
     with pytest.raises(BadUsage, match="the native core is not built here"):
         engines.choose("lid", "native")
 

@@ -7,7 +7,7 @@ import pytest
 from training_tools import require_train
 
 require_train()
-pytest.importorskip("pyarrow", reason="needs mc2[parquet]")
+pytest.importorskip("pyarrow", reason="needs the extra [parquet]")
 
 from miniatures import models, questions                                # noqa: E402
 from miniatures.running import Scores, values                           # noqa: E402

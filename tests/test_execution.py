@@ -184,7 +184,7 @@ def test_a_damaged_manifest_of_pairs_is_said(toy):
     toy.write("a.jsonl", pair(1, "red"))
     toy.ok("mc2 lid a.jsonl -o l.jsonl -q")
     (toy / "l.jsonl.manifest.json").write_text('{"mc2": "0.1')
-    toy.fails("mc2 match l.jsonl -m toy -o m.jsonl", 3, "l.jsonl.manifest.json: this manifest is damaged", "Make the file again")
+    toy.fails("mc2 match l.jsonl -m toy -o m.jsonl", 3, "l.jsonl.manifest.json: is damaged", "Make it again")
 
 
 def test_options_of_executors_go_with_shards_and_with_their_executor(sh):

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from conftest import filled, line_of, pair
 
-from mc2 import files, parsing, tars
+from mc2 import files, parsing, tar_names, tars
 from mc2.errors import BadData, BadLine, BadUsage, Mc2Error
 from mc2.evaluation import datacomp, places, readers
 from mc2.pairs import jsonl
@@ -67,9 +67,9 @@ def test_a_parser_says_what_is_wrong_in_one_line(parse, texts):
 def test_an_array_that_is_none_is_a_value_error(tmp_path, recwarn):
     for name, data in NPY.items():
         (tmp_path / "a.npy").write_bytes(data)
-        for file, mode in (str(tmp_path / "a.npy"), "r"), (str(tmp_path / "a.npy"), None), (io.BytesIO(data), None):
+        for file, mapped in (str(tmp_path / "a.npy"), True), (str(tmp_path / "a.npy"), False), (io.BytesIO(data), False):
             with pytest.raises(ValueError) as error:
-                parsing.array(file, mode)
+                parsing.array(file, mapped)
             assert "\n" not in str(error.value), name
     np.savez(tmp_path / "a.npz", x=np.zeros(1))
     with pytest.raises(ValueError, match="an archive of several arrays"):
@@ -139,7 +139,7 @@ def listed(sh, artefacts_template):
     ({"a": "@l0.txt", **{f"l{i}": f"@l{i + 1}.txt" for i in range(2000)}}, "more than 10 lists are nested."),
     ({"a": "@none.txt"}, "none.txt: cannot read the list"),
     ({"a": "@a\0b"}, "cannot read the list"),
-    ({"a": "toy"}, "toy: is a directory. Name the tars in it, e.g. toy/*.tar."),
+    ({"a": "toy"}, "toy: is a directory without a file called *.tar."),
     ({"a": "none.tar"}, "none.tar: no such files."),
 ])
 def test_a_list_of_tars_that_cannot_be_expanded_is_refused(listed, lists, message):
@@ -152,7 +152,7 @@ def test_a_list_may_be_named_twice_and_hold_lists(listed):
     (listed / "a.txt").write_text("@b.txt\n@b.txt\n")
     (listed / "b.txt").write_text("i.tar\n")
     os.chdir(listed.directory)
-    assert tars.expand("@a.txt") == ["i.tar", "i.tar"]
+    assert tar_names.expand("@a.txt") == ["i.tar", "i.tar"]
 
 
 @pytest.mark.parametrize("content", ["@a.txt", "a\0b", "x" * 10_000])

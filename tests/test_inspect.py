@@ -6,7 +6,7 @@ import pytest
 from conftest import Shell, pair
 from mc2 import inspection
 from mc2.errors import Mc2Error
-from mc2.inspection.invisible import escaped
+from mc2.invisible import escaped
 from mc2.tables import align
 
 

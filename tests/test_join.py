@@ -1,5 +1,6 @@
 """mc2 join: every tar gets the pairs of its images."""
 import collections
+import gzip
 import io
 import random
 import tarfile
@@ -124,6 +125,24 @@ def test_a_damaged_tar_is_named_and_its_whole_images_have_their_pairs(sh):
     assert "the 2 images before" in done.stderr and "1 pairs without image" in done.stderr
 
 
+def test_damage_is_said_with_q_too_and_again_where_all_is_finished_and_is_in_the_manifest(sh):
+    write_tar(sh / "0.tar", [(f"{key}.jpg", b"image") for key in "abcd"])
+    write_tar(sh / "1.tar", ["e"])
+    data = bytearray((sh / "0.tar").read_bytes())
+    data[2 * 1024:2 * 1024 + 512] = bytes(512)              # the header of c.jpg
+    (sh / "0.tar").write_bytes(data)
+    sh.write("in.jsonl", *[pair(key, "x") for key in "abcde"])
+    damage = ("0.tar: this tar is damaged (byte 2,048: zeros, which end a tar, but more follows them at byte 2,560: a "
+              "header was overwritten, or several tars were put into one file). Make or fetch it again. Its pairs are those "
+              "of the 1 images before.")
+    for options in ("-q", "-q", "-q -f", "-q -j 2 -f"):
+        assert sh(f"mc2 join in.jsonl --tars '*.tar' -O out {options}").stderr == f"warning: {damage}\n"
+    assert "3 pairs without image, 1 damaged tars" in sh("mc2 join in.jsonl --tars '*.tar' -O out -f").stderr
+    manifests = [orjson.loads((sh / f"out/{number}.jsonl.zst.manifest.json").read_bytes()) for number in (0, 1)]
+    assert [each.get("damaged") for each in manifests] == [damage, None]
+    assert [each["counts"].get("damaged tars") for each in manifests] == [1, None]
+
+
 def test_bad_lines_leave_no_output_and_bad_usage_is_said_in_one_line(sh):
     write_tar(sh / "0.tar", ["a"])
     sh.write("in.jsonl", pair("a", "x"), "no pair")
@@ -133,6 +152,42 @@ def test_bad_lines_leave_no_output_and_bad_usage_is_said_in_one_line(sh):
     for command, message in [("--tars 0.tar --tars x/0.tar -O out", "two tars are called 0"),
                              ("--tars '9*.tar' -O out", "9*.tar: no such files"), ("-O out", "--tars")]:
         sh.fails(f"mc2 join in.jsonl {command}", 2, message)
+
+
+def test_keys_with_a_dot_or_in_folders_and_ids_with_suffixes_meet(sh):
+    write_tar(sh / "0.tar", ["./a", "x/b", "x/c", "y/c", "d", "z/e"])
+    write_tar(sh / "1.tar", ["e"])
+    sh.write("in.jsonl", *[pair(each, "x") for each in ("a", "b", "y/c", "c", "./d.JPG", "e")])
+    receipt = sh("mc2 join in.jsonl --tars '{0..1}.tar' -O out").stderr
+    assert "6 pairs in, 5 out for 5 images, 2 images without pairs, 1 pairs without image" in receipt
+    assert [orjson.loads(line)["id"] for line in lines(sh / "out/0.jsonl.zst")] == ["a", "b", "y/c", "./d.JPG"]
+    assert [orjson.loads(line)["id"] for line in lines(sh / "out/1.jsonl.zst")] == ["e"]      # the better name
+
+
+def test_a_join_in_which_almost_nothing_meets_stops_with_an_id_of_each_side(sh):
+    write_tar(sh / "0.tar", [f"photos/{number}" for number in range(40)])
+    sh.write("in.jsonl", *[pair(f"sha-{number}", "x") for number in range(40)], pair("7", "by the last part"))
+    sh.fails("mc2 join in.jsonl --tars 0.tar -O out", 3, "1 of 41 pairs have an image in these 1 tars. The id of a pair is "
+             "sha-0; an image in 0.tar is called photos/0 or 0.", leaves=["out", "out/.work", "out/.work/shards-of-mc2"])
+    sh.write("few.jsonl", pair("1", "x"))                   # all that there are
+    assert "1 out for 1 images" in sh("mc2 join few.jsonl --tars 0.tar -O out").stderr
+
+
+def test_tars_without_images_and_compressed_tars_stop_a_join(sh):
+    write_tar(sh / "0.tar", [("a.input.jpg", b"x"), ("a.outputs.txt", b"y")])
+    (sh / "1.tar").write_bytes(gzip.compress(b"x" * 1000))
+    sh.write("in.jsonl", pair("a", "x"))
+    for name, message in (("0", "one in 0.tar has input.jpg, outputs.txt."), ("1", "1.tar: is compressed (gzip)")):
+        done = sh(f"mc2 join in.jsonl --tars {name}.tar -O out")
+        assert done.status == 3 and message in done.stderr
+
+
+def test_members_that_are_apart_are_said_with_the_cure(sh):
+    write_tar(sh / "0.tar", [("a.json", b'{"uid": "x"}'), ("b.jpg", b""), ("a.jpg", b""), ("b.json", b'{"uid": "y"}')])
+    sh.write("in.jsonl", pair("x", "x"), pair("y", "y"))
+    done = sh("mc2 join in.jsonl --tars 0.tar -O out")
+    assert done.status == 3 and "warning: 0.tar: the members of 2 of its 2 samples are apart" in done.stderr
+    assert "The id of a pair is x; an image in 0.tar is called b." in done.stderr and "tar --sort=name" in done.stderr
 
 
 def test_parquet_joins_too(sh):

@@ -320,8 +320,8 @@ def test_wikipedias_without_a_label_make_up_other(sh):
 
 
 def test_an_imported_list_keeps_its_ids_and_replaces_its_own_code(sh):
-    listed = ["b", "a", "b", "  spaced ", "!", "x" * 300, "nel\x85line", "7"]
-    (sh / "en.json").write_text(json.dumps(listed), "utf-8")
+    listed = ["b", "a", "b", "spaced", "!", "x" * 300, "nel\x85line", "7"]
+    (sh / "en.json").write_text(json.dumps(["  spaced " if entry == "spaced" else entry for entry in listed]), "utf-8")
     sh.ok("mc2 build-metadata import en.json --lang en -o sources -q")
     write(sh, "en.unigram.tsv", ("never", 9))
     write(sh, "simple.wordnet.tsv", ("a", 0), ("plain", 0))
@@ -333,7 +333,8 @@ def test_an_imported_list_keeps_its_ids_and_replaces_its_own_code(sh):
 
 @pytest.mark.parametrize("content, message", [
     ('["a","",\n"b"]', "entry 1 is empty or holds a TAB"), ('["a\\tb"]', "entry 0 is empty or holds a TAB"),
-    ('["a",7]', "entry 1 is not a string"), ('{"a":1}', "not a JSON array"), ('["a"', "not JSON"), ('["\\ud800"]', "not JSON"),
+    ('["a",7]', "entry 1 is not a string"), ('7', "neither a JSON array"),
+    ('{"a":"b"}', "the weight of 'a' is not a number"), ('["a"', "not JSON"), ('["\\ud800"]', "not JSON"),
 ])
 def test_lists_that_cannot_keep_their_ids_are_refused(sh, content, message):
     (sh / "list.json").write_text(content)

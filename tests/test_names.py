@@ -194,11 +194,41 @@ def test_curate_takes_partitions_and_goes_on_with_them(curated):
 
 
 def test_curate_removes_the_shards_that_left_with_their_folders(curated):
-    curated.ok(CURATE.format(parts="3"))                # of different names again
-    assert [os.path.basename(name) for name in kept(curated)] == ["0.jsonl", "1.jsonl"] * 2
-    assert not (curated / "out/curated/part=0").exists() and not (curated / "out/.work/counts/part=3").exists()
+    before = kept(curated)
+    curated.ok(CURATE.format(parts="3"))                # base names would do now
+    assert kept(curated).keys() == {name for name in before if "part=3" in name}
+    assert not (curated / "out/curated/part=0").exists() and not (curated / "out/.work/counts/part=0").exists()
     curated.ok(CURATE.format(parts="[03]"))
-    assert [name for name in kept(curated) if "matched" in name] == [f"out/matched/{name[4:]}" for name in FOUR]
+    assert kept(curated) == before
+
+
+def test_curate_does_nothing_anew_when_its_pool_needs_no_folders_any_more(curated):
+    before = curated.files()
+    curated.ok(CURATE.format(parts="3"))
+    assert before.keys() - curated.files().keys() >= {"out/matched/part=0/0.jsonl", "out/curated/part=0/1.jsonl"}
+    for shard in "out/matched/part=3/0.jsonl", "out/.work/counts/part=3/1.jsonl.counts":
+        assert curated.files()[shard] == before[shard]
+
+
+def test_curate_keeps_its_names_where_a_pool_that_needs_no_folders_any_more_was_moved(curated):
+    curated.ok(CURATE.format(parts="[03]"))
+    os.unlink(curated / "pool/part=0/0.jsonl")
+    os.unlink(curated / "pool/part=3/1.jsonl")
+    curated.ok(CURATE.format(parts="[03]"))
+    before = kept(curated)
+    assert sorted(before) == sorted(f"out/{kind}/part={name}.jsonl" for kind in ("curated", "matched") for name in ("0/1", "3/0"))
+    os.rename(curated / "pool", curated / "moved")
+    curated.ok(CURATE.format(parts="[03]").replace("pool/", "moved/"))
+    assert kept(curated) == before
+
+
+def test_curate_names_all_shards_anew_where_one_lies_elsewhere(curated):
+    curated.write("other/1.jsonl", pair(900, "a red circle"))
+    curated.ok(CURATE.format(parts="3").replace("-m", "other/1.jsonl -m"))
+    assert [name for name in kept(curated) if "curated" in name] == [
+        "out/curated/other/1.jsonl", "out/curated/pool/part=3/0.jsonl", "out/curated/pool/part=3/1.jsonl"]
+    curated.ok("mc2 curate other/1.jsonl pool/part=3/0.jsonl -m toy --t-en 20 --seed 3 -o out -q")
+    assert "out/curated/pool/part=3/0.jsonl" in kept(curated)
 
 
 def test_parts_of_curate_name_their_shards_as_the_whole_does(curated):

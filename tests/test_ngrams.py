@@ -18,7 +18,8 @@ from mc2 import files, manifests
 from mc2.errors import BadData
 from mc2.metadata import dumps, ngrams, parts, plaintext, spill, streams, vocabulary, wikitext
 from mc2.metadata.ngrams import LONGEST_ENTRY, by_pmi, count_ngrams, pmi_of, unigram_rows
-from mc2.metadata.words import END, Spaces, is_ignored, visible, words_of
+from mc2.invisible import is_ignored
+from mc2.metadata.words import END, Spaces, visible, words_of
 
 ENGLISH = DATA / "wikipedia" / "enwiki-latest-pages-articles1.xml-p000000010p000030302-shortened.bz2"
 

@@ -4,12 +4,14 @@ import json
 import os
 import subprocess
 import sys
+import zlib
 
 import orjson
 import pytest
 import zstandard
 from conftest import ROOT, line_of, pair
 
+from mc2 import manifests
 from mc2.pairs.jsonl import Block, whole_images
 
 TEXTS = ["a red circle", "red", "a cat", "un chat noir", "chat", "", "nothing known", "a red cat, a circle"]
@@ -269,7 +271,9 @@ def test_the_manifest_says_how_an_output_was_made(toy):
     assert found["command"] == "mc2 match a.jsonl -m toy -o 'my output.jsonl' --on-error skip -q"
     assert (found["mc2"], found["kind"], found["stage"]) == (__version__, "pairs", "match")
     assert found["lineage"]["metadata"] == json.loads((toy / "toy/manifest.json").read_bytes())["fingerprint"]
-    assert found["output"] == {"bytes": (toy / "my output.jsonl").stat().st_size} and found["seconds"] >= 0
+    data = (toy / "my output.jsonl").read_bytes()
+    assert found["output"] == {"bytes": len(data), "crc32": zlib.crc32(data)} and found["seconds"] >= 0
+    assert found.pop("checksum") == manifests.fingerprint(found)
 
 
 def test_a_manifest_of_another_program_is_none_of_ours(toy):
@@ -299,11 +303,11 @@ def test_options_come_from_the_environment_too(toy):
 def block_ids(*datas):
     blocks = (Block("x", 1, data) for data in datas)
     return [[orjson.loads(line)["id"] if line.startswith(b"{") else line.decode() for line in block.data.splitlines()]
-            for block in whole_images(blocks)]
+            for block in whole_images(blocks, lambda block: block.batch(skip_bad=True))]
 
 
 def lines_of(ids):
-    return b"".join(b"bad\n" if i == "!" else b'{"id":"%s"}\n' % i.encode() for i in ids)
+    return b"".join(b"bad\n" if i == "!" else b'{"id":"%s","text":""}\n' % i.encode() for i in ids)
 
 
 @pytest.mark.parametrize("blocks, whole", [

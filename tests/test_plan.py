@@ -1,5 +1,6 @@
 """mc2 plan: what a run takes is computed from its preset, without torch."""
 import json
+import os
 import re
 import shlex
 import subprocess
@@ -129,7 +130,7 @@ def test_a_preset_opens_with_title_cost_score_command_and_data(name):
     assert all(line.startswith("#") for line in head)
     labels = [line.split(":")[0] for line in head[2:] if not line.startswith("#     ")]
     assert head[1] == "#" and labels[:4] == ["# Cost", "# Expect", "# Command", "# Data"]
-    command = "mc2 plan tiny " if name == "tiny" else f"mc2 train {name} --train-data "
+    command = "mc2 train --init tiny run " if name == "tiny" else f"mc2 train {name} --train-data "
     assert f"# Command: {command}" in text_of(name)
     assert presets.load(name).title == head[0][2:]
 
@@ -366,8 +367,8 @@ def test_a_model_of_ones_own_lies_beside_its_preset(edited, tmp_path):
     ("grad_checkpointing = false", "grad_checkpointing = 0", "compute.grad_checkpointing is 0, not true or false."),
     ('precision = "fp32"', 'precision = "fp8"', 'compute.precision is "fp8", not "fp32" or "amp_bf16" or "bf16".'),
     ("aug_scale = [0.9, 1.0]", "aug_scale = [0.9]", "data.aug_scale is [0.9], not a list of 2 numbers from 0 to 1."),
-    ('name = "tiny"', 'name = "ViT-Z-1"', 'model.name is "ViT-Z-1", which is not a model. Allowed: a .json file beside '
-     "the preset, or ViT-B-16-mt5-quickgelu,"),
+    ('name = "tiny"', 'name = "ViT-Z-1"', 'model.name is "ViT-Z-1", which is not a model. Allowed: a .json file in '
+     "the current directory or beside the preset, or ViT-B-16-mt5-quickgelu,"),
     ('name = "tiny"', 'name = "none.json"', 'model.name is "none.json", but there is no '),
     ("global_batch = 256", "global_batch = 20_000", "schedule.global_batch (20,000) is more than the pairs of a pass "
      "(schedule.train_num_samples, 10,000)"),
@@ -379,6 +380,26 @@ def test_a_wrong_preset_is_refused_with_file_key_and_what_is_allowed(edited, old
     with pytest.raises(BadData) as error:
         made(path)
     assert str(error.value).startswith(f"{path}: ") and message in str(error.value)
+
+
+def test_a_model_of_ones_own_is_looked_for_here_and_beside_the_preset(edited, monkeypatch, tmp_path):
+    beside, here = edited('name = "tiny"', 'name = "mine.json"'), tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    set_here = [presets.change("model.name=mine.json")]
+
+    def width():
+        return presets.load(beside).architecture["embed_dim"], presets.load(beside, set_here).architecture["embed_dim"]
+    with pytest.raises(BadData, match=f'model.name is "mine.json", but there is no mine.json and no {os.path.dirname(beside)}/mine.json'):
+        presets.load(beside, set_here)
+    with pytest.raises(BadData, match="there is no mine.json."):
+        presets.load("tiny", set_here)
+    config = architecture.load("tiny")
+    (here / "mine.json").write_text(json.dumps({**config, "embed_dim": 64}))
+    assert width() == (64, 64) and presets.load("tiny", set_here).architecture["embed_dim"] == 64
+    with open(os.path.join(os.path.dirname(beside), "mine.json"), "w") as stream:
+        json.dump({**config, "embed_dim": 32}, stream)
+    assert width() == (32, 64)
 
 
 @pytest.mark.parametrize("change, message", [

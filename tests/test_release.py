@@ -9,7 +9,7 @@ import pytest
 import zstandard
 
 from conftest import DATA
-from mc2 import engines
+from mc2 import documents, engines
 from mc2.errors import BadData, BadUsage
 from mc2.metadata import packing, quality, release
 from mc2.metadata.merge import NUMBERS, Row
@@ -143,7 +143,8 @@ def with_manifest(members, **changes):
     old = packing._directory(manifest)
     manifest.update(changes)
     manifest["fingerprint"] = release.fingerprint(manifest)
-    members[0][2] = orjson.dumps(manifest)
+    del manifest[documents.CHECKSUM]
+    members[0][2] = documents.dumped(manifest)
     return [[name.replace(old, packing._directory(manifest)), kind, data] for name, kind, data in members]
 
 

@@ -115,7 +115,7 @@ def test_missing_packages_are_named(toy):
     (toy / "shims/fsspec").mkdir(parents=True)
     (toy / "shims/fsspec/__init__.py").write_text("raise ImportError('No module named fsspec')")
     done = toy(f"mc2 lid file://{toy.directory}/a.jsonl", PYTHONPATH=str(toy / "shims"))
-    assert (done.status, "pip install 'mc2[remote]'" in done.stderr) == (2, True)
+    assert (done.status, "pip install '.[remote]'" in done.stderr) == (2, True)
 
 
 def test_a_run_that_fails_uploads_nothing_and_leaves_nothing(toy):

@@ -23,6 +23,7 @@ from PIL import Image                                               # noqa: E402
 from mc2.balancing import counting, sampling                          # noqa: E402
 from mc2.clip import images                                         # noqa: E402
 from mc2.errors import BadData, BadLine, BadUsage, Mc2Error         # noqa: E402
+from mc2.execution.stage import Stages                             # noqa: E402
 from mc2.metadata.release import Release                            # noqa: E402
 from mc2.pairs.shards import read_blocks                            # noqa: E402
 from mc2.training import division, samples                          # noqa: E402
@@ -203,7 +204,7 @@ def test_a_pass_is_what_mc2_sample_keeps_with_one_per_image(online, toy):
     for number, tables in enumerate(passes_of(online, 2)):
         sampler = sampling.Sampler(online.counts, online.thresholds, f"3:{number}", one_per_image=True)
         expected = []
-        for block in read_blocks(online.pairs, whole_images=True):
+        for block in read_blocks(online.pairs, Stages([sampler]).whole_images):
             batch = block.batch(sampler.requires)
             sampler(batch)
             expected += zip(batch.column("id"), batch.texts)
@@ -307,6 +308,60 @@ def test_without_pairs_the_texts_come_from_the_tars(tmp_path):
     assert list(zip(batch.ids, batch.texts, batch.langs))[:3] == [
         ("0", "from json", "fr"), ("1", "from txt ö", "unknown"), ("x", "named", "unknown")]
     assert batch.tally["image without pair"] == 2
+
+
+def test_pairs_find_images_by_keys_in_folders_and_ids_with_suffixes(tmp_path):
+    write_tar(tmp_path / "a.tar", [(f"{key}.jpg", jpeg(1)) for key in ("./0", "x/1", "y/1", "x/2", "2", "3")])
+    (tmp_path / "a.jsonl").write_bytes(b"".join(
+        orjson.dumps({"id": each, "text": f"text {each}"}) + b"\n" for each in ("0", "1", "2", "./3.jpg", "y/1")))
+    found, tally = one_stream(Data([str(tmp_path / "a.tar")], [str(tmp_path / "a.jsonl")], image_size=8))
+    assert [(pair[1], pair[2]) for pair in found] == [
+        ("0", "text 0"), ("y/1", "text y/1"), ("2", "text 2"), ("./3.jpg", "text ./3.jpg")]
+    assert (tally["image without pair"], tally["missing image"]) == (2, 1)
+
+
+def test_blank_texts_are_passed_over_and_counted(tmp_path):
+    write_tar(tmp_path / "a.tar", [("0.jpg", jpeg(0)), ("0.txt", b" \n"), ("1.jpg", jpeg(1)), ("1.txt", b"one"),
+                                   ("2.jpg", jpeg(2)), ("2.json", b'{"caption": null}'), ("2.txt", b"")])
+    (tmp_path / "a.jsonl").write_bytes(b'{"id": "0", "text": "zero"}\n{"id": "1", "text": ""}\n{"id": "1", "text": "uno"}\n')
+    found, tally = one_stream(Data([str(tmp_path / "a.tar")], image_size=8))
+    assert [pair[2] for pair in found] == ["one"] and tally["image without pair"] == 2
+    found, tally = one_stream(Data([str(tmp_path / "a.tar")], [str(tmp_path / "a.jsonl")], image_size=8))
+    assert [pair[2] for pair in found] == ["zero", "uno"] and tally["empty text"] == 1
+
+
+def test_a_pass_in_which_almost_nothing_meets_stops_with_an_id_of_each_side(tmp_path, monkeypatch):
+    tars, pairs = write_pool(tmp_path, 9, 40)
+    for path in pairs:
+        records = [orjson.loads(line) for line in open(path, "rb")]
+        records[1:] = [{**record, "id": f"other-{record['id']}"} for record in records[1:]]
+        open(path, "wb").write(b"".join(orjson.dumps(record) + b"\n" for record in records))
+    expected = r"almost nothing meets: 1 of 40 images .* pair is other-image-\d+; an image is called image-\d+\."
+    with pytest.raises(BadData, match=expected):
+        take(loader(Data(tars[:1], pairs[:1], image_size=8), 1), 2)
+    with pytest.raises(BadData, match="almost nothing meets: 8 of 320 images"):
+        take(loader(Data(tars, pairs, image_size=8, open_tars=1), 1), 9)
+    open(pairs[0], "wb").write(orjson.dumps({"id": "image-3", "text": "all that there are"}) + b"\n")
+    assert len(take(loader(Data(tars[:1], pairs[:1], image_size=8), 1), 2)) == 2
+
+
+def test_members_that_are_apart_are_found_in_the_first_pass(tmp_path):
+    write_tar(tmp_path / "a.tar", [(f"{number}.jpg", jpeg(number)) for number in range(9)]
+              + [(f"{number}.txt", b"text") for number in range(8, -1, -1)])
+    data = Data([str(tmp_path / "a.tar")], image_size=8)
+    with pytest.raises(BadData, match=r"a.tar: the members of 8 of its 9 samples are apart, those of 7 .* --sort=name"):
+        take(loader(data, 1), 2)
+    (tmp_path / "a.jsonl").write_bytes(b"".join(orjson.dumps({"id": str(number), "text": "x"}) + b"\n" for number in range(9)))
+    data.pairs = [str(tmp_path / "a.jsonl")]                # with them the texts in the tar do not matter
+    found, tally = one_stream(data)
+    assert len(found) == 9 and tally["members apart"] == 8
+
+
+def test_what_the_samples_have_is_said_where_none_has_an_image_or_a_text(tmp_path):
+    for name, more in (("a.input.jpg", "without an image has input.jpg"), ("a.jpg", "without a text has jpg.")):
+        write_tar(tmp_path / "a.tar", [(name, jpeg(1))])
+        with pytest.raises(BadData, match=more):
+            next(loader(Data([str(tmp_path / "a.tar")], image_size=8), 1))
 
 
 def test_without_pairs_online_records_that_are_not_matched_pairs_are_counted(online, tmp_path):

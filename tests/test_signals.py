@@ -39,6 +39,18 @@ if __name__ == "__main__":
     sys.settrace(trace)
     main()
 """
+# Read by Python as it starts: sends SIGINT when a module is imported for the first time.
+AT_IMPORT = """\
+import os, sys
+
+def send(event, arguments):
+    if event == "import" and arguments[0] == "{module}" and not sent:
+        sent.append(True)
+        os.kill(os.getpid(), 2)
+
+sent = []
+sys.addaudithook(send)
+"""
 STATUS = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
 INT, TERM, HUP = STATUS
 
@@ -50,14 +62,14 @@ UNPACK = "build-metadata unpack release.tar.zst -o out -q"
 
 POINTS = [
     # a temporary that is being made
-    (STREAM, "temporaries.py", "os.open(temporary, flags", 1, INT),
+    (STREAM, "own.py", "os.open(path, flags | os.O_EXCL", 1, INT),
     (STREAM, "temporaries.py", "fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)", 1, TERM),
     (STREAM, "files.py", "os.truncate(descriptor, 0)", 1, HUP),
     (STREAM, "files.py", "os.replace(temporary, path)", 1, INT),
-    (MERGE, "temporaries.py", "make(temporary, exist_ok=True)", 1, INT),
+    (MERGE, "temporaries.py", "own.make_directory(temporary)", 1, INT),
     (MERGE, "temporaries.py", "fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)", 1, TERM),
     (MERGE, "files.py", "_replace_directory(temporary, path)", 1, HUP),
-    (UNPACK, "files.py", "_empty(temporary)", 1, INT),
+    (UNPACK, "files.py", "own.empty(descriptor)", 1, INT),
     (UNPACK, "files.py", "os.fsync(descriptor)", 1, TERM),
     # processes that are started, waited for, ended
     (MATCH, "execution/processes.py", "self.process.start()", 1, INT),
@@ -173,3 +185,13 @@ def test_signals_that_the_caller_ignores_stay_ignored():
             assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
     finally:
         signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.parametrize("program", ["bin/mc2", "-m mc2"])
+@pytest.mark.parametrize("module", ["mc2.signals", "signal", "threading", "orjson", "mc2.cli", "click"])
+def test_an_interrupt_while_mc2_starts_ends_it_without_a_traceback(tmp_path, program, module):
+    (tmp_path / "sitecustomize.py").write_text(AT_IMPORT.format(module=module))
+    program = [str(ROOT / program)] if program == "bin/mc2" else program.split()
+    done = subprocess.run([sys.executable, *program, "lid", "--help"], capture_output=True, text=True, timeout=60,
+                          env={**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"})
+    assert done.returncode in (130, -signal.SIGINT) and "Traceback" not in done.stderr, done.stderr

@@ -9,7 +9,7 @@ import pytest
 from conftest import ROOT, pair, until
 from test_curate import CURATE, assert_undisturbed, count_in, large, large_template, start           # noqa: F401
 from test_filter import SHORT
-from trouble import Square, complete, squares
+from trouble import OnSlurm, Square, complete, squares
 
 from mc2.errors import BadUsage
 from mc2.execution import rounds, slurm
@@ -50,7 +50,7 @@ def python_path(monkeypatch):
 
 def test_the_script_is_bash_and_its_tasks_do_all_items(tmp_path):
     task = Square(tmp_path)
-    executor = slurm.Slurm(tmp_path / "slurm", ["--partition=cpu", "--time=1:00:00"], groups=3, print_only=True)
+    executor = OnSlurm(tmp_path / "slurm", ["--partition=cpu", "--time=1:00:00"], groups=3, print_only=True)
     with pytest.raises(slurm.Printed) as printed:
         complete(task, range(8), executor)
     script = printed.value.args[0]
@@ -65,7 +65,7 @@ def test_the_script_is_bash_and_its_tasks_do_all_items(tmp_path):
 
 def test_a_task_goes_on_after_a_bad_shard_and_passes_over_what_is_done(tmp_path):
     task = Square(tmp_path)
-    executor = slurm.Slurm(tmp_path / "slurm", groups=1, print_only=True)
+    executor = OnSlurm(tmp_path / "slurm", groups=1, print_only=True)
     script = executor.write(task, [18, 19, 20])
     for _ in range(2):
         done = subprocess.run(["bash", script], env={**os.environ, "SLURM_ARRAY_TASK_ID": "0"})
@@ -77,7 +77,7 @@ def test_a_task_goes_on_after_a_bad_shard_and_passes_over_what_is_done(tmp_path)
 def test_without_sbatch_the_way_out_is_named(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(BadUsage, match="there is no sbatch here.*--print"):
-        slurm.Slurm(tmp_path)
+        OnSlurm(tmp_path)
 
 
 # ---------------------------------------------------------------- the real thing
@@ -133,7 +133,7 @@ def _nodes(environment):
 def test_arrays_do_all_items_and_name_what_fails(cluster, tmp_path):
     task = Square(tmp_path)
     with pytest.raises(rounds.JobFailed) as failed:
-        complete(task, [*range(8), 13, 19], slurm.Slurm(tmp_path / "slurm", groups=4))
+        complete(task, [*range(8), 13, 19], OnSlurm(tmp_path / "slurm", groups=4))
     assert squares(tmp_path) == {n: n * n for n in range(8)}
     assert "19.jsonl: 19.jsonl:812: not JSON." in str(failed.value)
     assert "13.jsonl: its task left neither output nor error 3 times" in str(failed.value)
@@ -141,7 +141,7 @@ def test_arrays_do_all_items_and_name_what_fails(cluster, tmp_path):
 
 def kill_a_task(directory):
     """Kill one of the processes that do groups of a plan in this directory."""
-    found = subprocess.run(["pgrep", "-f", f"mc2.execution.slurm {directory}"], capture_output=True, text=True)
+    found = subprocess.run(["pgrep", "-f", "--", f"-m (mc2.execution.slurm|trouble) {directory}"], capture_output=True, text=True)
     os.kill(int(found.stdout.split()[0]), signal.SIGKILL)
 
 
@@ -157,7 +157,7 @@ def test_a_task_that_is_killed_costs_nothing(cluster, tmp_path):
 
     threading.Thread(target=kill_when_under_way, daemon=True).start()
     items = [*range(30, 40), *range(1000, 1006)]
-    complete(task, items, slurm.Slurm(tmp_path / "slurm", groups=2))
+    complete(task, items, OnSlurm(tmp_path / "slurm", groups=2))
     assert squares(tmp_path) == {n: n * n for n in items}
     assert len(task.begun()) > len(items)                       # what the task had begun came again
 
@@ -201,4 +201,4 @@ def test_curate_on_slurm_gives_the_same_bytes_also_when_a_task_is_killed(on_slur
 
 def test_what_sbatch_refuses_is_shown(cluster, tmp_path):
     with pytest.raises(Exception, match="invalid partition specified: nosuch"):
-        complete(Square(tmp_path), [1], slurm.Slurm(tmp_path / "slurm", ["--partition=nosuch"]))
+        complete(Square(tmp_path), [1], OnSlurm(tmp_path / "slurm", ["--partition=nosuch"]))

@@ -2,6 +2,7 @@
 import io
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -73,7 +74,7 @@ SMALL = {"embed_dim": 16, "quick_gelu": True,
          "text_cfg": {"vocab_size": 300, "pool_type": "eos", "eos_id": 2, "pad_id": 1, "context_length": 12, "width": 32,
                       "heads": 2, "layers": 1}}
 torch.set_num_threads(1)                # as in the processes that the tests start: the same sums, to the last bit
-TIMES = ("pairs_per_second", "data_wait", "seconds")
+TIMES = ("pairs_per_second", "data_wait", "seconds", "checksum")     # and what depends on them
 
 
 @pytest.fixture(scope="module")
@@ -218,11 +219,12 @@ def test_two_processes_killed_go_on_as_if_undisturbed(template, two):
     process.wait()
     wait_for(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in left))      # they end with it, but not at once
     before = lines_in(run)
-    process = start(template, f"-o two-killed {TWO}")
+    process = start(template, f"-o two-killed {TWO} --log-every 0.000001")
     wait_for(lambda: lines_in(run) > before, process)
     process.send_signal(signal.SIGUSR1)
     _, told = process.communicate(timeout=100)
     assert process.returncode == 138 and "the same command goes on" in told, told
+    assert re.search(r"^train: [1-9]\d* of \d+ steps, .* steps/s, about .* to go", told, re.MULTILINE), told
     template.ok(f"mc2 train run.toml -o two-killed {TWO} -q", OMP_NUM_THREADS="1")
     assert log_of(run) == two
 
@@ -311,6 +313,30 @@ def test_what_cannot_start_says_why(template, change, status, message):
     done = template(f"mc2 train run.toml -o refused --device cpu {change}")
     assert done.status == status and message in done.stderr
     assert not (template / "refused").exists()
+
+
+@pytest.mark.parametrize("processes", ["", "--nproc 2"])
+def test_a_run_that_fails_before_its_first_step_leaves_no_directory_in_the_way(template, undisturbed, processes):
+    wrong = "--set model.tokenizer=undisturbed/config.json"
+    done = template(f"mc2 train run.toml -o failed --device cpu {processes} {wrong}", OMP_NUM_THREADS="1")
+    assert done.status == 3 and "undisturbed/config.json: is not a tokenizer.json" in done.stderr
+    assert not (template / "failed").exists()
+
+
+def test_a_directory_of_a_run_without_a_step_is_taken_by_another_configuration(template):
+    before = os.getcwd()
+    os.chdir(template.directory)
+    try:
+        for lr in (0.5, 0.1):           # as a kill before the first step leaves it
+            job.begin(job.configure(presets.load("run.toml", [("run", "output", "begun"), ("optimizer", "lr", lr)])))
+        assert job.read("begun")["values"]["optimizer"]["lr"] == 0.1
+    finally:
+        os.chdir(before)
+
+
+def test_a_missing_tokenizer_is_said_before_anything_is_written(template):
+    template.fails("mc2 train run.toml -o none --device cpu --set model.tokenizer=mine.json", 2,
+                   "run.toml: there is no tokenizer mine.json. Make one with 'mc2 tokenizer PAIRS... -o mine.json'")
 
 
 def test_a_second_run_in_the_same_directory_is_refused(template):

@@ -11,4 +11,4 @@ def require_train():
     if missing and os.environ.get("MC2_REQUIRE_TRAIN") == "1":
         raise RuntimeError(f"not installed: {', '.join(missing)}")
     if missing:
-        pytest.skip(f"needs mc2[train] ({', '.join(missing)})", allow_module_level=True)
+        pytest.skip(f"needs the extra [train] ({', '.join(missing)})", allow_module_level=True)

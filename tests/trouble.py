@@ -7,7 +7,9 @@ from shell import until
 
 from mc2 import files, temporaries
 from mc2.errors import BadData
-from mc2.execution import rounds
+from mc2.execution import plans, rounds, slurm
+
+plans.PACKAGES.append("trouble")
 
 
 class Square:
@@ -63,6 +65,12 @@ class Square:
         return path.read_text().split() if path.exists() else []
 
 
+class OnSlurm(slurm.Slurm):
+    """The executor for SLURM, whose tasks run this module, and so may do Square."""
+
+    module = "trouble"
+
+
 class NoProgress:
     def begin(self, *_):
         pass
@@ -81,3 +89,7 @@ def complete(task, items, executor):
 def squares(directory):
     """{n: what was written for it}"""
     return {int(path.stem): int(path.read_text()) for path in Path(directory).glob("*.txt")}
+
+
+if __name__ == "__main__":
+    slurm.main()

@@ -151,9 +151,10 @@ def write(path, metadata, languages, **run):
     manifests.refuse_foreign_directory(path, KIND)
     with files.open_directory(path) as directory:
         rows = {}
-        with open(os.path.join(directory, "sample.jsonl"), "wb") as stream:
+        with open(os.path.join(directory, "sample.jsonl"), "xb") as stream:
             for lang, entry_counts, pairs, matched, sample in languages:
-                np.save(os.path.join(directory, f"{lang}.npy"), entry_counts)
+                with open(os.path.join(directory, f"{lang}.npy"), "xb") as array:
+                    np.save(array, entry_counts)
                 rows[lang] = {"pairs": pairs, "matched_pairs": matched, "entries": len(entry_counts)}
                 for hash, ids in sample.lists():
                     stream.write(orjson.dumps({"lang": lang, "hash": hash, "ids": ids},
@@ -196,7 +197,7 @@ def load(path, samples=True, check=True):
 
 def _load_array(path, entries):
     try:
-        counts = parsing.array(path, mmap_mode="r" if entries else None)
+        counts = parsing.array(path, mapped=entries > 0)
     except ValueError as error:
         raise BadData(f"{path}: not a NumPy file of counts ({error}). Run 'mc2 count' again.") from None
     if counts.dtype != np.uint64 or counts.shape != (entries,):

@@ -49,6 +49,9 @@ class Sampler(Stage):
         self.options = {"seed": str(seed), "one_per_image": one_per_image, "counts": fingerprint,
                         "thresholds": manifests.fingerprint(content)}
 
+    def check(self, batch):
+        counting.matched_ids(batch, self.n_entries, self.counts_path)
+
     def begin(self, shard):
         self.kept = collections.Counter()
 
@@ -153,7 +156,7 @@ class Uids(Stage):
 
     def finish(self, shard, description, tally):
         path = self.path_of(shard)
-        write_uids(path, np.concatenate(self.found))
+        write_uids(path, np.concatenate(self.found), is_own=True)
         manifests.write_for_file(path, {"mc2": __version__, "description": description})
         return {}
 
@@ -183,10 +186,11 @@ def uids(batch):
                    f"DataComp ids only: leave it out.")
 
 
-def write_uids(path, found):
-    """Write UIDS in DataComp's subset form: sorted, each once (texts of one image share theirs). Returns them so."""
+def write_uids(path, found, is_own=False):
+    """Write UIDS in DataComp's subset form: sorted, each once (texts of one image share theirs). Returns them so.
+    is_own: see files.open_write"""
     found = np.unique(found)
-    with files.open_write(path) as stream:
+    with files.open_write(path, is_own=is_own) as stream:
         np.lib.format.write_array_header_1_0(stream, np.lib.format.header_data_from_array_1_0(found))
         stream.write(found.tobytes())
     return found

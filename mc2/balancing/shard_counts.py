@@ -6,7 +6,7 @@ merged one language at a time, so memory is that of the largest language.
 
     blocks    per language: ids uint32, times uint64; of the sample hashes uint64, offsets int64, ids uint32
     index     JSON: `metadata` (fingerprint), `shards` (what was counted), `tally`, `languages`
-    end       offset of the index as 8 bytes little-endian, magic
+    end       offset of the index as 8 bytes little-endian, its CRC-32, magic
 """
 import os
 import struct
@@ -20,8 +20,8 @@ from mc2 import files, manifests
 from mc2.balancing import counting
 from mc2.errors import BadData
 
-_END = struct.Struct("<Q8s")
-_MAGIC = b"mc2cnt01"
+_END = struct.Struct("<QI8s")
+_MAGIC = b"mc2cnt02"
 _DTYPES = [np.dtype(kind) for kind in ("<u4", "<u8", "<u8", "<i8", "<u4")]     # as the blocks are listed above
 
 
@@ -42,11 +42,14 @@ class ShardCounts:
             with open(path, "rb") as stream:
                 size = stream.seek(0, os.SEEK_END)
                 stream.seek(size - _END.size)
-                offset, magic = _END.unpack(stream.read())
-                if magic != _MAGIC:
+                offset, crc32, magic = _END.unpack(stream.read())
+                if magic != _MAGIC or offset > size:
                     raise ValueError
                 stream.seek(offset)
-                index = orjson.loads(stream.read(size - _END.size - offset))
+                data = stream.read(size - _END.size - offset)
+                if zlib.crc32(data) != crc32:
+                    raise ValueError
+                index = orjson.loads(data)
             self.metadata, self.shards, self.tally = index["metadata"], index["shards"], Counter(index["tally"])
             self._rows = index["languages"]
         except (ValueError, KeyError, TypeError, struct.error, OSError) as error:
@@ -79,7 +82,7 @@ class ShardCounts:
 def write(path, metadata, shards, tally, partials):
     """Write a file of counts, whole. partials: iterable of (lang, counting.Partial), each language once."""
     rows, offset = {}, 0
-    with files.open_write(path) as stream:
+    with files.open_write(path, is_own=True) as stream:
         for lang, partial in partials:
             arrays = [partial.ids, partial.times, *partial.sample]
             data = b"".join(array.astype(dtype, copy=False).tobytes() for array, dtype in zip(arrays, _DTYPES))
@@ -87,8 +90,9 @@ def write(path, metadata, shards, tally, partials):
                           "crc32": zlib.crc32(data), "lengths": [len(array) for array in arrays]}
             stream.write(data)
             offset += len(data)
-        stream.write(orjson.dumps({"metadata": metadata, "shards": shards, "tally": tally, "languages": rows}))
-        stream.write(_END.pack(offset, _MAGIC))
+        index = orjson.dumps({"metadata": metadata, "shards": shards, "tally": tally, "languages": rows})
+        stream.write(index)
+        stream.write(_END.pack(offset, zlib.crc32(index), _MAGIC))
 
 
 def merge(paths, output):

@@ -2,13 +2,13 @@
 
 thresholds.json holds `t_en`, `p` (both null with one t for all), `counts` (the fingerprint of the counts)
 and `languages`: for each t, tail_share, entries, matched_entries, matches, pairs, expected_pairs and
-expected_pairs_error, in full double precision.
+expected_pairs_error, in full double precision. It is a document with a checksum (mc2/documents.py).
 """
 import math
 
 import numpy as np
-import orjson
 
+from mc2 import documents
 from mc2.balancing import algorithm
 from mc2.errors import BadData
 
@@ -105,14 +105,15 @@ def _with_error(value, error):
 
 def load(path, counts_path=None, fingerprint=None):
     """The content of thresholds.json. Raises BadData when it is damaged, or of other counts than `fingerprint`."""
+    content = documents.read(path, "Make thresholds with 'mc2 thresholds'.")
     try:
-        with open(path, "rb") as stream:
-            content = orjson.loads(stream.read())
         for row in content["languages"].values():
             if not all(isinstance(row[key], (int, float)) for key in KEYS):
                 raise TypeError
         theirs = content["counts"]
-    except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
+        if not {"t_en", "p"} <= content.keys() or not isinstance(theirs, str):
+            raise TypeError
+    except (KeyError, TypeError, AttributeError):
         raise BadData(f"{path}: not a thresholds file. Make one with 'mc2 thresholds'.") from None
     if fingerprint is not None and theirs != fingerprint:
         raise BadData(f"{path}: belongs to counts {str(theirs)[:12]}, but {counts_path} is counts {fingerprint[:12]}. "

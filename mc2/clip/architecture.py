@@ -3,9 +3,7 @@
 A configuration is a dict in the form of open_clip's model_configs: a vision transformer with a class token and a text
 transformer, both of blocks that are norm, attention, norm, MLP. Those of the package are mc2/data/models/*.json.
 """
-from importlib import resources
-
-from mc2 import parsing, settings
+from mc2 import package_data, parsing, settings
 from mc2.errors import BadData
 from mc2.settings import Key
 
@@ -25,14 +23,14 @@ TEXT_KEYS = {"context_length": SIZE, "vocab_size": SIZE, "layers": SIZE, "width"
 
 def names():
     """[name] of the package's model configurations, sorted."""
-    return sorted(entry.name[:-len(".json")] for entry in _folder().iterdir() if entry.name.endswith(".json"))
+    return package_data.names("models", ".json")
 
 
 def load(name):
     """The package's configuration of that name. Raises KeyError where there is none."""
     if name not in names():
         raise KeyError(name)
-    return parse((_folder() / f"{name}.json").read_text("utf-8"), f"{name}.json")
+    return parse(package_data.text("models", f"{name}.json"), f"{name}.json")
 
 
 def parse(text, source):
@@ -135,10 +133,6 @@ def image_tokens(config):
 
 def _not_finite(constant):
     raise ValueError(f"{constant} is no number")
-
-
-def _folder():
-    return resources.files("mc2") / "data" / "models"
 
 
 def _check(values, keys, source, prefix):

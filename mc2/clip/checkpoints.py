@@ -5,6 +5,7 @@ A checkpoint is what torch.save makes of plain values and tensors, so it is read
     models      one per student: name, architecture, tokenizer, state (open_clip's key names), optimizer
     data        where each rank's data goes on
     tallies     what happened to pairs and images so far
+    logged      the last step with a line in log.jsonl
 """
 import os
 import pickle
@@ -20,9 +21,9 @@ KIND = "mc2 checkpoint"
 NAME = re.compile(r"step-(\d+)\.pt")
 
 
-def write(content, path):
-    """Write a checkpoint to any path."""
-    with files.open_write(path) as stream:
+def write(content, path, is_own=False):
+    """Write a checkpoint to any path. is_own: see files.open_write"""
+    with files.open_write(path, is_own=is_own) as stream:
         torch_files.save({"kind": KIND, "mc2": __version__, **content}, stream)
 
 
@@ -40,12 +41,15 @@ def load(path):
         path = found
     if not os.path.exists(path):
         raise BadUsage(f"{path}: no such checkpoint.")
+    torch_files.refuse_damaged(path)
     try:
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, KeyError, IndexError, OSError) as error:
-        reason = str(error).split("\n")[0][:200]
-        raise BadData(f"{path}: cannot be read as a checkpoint ({reason}). Where it was cut off, remove it: the one "
-                      "before it is used then.") from None
+        if what := torch_files.more_than_tensors(error):
+            raise BadData(f"{path}: holds {what}, which a checkpoint of mc2 train never does, and which could run code. "
+                          "It was not loaded. Take another checkpoint of the run.") from None
+        raise BadData(f"{path}: cannot be read as a checkpoint{torch_files.reason(error)}. Where it was cut off, remove "
+                      "it: the one before it is used then.") from None
     if not is_checkpoint(content):
         raise BadData(f"{path}: is no checkpoint of mc2 train. 'mc2 checkpoint import' makes one of weights from "
                       "elsewhere.")

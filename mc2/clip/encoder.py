@@ -30,7 +30,7 @@ class Transform:
         if isinstance(image, (bytes, bytearray, memoryview)):
             image = images.decode(bytes(image))
         if self.resize_mode == "squash":
-            return images.resized_crop(image.convert("RGB"), (0, 0, *image.size), self.size, self.interpolation)
+            return images.resized_crop(image, (0, 0, *image.size), self.size, self.interpolation)
         return images.validation(image, self.size, self.interpolation)
 
     def __str__(self):

@@ -6,7 +6,7 @@ with open_clip, and what open_clip or Meta CLIP published becomes a checkpoint.
 import json
 import os
 
-from mc2 import files
+from mc2 import files, manifests
 from mc2.clip import architecture, checkpoints, torch_files, trained_tokenizer
 from mc2.clip.tokenizers import CLIP_BPE
 from mc2.clip.weights import NO_WEIGHTS, differences, expected_shapes, stripped
@@ -29,7 +29,11 @@ def export(content, source, path, student=None):
     save = torch_files.save_safetensors if files.has_suffix(path, torch_files.SAFETENSORS) else torch_files.save
     with files.open_write(path) as stream:
         save(state, stream)
-    files.write_bytes(config, text.encode())
+    files.write_bytes(config, text.encode(), is_own=True)
+    if files.is_kept(path):
+        manifests.write_for_file(path, manifests.describe_run(
+            "weights", [], {"student": held["name"]}, step=content["step"], seen_pairs=content["seen_pairs"],
+            architecture=held["architecture"]))
     return config, list(_export_notes(content, held, student))
 
 

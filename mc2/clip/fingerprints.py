@@ -1,13 +1,13 @@
 """Fingerprints of models: hashes of their weights and of what else their features depend on."""
+import contextlib
 import hashlib
 import json
 import os
-import re
 
 import torch
 
-from mc2 import files, manifests
-from mc2.errors import Mc2Error
+from mc2 import documents, files, manifests
+from mc2.errors import BadData, Mc2Error
 
 
 def of_values(*values):
@@ -17,8 +17,13 @@ def of_values(*values):
 
 def of_network(network):
     """The SHA-256, in hexadecimal, of all weights of a network with their names, shapes and types."""
+    return of_state(network.state_dict())
+
+
+def of_state(state):
+    """The same of {name: tensor}."""
     digest = hashlib.sha256()
-    for name, tensor in sorted(network.state_dict().items()):
+    for name, tensor in sorted(state.items()):
         digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
         digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
     return digest.hexdigest()
@@ -33,14 +38,11 @@ def of_file(path, cache=None):
         return manifests.sha256(path)
     key = repr((path, status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino))
     note = os.path.join(cache, f"{hashlib.sha256(key.encode()).hexdigest()}.sha256")
-    if os.path.isfile(note):
-        with open(note, "rb") as stream:
-            known = stream.read().strip()
-        if re.fullmatch(b"[0-9a-f]{64}", known):
-            return known.decode()
+    with contextlib.suppress(OSError, BadData, KeyError):
+        return documents.read(note, "")["sha256"]
     found = manifests.sha256(path)
     try:
-        files.write_bytes(note, found.encode())
+        files.write_bytes(note, documents.dumped({"sha256": found}), is_own=True)
     except (OSError, Mc2Error):         # a cache that cannot be written: the file is hashed again next time
         pass
     return found

@@ -1,7 +1,11 @@
 """From the bytes of an image to pixels: uint8 of shape (3, S, S), as open_clip's transforms give them on PIL images.
 
 A random crop depends on a hash of its key and on nothing else. Normalisation is left to the device.
+
+Images come from anywhere. They are read in the formats of FORMATS only: among the others that Pillow reads is EPS, for which
+it starts Ghostscript. An image that would take much memory is not decoded, however small its file is.
 """
+import functools
 import io
 import math
 import warnings
@@ -14,6 +18,10 @@ from mc2.hashing import keyed_hash
 INTERPOLATION = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
 RATIO = (3 / 4, 4 / 3)              # width to height of a crop
 TRIES = 10
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "PPM")      # as Pillow calls them
+MOST_PIXELS = 89_478_485            # from which Pillow warns of a bomb; in RGB they take 360 MB
+LONGEST_SIDE = 1 << 20
+SLIMMEST = 100                      # from this ratio of its sides on, an image is cropped before it is resized
 MARGIN = 2                          # a JPEG decoded at a reduced scale leaves a crop of this many times the target
 
 
@@ -27,18 +35,39 @@ def training(data, key, size, aug_scale=(0.9, 1.0), interpolation="bicubic", jpe
     key: (seed, id), texts, which decide on the crop. jpeg_scaling: decode a large JPEG at 1/2, 1/4 or 1/8.
     """
     with _decoding():
-        image = Image.open(io.BytesIO(data))
+        image = _opened(data)
         box = crop_box(image.width, image.height, aug_scale, key)
         if jpeg_scaling and image.format == "JPEG":
             box = reduce(image, box, size)
-        return resized_crop(image.convert("RGB"), box, size, interpolation)
+        return resized_crop(image, box, size, interpolation)
 
 
 def decode(data):
     """An encoded image as a PIL image in RGB. Its EXIF orientation is left alone, transparency is dropped. Raises
     Corrupt."""
     with _decoding():
-        return Image.open(io.BytesIO(data)).convert("RGB")
+        return _rgb(_opened(data))
+
+
+def _opened(data):
+    """An encoded image, of which Pillow has read no more than the size. Raises ValueError for one that is too large."""
+    image = Image.open(io.BytesIO(data), formats=_formats())
+    if image.width * image.height > MOST_PIXELS or max(image.size) > LONGEST_SIDE:
+        raise ValueError(f"{image.width:,} x {image.height:,} pixels are too many")
+    return image
+
+
+def _rgb(image):
+    """The image in RGB: itself, where it is, as a copy may take hundreds of megabytes."""
+    image.load()
+    return image if image.mode == "RGB" else image.convert("RGB")
+
+
+@functools.cache
+def _formats():
+    """Those of FORMATS that this Pillow can read."""
+    Image.init()
+    return [name for name in FORMATS if name in Image.OPEN]
 
 
 def crop_box(width, height, scale, key):
@@ -67,9 +96,9 @@ def _chance(seed, image_id, number):
 
 
 def resized_crop(image, box, size, interpolation="bicubic"):
-    """uint8 (3, size, size): a box (left, top, width, height) of an RGB image, resized."""
+    """uint8 (3, size, size): a box (left, top, width, height) of an image, in RGB, resized."""
     left, top, width, height = box
-    crop = image.crop((left, top, left + width, top + height))
+    crop = _rgb(image.crop((left, top, left + width, top + height)))
     return pixels(crop.resize((size, size), INTERPOLATION[interpolation]))
 
 
@@ -78,10 +107,21 @@ def validation(image, size, interpolation="bicubic"):
     width, height = image.size
     short, long = min(width, height), max(width, height)
     other = int(size * long / short)
+    if long > SLIMMEST * short:
+        return pixels(_centre(image, size, other, INTERPOLATION[interpolation]).convert("RGB"))
     if short != size:
         image = image.resize((size, other) if width <= height else (other, size), INTERPOLATION[interpolation])
     left, top = round((image.width - size) / 2), round((image.height - size) / 2)
     return pixels(image.crop((left, top, left + size, top + size)).convert("RGB"))
+
+
+def _centre(image, size, other, resample):
+    """The centre of size x size of an image whose longer side is resized to `other` and its shorter one to `size`. The
+    rest, which is cut off again, is never made: of 1 x 1,000,000 pixels it would take gigabytes."""
+    start, pixel = round((other - size) / 2), max(image.size) / other
+    low, high = start * pixel, (start + size) * pixel
+    box = (0, low, image.width, high) if image.width <= image.height else (low, 0, high, image.height)
+    return image.resize((size, size), resample, box)
 
 
 def pixels(image):

@@ -11,13 +11,14 @@ NAME is a model of open_clip or of this package (mc2/data/models).
 import json
 import os
 
+from mc2 import manifests
 from mc2.clip import architecture, checkpoints, fingerprints, from_open_clip, trained_tokenizer
 from mc2.clip.encoder import Model
 from mc2.clip.from_open_clip import OPEN_CLIP
 from mc2.clip.model import build
 from mc2.clip.torch_files import read
 from mc2.clip.weights import fill, read_into
-from mc2.errors import BadUsage
+from mc2.errors import BadData, BadUsage
 
 
 def load_model(name, device="cpu", precision="fp32", tokenizer=None, cache=None):
@@ -76,6 +77,11 @@ def _load_export(path, student, name, tokenizer, cache, options):
         raise BadUsage(f"{name}: {path} holds one model, and no student {student}.")
     beside = from_open_clip.configuration_beside(path)
     config = architecture.parse(json.dumps(beside.model), from_open_clip.configuration_path(path))
+    exported = manifests.read_of_input(path) or {}
+    if exported.get("architecture", config) != config:
+        raise BadData(f"{from_open_clip.configuration_path(path)}: is not the configuration that was exported with {path}: it "
+                      f"is damaged, or was changed. Export both again, or, where it was changed on purpose, delete "
+                      f"{manifests.beside(path)}.")
     own = config["text_cfg"].get("hf_tokenizer_name") or tokenizer or trained_tokenizer.by_vocabulary(config)
     if own is None:
         raise BadUsage(f"{name}: its configuration does not say which tokenizer it was trained with. Name it with "

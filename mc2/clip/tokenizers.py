@@ -9,8 +9,10 @@ Texts are taken as they are, without ftfy; only CLIP's own BPE cleans them, as o
 import functools
 import hashlib
 import json
+import math
 import os
 import re
+import shlex
 from typing import NamedTuple
 
 import numpy as np
@@ -19,6 +21,7 @@ from mc2 import files
 from mc2.errors import BadData, BadUsage, Mc2Error
 
 CLIP_BPE = "openai"             # the name of CLIP's own BPE
+MOST_GROWTH = 1000              # of a text, by the normalizer of a tokenizer
 CLIP_WORDS = 1 << 20            # the most words whose tokens are kept in memory; open_clip keeps all
 ROUNDED_UP = 128                # embeddings are rounded up to a multiple of at most this: mT5's 250,100 to 250,112
 CONTEXT_LENGTH, VOCAB_SIZE, EOS_ID, PAD_ID = 77, 49_408, 2, 0     # open_clip's, where text_cfg says nothing
@@ -113,7 +116,7 @@ class Tokenizer:
         """Write the definition, so that load(path) gives the same tokenizer. CLIP's own BPE comes with open_clip and
         is not written. Returns whether it was."""
         if self.definition is not None:
-            files.write_bytes(path, self.definition)
+            files.write_bytes(path, self.definition, is_own=True)
         return self.definition is not None
 
 
@@ -159,11 +162,12 @@ def _from_hub(name):
         return tokenizers.Tokenizer.from_pretrained(name).to_str().encode()
     except Exception as error:                  # of the library, the network or the Hub: it has no narrower class
         reason = str(error).strip().split("\n")[0] or type(error).__name__
+        program = shlex.quote("from transformers import AutoTokenizer; "        # a checkpoint may name anything
+                              f"AutoTokenizer.from_pretrained({name!r}).save_pretrained('tokenizer')")
         raise Mc2Error(
             f"{name}: its tokenizer.json could not be fetched from the Hub ({reason}). Download it by hand and name "
             f"its path. Where a model has only a sentencepiece file (google/mt5-base), make one: python -c "
-            f"\"from transformers import AutoTokenizer; AutoTokenizer.from_pretrained('{name}').save_pretrained("
-            f"'tokenizer')\"") from None
+            f"{program}") from None
 
 
 def _from_definition(name, definition):
@@ -174,6 +178,10 @@ def _from_definition(name, definition):
         tokenizer = tokenizers.Tokenizer.from_buffer(definition)
     except Exception as error:                  # the library raises no narrower class
         raise BadData(f"{name}: is not a tokenizer.json ({error}).") from None
+    content = json.loads(definition)
+    if _growth(content.get("normalizer")) > MOST_GROWTH:
+        raise BadData(f"{name}: its normalizer can make texts more than {MOST_GROWTH:,} times as long, which takes memory "
+                      f"without end. Name the tokenizer that the model was made for.")
     padding = tokenizer.padding
     tokenizer.no_padding()
     tokenizer.no_truncation()
@@ -182,14 +190,25 @@ def _from_definition(name, definition):
         return (encoding.ids for encoding in tokenizer.encode_batch_fast(texts, add_special_tokens=False))
 
     size = 1 + max(tokenizer.get_vocab(with_added_tokens=True).values(), default=-1)
-    return encode, _special(tokenizer, padding, definition), size
+    return encode, _special(tokenizer, padding, content["model"]), size
 
 
-def _special(tokenizer, padding, definition):
-    """The Special ids of a tokenizer: as its post-processor and its padding use them, else by the usual names."""
+def _growth(normalizer):
+    """How many times as long a normalizer of a tokenizer.json can make a text, by what it replaces."""
+    normalizer = normalizer or {}
+    if normalizer.get("type") == "Sequence":
+        return math.prod(map(_growth, normalizer["normalizers"]))
+    if normalizer.get("type") != "Replace":
+        return 1
+    may_be_empty = "Regex" in normalizer["pattern"]         # a match, between any two characters
+    return max(1, len(normalizer["content"]) + may_be_empty)
+
+
+def _special(tokenizer, padding, model):
+    """The Special ids of a tokenizer, `model` being that of its definition: as its post-processor and its padding use them, else by the usual names."""
     before, after = _around(tokenizer)
     pad = padding["pad_id"] if padding else _first(tokenizer, PAD_NAMES)
-    return Special(before, after[0] if after else _first(tokenizer, EOS_NAMES), pad, _unk(tokenizer, definition))
+    return Special(before, after[0] if after else _first(tokenizer, EOS_NAMES), pad, _unk(tokenizer, model))
 
 
 def _around(tokenizer):
@@ -209,8 +228,7 @@ def _first(tokenizer, names):
     return next((found for name in names if (found := tokenizer.token_to_id(name)) is not None), None)
 
 
-def _unk(tokenizer, definition):
-    model = json.loads(definition)["model"]
+def _unk(tokenizer, model):
     if model.get("unk_id") is not None:         # Unigram
         return model["unk_id"]
     return _first(tokenizer, ([model["unk_token"]] if model.get("unk_token") else []) + list(UNK_NAMES))

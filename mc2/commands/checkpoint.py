@@ -1,17 +1,16 @@
 """mc2 checkpoint"""
 import json
-import sys
 
 import click
 
-from mc2 import options
+from mc2 import options, terminal
 
 
 def _say(quiet, command, notes, receipt):
     if not quiet:
         for note in notes:
-            print(f"note: {note}", file=sys.stderr)
-        print(f"checkpoint {command}: {receipt}", file=sys.stderr)
+            terminal.say(f"note: {note}")
+        terminal.say(f"checkpoint {command}: {receipt}")
 
 
 def _need_torch():
@@ -41,8 +40,10 @@ def show(path, as_json):
     _need_torch()
     from mc2.clip import checkpoints
     description = checkpoints.describe(checkpoints.load(path))
-    print(*([json.dumps(description, indent=2, ensure_ascii=False)] if as_json else checkpoints.lines(description)),
-          sep="\n")
+    if as_json:
+        print(json.dumps(description, indent=2, ensure_ascii=False))
+    else:
+        terminal.show(*checkpoints.lines(description))
 
 
 @checkpoint.command()

@@ -1,11 +1,11 @@
 """mc2 conflict"""
 import json
-import sys
 
 import click
 
 from mc2 import options
 from mc2.commands import preset_options
+from mc2.terminal import say
 
 
 @click.command()
@@ -14,7 +14,7 @@ from mc2.commands import preset_options
 @options.output
 @click.option("--batches", type=click.IntRange(1), default=16, show_default=True, metavar="N",
               help="Batches to average over.")
-@click.option("--plot", metavar="FILE", help="Draw it, too: a .png, .svg or .pdf (needs mc2[plot]).")
+@click.option("--plot", metavar="FILE", help="Draw it, too: a .png, .svg or .pdf (needs the extra [plot]).")
 @preset_options.DEVICE
 @options.quiet
 @options.verbose
@@ -22,7 +22,7 @@ def conflict(preset, growth, checkpoint, output, batches, plot, device, quiet):
     """Compare the gradients of the English and the other pairs' loss at a checkpoint, as JSON.
 
     The cosine of the two is given for each group of parameters, on pairs of the run CONFIG: where it is below 0, a
-    step for English is a step against the other languages. CONFIG is as for mc2 train. Needs mc2[train].
+    step for English is a step against the other languages. CONFIG is as for mc2 train. Needs the extra [train].
 
     \b
     mc2 conflict run.toml run/checkpoints/latest
@@ -42,5 +42,5 @@ def conflict(preset, growth, checkpoint, output, batches, plot, device, quiet):
         gradients.plot(found, plot)
     if not quiet:
         cosine = next(row["cosine"]["mean"] for row in found["groups"] if row["group"] == gradients.ALL)
-        print(f"conflict: gradients of {found['batches']} batches at step {found['step']:,}, cosine of all weights "
-              f"{cosine:.4f} -> {'stdout' if output == '-' else output}", file=sys.stderr)
+        say(f"conflict: gradients of {found['batches']} batches at step {found['step']:,}, cosine of all weights "
+            f"{cosine:.4f} -> {'stdout' if output == '-' else output}")

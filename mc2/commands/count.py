@@ -4,6 +4,7 @@ import time
 import click
 
 from mc2 import options
+from mc2.terminal import show_row
 
 
 @click.command()
@@ -28,7 +29,7 @@ def count(run, metadata, output):
     release = Release(metadata)
     if run.dry_run:
         for path in run.inputs:
-            print("to do", path, output, sep="\t")
+            show_row("to do", path, output)
         return
     started, inputs = time.monotonic(), run.inputs
     counts, tally = counting.count(run, release)

@@ -5,6 +5,7 @@ from mc2 import options
 from mc2.commands.lid import identification
 from mc2.commands.sample import check_uids
 from mc2.commands.thresholds import ways_to_t
+from mc2.terminal import say, show_row
 
 
 @click.command()
@@ -34,8 +35,11 @@ from mc2.commands.thresholds import ways_to_t
 @options.dry_run
 @click.option("--on-error", type=click.Choice(["stop", "skip"]), default="stop", show_default=True,
               help="At a line that is not a pair: fail its shard, or put the line into OUT/quarantine with the reason.")
+@options.longest
 @options.dropped
 @options.quiet
+@options.receipt
+@options.log_every
 @options.verbose
 @click.pass_context
 def curate(ctx, inputs, metadata, output, old_engine, quiet, dry_run, force, shard, jobs, reading, **params):
@@ -56,7 +60,7 @@ def curate(ctx, inputs, metadata, output, old_engine, quiet, dry_run, force, sha
     import os
 
     from mc2.curate import job
-    from mc2.execution import names
+    from mc2.execution import names, receipt
     from mc2.execution.progress import Progress
     from mc2.execution.run import refuse_twice
     pool, whole_pool = _pool(ctx, inputs, shard, reading), _pool(ctx, inputs, None, reading)
@@ -73,8 +77,9 @@ def curate(ctx, inputs, metadata, output, old_engine, quiet, dry_run, force, sha
     settings.reading = dataclasses.replace(reading, name=names.of(whole_pool).of_input)
     if dry_run:
         for state, name in job.Job(pool, output, settings, None).plan():
-            print(state, name, sep="\t")
+            show_row(state, name)
         return
+    options.say_how_to_be_faster(quiet)
     if force and executor["print_only"]:
         raise click.UsageError("-f deletes what is done, and --print is to change nothing. Leave one of the two out.")
     work = os.path.join(output, ".work")
@@ -84,16 +89,18 @@ def curate(ctx, inputs, metadata, output, old_engine, quiet, dry_run, force, sha
             its_job.forget()
         with options.printing_scripts(executor["print_only"]):
             manifest = its_job.run()
+            lines = list(job.summary(manifest, output, its_job.warnings, its_job.changed))
             if not quiet:
-                for line in job.summary(manifest, output, its_job.warnings, its_job.changed):
-                    click.echo(line, err=True)
+                for line in lines:
+                    say(line)
+            receipt.keep("curate", lines[-1].removeprefix("curate: "), output, manifest["seconds"], manifest["counts"],
+                         languages=manifest["languages"])
 
 
 def _renamed(old_engine):
     """The executor that --engine names, which is now called --executor; None without it."""
     if old_engine:
-        click.echo("curate: --engine is now called --executor, as in all commands. The old name goes in a later version.",
-                   err=True)
+        say("curate: --engine is now called --executor, as in all commands. The old name goes in a later version.")
     return old_engine
 
 
@@ -110,8 +117,8 @@ def _pool(ctx, inputs, shard, reading):
     return inputs
 
 
-def _settings(metadata, t_en, p, t_all, min_t, seed, one_per_image, on_error, keep_matched, ids, uids, dropped, match_engine,
-              scheme, languages, lid_engine, **how):
+def _settings(metadata, t_en, p, t_all, min_t, seed, one_per_image, on_error, longest_line, keep_matched, ids, uids,
+              dropped, match_engine, scheme, languages, lid_engine, **how):
     from mc2.commands.lid import identify
     from mc2.commands.thresholds import check_one_way
     from mc2.curate.job import Settings
@@ -126,4 +133,5 @@ def _settings(metadata, t_en, p, t_all, min_t, seed, one_per_image, on_error, ke
               Annotator(opened)]
     return Settings(stages=stages, release=opened.release, dropped=dropped,
                     thresholds={"t_en": t_en, "p": p, "t_all": t_all, "min_t": min_t}, seed=seed,
-                    one_per_image=one_per_image, uids=uids, skip_bad=on_error == "skip", keep_matched=keep_matched)
+                    one_per_image=one_per_image, uids=uids, skip_bad=on_error == "skip", longest=longest_line,
+                    keep_matched=keep_matched)

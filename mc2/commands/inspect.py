@@ -4,6 +4,7 @@ import os
 import click
 
 from mc2 import options
+from mc2.terminal import say, show
 
 
 class _PathOrLanguages(click.Command):
@@ -25,6 +26,7 @@ class _PathOrLanguages(click.Command):
                    "beside the file.")
 @click.option("--lines", type=click.IntRange(0), default=10_000, show_default=True, metavar="N",
               help="Read this many pairs; 0 = all.")
+@options.longest
 @click.option("--against", metavar="DIR", type=click.Path(exists=True),
               help="Compare the metadata release PATH with this one.")
 @click.option("--texts", metavar="PAIRS", type=click.Path(exists=True, dir_okay=False, allow_dash=True),
@@ -32,7 +34,7 @@ class _PathOrLanguages(click.Command):
 @options.reads_columns
 @options.verbose
 @click.pass_context
-def inspect(ctx, path, metadata, lines, against, texts, reading):
+def inspect(ctx, path, metadata, lines, longest_line, against, texts, reading):
     """Say what PATH is: metadata (packed too), sources, counts, thresholds, or pairs (also from stdin).
 
     Of a table in which it is not known which columns are id and text, the columns are listed.
@@ -58,10 +60,10 @@ def inspect(ctx, path, metadata, lines, against, texts, reading):
         options.pair_inputs(ctx, None, None)
     elif not files.exists(path):
         raise click.UsageError(f"{path}: no such file or directory.")
-    described = inspection.compare(path, against, texts, lines) if against else \
-        inspection.describe(path, metadata, lines, reading)
+    described = inspection.compare(path, against, texts, lines, longest_line) if against else \
+        inspection.describe(path, metadata, lines, longest_line, reading)
     for line in described:
-        print(line)
+        show(line)
 
 
 @click.command()
@@ -90,6 +92,7 @@ def languages(metadata, scheme, mapping_file, model, engine, output, quiet):
     """
     from mc2 import files, manifests
     from mc2.inspection import languages as report
+    from mc2.invisible import escaped
     from mc2.metadata import languages as mappings
     from mc2.metadata.release import mapping_of
     mapping = mapping_of(metadata, scheme, mapping_file)
@@ -102,7 +105,7 @@ def languages(metadata, scheme, mapping_file, model, engine, output, quiet):
             {"out": len(written.rows)}))
     else:
         name = metadata or mapping_file or mapping.scheme
-        text = "".join(f"{line}\n" for line in report.describe(name, mapping, model, labels))
+        text = "".join(f"{escaped(line)}\n" for line in report.describe(name, mapping, model, labels))
         files.write_bytes(output, text.encode())
     if output != "-" and not quiet:
-        click.echo(f"languages: {len(labels or mapping.lang_of):,} labels -> {output}", err=True)
+        say(f"languages: {len(labels or mapping.lang_of):,} labels -> {output}")

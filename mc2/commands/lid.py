@@ -3,6 +3,7 @@ import click
 from click.core import ParameterSource
 
 from mc2 import options
+from mc2.terminal import say
 
 CLEANING = {"urls": "Remove URLs and file names.", "capitals": "Lower words in capitals where most words are.",
             "han": "Put a space around each Han character.", "space": "Collapse white space."}
@@ -48,12 +49,16 @@ def identification(engine_option):
 
 def identify(mapping, engine, model, single, min_prob, no_evidence, by_script, **cleaning):
     """The stage that the options of `identification` ask for."""
-    from mc2.stages import lid as stage, lid_models
+    from mc2.stages import lid as stage, lid_file, lid_models
     if single is not None:
         _refuse("--single identifies nothing", IDENTIFIES)
         return stage.Single(single, mapping)
     steps = [step for step in stage.STEPS if cleaning[f"clean_{step}"]]
-    return stage.Identifier(model or lid_models.default_model(), mapping, steps, min_prob, no_evidence, engine, by_script)
+    model = model or lid_models.default_model()
+    identifier = stage.Identifier(model, mapping, steps, min_prob, no_evidence, engine, by_script)
+    if note := lid_file.note(model):
+        click.echo(f"warning: {note}", err=True)
+    return identifier
 
 
 def _refuse(reason, names):
@@ -90,6 +95,6 @@ def lid(run, metadata, scheme, languages, engine, **how):
     from mc2.metadata.release import mapping_of
     mapping = mapping_of(metadata, scheme, languages)
     if mapping.unnamed and not run.quiet:
-        click.echo(f"{languages}: does not name {len(mapping.unnamed):,} of the {len(mapping.wiki_codes):,} "
-                   f"Wikipedias; they are in other", err=True)
+        say(f"{languages}: does not name {len(mapping.unnamed):,} of the {len(mapping.wiki_codes):,} "
+            f"Wikipedias; they are in other")
     run(identify(mapping, engine, **how))

@@ -1,11 +1,11 @@
 """mc2 plan"""
 import json
-import sys
 
 import click
 
 from mc2 import options
 from mc2.commands import preset_options
+from mc2.terminal import say, show
 
 
 @click.command()
@@ -40,10 +40,12 @@ def plan(preset, list_presets, as_json, quiet, **given):
         raise click.UsageError("name a preset or a TOML file; --list names the presets.")
     from mc2.training import plan as planning
     made = planning.make(preset, **given)
-    print(*([json.dumps(made, indent=2, ensure_ascii=False)] if as_json else planning.lines(made)), sep="\n")
+    if as_json:
+        print(json.dumps(made, indent=2, ensure_ascii=False))
+    else:
+        show(*planning.lines(made))
     if not quiet:
-        print(f"plan: {made['preset']}, {made['schedule']['steps']:,} steps on {made['gpus']:,} GPUs; nothing was started",
-              file=sys.stderr)
+        say(f"plan: {made['preset']}, {made['schedule']['steps']:,} steps on {made['gpus']:,} GPUs; nothing was started")
 
 
 def _refuse_beside_list():
@@ -62,4 +64,4 @@ def _list(as_json):
         return
     width = max(len(name) for name, _ in found)
     for name, title in found:
-        print(f"{name:<{width}}  {title}")
+        show(f"{name:<{width}}  {title}")

@@ -57,7 +57,8 @@ DEVICE = click.option("--device", type=click.Choice(["auto", "cuda", "cpu"]), de
 def reads_preset(required=True, run_options=False):
     """Give a command the argument CONFIG and the options that change it, as one argument `preset`, and --growth.
 
-    run_options: whether options of the run's directory and log are among them. Without a CONFIG, preset is None.
+    run_options: whether options of the run's directory and log are among them. Without a CONFIG, preset is None. Where the
+    command has an option --init, the preset is the one that it names, and `directory` is the argument.
     """
     options = {**OPTIONS, **(RUN_OPTIONS if run_options else {})}
 
@@ -68,7 +69,10 @@ def reads_preset(required=True, run_options=False):
             values = {key: given.pop(key) for key in sections}
             changes = [(sections[key], key, list(value) if isinstance(value, tuple) else value)
                        for key, value in values.items() if value not in (None, ())]
-            preset = None if config is None else presets.load(config, [*changes, *map(presets.change, assignments)])
+            changes += map(presets.change, assignments)
+            if init := given.pop("init", None):
+                return command(preset=presets.load(init, changes), directory=config, **given)
+            preset = None if config is None else presets.load(config, changes)
             return command(preset=preset, **given)
 
         GROWTH(SET(wrapper))

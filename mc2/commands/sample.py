@@ -3,7 +3,7 @@ import time
 
 import click
 
-from mc2 import options
+from mc2 import options, terminal
 
 
 @click.command()
@@ -51,7 +51,7 @@ def _expect(run, sampler):
     rows = [["language", "pairs", "candidates" if sampler.one_per_image else "matched", "expected pairs"]]
     for lang, (pairs, matched, expected) in sorted(found.items(), key=lambda item: -item[1][0]):
         rows.append([lang, f"{pairs:,}", f"{matched:,}", f"{expected:,.2f}"])
-    print(*tables.align(rows), sep="\n")
+    terminal.show(*tables.align(rows))
     total = sum(expected for _, _, expected in found.values())
     run.receipt("sample", f"{tally['in']:,} pairs in, {total:,.2f} expected, nothing drawn", tally, None,
                 time.monotonic() - started)

@@ -1,10 +1,10 @@
 """mc2 thresholds"""
-import sys
 import time
 
 import click
 
 from mc2 import options
+from mc2.terminal import say
 
 
 WAYS = [
@@ -34,6 +34,7 @@ def check_one_way(t_en, p, t_all):
 @options.output
 @options.dry_run
 @options.quiet
+@options.receipt
 @options.verbose
 def thresholds(counts, t_en, p, t_all, min_t, output, dry_run, quiet):
     """Derive each language's threshold from COUNTS, and report how many pairs it will keep.
@@ -45,31 +46,29 @@ def thresholds(counts, t_en, p, t_all, min_t, output, dry_run, quiet):
     """
     from mc2.balancing import counting
     from mc2.balancing import thresholds as deriving
+    from mc2.execution import receipt
     check_one_way(t_en, p, t_all)
     started = time.monotonic()
     counted, fingerprint = counting.load(counts)
     content = deriving.derive(counted, fingerprint, t_en, p, t_all, min_t)
     if not quiet:
-        print(*deriving.table(content), sep="\n", file=sys.stderr)
+        say(*deriving.table(content))
         for warning in deriving.warnings(content, counted, min_t):
-            print(f"warning: {warning}", file=sys.stderr)
+            say(f"warning: {warning}")
     if not dry_run:
         _write(content, counts, output, {"t_en": t_en, "p": p, "t_all": t_all, "min_t": min_t},
                time.monotonic() - started)
-    if not quiet:
-        how = f"t = {t_all:,} for all" if t_all else f"p = {content['p']:.4f}, t_en = {content['t_en']}"
-        where = f" -> {output}" if output != "-" and not dry_run else ""
-        print(f"thresholds: {how}; {deriving.total_expected(content)} of {sum(counted.matched.values()):,} matched pairs "
-              f"expected{where} ({time.monotonic() - started:.1f} s)", file=sys.stderr)
+    how = f"t = {t_all:,} for all" if t_all else f"p = {content['p']:.4f}, t_en = {content['t_en']}"
+    matched = sum(counted.matched.values())
+    receipt.write("thresholds", f"{how}; {deriving.total_expected(content)} of {matched:,} matched pairs expected",
+                  {"matched": matched}, None if dry_run else output, time.monotonic() - started, quiet)
 
 
 def _write(content, counts, output, options_given, seconds):
     import os
 
-    import orjson
-
-    from mc2 import files, manifests
-    files.write_bytes(output, orjson.dumps(content, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+    from mc2 import documents, files, manifests
+    files.write_bytes(output, documents.dumped(content))
     if output != "-" and os.path.isfile(output):
         manifests.write_for_file(output, manifests.describe_run(
             "thresholds", [os.path.join(counts, "manifest.json")], options_given, {}, seconds))

@@ -1,10 +1,10 @@
 """mc2 train"""
-import sys
 
 import click
 
 from mc2 import options
 from mc2.commands import preset_options
+from mc2.terminal import say
 
 MOVED = {"--plan": "mc2 plan NAME", "--list": "mc2 plan --list",
          "--gradient-conflict": "mc2 conflict CONFIG CHECKPOINT"}
@@ -23,6 +23,8 @@ class Train(click.Command):
 
 @click.command(cls=Train)
 @preset_options.reads_preset(run_options=True)
+@click.option("--init", metavar="PRESET",
+              help="Start nothing: write a complete run of this preset into the directory CONFIG, to change and train.")
 @click.option("--nproc", type=click.IntRange(1), metavar="N",
               help="Processes on this machine. Default: one per GPU, or one.")
 @click.option("--nnodes", type=click.IntRange(1), metavar="N", help="Machines; torchrun's.")
@@ -40,18 +42,23 @@ class Train(click.Command):
 @click.option("--slurm-cpus-per-gpu", type=click.IntRange(1), default=8, show_default=True, metavar="N",
               help="Cores per GPU in it.")
 @options.quiet
+@options.log_every
 @options.verbose
-def train(preset, growth, slurm, quiet, **given):
+def train(preset, growth, slurm, quiet, directory=None, **given):
     """Train CLIP on curated or matched pairs: the run CONFIG, a preset's name or a TOML file of that form.
 
     A preset holds one run of the paper's Tables 1 to 3 ('mc2 plan --list' names them); options change its keys. A run
-    that was stopped goes on when the command is given again. Needs mc2[train].
+    that was stopped goes on when the command is given again. Needs the extra [train].
 
     \b
+    mc2 train --init tiny run --train-data 'tars/*.tar' && mc2 train run/run.toml
     mc2 train run.toml --nproc 2
     mc2 train b32-xlmv --train-data 'tars/*.tar' --pairs 'matched/*.jsonl.zst' -c counts -t thresholds.json -o run
     mc2 train h14-worldwide ... --slurm --gpus 384 > train.sbatch && sbatch train.sbatch
     """
+    if directory is not None:
+        _init(preset, directory, growth, slurm, quiet, given["force"])
+        return
     if slurm:
         _refuse(LAUNCH, "is for machines that start 'mc2 train' themselves; in the script of --slurm they find each "
                         "other.")
@@ -61,6 +68,18 @@ def train(preset, growth, slurm, quiet, **given):
     if given["nnodes"] is None:
         _refuse(LAUNCH, "goes with --nnodes.")
     _train(preset, growth, quiet, **given)
+
+
+def _init(preset, directory, growth, slurm, quiet, force):
+    from mc2.training import init
+    _refuse((*LAUNCH, *SLURM, "nproc", "device", "resume"), "does not go with --init, which starts nothing.")
+    if growth is not None or slurm:
+        raise click.UsageError(f"{'--slurm' if slurm else '--growth'} does not go with --init, which starts nothing.")
+    said, tars = init.write(preset, directory, force)
+    if not quiet:
+        config = f"{directory.rstrip('/')}/run.toml"
+        say(*(f"train: {line}" for line in said), f"train: {config} is written. Next: mc2 train {config}"
+            + ("" if tars else " --train-data 'tars/*.tar'"))
 
 
 def _refuse(names, reason):
@@ -86,7 +105,7 @@ def _train(preset, growth, quiet, nproc, nnodes, node_rank, rdzv_endpoint, rdzv_
     configured = job.configure(preset, growth, layout.world)
     done = launch.start(configured, layout, resume=resume, force=force, device=device, quiet=quiet)
     if done and not quiet:
-        print(metrics.receipt(done, configured["values"]["run"]["output"]), file=sys.stderr)
+        say(metrics.receipt(done, configured["values"]["run"]["output"]))
 
 
 def _script(preset, growth, gpus, slurm_time, slurm_cpus_per_gpu, nproc, device, force, resume, **_):

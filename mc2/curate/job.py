@@ -16,18 +16,19 @@ import time
 from dataclasses import dataclass
 
 import numpy as np
-import orjson
 
-from mc2 import files, manifests, parsing, temporaries
+from mc2 import documents, files, manifests, own, parsing, temporaries
 from mc2.balancing import counting, sampling, shard_counts, thresholds
-from mc2.curate.phases import GROUP, Layout, Reduce
+from mc2.curate.phases import GROUP, Layout, Reduce, names_in
 from mc2.errors import BadData, BadUsage, Mc2Error
 from mc2.execution import names
 from mc2.execution.found import Found
-from mc2.execution.receipt import duration, what_was_left_out
+from mc2.execution.receipt import what_was_left_out
 from mc2.execution.rounds import complete
 from mc2.execution.shard import DROPPED, ShardTask, put_together
 from mc2.pairs.columns import Reading
+from mc2.pairs.shards import LONGEST_LINE
+from mc2.tables import duration
 
 KIND = "curation"
 OUTPUTS = ("matched", "curated", "quarantine", "counts")      # directories that are the job's alone
@@ -45,6 +46,7 @@ class Settings:
     one_per_image: bool = False
     uids: str = None                    # where the uids of what is kept go, in DataComp's subset form
     skip_bad: bool = False
+    longest: int = LONGEST_LINE         # bytes of a line, above which it is no pair
     dropped: str = None                 # file for the pairs that are dropped, with the reasons
     keep_matched: bool = True
     reading: Reading = Reading()        # which columns of the pool are id and text
@@ -66,19 +68,22 @@ class Job:
     def __init__(self, pool, out, settings, executor, progress=None, whole_pool=None):
         self.pool, self.whole_pool = pool, whole_pool or pool
         self.settings, self.executor, self.progress = settings, executor, progress
-        self.layout = Layout(out, names.of(self.whole_pool))
+        self.layout = Layout(out, names_in(out, self.whole_pool))
         self.warnings, self.changed = [], []
         self.columns = Found(progress is None or progress.quiet)
         self.counter = shard_counts.ShardCounter(settings.release, self.layout.shard_counts)
         self.keep = [DROPPED] if settings.dropped else []
         self.match = ShardTask([*settings.stages, self.counter], self.layout.matched, name="match",
-                               skip_bad=settings.skip_bad, keep=self.keep, reading=settings.reading)
+                               skip_bad=settings.skip_bad, keep=self.keep, longest=settings.longest,
+                               reading=settings.reading)
 
     def run(self):
         """Do what is missing. Returns the manifest of the job."""
         started = time.monotonic()
         with _alone(self.layout.out):
             mark(self.layout.work)
+            _refuse_links(self.layout)
+            names.record(self.layout.out, self.layout.name)
             self.columns.look_at(self.pool, self.settings.reading)
             with self.progress:
                 uncounted = [shard for shard in self.pool if not self._is_counted(shard)
@@ -116,15 +121,16 @@ class Job:
             yield "to do" if not counted else "drawn" if self._is_drawn(shard) else "counted", files.name_of(shard)
 
     def _is_drawn(self, shard):
-        drawn = (manifests.read(self.layout.curated.output(shard)) or {}).get("description", {})
+        drawn = (manifests.read_if_whole(self.layout.curated.output(shard)) or {}).get("description", {})
         options = drawn.get("options", {}).get("sample", {})
-        return (drawn.get("input") == self.match.description(shard) and options["seed"] == str(self.settings.seed)
-                and options["one_per_image"] == self.settings.one_per_image)
+        return (drawn.get("input") == self.match.description(shard) and options.get("seed") == str(self.settings.seed)
+                and options.get("one_per_image") == self.settings.one_per_image)
 
     def forget(self):
         """Remove what earlier runs left, so that all is done anew."""
         with _alone(self.layout.out):
             mark(self.layout.work)
+            _refuse_links(self.layout)
             for path in [*(os.path.join(self.layout.out, name) for name in OUTPUTS),
                          *(entry.path for entry in os.scandir(self.layout.work) if entry.is_dir())]:
                 shutil.rmtree(path, ignore_errors=True)
@@ -151,7 +157,7 @@ class Job:
         """Write counts/, unless it is that of these shards already. Returns its manifest."""
         release, path = self.settings.release, self.layout.counts
         shards = self._fingerprint()
-        present = manifests.read(path) if os.path.isdir(path) else None
+        present = manifests.read_if_whole(path) if os.path.isdir(path) else None
         if present and present.get("options") == {"shards": shards}:
             with contextlib.suppress(Mc2Error):                 # damaged: write it anew
                 counting.load(path, samples=False)
@@ -170,9 +176,9 @@ class Job:
         counts, _ = counting.load(self.layout.counts, check=False)
         content = thresholds.derive(counts, fingerprint, **self.settings.thresholds)
         self.warnings = thresholds.warnings(content, counts, self.settings.thresholds["min_t"])
-        data = orjson.dumps(content, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
-        if not _holds(self.layout.thresholds, data) or manifests.read(self.layout.thresholds) is None:
-            files.write_bytes(self.layout.thresholds, data)
+        data = documents.dumped(content)
+        if not _holds(self.layout.thresholds, data) or manifests.read_if_whole(self.layout.thresholds) is None:
+            files.write_bytes(self.layout.thresholds, data, is_own=True)
             manifests.write_for_file(self.layout.thresholds, manifests.describe_run(
                 "thresholds", [os.path.join(self.layout.counts, "manifest.json")], self.settings.thresholds))
         return content
@@ -246,26 +252,32 @@ def refuse_paths_within(out, paths):
     """Raise BadUsage when one of these paths is the job's own: in a directory of it, or a file that it writes."""
     real_out = os.path.realpath(out)
     directories = tuple(os.path.join(real_out, name, "") for name in (*OUTPUTS, "logs", ".work"))
-    own = {os.path.join(real_out, name) for name in ("thresholds.json", "thresholds.json.manifest.json", "manifest.json")}
+    written = {os.path.join(real_out, name) for name in ("thresholds.json", "thresholds.json.manifest.json", "manifest.json")}
     for path in paths:
-        if not files.is_remote(path) and ((real := os.path.realpath(path)).startswith(directories) or real in own):
+        if not files.is_remote(path) and ((real := os.path.realpath(path)).startswith(directories) or real in written):
             raise BadUsage(f"{files.name_of(path)}: lies in the output directory {out}, where the job would replace it. "
                            f"Name another output.")
 
 
 def mark(work):
     """Make the work directory, and say in it whose it is."""
-    os.makedirs(work, exist_ok=True)
-    if not os.path.exists(os.path.join(work, MARK)):
-        with open(os.path.join(work, MARK), "w", encoding="utf-8") as stream:
-            stream.write("Intermediate files of mc2 curate.\n")
+    own.make_directory(work)
+    own.write_mark(os.path.join(work, MARK), "Intermediate files of mc2 curate.\n")
+
+
+def _refuse_links(layout):
+    """Raise BadData where one of the directories in which the job removes files is a link to another one."""
+    for path in [*(os.path.join(layout.out, name) for name in (*OUTPUTS, "logs")),
+                 *(entry.path for entry in os.scandir(layout.work))]:
+        own.refuse_link(path)
 
 
 def _uids_in(path):
     try:
+        manifests.verify(path)
         return parsing.array(path)
-    except ValueError as error:
-        raise BadData(f"{path}: is damaged ({error}). Delete it, and run again.") from None
+    except (BadData, ValueError):
+        raise BadData(f"{path}: is damaged. Delete it, and run again.") from None
 
 
 def _retract(out):
@@ -317,6 +329,7 @@ def _remove_others(layout, pool, keep_matched):
 def _listed(directory):
     """Paths of the visible files in a directory and its folders: what begins with a dot is being written, or was when a
     run was killed."""
+    own.refuse_link(directory)
     return sorted(os.path.relpath(os.path.join(folder, name), directory)
                   for folder, _, found in os.walk(directory) for name in found
                   if not name.startswith(".") and not os.path.islink(os.path.join(folder, name)))

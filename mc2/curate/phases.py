@@ -8,6 +8,7 @@ import os
 
 from mc2 import files, temporaries
 from mc2.balancing import shard_counts
+from mc2.execution import names
 from mc2.execution.shard import ShardPaths
 
 GROUP = 16                      # files of counts merged into one by an item of Reduce
@@ -39,6 +40,12 @@ class Layout:
 
     def reduced(self, name):
         return self._path(".work", "reduced", name + ".counts")
+
+
+def names_in(out, pool):
+    """The Names of all shards of a pool in the output directory of a job."""
+    layout = Layout(out, name=lambda name: name)
+    return names.in_curation(layout.out, pool, lambda name: os.path.exists(layout.shard_counts(name)))
 
 
 class Reduce:

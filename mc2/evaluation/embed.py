@@ -6,7 +6,7 @@ import time
 import numpy as np
 
 from mc2 import files, manifests, tars
-from mc2.errors import BadData, BadLine, BadUsage
+from mc2.errors import BadData, BadLine
 from mc2.evaluation import readers, sources
 
 KEPT = ("id", "lang", "text")       # keys of a text that are written beside its features
@@ -32,22 +32,21 @@ def write(encoder, path, images, texts, started):
                 np.save(os.path.join(folder, f"{what}.npy"), features)
                 files.write_bytes(os.path.join(folder, f"{what}.jsonl"), b"".join(map(_line, lines)))
             seconds = time.monotonic() - started
-            manifests.write(folder, manifests.describe_run("features", inputs, {}, {**counts, **dropped}, seconds,
-                                                           model=encoder.model.description))
+            manifests.write(folder, manifests.describe_run(
+                "features", inputs, {}, {**counts, **dropped}, seconds, model=encoder.model.description,
+                sha256={name: manifests.sha256(os.path.join(folder, name)) for name in sorted(os.listdir(folder))}))
     return counts
 
 
 def of_images(paths):
     """The source of the images of one folder, or of tars."""
-    if all(os.path.isfile(path) for path in paths):
-        found = [(key, members[image]) for key, members in sources.tar_samples(paths) if (image := tars.image(members))]
-        source = sources.TarMembers(paths, [key for key, _ in found], [member for _, member in found])
-    elif len(paths) == 1:
+    if its_tars := sources.tars_among(paths):
+        found = [(key, members[image]) for key, members in sources.tar_samples(its_tars) if (image := tars.image(members))]
+        source = sources.TarMembers(its_tars, [key for key, _ in found], [member for _, member in found])
+    else:
         others = []
         source = sources.Files(paths[0], sources.images_below(paths[0], others))
         sources.tell(paths[0], len(others), "are no images and are left out", others)
-    else:
-        raise BadUsage(f"--images {' '.join(paths)}: name one folder, or tars.")
     if not len(source):
         raise BadData(f"{paths[0]}: holds no images.")
     return source

@@ -1,19 +1,20 @@
 """Features of images and texts: every rank encodes its part and gets those of all. Image features are cached as .npy
-files, so that a benchmark in 280 languages costs one pass over its images.
+files, so that a benchmark in 280 languages costs one pass over its images. Beside each is a note with its checksum,
+against which it is checked when it is opened (half a second for a gigabyte).
 """
 import hashlib
 import json
 import os
-import sys
 from collections import Counter
 
 import numpy as np
 import torch
 
-from mc2 import files, parsing
+from mc2 import documents, files, meter, parsing
 from mc2.clip import distributed
 from mc2.clip.images import Corrupt
 from mc2.errors import BadData, Mc2Error
+from mc2.terminal import say
 
 NAMED = 3               # a message names so many broken images
 
@@ -64,7 +65,7 @@ class Encoder:
         begin, end = distributed.own_share(len(texts))
         self.tally["texts encoded"] += len(texts)
         parts = [self.model.encode_texts(texts[start:min(start + self.batch_size, end)]).cpu().numpy()
-                 for start in self._bar(range(begin, end, self.batch_size), "texts")]
+                 for start in self._shown(range(begin, end, self.batch_size), "texts")]
         features = distributed.rows_of_all(np.concatenate(parts) if parts else None)
         if features is None:
             return np.zeros((0, self._width()), np.float32)
@@ -78,7 +79,7 @@ class Encoder:
             num_workers=min(self.workers, max(end - begin, 1)), collate_fn=_together,
             pin_memory=self.model.device.type == "cuda")
         features, width = [], None
-        for indices, pixels, sound in self._bar(loader, "images"):
+        for indices, pixels, sound in self._shown(loader, "images"):
             rows = np.full((len(indices), width or self._width()), np.nan, np.float32)
             if sound.any():
                 rows[sound] = self.model.encode_images(pixels).cpu().numpy()
@@ -107,8 +108,7 @@ class Encoder:
                           "result records.")
         self.tally["images skipped"] += len(names)
         if self.rank == 0:
-            print(f"eval: {len(names):,} of {total:,} images cannot be decoded and are left out: {shown}",
-                  file=sys.stderr)
+            say(f"eval: {len(names):,} of {total:,} images cannot be decoded and are left out: {shown}")
 
     def _path_in_cache(self, source):
         if self.cache is None:
@@ -120,13 +120,13 @@ class Encoder:
     def _store(self, path, features, description):
         """Write features to the cache. Where that fails, say it once and write no more: later runs encode again."""
         try:
-            with files.open_write(path) as stream:
+            with files.open_write(path, is_own=True) as stream:
                 np.save(stream, features)
-            files.write_bytes(path.removesuffix(".npy") + ".json", json.dumps(description, indent=2).encode() + b"\n")
+            files.write_bytes(_note_of(path), documents.dumped({**description, **files.content_of(path)}), is_own=True)
         except (OSError, Mc2Error) as error:
             self.stores = False
-            print(f"eval: image features are not kept, {self.cache} cannot be written ({error}). --cache names another "
-                  "folder.", file=sys.stderr)
+            say(f"eval: image features are not kept, {self.cache} cannot be written ({error}). --cache names another "
+                "folder.")
 
     def _cached(self, path, rows):
         """The features in that file of the cache, or None where a rank does not find it."""
@@ -135,10 +135,9 @@ class Encoder:
             features = None                     # of a run that skipped: encode again, to name the broken ones
         return features if distributed.is_so_on_all(features is not None) else None
 
-    def _bar(self, iterable, unit):
-        from tqdm import tqdm
-        hidden = True if self.quiet or self.rank else None        # None: on a terminal only
-        return tqdm(iterable, desc=f"{unit} in batches of {self.batch_size}", disable=hidden, leave=False)
+    def _shown(self, batches, unit):
+        return meter.shown(batches, "eval", f"batches of {self.batch_size} {unit}", len(batches),
+                           quiet=self.quiet or self.rank > 0)
 
 
 class _Decoded(torch.utils.data.Dataset):
@@ -164,10 +163,18 @@ def _together(batch):
     return [index for index, _ in batch], torch.from_numpy(np.stack(pixels)) if pixels else None, sound
 
 
+def _note_of(path):
+    """The file beside a file of features that says what they are of, and their checksum."""
+    return path.removesuffix(".npy") + ".json"
+
+
 def _opened(path, rows):
-    """The features in a file, float32 with that many rows, mapped; None where it holds something else."""
+    """The features in a file of the cache, float32 with that many rows, mapped; None where it holds something else, is
+    damaged, or its note is."""
     try:
-        features = parsing.array(path, mmap_mode="r")
-    except (OSError, ValueError):
+        if documents.read(_note_of(path), "").get("crc32") != files.crc32_of(path):
+            return None
+        features = parsing.array(path, mapped=True)
+    except (OSError, ValueError, BadData):
         return None
     return features if features.ndim == 2 and len(features) == rows and features.dtype == np.float32 else None

@@ -2,7 +2,6 @@
 few-shot transfer of big_vision does it (evaluators/fewshot_lsr.py; Meta CLIP 2, few-shot geo-localisation).
 """
 import os
-import sys
 from collections import Counter
 from typing import NamedTuple
 
@@ -10,6 +9,7 @@ import numpy as np
 
 from mc2.errors import BadData, BadUsage
 from mc2.evaluation import readers, sources, tasks
+from mc2.terminal import say
 
 BIAS = 100.0                # a constant feature, so large that it is hardly regularised
 LEAST_STD = 1e-5            # added to the shots' standard deviation
@@ -70,8 +70,8 @@ def _scores(bench, name, folder, shots):
               else (np.flatnonzero(is_train), np.flatnonzero(~is_train)) for seed in seeds]
     short = _short(labels, splits, max(shots))
     if short and bench.encoder.rank == 0:
-        print(f"eval: {name}: fewer than {max(shots)} images for shots: "
-              + ", ".join(f"{label} ({number})" for label, number in short.items()), file=sys.stderr)
+        say(f"eval: {name}: fewer than {max(shots)} images for shots: "
+            + ", ".join(f"{label} ({number})" for label, number in short.items()))
     for k in shots:
         values = [accuracy(features, labels, few(labels, train, k, seed), test, bench.protocol["l2"])
                   for seed, (train, test) in zip(seeds, splits)]

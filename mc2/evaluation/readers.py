@@ -175,8 +175,8 @@ def captions_by_line(path):
 def pairs(path, folders, limit=None):
     """(source, {lang: Captions}) of JSON Lines with `image` (a path) or `id`, `text`, and perhaps `lang` ("" without).
 
-    folders: a folder of images, or tars. An id is a file's name without its suffix, a sample's key, or the id in its
-    json. limit: pairs that are read. BadLine, BadData where an image is missing.
+    folders: a folder of images, or tars. An id is a file's name without its suffix, or what an image in tars is called
+    (mc2/keys.py). limit: pairs that are read. BadLine, BadData where an image is missing.
     """
     number_of, captions = {}, {}
     for count, (number, line) in enumerate(json_lines(path)):
@@ -191,8 +191,6 @@ def pairs(path, folders, limit=None):
         texts, owners = captions.setdefault(lang, Captions([], []))
         texts.append(value_of(path, number, line, "text", str))
         owners.append(number_of.setdefault(key, len(number_of)))
-    if all(os.path.isfile(folder) for folder in folders):
-        return sources.in_tars(folders, list(number_of)), captions
-    if len(folders) != 1 or not os.path.isdir(folders[0]):
-        raise BadUsage(f"--images {' '.join(folders)}: name one folder, or tars.")
+    if its_tars := sources.tars_among(folders):
+        return sources.in_tars(its_tars, list(number_of)), captions
     return sources.in_folder(folders[0], list(number_of)), captions

@@ -5,13 +5,12 @@ another content would change. It goes to the workers of a DataLoader, so it is p
 """
 import hashlib
 import os
-import sys
 
-from mc2 import files, tars
+from mc2 import files, keys, tar_names, tars
 from mc2.errors import BadData, BadUsage
+from mc2.terminal import say
 
 EXTENSIONS = tuple(f".{extension}" for extension in (*tars.IMAGES, "ppm", "pgm", "pbm"))
-COMPRESSED = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd", b"BZh": "bzip2", b"\xfd7zXZ": "xz"}
 NAMED = 3               # of what is left out
 
 
@@ -81,24 +80,30 @@ def bytes_of(paths, member):
         return stream.read(size)
 
 
+def tars_among(paths):
+    """The tars that these paths of images stand for (mc2/tar_names.py), or None where they are one folder of images."""
+    if len(paths) == 1 and os.path.isdir(paths[0]) and not _holds_tars(paths[0]):
+        return None
+    found = tar_names.expand(paths)
+    if remote := next(filter(files.is_remote, found), None):
+        raise BadUsage(f"{remote}: images are scored from local files. Fetch it first.")
+    return found
+
+
+def _holds_tars(folder):
+    """Whether a folder holds tars and no images beside them."""
+    names = [name.lower() for name in os.listdir(folder) if not name.startswith(".")]
+    return any(name.endswith(".tar") for name in names) and not any(name.endswith(EXTENSIONS) for name in names)
+
+
 def tar_samples(paths):
     """[(key, {extension: (index of the tar, offset, size)})] of webdataset tars, in order. BadData names a damaged
     tar."""
     found = []
     for number, path in enumerate(paths):
-        _refuse_compressed(path)
         found += [(key, {extension: (number, *members.position(extension)) for extension in members})
                   for key, members in tars.samples(path)]
     return found
-
-
-def _refuse_compressed(path):
-    with open(path, "rb") as stream:
-        start = stream.read(6)
-    packed = next((name for magic, name in COMPRESSED.items() if start.startswith(magic)), None)
-    if packed:
-        raise BadData(f"{files.name_of(path)}: is compressed ({packed}); images are read from within a plain tar. "
-                      "Decompress it.")
 
 
 def images_below(folder, left_out=None):
@@ -159,32 +164,35 @@ def _refuse_shared(names, images):
 
 
 def in_tars(paths, names):
-    """The TarMembers of images by name: the key of their sample, the last part of it, or the id in its json. BadData
-    for a name of several samples or of none, and for an image of several names."""
-    wanted, found = set(names), {}
-    for key, members in tar_samples(paths):
-        image = tars.image(members)
-        if image is None:
-            continue
-        for name in {key, os.path.basename(key), _id_of(paths, key, members)} & wanted:
-            if name in found:
-                raise BadData(f"{name}: is a key or an id of several samples ({_tar_of(paths, found[name])}, "
-                              f"{_tar_of(paths, members[image])}). Name the images by ids that come once.")
-            found[name] = members[image]
-    missing = [name for name in names if name not in found]
+    """The TarMembers of images by name (mc2/keys.py says what an image is called). BadData for a name of several
+    samples or of none, and for an image of several names."""
+    members, called = [], []                        # of every image: where it is, and its names
+    for key, its_members in tar_samples(paths):
+        if image := tars.image(its_members):
+            members.append(its_members[image])
+            called.append(keys.names(key, _record_of(paths, its_members)))
+    owners = keys.owners(called, set(names))
+    missing = [name for name in names if name not in owners]
     if missing:
         raise BadData(f"{missing[0]}: no such image in the tars"
-                      + (f", nor {len(missing) - 1:,} others" if len(missing) > 1 else "") + f" of {len(names):,}.")
-    _refuse_shared(names, (found[name] for name in names))
-    return TarMembers(paths, names, [found[name] for name in names])
+                      + (f", nor {len(missing) - 1:,} others" if len(missing) > 1 else "") + f" of {len(names):,}."
+                      + (f" An image in {_tar_of(paths, members[0])} is called {' or '.join(called[0])}." if called else ""))
+    for name in names:
+        if owners[name].other is not None:
+            several = ", ".join(_tar_of(paths, members[number]) for number in owners[name][1:])
+            raise BadData(f"{name}: is a key or an id of several samples ({several}). Name the images by ids that come "
+                          "once.")
+    found = [members[owners[name].image] for name in names]
+    _refuse_shared(names, found)
+    return TarMembers(paths, names, found)
 
 
 def _tar_of(paths, member):
     return files.name_of(paths[member[0]])
 
 
-def _id_of(paths, key, members):
-    return tars.image_id(key, tars.record({"json": bytes_of(paths, members["json"])})) if "json" in members else key
+def _record_of(paths, members):
+    return tars.record({"json": bytes_of(paths, members["json"])}) if "json" in members else {}
 
 
 # ---------------------------------------------------------------- images by class
@@ -226,7 +234,7 @@ def tell(folder, number, what, names):
     """Say on stderr, on the first rank, how many files of a folder were treated specially, and which ones."""
     if number and os.environ.get("RANK", "0") == "0":
         shown = ", ".join(map(files.printable, names[:NAMED])) + (" ..." if number > NAMED else "")
-        print(f"eval: {files.name_of(folder)}: {number:,} {what}: {shown}", file=sys.stderr)
+        say(f"eval: {files.name_of(folder)}: {number:,} {what}: {shown}")
 
 
 def _with_parents(path):

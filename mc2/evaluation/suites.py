@@ -3,9 +3,9 @@
 Numbers that could not be looked up are not there, and are shown as unknown.
 """
 import csv
-from importlib import resources
 from typing import NamedTuple
 
+from mc2 import package_data
 from mc2.errors import BadUsage
 
 
@@ -55,7 +55,7 @@ def columns_of(suite):
 
 def published():
     """[(table, model, Column-like key, percent, source)] of the numbers that mc2 knows."""
-    text = (resources.files("mc2") / "data" / "scores" / "published.csv").read_text("utf-8")
+    text = package_data.text("scores", "published.csv")
     return [(row["table"], row["model"], (row["task"], row["metric"], row["lang"] or None), float(row["value"]),
              row["source"]) for row in csv.DictReader(text.splitlines())]
 

@@ -6,16 +6,15 @@ called by their paths below the folder that they have in common. This looks at t
 that every part gives the same names, on whatever machine.
 
 A shard must keep its name when other shards join or leave, else its pairs would lie in two outputs. So an output
-directory of `-O` says in a file which folder its names begin below; later runs take names from there, also where they
-have no two shards of one name, and what would get another name than it has is refused. `curate` knows its whole pool,
-and removes outputs that are no longer of it; it needs no such file.
+directory of `-O` or of `curate` says in a file which folder its names begin below; later runs take names from there,
+also where they have no two shards of one name. What would get another name than it has is refused by `-O`. `curate`,
+which knows its whole pool and removes the outputs that are no longer of it, gives all shards new names.
 """
 import collections
-import json
 import os
 import uuid
 
-from mc2 import files, parsing, temporaries
+from mc2 import documents, files, own, temporaries
 from mc2.errors import BadData, BadUsage
 from mc2.pairs import formats
 
@@ -73,45 +72,60 @@ def in_directory(directory, shards):
     return names
 
 
-def _as_before(directory, folder, shards):
-    """The Names below the folder that earlier runs noted, or below another one where the pool was moved."""
+def in_curation(directory, shards, is_known):
+    """The Names of all shards of a pool that is curated in a directory: as earlier runs gave them, as far as that goes.
+
+    is_known: function from a name to whether a shard of this name was curated there
+    """
+    folder = recorded(directory)
+    return folder is not None and _below(folder, shards, is_known) or of(shards)
+
+
+def _below(folder, shards, is_known):
+    """The Names below the folder that earlier runs noted, or below another one where the pool was moved; None where it is
+    neither."""
     names = Names(folder)
-    outside = next((shard for shard in shards if names(shard) is None), None)
-    if outside is None:
+    if all(names(shard) is not None for shard in shards):
         return names
     moved = Names(files.common_folder(shards))
-    if moved.folder is None or files.is_directory(folder) or not any(files.map_paths(
-            lambda shard: files.exists(files.manifest_name(os.path.join(directory, moved(shard)))), shards)):
+    is_moved = moved.folder is not None and not files.is_directory(folder) \
+        and any(files.map_paths(lambda shard: is_known(moved(shard)), shards))
+    return moved if is_moved else None
+
+
+def _as_before(directory, folder, shards):
+    names = _below(folder, shards, lambda name: files.exists(files.manifest_name(os.path.join(directory, name))))
+    if names is None:
+        outside = next(shard for shard in shards if Names(folder)(shard) is None)
         raise BadUsage(f"{directory}: its shards are named by their paths below {folder}, and "
                        f"{files.name_of(outside)} is not below it. Name another output.")
-    return moved
+    return names
 
 
 def recorded(directory):
     """The folder below which the names in an output directory begin, or None where they are base names."""
-    path = os.path.join(directory, RECORD)
+    path, remedy = os.path.join(directory, RECORD), "So it is not known how the shards here are named. Name another output."
     try:
-        with files.open_raw(path) as stream:
-            folder = parsing.json_value(stream.read())["folder"]
-        if not isinstance(folder, str):
-            raise TypeError
-        return folder
+        folder = documents.parsed(files.read_bytes(path), path, remedy).get("folder")
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except (ValueError, KeyError, TypeError):
-        raise BadData(f"{path}: is damaged, so it is not known how the shards here are named. Name another "
-                      f"output.") from None
+    if not isinstance(folder, str):
+        raise BadData(f"{path}: is damaged (it names no folder). {remedy}")
+    return folder
 
 
 def record(directory, names):
     """Note in an output directory how its shards are named. Parts of a run may do so at the same time."""
-    if names.folder is None or recorded(directory) == names.folder:
+    if recorded(directory) == names.folder:
         return
-    path, data = os.path.join(directory, RECORD), json.dumps({"folder": names.folder}).encode()
+    if names.folder is None:
+        files.remove(os.path.join(directory, RECORD))
+        return
+    path, data = os.path.join(directory, RECORD), documents.dumped({"folder": names.folder})
     if files.is_remote(path):
         files.write_bytes(path, data)
         return
-    os.makedirs(os.path.dirname(path), exist_ok=True)
+    own.make_directory(os.path.dirname(path))
     temporary = os.path.join(os.path.dirname(path), f".names.{uuid.uuid4().hex}.tmp")
     with temporaries.discarded_on_error(temporary):
         with open(temporary, "xb") as stream:

@@ -2,30 +2,29 @@
 import contextlib
 import fcntl
 import glob
+import json
 import os
 import socket
-import sys
 import time
 
-import orjson
-
-from mc2 import temporaries
+from mc2 import documents, own, temporaries
 from mc2.errors import BadData, BadUsage
-from mc2.execution.receipt import duration
+from mc2.meter import Meter
+from mc2.tables import duration
 
 EVERY = 0.5                     # seconds between two updates of the file
+REMEDY = "So it is not known how far this is. The next run writes it anew."
 
 
 class Progress:
-    """Keeps a file `progress*.json` in the work directory of a command, and a line on stderr where that is a terminal.
+    """Keeps a file `progress*.json` in the work directory of a command, and shows on stderr how far it is.
 
     command: the subcommand of mc2. work: a local directory, or None = no file. part: (I, N) where this is one of N
     parts of the work. While this is open, the file beside it is locked: `mc2 status` tells by that whether it runs.
     """
 
     def __init__(self, command, work, quiet=False, part=None):
-        self.quiet = quiet
-        self.command, self.shown, self.bar = command, not quiet and sys.stderr.isatty(), None
+        self.command, self.quiet, self.meter = command, quiet, None
         self.path = work and os.path.join(work, "progress.json" if part is None else f"progress.{part[0]}-{part[1]}.json")
         self.state = {"command": command, "pid": os.getpid(), "host": socket.gethostname(), "begun": time.time(),
                       "phase": "begins", "shards": 0, "done": 0, "pairs": 0, "failed": {}}
@@ -34,7 +33,7 @@ class Progress:
     def __enter__(self):
         if self.path:
             with contextlib.suppress(OSError):          # a file system without locks, a full disk
-                self._lock = os.open(f"{self.path}.lock", os.O_RDWR | os.O_CREAT, 0o666)
+                self._lock = own.open_file(f"{self.path}.lock", os.O_RDWR | os.O_CREAT)
                 fcntl.flock(self._lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
         self._write(now=True)
         return self
@@ -52,9 +51,7 @@ class Progress:
         self._close()
         self.state.update(phase=phase, shards=shards, finished=finished, done=finished, pairs=0,
                           phase_begun=time.time(), failing=0, failed={})
-        if self.shown:
-            from tqdm import tqdm
-            self.bar = tqdm(total=shards, initial=finished, desc=f"{self.command}: {phase}", unit=" shards", leave=False)
+        self.meter = Meter(f"{self.command}: {phase}", "shards", shards, finished, self.quiet)
         self._write(now=True)
 
     def update(self, pairs=0, failed=False):
@@ -64,9 +61,8 @@ class Progress:
             self.state["failing"] += 1
         else:
             self.state["done"] += 1
-        if self.bar is not None:
-            self.bar.set_postfix_str(_rates(self.state), refresh=False)
-            self.bar.update(0 if failed else 1)
+        if self.meter is not None:
+            self.meter.update(0 if failed else 1, _rates(self.state))
         self._write()
 
     def again(self, missing, failures):
@@ -81,9 +77,9 @@ class Progress:
         self._write(now=True)
 
     def _close(self):
-        if self.bar is not None:
-            self.bar.close()
-            self.bar = None
+        if self.meter is not None:
+            self.meter.close()
+            self.meter = None
 
     def _write(self, now=False):
         if self.path is None or not now and time.monotonic() - self._written < EVERY:
@@ -92,8 +88,9 @@ class Progress:
         temporary = temporaries.name_of(self.path)
         # an error of the disk is found, and told, by the work itself
         with contextlib.suppress(OSError), temporaries.discarded_on_error(temporary):
-            with open(temporary, "wb") as stream:
-                stream.write(orjson.dumps({**self.state, "updated": time.time()}))
+            with open(own.open_file(temporary, os.O_WRONLY | os.O_CREAT), "wb") as stream:
+                stream.truncate(0)              # of what a killed run left
+                stream.write(documents.dumped({**self.state, "updated": time.time()}))
             os.replace(temporary, self.path)
 
 
@@ -105,21 +102,36 @@ def _rates(state, now=None):
     return text + (f", {failing:,} failed" if failing else "")
 
 
-def describe(out):
-    """Yield lines on the state of the work in the directory `out`. Raises BadUsage where there is none."""
+def _states(out):
+    """[(path, state, part such as "0/2" or "")] of the work in the directory `out`. Raises BadUsage where there is none."""
     paths = sorted(glob.glob(os.path.join(glob.escape(out), ".work", "progress*.json")))
-    states = [(path, state) for path in paths if (state := _read(path)) is not None]
+    states = [(path, documents.read(path, REMEDY), _part(path)) for path in filter(os.path.isfile, paths)]
     if not states:
         raise BadUsage(f"{out}: no work of mc2 was begun here. Name the output directory of mc2 curate, or of a command "
                        f"with -O.")
+    return states
+
+
+def _part(path):
+    return os.path.basename(path).removeprefix("progress").removesuffix(".json").removeprefix(".").replace("-", "/")
+
+
+def as_json(out):
+    """Yield the states of the work in the directory `out` as lines of JSON: `state` is running, stopped or finished.
+    Raises BadUsage where there is none."""
+    for path, state, part in _states(out):
+        now = "finished" if "ended" in state else "running" if _is_running(path) else "stopped"
+        yield json.dumps({"part": part or None, "state": now, **state})
+
+
+def describe(out):
+    """Yield lines on the state of the work in the directory `out`. Raises BadUsage where there is none."""
     failed = False
-    for path, state in states:
-        part = os.path.basename(path).removeprefix("progress").removesuffix(".json").removeprefix(".").replace("-", "/")
+    for path, state, part in _states(out):
         try:
             line, failures = _state(path, state), sorted(state["failed"].items())
         except (KeyError, TypeError, ValueError, AttributeError):
-            raise BadData(f"{path}: is damaged, so it is not known how far this is. The next run writes it "
-                          f"anew.") from None
+            raise BadData(f"{path}: is damaged. {REMEDY}") from None
         yield (f"part {part}: " if part else "") + line
         for item, error in failures:
             failed = True
@@ -127,11 +139,6 @@ def describe(out):
     if failed:
         logs = [os.path.join(out, *names) for names in (("logs",), (".work", "logs"))]
         yield f"logs of the shards: {next(filter(os.path.isdir, logs), logs[0])}"
-
-
-def _read(path):
-    with contextlib.suppress(OSError, orjson.JSONDecodeError), open(path, "rb") as stream:
-        return orjson.loads(stream.read())
 
 
 def _state(path, state):
@@ -156,7 +163,7 @@ def _under_way(state):
 def _is_running(path):
     """Whether the process that keeps this file is alive."""
     try:
-        descriptor = os.open(f"{path}.lock", os.O_RDONLY)
+        descriptor = os.open(f"{path}.lock", os.O_RDONLY | own.CAREFULLY)       # of another user's work, perhaps
     except OSError:
         return False
     try:

@@ -9,7 +9,7 @@ import pickle
 import signal
 import socket
 
-from mc2 import __version__, signals
+from mc2 import __version__, extras, signals
 from mc2.errors import BadUsage
 from mc2.execution import worker
 from mc2.execution.processes import WorkerKilled
@@ -29,7 +29,7 @@ class Ray:
         try:
             import ray
         except ImportError:
-            raise BadUsage("--executor ray: Ray is not installed. Run pip install 'mc2[ray]'.") from None
+            raise BadUsage(f"--executor ray: Ray is not installed. Run {extras.how_to_install('ray')}.") from None
         self.ray = ray
         try:
             _knock(address)

@@ -27,7 +27,8 @@ class JobFailed(Mc2Error):
         more = [f"  and {len(failures) - SHOWN:,} more"] if len(failures) > SHOWN else []
         what = "1 shard" if len(failures) == 1 else f"{len(failures):,} shards"
         done = "; all others are done, and stay so when this command runs again" if others else ""
-        super().__init__("\n".join([f"{phase and phase + ': '}{what} failed{done}.", *lines, *more]))
+        self.lines = [f"{phase and phase + ': '}{what} failed{done}.", *lines, *more]
+        super().__init__("\n".join(self.lines))
         statuses = {getattr(error, "status", 1) for error in failures.values()}
         self.status = BadData.status if BadData.status in statuses else min(statuses) if len(statuses) == 1 else 1
 

@@ -7,11 +7,10 @@ import collections
 import contextlib
 import dataclasses
 import os
-import sys
 import time
 from dataclasses import dataclass
 
-from mc2 import files, manifests
+from mc2 import files, manifests, own, terminal
 from mc2.errors import BadUsage
 from mc2.execution import names, receipt, rounds, stream
 from mc2.execution.found import Found
@@ -19,8 +18,9 @@ from mc2.execution.local import Local
 from mc2.execution.progress import Progress
 from mc2.execution.shard import DROPPED, REJECTS, ShardPaths, ShardTask, put_together
 from mc2.execution.stage import Stages
+from mc2.meter import Meter
 from mc2.pairs.columns import Reading
-from mc2.pairs.shards import encoder_of, open_write, refuse_unopenable
+from mc2.pairs.shards import LONGEST_LINE, encoder_of, open_write, refuse_unopenable
 
 WORK = ".work"                      # in a directory of shards: progress, logs, scripts of SLURM
 MARK = "shards-of-mc2"              # in it: says whose directory this is, before the first shard is done
@@ -42,8 +42,10 @@ class Run:
     skip_bad: bool = False
     rejects: str = None         # file for the bad lines
     dropped: str = None         # file for the dropped pairs
+    longest: int = LONGEST_LINE # bytes of a line, or of a text in Parquet, above which it is no pair; None = no limit
     quiet: bool = False
     reading: Reading = Reading()                # which columns of the inputs are id and text
+    command: str = "mc2"      # its name, shown with how far it is
 
     def __post_init__(self):
         self.columns = Found(self.quiet)
@@ -86,16 +88,17 @@ class Run:
         `tally`. needs: the stage whose `requires` and `whole_images` count, if not those of the stages. columns: those
         of Parquet that are needed; None = all."""
         stages = stages if isinstance(stages, Stages) else Stages(stages)
-        needs = needs or stages
+        needs = Stages([needs]) if needs else stages
         work = stream.BlockWork(stages, make, needs.requires, self.skip_bad, keep_dropped=self.dropped is not None)
         columns = None if self.rejects or self.dropped else columns        # these have all
-        with _written(self.rejects) as rejects, _written(self.dropped) as dropped, self._progress() as progress:
-            made = stream.products(work, self.inputs, self.jobs, needs.whole_images, columns, self.reading, self.columns)
+        with _written(self.rejects) as rejects, _written(self.dropped) as dropped, self._meter() as meter:
+            made = stream.products(work, self.inputs, self.jobs, columns=columns, whole_images=needs.whole_images,
+                                   longest=self.longest, reading=self.reading, found=self.columns)
             for product, counts, bad, left_out in made:
                 tally.update(counts)
                 rejects.write(bad)
                 dropped.write(left_out)
-                progress.update(counts["in"])
+                meter.update(counts["in"])
                 yield product
 
     # ------------------------------------------------------------ shard by shard
@@ -115,7 +118,7 @@ class Run:
         paths = ShardPaths(self.output_dir, os.path.join(self.output_dir, "quarantine"), work,
                            None if files.is_remote(self.output_dir) else os.path.join(work, "logs"), self.names)
         keep = [what for what, path in ((REJECTS, self.rejects), (DROPPED, self.dropped)) if path]
-        return ShardTask(stages, paths, skip_bad=self.skip_bad, keep=keep, reading=self.reading)
+        return ShardTask(stages, paths, skip_bad=self.skip_bad, keep=keep, longest=self.longest, reading=self.reading)
 
     def _shards(self, stages):
         started, task = time.monotonic(), self._task(stages)
@@ -144,7 +147,7 @@ class Run:
         """Raise BadUsage where an output that is to be made anew holds the pairs of another input, which is still
         there: two runs had an input of that name, each from another folder."""
         todo = rounds.missing(task, self.inputs)
-        for path, manifest in zip(todo, files.map_paths(lambda path: manifests.read(task.output(path)), todo)):
+        for path, manifest in zip(todo, files.map_paths(lambda path: manifests.read_if_whole(task.output(path)), todo)):
             if manifest and (other := _other_input(manifest, path)):
                 raise BadUsage(f"{task.output(path)}: holds the pairs of {other}, and those of {files.name_of(path)} "
                                f"would replace them. Name another output, or give -f to make it anew.")
@@ -159,14 +162,14 @@ class Run:
     def _print_plan(self, stages):
         if self.output_dir is None:
             for path in self.inputs:
-                print("to do", files.name_of(path), self.output, sep="\t")
+                terminal.show_row("to do", files.name_of(path), self.output)
             return
         task = self._task(stages)
         if not self.force:
             self._refuse_replacing(task)
         todo = set(self.inputs if self.force else rounds.missing(task, self.inputs))
         for path in self.inputs:
-            print("to do" if path in todo else "finished", path, task.output(path), sep="\t")
+            terminal.show_row("to do" if path in todo else "finished", path, task.output(path))
 
     # ------------------------------------------------------------ shared
 
@@ -174,16 +177,12 @@ class Run:
         """Raise BadUsage for an output that is an input (or one of `also`), or another output, too."""
         refuse_twice(outputs, [*self.inputs, *also])
 
-    def _progress(self):
-        if self.quiet or not sys.stderr.isatty():
-            return _NoProgress()
-        from tqdm import tqdm
-        return tqdm(unit=" pairs", unit_scale=True, leave=False)
+    def _meter(self):
+        return Meter(self.command, "pairs", quiet=self.quiet, scaled=True)
 
     def receipt(self, name, summary, tally, output, seconds):
-        """The last line on stderr: what went in and out, what was left out and why, where it is, how long."""
-        if not self.quiet:
-            receipt.write(name, summary, tally, output, seconds)
+        """See receipt.write."""
+        receipt.write(name, summary, tally, output, seconds, self.quiet)
 
 
 def refuse_twice(outputs, inputs):
@@ -226,10 +225,10 @@ def mark_shards(directory):
     if files.is_remote(directory):
         return None
     work = os.path.join(directory, WORK)
-    os.makedirs(work, exist_ok=True)
-    with open(os.path.join(work, MARK), "a", encoding="utf-8") as stream:
-        if not stream.tell():
-            stream.write("Progress and logs of a command of mc2 with -O.\n")
+    own.make_directory(work)
+    for path in (os.path.join(directory, "quarantine"), *(entry.path for entry in os.scandir(work))):
+        own.refuse_link(path)
+    own.write_mark(os.path.join(work, MARK), "Progress and logs of a command of mc2 with -O.\n")
     return work
 
 
@@ -239,12 +238,4 @@ def _written(path):
 
 class _Nowhere:
     def write(self, data):
-        pass
-
-
-class _NoProgress(contextlib.nullcontext):
-    def __enter__(self):
-        return self
-
-    def update(self, n=1):
         pass

@@ -6,14 +6,14 @@ describes this input, these options and this version, and when what its stages k
 import collections
 import contextlib
 import os
-import shutil
 import time
+import zlib
 
 from mc2 import __version__, files, manifests, temporaries
 from mc2.errors import BadData
-from mc2.execution.stage import Stages
+from mc2.execution.stage import Stages, first_error_of
 from mc2.pairs import jsonl
-from mc2.pairs.shards import AS_THEY_ARE, encoder_of, open_write, read_blocks
+from mc2.pairs.shards import AS_THEY_ARE, LONGEST_LINE, encoder_of, open_write, read_blocks
 
 QUARANTINE, REJECTS, DROPPED = "quarantine", "rejects", "dropped"      # what a shard may leave beside its pairs
 
@@ -46,14 +46,15 @@ class ShardTask:
 
     stages: of mc2.execution.stage.Stage. paths: ShardPaths. name: of the task, in messages and logs. upstream: the
     ShardTask whose output is read in place of the shard. skip_bad: put bad lines into quarantine, rather than fail.
-    keep: REJECTS and DROPPED, those that are wanted. reading: mc2.pairs.columns.Reading of the shards; outputs of other
-    tasks are read as they are.
+    keep: REJECTS and DROPPED, those that are wanted. longest: bytes of a line, or of a text in Parquet, above which it is
+    no pair. reading: mc2.pairs.columns.Reading of the shards. What is upstream's is taken at any length, and as it is.
     """
 
-    def __init__(self, stages, paths, *, name=None, upstream=None, skip_bad=False, keep=(), reading=AS_THEY_ARE):
+    def __init__(self, stages, paths, *, name=None, upstream=None, skip_bad=False, keep=(),
+                 longest=LONGEST_LINE, reading=AS_THEY_ARE):
         self.stages, self.paths, self.upstream = Stages(stages), paths, upstream
         self.name = name or self.stages.last.name
-        self.skip_bad, self.keep = skip_bad, tuple(keep)
+        self.skip_bad, self.keep, self.longest = skip_bad, tuple(keep), None if upstream else longest
         self.reading = AS_THEY_ARE if upstream else reading
         self.run = os.urandom(16).hex()         # tells what this run read from a pipe from what another one did
 
@@ -72,8 +73,9 @@ class ShardTask:
     def description(self, shard):
         """All that the result depends on. Shards go by their names: in which directory they are does not matter
         beyond that."""
+        limit = {} if self.longest in (None, LONGEST_LINE) else {"longest_line": self.longest}
         return {"mc2": __version__, "input": self._input(shard), "options": self.stages.options,
-                "lineage": self.stages.lineage, **self.reading.options}
+                "lineage": self.stages.lineage, **limit, **self.reading.options}
 
     def _input(self, shard):
         if self.upstream:
@@ -121,13 +123,12 @@ class ShardTask:
         for stage in self.stages:
             stage.begin(shard)
         with contextlib.ExitStack() as stack:
-            out, encode = stack.enter_context(open_write(output)), encoder_of(output)
+            out, encode = stack.enter_context(open_write(output, is_own=True)), encoder_of(output)
             beside = self._open_beside(shard, stack)
-            for block in read_blocks([source], self.stages.whole_images, reading=self.reading,
+            for block in read_blocks([source], self.stages.whole_images, longest=self.longest, reading=self.reading,
                                      found=lambda _, its: columns.append(its)):
-                batch = block.batch(self.stages.requires, self.skip_bad, DROPPED in self.keep, self.stages.adds,
-                                    self.stages.reads)
-                out.write(self.stages.product(batch, encode))
+                made, batch = first_error_of(block, lambda block: self._product(block, encode))
+                out.write(made)
                 tally.update(batch.tally)
                 for what, stream in beside.items():
                     stream.write(LINES[what](batch))
@@ -137,9 +138,15 @@ class ShardTask:
             more = {"columns": columns[0].description()} if columns else {}
             for stage in self.stages:
                 more.update(stage.finish(shard, description, tally))
+        kept = {what: stream.content() for what, stream in beside.items()}
         manifests.write_for_file(output, self.stages.manifest([source], tally, time.monotonic() - started,
-                                                              description=description, beside=list(beside), **more))
+                                                              description=description, beside=kept, **more))
         return tally["in"]
+
+    def _product(self, block, encode):
+        """(what is written of a block, its batch)"""
+        batch = block.batch(self.stages.requires, self.skip_bad, DROPPED in self.keep, self.stages.adds, self.stages.reads)
+        return self.stages.product(batch, encode), batch
 
     def _open_beside(self, shard, stack):
         """{what: file} of the lines that are kept beside the pairs. What earlier runs kept goes."""
@@ -188,9 +195,20 @@ def put_together(task, what, shards, out):
     """Write the bad lines or dropped pairs of shards that are done, those that have any, to a stream. what: REJECTS or
     DROPPED"""
     for shard in shards:
-        if _any(what, manifests.read(task.output(shard))["counts"]):
-            with files.open_read(task.paths.beside(what, shard)) as lines:
-                shutil.copyfileobj(lines, out, files.BLOCK)
+        manifest = manifests.read(task.output(shard))
+        if _any(what, manifest["counts"]):
+            _copy(task.paths.beside(what, shard), manifest["beside"], what, out)
+
+
+def _copy(path, beside, what, out):
+    """Copy a file that was kept beside pairs to a stream. Raises BadData where it is damaged. beside: of the manifest"""
+    expected, crc32 = (beside[what] or {}).get("crc32") if isinstance(beside, dict) else None, 0
+    with files.open_read(path) as lines:
+        while chunk := lines.read(files.BLOCK):
+            crc32 = zlib.crc32(chunk, crc32)
+            out.write(chunk)
+    if expected is not None and crc32 != expected:
+        raise BadData(f"{path}: is damaged. Delete it, and run again: its shard is then done anew.")
 
 
 class _WhenNeeded:
@@ -201,10 +219,14 @@ class _WhenNeeded:
 
     def write(self, data):
         if data and self.stream is None:
-            self.stream = self.stack.enter_context(files.open_write(self.path))
+            self.stream = self.stack.enter_context(files.open_write(self.path, is_own=True))
         if data:
             self.stream.write(data)
 
     def end(self):
         if self.stream is None:
             files.remove(self.path)         # of an earlier run
+
+    def content(self):
+        """{"bytes", "crc32"} of the file once it is written, None where there is none: for the manifest."""
+        return self.stream and files.content_of(self.path)

@@ -5,21 +5,24 @@ A group, not a shard, is a task of the array: a task costs 0.4 s of the schedule
 array has ended, the shards that are missing are submitted again.
 """
 import os
-import pickle
+import re
 import shlex
 import shutil
 import signal
 import subprocess
 import sys
 import time
-
-import orjson
+import unicodedata
 
 import mc2
-from mc2 import __version__, files, signals
+from mc2 import __version__, documents, files, own, signals
 from mc2.errors import BadData, BadUsage, Mc2Error
-from mc2.execution import worker
+from mc2.execution import plans, worker
 from mc2.execution.processes import WorkerKilled, end_worker
+from mc2.terminal import say
+
+OF_AN_EARLIER_RUN = "It names the array job of a run that was killed. See with squeue whether that job is still at work, cancel " \
+    "it with scancel, and delete this file."
 
 SCRIPT = """\
 #!/usr/bin/env bash
@@ -36,8 +39,10 @@ SCRIPT = """\
 set -euo pipefail
 cd {here}
 export PYTHONPATH={path}${{PYTHONPATH:+:$PYTHONPATH}}
-exec {python} -m mc2.execution.slurm {plan} "$SLURM_ARRAY_TASK_ID"
+export PYTHONSAFEPATH=1                 # no modules from the current directory
+exec {python} -m {module} {plan} "$SLURM_ARRAY_TASK_ID"
 """
+JOB_ID = re.compile(r"\d+")
 
 
 class Slurm:
@@ -47,6 +52,7 @@ class Slurm:
     """
 
     name = "slurm"
+    module = "mc2.execution.slurm"      # what a task of the array runs
 
     def __init__(self, directory, options=(), groups=800, print_only=False, command="curate"):
         """directory: for scripts and plans; all nodes must see it."""
@@ -54,6 +60,8 @@ class Slurm:
             raise BadUsage("--executor slurm: there is no sbatch here. Run it where jobs are submitted, or get the "
                            "script with --print.")
         self.directory, self.command, self.options = directory, command, options
+        refuse_in_script("--slurm-option", *options)
+        refuse_in_script("the output directory", os.path.abspath(directory), also='"\\')
         self.groups, self.print_only = groups, print_only
 
     def run(self, task, items, report):
@@ -67,21 +75,23 @@ class Slurm:
 
     def write(self, task, items):
         """Write plan and script of a task. Returns the path of the script."""
-        os.makedirs(self.directory, exist_ok=True)
+        own.make_directory(self.directory)
         groups = min(self.groups, len(items))
         plan = os.path.abspath(os.path.join(self.directory, f"{task.name}.plan"))
         log = os.path.abspath(os.path.join(self.directory, f"{task.name}-"))
         for item in items:
             if os.path.exists(path := _error_path(self.directory, task, item)):
                 os.unlink(path)
-        files.write_bytes(plan, pickle.dumps((__version__, task, [items[k::groups] for k in range(groups)])))
+        content = {"mc2": __version__, "task": plans.portable(task),
+                   "groups": plans.portable([list(items[k::groups]) for k in range(groups)])}
+        files.write_bytes(plan, documents.dumped(content), is_own=True)
         script = os.path.join(self.directory, f"{task.name}.sh")
         files.write_bytes(script, SCRIPT.format(
-            task=task.name, command=self.command, last=groups - 1, groups=groups, items=len(items), plan=shlex.quote(plan),
-            log=log.replace("%", "%%") + "%a.log",
+            task=task.name, command=self.command, last=groups - 1, groups=groups, items=len(items),
+            plan=shlex.quote(plan), module=self.module, log=log.replace("%", "%%") + "%a.log",
             options="".join(f"#SBATCH {option}\n" for option in self.options), python=shlex.quote(sys.executable),
             path=shlex.quote(os.path.dirname(os.path.dirname(os.path.abspath(mc2.__file__)))),
-            here=shlex.quote(os.getcwd())).encode("utf-8", "surrogateescape"))
+            here=shlex.quote(os.getcwd())).encode("utf-8", "surrogateescape"), is_own=True)
         return script
 
     def _submit(self, script, task, items, report):
@@ -99,7 +109,7 @@ class Slurm:
                     error = job.communicate()[1].strip() or "failed"
                     signals.check()
                     raise Mc2Error(f"sbatch {script}: {error}. Give what it needs with --slurm-option.")
-                files.write_bytes(self._job_path, job_id.encode())
+                files.write_bytes(self._job_path, documents.dumped({"job": job_id}), is_own=True)
             while job.poll() is None:
                 started = time.monotonic()
                 done = [item for item in waiting if task.is_done(item)]
@@ -123,8 +133,10 @@ class Slurm:
     def _cancel_earlier(self):
         """Cancel the array of a driver that was killed: its tasks would read the plan that comes now."""
         if os.path.exists(self._job_path):
-            with open(self._job_path, encoding="utf-8") as stream:
-                job_id = stream.read()
+            with open(own.open_file(self._job_path, os.O_RDONLY), "rb") as stream:
+                job_id = documents.parsed(stream.read(), self._job_path, OF_AN_EARLIER_RUN).get("job", "")
+            if not JOB_ID.fullmatch(job_id):
+                raise BadData(f"{self._job_path}: does not hold the number of a job of SLURM. {OF_AN_EARLIER_RUN}")
             subprocess.run(["scancel", job_id], check=False, capture_output=True)
             while subprocess.run(["squeue", "-h", "-j", job_id], check=False, capture_output=True).stdout.strip():
                 time.sleep(1)
@@ -132,6 +144,14 @@ class Slurm:
 
     def close(self):
         """Nothing stays behind."""
+
+
+def refuse_in_script(what, *texts, also=""):
+    """Raise BadUsage where a text that goes into a line of a script would end the line, or the quotes around it."""
+    for text in texts:
+        if any(unicodedata.category(letter) in ("Cc", "Zl", "Zp") or letter in also for letter in text):
+            raise BadUsage(f"{what} {text!r}: holds a line break or another character that the script of SLURM cannot "
+                           f"have there. Leave it out.")
 
 
 class Printed(Exception):
@@ -143,31 +163,41 @@ def _error_path(directory, task, item):
 
 
 def _write_error(path, error):
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    files.write_bytes(path, orjson.dumps({"status": getattr(error, "status", 1), "errno": getattr(error, "errno", None),
-                                          "message": files.printable(str(error))}))
+    files.write_bytes(path, documents.dumped({"status": getattr(error, "status", 1), "errno": getattr(error, "errno", None),
+                                              "message": files.printable(str(error))}), is_own=True)
 
 
 def _read_error(path):
     """The error that a task of the array left, or WorkerKilled where it left none."""
     try:
-        with open(path, "rb") as stream:
-            found = orjson.loads(stream.read())
-    except (OSError, orjson.JSONDecodeError):
+        found = documents.read(path, "")
+    except OSError:
         return WorkerKilled("its task left neither output nor error")
-    error = {BadUsage.status: BadUsage, BadData.status: BadData}.get(found["status"], Mc2Error)(found["message"])
-    error.errno = found["errno"]
+    except BadData:
+        return WorkerKilled("its task left no output, and its error cannot be read")
+    kind = {BadUsage.status: BadUsage, BadData.status: BadData}.get(found.get("status"), Mc2Error)
+    error, number = kind(str(found.get("message"))), found.get("errno")
+    error.errno = number if isinstance(number, int) else None
     return error
+
+
+def _read_plan(plan, index):
+    """(task, items of that group)"""
+    try:
+        with open(own.open_file(plan, os.O_RDONLY), "rb") as stream:
+            content = documents.parsed(stream.read(), plan, "Give the command again that made it.")
+        if content["mc2"] != __version__:
+            raise BadUsage(f"{plan}: of mc2 {content['mc2']}, and this is mc2 {__version__}. Submit the job again.")
+        return plans.restored(content["task"]), plans.restored(content["groups"])[index]
+    except (ValueError, LookupError, TypeError, RecursionError):
+        raise BadData(f"{plan}: is no plan of mc2. Submit the job again.") from None
 
 
 def do_group(plan, index):
     """In a task of the array: do the shards of one group, as far as they are not done."""
-    with open(plan, "rb") as stream:
-        version, task, groups = pickle.load(stream)
-    if version != __version__:
-        raise BadUsage(f"{plan}: of mc2 {version}, and this is mc2 {__version__}. Submit the job again.")
+    task, items = _read_plan(plan, index)
     failed = 0
-    for item in groups[index]:
+    for item in items:
         if task.is_done(item):
             continue
         _, error = worker.do(task, item)
@@ -177,6 +207,14 @@ def do_group(plan, index):
     return failed
 
 
-if __name__ == "__main__":
+def main():
     signal.signal(signal.SIGTERM, end_worker)
-    sys.exit(1 if do_group(sys.argv[1], int(sys.argv[2])) else 0)
+    try:
+        sys.exit(1 if do_group(sys.argv[1], int(sys.argv[2])) else 0)
+    except Mc2Error as failed:
+        say(f"mc2: {failed}")
+        sys.exit(failed.status)
+
+
+if __name__ == "__main__":
+    main()

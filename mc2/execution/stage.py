@@ -1,6 +1,8 @@
 """A stage: one step that every pair goes through."""
+import math
+
 from mc2 import manifests
-from mc2.errors import BadData
+from mc2.errors import BadData, BadLine
 
 
 class Stage:
@@ -16,13 +18,17 @@ class Stage:
     adds = ()               # keys that it gives to every pair
     reads = ()              # other keys, of strings, whose labels it asks for: they need not be there
     observes = False        # whether it changes nothing, and so sees the pairs last, as they are written
-    whole_images = False    # whether the lines of one image must come in one batch
+    whole_images = False    # whether the lines of one image must come in one batch; see `check`
     options = {}            # what else the output depends on: part of "finished", kept in the manifest
     lineage = {}            # fingerprints that the manifest carries on, e.g. {"metadata": ...}
     paths = {}              # where these artefacts were, for `mc2 inspect`
 
     def __call__(self, batch):
         raise NotImplementedError
+
+    def check(self, batch):
+        """Reject the lines that are no pairs for this stage. Of a stage with `whole_images` this is asked before a batch
+        comes: which lines are adjacent depends on it."""
 
     def begin(self, shard):
         """A shard begins; what was kept of an earlier one, finished or not, is forgotten."""
@@ -43,12 +49,25 @@ class Stage:
         return f"{tally['out']:,} out"
 
     def check_input(self, path):
-        """Refuse a file whose manifest says that it belongs to other metadata, or is damaged."""
-        theirs = (manifests.read(path, strict=True) or {}).get("lineage", {}) if path != "-" else {}
+        """Refuse a file whose manifest is damaged, or says that the file belongs to other metadata or had another size."""
+        theirs = (manifests.read_of_input(path) or {}).get("lineage", {}) if path != "-" else {}
         for what, fingerprint in self.lineage.items():
             if theirs.get(what, fingerprint) != fingerprint:
                 raise BadData(f"{path}: was made with {what} {theirs[what][:12]}, but this is {what} "
                               f"{fingerprint[:12]}. Use the {what} it was made with, or make it again.")
+
+
+def first_error_of(block, do, below=math.inf):
+    """do(block). Where several lines of it are bad, the error is that of the first one, whichever stage rejects it.
+
+    below: line number that an error must be below to be looked into.
+    """
+    try:
+        return do(block)
+    except BadLine as error:
+        if block.number < error.number < below:         # stages that had not come to the lines before it do so now
+            first_error_of(block.before(error.number), do, error.number)
+        raise
 
 
 class Stages:
@@ -97,7 +116,15 @@ class Stages:
 
     @property
     def whole_images(self):
-        return any(stage.whole_images for stage in self.stages)
+        """What read_blocks takes: a function from a block to the batch of its pairs, or None."""
+        return self._pairs_in if any(stage.whole_images for stage in self.stages) else None
+
+    def _pairs_in(self, block):
+        batch = block.batch(self.requires, skip_bad=True)
+        for stage in self.stages:
+            if stage.whole_images:
+                stage.check(batch)
+        return batch
 
     @property
     def options(self):

@@ -1,7 +1,8 @@
 """Pairs from a stream to a stream, a block at a time, in one process or many; the order is that of the input."""
 from mc2.execution.processes import map_in_order
 from mc2.execution.shard import dropped, rejected
-from mc2.pairs.shards import AS_THEY_ARE, read_blocks
+from mc2.execution.stage import first_error_of
+from mc2.pairs.shards import read_blocks
 
 
 class BlockWork:
@@ -12,12 +13,14 @@ class BlockWork:
         self.skip_bad, self.keep_dropped = skip_bad, keep_dropped
 
     def __call__(self, block):
+        return first_error_of(block, self._product)
+
+    def _product(self, block):
         batch = block.batch(self.requires, self.skip_bad, self.keep_dropped, self.stages.adds, self.stages.reads)
         made = self.stages.product(batch, self.make)
         return made, batch.tally, rejected(batch), dropped(batch)
 
 
-def products(work, inputs, jobs, whole_images=False, columns=None, reading=AS_THEY_ARE, found=None):
-    """Yield what the BlockWork gives for the blocks of all inputs, in order. columns: those of Parquet that are read;
-    None = all. reading, found: of mc2.pairs.shards.read_blocks"""
-    yield from map_in_order(work, read_blocks(inputs, whole_images, columns, reading, found), jobs)
+def products(work, inputs, jobs, **reading):
+    """Yield what the BlockWork gives for the blocks of all inputs, in order. reading: options of read_blocks"""
+    yield from map_in_order(work, read_blocks(inputs, **reading), jobs)

@@ -6,7 +6,9 @@ import socket
 import time
 import traceback
 
+from mc2 import own
 from mc2.errors import BadData, Mc2Error
+from mc2.invisible import escaped, escaped_lines
 
 LONGEST_TRACE = 3000                # characters of an error that goes to another process
 
@@ -20,7 +22,7 @@ def do(task, item):
         pairs = task(item)
     except Exception as error:
         trace = traceback.format_exc()
-        log.write(f"fails after {time.monotonic() - started:.1f} s: {error}\n{trace}")
+        log.write(escaped(f"fails after {time.monotonic() - started:.1f} s: {error}") + "\n" + escaped_lines(trace))
         error = portable(error)
         error.trace = trace[-LONGEST_TRACE:]            # for -v
         return 0, error
@@ -40,7 +42,8 @@ class _Log:
         line = f"{time.strftime('%Y-%m-%dT%H:%M:%S%z')} {socket.gethostname()} {os.getpid()} {self.task}: {text}\n"
         try:
             os.makedirs(os.path.dirname(self.path), exist_ok=True)
-            with open(self.path, "a", encoding="utf-8", errors="backslashreplace") as stream:
+            descriptor = own.open_file(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+            with open(descriptor, "a", encoding="utf-8", errors="backslashreplace") as stream:
                 stream.write(line)
         except OSError as error:            # the work itself tells when the disk is full
             if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):

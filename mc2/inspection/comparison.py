@@ -176,12 +176,12 @@ def _examples(difference):
 
 # ---------------------------------------------------------------- texts
 
-def compare_texts(a, b, path, lines):
+def compare_texts(a, b, path, lines, longest):
     """Yield lines about what the releases A and B find in the texts of pairs that have `lang`.
 
     lines: how many pairs to read; 0 = all. Their texts are kept in memory.
     """
-    texts, read = _texts(path, lines)
+    texts, read = _texts(path, lines, longest)
     yield f"texts of {files.name_of(path)}: {read:,}{' (the first)' if lines and read >= lines else ''} read"
     shared = sorted((lang for lang in texts if lang in a.n_entries and lang in b.n_entries),
                     key=lambda lang: (-len(texts[lang]), lang))
@@ -207,10 +207,10 @@ class _Text(NamedTuple):
     both: int
 
 
-def _texts(path, lines):
+def _texts(path, lines, longest):
     """({lang: texts}, number of pairs read)"""
     texts, read = {}, 0
-    for block in read_blocks([path], columns=("id", "text", "lang")):
+    for block in read_blocks([path], columns=("id", "text", "lang"), longest=longest):
         for record in block.batch(("lang",)).records[:lines - read if lines else None]:
             read += 1
             texts.setdefault(record["lang"], []).append(record["text"])

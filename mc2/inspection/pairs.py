@@ -12,11 +12,11 @@ from mc2.pairs.columns import NoPairs, said
 from mc2.pairs.shards import AS_THEY_ARE, read_blocks
 
 
-def describe(path, metadata, lines, reading=AS_THEY_ARE):
+def describe(path, metadata, lines, longest, reading=AS_THEY_ARE):
     """Yield lines about pairs. reading: which columns are id and text. A table in which that is not known is described
     as a table."""
     try:
-        yield from _describe(path, metadata, lines, reading)
+        yield from _describe(path, metadata, lines, longest, reading)
     except NoPairs as error:
         n_columns = "1 column" if len(error.columns) == 1 else f"{len(error.columns):,} columns"
         yield f"a table of {n_columns}, of which it is not known which are id and text"
@@ -25,10 +25,10 @@ def describe(path, metadata, lines, reading=AS_THEY_ARE):
             yield error.hint
 
 
-def _describe(path, metadata, lines, reading):
+def _describe(path, metadata, lines, longest, reading):
     manifest = (manifests.read(path) if path != "-" else None) or {}
     read, keys, langs, matches, shown, columns, left_out = 0, Counter(), Counter(), 0, [], [], Counter()
-    for block in read_blocks([path], reading=reading, found=lambda _, its: columns.append(its)):
+    for block in read_blocks([path], longest=longest, reading=reading, found=lambda _, its: columns.append(its)):
         batch = block.batch()
         left_out += batch.tally
         for record in batch.records[:lines - read if lines else None]:

@@ -10,6 +10,7 @@ from mc2.tables import align
 
 LANGUAGES_SHOWN = 20
 WORST_SHOWN = 8
+_OF_WIKIPEDIAS = {"unigram": "words of Wikipedia", "bigram": "pairs of words", "title": "titles"}
 
 
 def describe(opened):
@@ -60,10 +61,28 @@ def _overview(manifest):
         yield f"bigrams by how often they were seen: {shown}"
     if bare := [lang for lang in languages if lang not in sourced]:
         yield f"numbers only, as there are no sources: {' '.join(bare)}"
+    yield from _origins(manifest)
     if report := manifest.get("quality"):
         yield ""
         yield from _quality(report, languages, largest)
     return largest[:LANGUAGES_SHOWN]
+
+
+def _origins(manifest):
+    """Yield lines: where entries come from and under which licences, where the sources say so."""
+    origins = manifest.get("origins", [])
+    for origin in origins:
+        yield (f"from {origin['name']}, licence {origin['licence']} ({origin['url']}), in {len(origin['languages']):,} "
+               f"languages{_listed_if_few(origin['languages'])}")
+    if any(origin.get("starter") for origin in origins):
+        found = {kind for row in manifest["languages"].values() for kind in row["sources"]}
+        missing = [f"no {name}" for kind, name in _OF_WIKIPEDIAS.items() if kind not in found]
+        yield (f"A START, not the metadata of the paper{': ' * bool(missing)}{', '.join(missing)}. Add what it lacks "
+               f"to the same sources with 'mc2 build-metadata ngrams|titles|wordnet|import --add', then merge them again.")
+
+
+def _listed_if_few(langs):
+    return f": {' '.join(langs)}" if len(langs) <= LANGUAGES_SHOWN else ""
 
 
 def _samples(rows, each=6):

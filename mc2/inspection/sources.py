@@ -3,14 +3,15 @@ import itertools
 import os
 
 from mc2.errors import BadData
-from mc2.inspection.invisible import escaped
+from mc2.invisible import escaped
 from mc2.metadata import sources
 from mc2.metadata.points import has_points
 from mc2.tables import align
 
 
 def describe(found):
-    """Yield lines about sources. found: {(code, kind): path}"""
+    """Yield lines about sources. found: {(code, kind): path}. Raises BadData as sources.verify does."""
+    sources.verify(found)
     yield f"sources of {len({code for code, _ in found}):,} Wikipedias"
     rows = [["file", "rows", "best"]]
     for (code, kind), path in found.items():
@@ -23,12 +24,14 @@ def describe(found):
 
 def describe_one(path):
     """Yield lines about one source. Raises BadData for another file."""
-    kind = path.split(".")[-2] if path.count(".") >= 2 else ""
-    if kind not in sources.KINDS:
-        raise BadData(f"{path}: not a source; they are called CODE.KIND.tsv, KIND one of {', '.join(sources.KINDS)}.")
+    kind = sources.kind_of(path)
+    if kind is None:
+        raise BadData(f"{path}: not a source; they are called CODE.KIND.tsv, KIND one of {', '.join(sources.KINDS)}, "
+                      f"or CODE.NAME.list.tsv.")
+    sources.verify({("", kind): path})
     n, first = _glance(path, kind, 20)
     yield f"{kind} source, {n:,} rows; the first:"
-    yield from align([[escaped(str(cell)) for cell in row] for row in first] or [["(none)"]])
+    yield from align([[str(cell) for cell in row] for row in first] or [["(none)"]])
     yield from _vowel_points(path, kind)
 
 

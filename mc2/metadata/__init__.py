@@ -14,7 +14,9 @@
     titles.py        pageviews                   -> {wiki}.title.tsv
     parts.py         long counts in parts, parallel and resumable
     spill.py         counting and sorting in bounded memory
-    sources.py       these files; finished lists -> {lang}.list.tsv
+    starter.py       lists of frequent words     -> {lang}.starter.list.tsv
+    lists.py         lists of one's own          -> {lang}.list.tsv, {lang}.NAME.list.tsv
+    sources.py       these files
     merge.py         sources                     -> a metadata release
     quality.py       what is odd about its entries
     release.py       reading a release

@@ -10,7 +10,7 @@ import contextlib
 import os
 import unicodedata
 
-from mc2 import engines, temporaries
+from mc2 import engines, own, temporaries
 from mc2.metadata.spacing import PUBLISHED, WORDS_END_AT, punctuation_bitmap, space_entry
 
 SUFFIX = ".matcher"
@@ -25,6 +25,8 @@ def open_matcher(release, lang, verify=False):
     key = key_of(release, lang)
     paths = [os.path.join(release.path, lang + SUFFIX), os.path.join(cache_directory(), key.hex() + SUFFIX)]
     for path in paths:
+        if os.path.dirname(path) == cache_directory() and not own.is_there(cache_directory()):
+            break                           # never what others could put there
         if matcher := _open(path, key, release.spacing, verify):
             if _newer(os.path.join(release.path, f"{lang}.tsv"), path):
                 release.read(f"{lang}.tsv")     # copied after the matcher was made; or edited, which raises BadData
@@ -40,11 +42,12 @@ def open_matcher(release, lang, verify=False):
             return engines.native().Matcher(path, punctuation_bitmap(release.spacing))
 
 
-def compile_release(release, jobs=1):
+def compile_release(release, jobs=1, progress=iter):
     """Compile the languages of a release beside it, in `jobs` processes (0 = all cores). Returns how many had to be
-    compiled: a matcher that is there and undamaged is left as it is."""
+    compiled: a matcher that is there and undamaged is left as it is. progress: function of an iterable, an item for each
+    language, that gives its items and shows how far it is."""
     from mc2.execution.processes import map_in_order
-    return sum(map_in_order(_CompileWork(release), release.langs, jobs))
+    return sum(progress(map_in_order(_CompileWork(release), release.langs, jobs)))
 
 
 class _CompileWork:
@@ -77,10 +80,14 @@ def key_of(release, lang):
 def compile_matcher(entries, key, path, spacing=PUBLISHED):
     """Write the compiled matcher of these entries; the file appears whole. key: at most 64 bytes (see key_of)."""
     directory, name = os.path.split(path)
-    os.makedirs(directory, exist_ok=True)
+    if directory == cache_directory():
+        own.make_directory(directory)
+    else:
+        os.makedirs(directory or ".", exist_ok=True)
     # Processes that need it at the same time each write their own; the bytes are the same.
-    temporary = os.path.join(directory, f".{name}.{os.getpid()}.tmp")
+    temporary = os.path.join(directory, f".{name}.{os.urandom(8).hex()}.tmp")
     with temporaries.discarded_on_error(temporary):
+        os.close(own.open_file(temporary, os.O_WRONLY | os.O_CREAT))
         engines.native().build_matcher([space_entry(entry, spacing) for entry in entries], path=temporary, key=key,
                                        punctuation=punctuation_bitmap(spacing))
         os.replace(temporary, path)

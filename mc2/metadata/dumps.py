@@ -23,6 +23,9 @@ from mc2.metadata.wikitext import normal_namespace
 
 PAGE = b"<page>"                            # in texts `<` is written &lt;, so this is always a tag
 LONGEST_HEAD = 1 << 20                      # bytes of XML before the first page
+DEEPEST = 100                               # levels of elements
+LONGEST_TAG = 1 << 24                       # bytes
+LONGEST_TEXT = 1 << 26                      # characters of a page; MediaWiki allows 2 MB
 HIDDEN_KEYS = {"-2", "6", "14"}             # media, files, categories
 KINDS = ["pages", "redirects", "in other namespaces"]       # of a tally; the pages proper are articles
 RARE_KINDS = ["not wikitext", "without text"]       # in a tally only where there are some
@@ -146,6 +149,7 @@ class _Reader:
         self.origin = ""                    # where line 1 is, for messages
         self.first_line = 1                 # as the parser counts
         self.bytes = 0                      # parsed
+        self.depth = 0                      # levels of elements within the root
         self.end = None                     # how many of them are within the range, once it has ended
         self.is_done = False
         self.is_text_missing = False
@@ -155,6 +159,7 @@ class _Reader:
         self.parser.buffer_size = 1 << 16
         self.parser.StartElementHandler = self.start_root
         self.parser.EndElementHandler = self.end_element
+        self.parser.StartDoctypeDeclHandler = self._refuse_doctype
 
     def parse(self, data, is_final=False):
         try:
@@ -169,6 +174,23 @@ class _Reader:
             raise BadData(f"{self.name}: names another encoding than UTF-8, in which all dumps are ({error}). Fetch the "
                           f"dump again.") from None
         self.bytes += len(data)
+        if self.bytes - self.parser.CurrentByteIndex > LONGEST_TAG:
+            self._refuse_size(f"a tag of more than {LONGEST_TAG:,} bytes")
+
+    def add_characters(self, characters):
+        self.characters.append(characters)
+        self.n_characters += len(characters)
+        if self.n_characters > LONGEST_TEXT:
+            self._refuse_size(f"a text of more than {LONGEST_TEXT:,} characters")
+
+    def _refuse_size(self, what):
+        line = self.parser.CurrentLineNumber - self.first_line + 1
+        raise BadData(f"{self.name}:{line}: {self.origin}{what}, which no dump of MediaWiki has. Fetch the dump again.")
+
+    def _refuse_doctype(self, *_):
+        """Its entities could stand for gigabytes."""
+        raise BadData(f"{self.name}: has a document type declaration (<!DOCTYPE>), which MediaWiki does not write. Fetch the "
+                      f"dump again, or take it out.")
 
     def begin_range(self, start, head):
         """Parse the bytes before the first page (head), and count lines from this byte on."""
@@ -201,10 +223,13 @@ class _Reader:
         self.parser.StartElementHandler = self.start_element
 
     def start_element(self, tag, attributes):
+        self.depth += 1
+        if self.depth > DEEPEST:
+            self._refuse_size(f"elements nested more than {DEEPEST} levels deep")
         tag = tag.rpartition(":")[2]
         if tag in WANTED:
-            self.characters = []
-            self.parser.CharacterDataHandler = self.characters.append
+            self.characters, self.n_characters = [], 0
+            self.parser.CharacterDataHandler = self.add_characters
             self.attributes = attributes
         elif tag == "page":
             self.is_in_pages = True
@@ -222,6 +247,7 @@ class _Reader:
             raise BadData(f"{self.name}: is a dump of logs, without pages. For the pages, {_way_out(self.wiki)}")
 
     def end_element(self, tag):
+        self.depth -= 1
         tag = tag.rpartition(":")[2]
         if tag in WANTED:
             self.parser.CharacterDataHandler = None

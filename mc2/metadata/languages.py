@@ -8,9 +8,8 @@ in force as languages.csv, and a file of that form can be used instead of them.
 import csv
 import functools
 import io
-from importlib import resources
 
-from mc2 import files
+from mc2 import files, package_data
 from mc2.errors import BadData, BadUsage
 
 SCHEMES = ("lid176", "nllb", "openlid", "glotlid")
@@ -75,7 +74,7 @@ def of_scheme(scheme):
         name, column = "lid176_to_wiki.csv", "wiki_codes"
     else:
         name, column = "iso6393_to_wiki.csv", f"wiki_codes_{scheme}"
-    table = csv.DictReader(resources.files("mc2").joinpath("data", name).read_text("utf-8").splitlines())
+    table = csv.DictReader(package_data.text(name).splitlines())
     return Languages([(row["lid_label"].split(":")[0], row[column].split()) for row in table if row[column]], scheme)
 
 
@@ -182,3 +181,11 @@ def with_labels(mapping, labels):
     left out, as they join it anyway, so that a person can give them to a label."""
     known = [(label, codes) for label, codes in mapping.rows if label != OTHER]
     return Languages([*known, *((label, [OTHER]) for label in sorted(set(labels) - mapping.lang_of.keys()))])
+
+
+def with_languages(mapping, langs):
+    """The mapping with these languages only: the labels of all others go to `other`, and their Wikipedias too."""
+    kept = {lang for lang in langs if lang != OTHER}
+    rows = [(label, codes if codes[0] in kept else [OTHER]) for label, codes in mapping.rows if label != OTHER]
+    without_label = [code for lang, codes in mapping.groups.items() if lang not in kept for code in codes]
+    return Languages([*rows, (OTHER, without_label)], mapping.scheme, mapping.unnamed)

@@ -17,8 +17,8 @@ DiscussionTools, GlobalUserPage and WikibaseClient on mediawiki.org.
 import csv
 import io
 from collections import defaultdict
-from importlib import resources
 
+from mc2 import package_data
 from mc2.metadata import languages, pageviews
 
 FILE_NAMES = {"file", "image", "media"}             # valid on every wiki
@@ -32,7 +32,7 @@ _MORE_LANGUAGES = ("aa ak be-x-old cho cmn cz dk epo ho hz ii jp kj kr lrc mh mi
 
 def _read():
     """({kind: {name}}, {Wikipedia code: {names of its files and categories}})"""
-    text = resources.files("mc2").joinpath("data/mediawiki.csv").read_text("utf-8")
+    text = package_data.text("mediawiki.csv")
     names, names_of_wiki = defaultdict(set), defaultdict(set)
     for row in csv.DictReader(io.StringIO(text)):
         names[row["kind"]].add(row["name"])

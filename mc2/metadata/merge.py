@@ -1,8 +1,10 @@
 """Merge sources into a metadata release: which entries each language has, and in which order.
 
-Per Wikipedia code: the numbers, its wordnet, then unigrams, bigrams and titles up to their caps, each filled
-with entries that are not there yet. A language is the codes of its group, in mapping order, first occurrence
-first. An imported list is taken as it is, and replaces the sources of its language's own code.
+Per Wikipedia code: the numbers, its wordnet, then unigrams, bigrams and titles up to their caps, each filled with
+entries that are not there yet. A language is the codes of its group, in mapping order, first occurrence first. A
+finished list is taken as it is, and replaces the sources of its language's own code. Lists that were added to a
+language come last, so that they change no id of an entry of another source: first that of `starter`, then the others in
+the order of their names.
 """
 import math
 import os
@@ -11,10 +13,12 @@ from dataclasses import asdict, dataclass
 from decimal import Decimal
 from typing import NamedTuple
 
+import orjson
+
 from mc2 import engines, files, manifests
 from mc2.errors import BadData
 from mc2.execution.processes import map_in_order
-from mc2.metadata import compiled, quality, release, sources
+from mc2.metadata import compiled, languages, quality, release, sources
 from mc2.metadata.points import REMOVE
 from mc2.metadata.spacing import WIDE, WORDS_END_AT, normalize
 
@@ -43,6 +47,7 @@ class Caps:
     bigram_max: int = 100_646
     title_share: Decimal = Decimal("0.76")
     title_max: int = 61_235
+    list_max: int = None            # of each list that was added to a language; None is all
     min_pmi: float = None           # least PMI of a bigram; the published code asks for 30, which no dump reaches
 
     def of(self, kind, rows):
@@ -52,20 +57,26 @@ class Caps:
 
 
 def merge(directory, output, mapping, caps, spacing="published", nfc=False, jobs=1, mapping_file=None,
-          progress=iter, seconds=lambda: None):
+          only_with_sources=False, progress=iter, seconds=lambda: None):
     """Write the release `output` from a sources directory. Returns its manifest.
 
     mapping: languages.Languages; mapping_file: its path, if it is none of mc2's own.
+    only_with_sources: the labels of languages without sources go to `other`.
     progress: function of an iterable that gives its items, and shows how far it is.
-    Raises BadData for sources that no group of the mapping takes.
+    Raises BadData for sources that no group of the mapping takes, and for those that are not what their manifests say.
     """
     found = sources.find(directory)
     _refuse_unknown(found, mapping, mapping_file)
+    sources.verify(found)
     manifests.refuse_foreign_directory(output, release.KIND)
+    if only_with_sources:
+        mapping = languages.with_languages(mapping, [lang for lang, codes in mapping.groups.items()
+                                                     if _codes_with_sources(found, lang, codes)])
     options = {"scheme": mapping.scheme, "spacing": spacing,
                **({"words_end_at": WORDS_END_AT} if spacing == WIDE else {}), "nfc": nfc,
                **{name: f"{value.normalize():f}" if isinstance(value, Decimal) else value
-                  for name, value in asdict(caps).items()}}
+                  for name, value in asdict(caps).items() if not (name == "list_max" and value is None)},
+               **({"only_with_sources": True} if only_with_sources else {})}
     with files.open_directory(output) as target:
         work = LanguageWork(found, caps, spacing, nfc, target)
         largest_first = sorted(mapping.groups.items(), key=lambda group: -work.bytes_of(*group))
@@ -79,6 +90,7 @@ def merge(directory, output, mapping, caps, spacing="published", nfc=False, jobs
             "scheme": mapping.scheme, "languages": {lang: language.summary for lang, language in made.items()},
             "replaced_by_lists": sorted(os.path.basename(path) for language in made.values()
                                         for path in language.replaced),
+            **_origins(found, mapping),
             "quality": {lang: language.quality for lang, language in made.items() if language.quality},
             "sha256": {name: manifests.sha256(os.path.join(target, name)) for name in sorted(os.listdir(target))}}
         manifest["fingerprint"] = release.fingerprint(manifest)
@@ -95,8 +107,25 @@ def without_sources(manifest):
 
 def has_sources(lang, manifest, found):
     """Whether there is any source of a language. found: sources.find"""
-    codes = {lang, *manifest["languages"][lang]["wiki_codes"]}
-    return any(code in codes for code, _ in found)
+    return bool(_codes_with_sources(found, lang, manifest["languages"][lang]["wiki_codes"]))
+
+
+def _codes_with_sources(found, lang, codes):
+    """Those of a language's codes that have any source, its own code included, which lists have."""
+    return {code for code, _ in found} & {lang, *codes}
+
+
+def _origins(found, mapping):
+    """{"origins": [...]} of the sources whose manifests name where their entries come from, and under which licence; {}
+    where none does. Each origin has the languages that have entries of it."""
+    lang_of = {code: lang for lang, codes in mapping.groups.items() for code in codes}
+    origins = {}
+    for (code, kind), path in found.items():
+        if origin := (manifests.read(path) or {}).get("origin"):
+            lang = code if sources.is_list(kind) else lang_of[code]
+            origins.setdefault(orjson.dumps(origin), (origin, set()))[1].add(lang)
+    rows = [{**origin, "languages": sorted(langs)} for _, (origin, langs) in sorted(origins.items())]
+    return {"origins": rows} if rows else {}
 
 
 def _segmenters(codes, found):
@@ -118,9 +147,9 @@ def _option(source, name, found):
 
 def _refuse_unknown(found, mapping, mapping_file):
     for (code, kind), path in found.items():
-        known = mapping.langs if kind == "list" else mapping.wiki_codes
+        known = mapping.langs if sources.is_list(kind) else mapping.wiki_codes
         if code not in known:
-            what = "metadata language" if kind == "list" else "Wikipedia"
+            what = "metadata language" if sources.is_list(kind) else "Wikipedia"
             raise BadData(f"{path}: {code!r} is no {what} of the mapping {mapping_file or mapping.scheme}. "
                           f"Rename or remove the file.")
 
@@ -158,12 +187,14 @@ class LanguageWork:
         if without_points := [code for code in codes if _option((code, "wordnet"), "points", self.found) == REMOVE]:
             summary["without_points"] = without_points
         report = quality.report(lang, rows, never, repeats) if set(by_source) - {"number"} else {}
-        replaced = [path for (code, kind), path in self.found.items() if code == lang and kind != "list"]
+        replaced = [path for (code, kind), path in self.found.items() if code == lang and not sources.is_list(kind)]
         return lang, Made(summary, report, replaced if (lang, "list") in self.found else [])
 
     def rows(self, lang, codes):
         """(rows of a language, Counter of entries that were there already by (source, earlier source))"""
         repeats = Counter()
+        added = [kind for code, kind in self.found if code == lang and sources.is_added_list(kind)]
+        added.sort(key=lambda kind: (kind != sources.STARTER, kind))
         if (lang, "list") in self.found:
             rows = [Row(entry, "list") for entry, _ in self._source(lang, "list").rows()]
             source_of = {row.entry: f"{lang}.list" for row in rows}
@@ -173,7 +204,8 @@ class LanguageWork:
         elif codes:
             rows, source_of, numbers = [], {}, NUMBERS
         else:
-            return list(NUMBERS), repeats
+            rows, numbers = list(NUMBERS), []
+            source_of = {row.entry: "number" for row in rows}
         for code in codes:
             for row in self._code(code, numbers, repeats):
                 source = _name(code, row.source)
@@ -182,7 +214,22 @@ class LanguageWork:
                     rows.append(row)
                 elif source != "number":
                     repeats[source, source_of[row.entry]] += 1
+        for kind in added:
+            self._add_list(lang, kind, rows, source_of, repeats)
         return rows, +repeats
+
+    def _add_list(self, lang, kind, rows, source_of, repeats):
+        """Add the entries of a list to the rows of its language, up to the cap."""
+        name, taken = _name(lang, kind), 0
+        for entry, weight in self._source(lang, kind).rows():
+            if taken == self.caps.list_max:
+                break
+            if entry in source_of:
+                repeats[name, source_of[entry]] += 1
+            else:
+                source_of[entry] = name
+                rows.append(Row(entry, "list", str(weight)))
+                taken += 1
 
     def _code(self, code, numbers, repeats):
         """The rows of one Wikipedia code."""
@@ -235,5 +282,5 @@ def _histogram(counts):
 
 
 def _write_tsv(path, rows):
-    with open(path, "wb") as stream:
-        stream.writelines(f"{row.entry}\t{row.source}\t{row.score}\n".encode() for row in rows)
+    with open(path, "xb") as stream:
+        stream.write("".join([f"{entry}\t{source}\t{score}\n" for entry, source, score, _ in rows]).encode())

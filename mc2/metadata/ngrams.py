@@ -107,19 +107,18 @@ def parts_of(paths, is_text=False, wiki=None):
 
 
 def count(inputs, wiki, choice, directory, *, is_text=False, min_count=5, jobs=1, memory=1 << 30,
-          progress=lambda results, total, unit: results):
+          progress=lambda results, total, what: results):
     """Count the Parts `inputs`, with intermediate files in `directory`. Returns Ngrams.
 
     wiki, choice: Wikipedia code, and segmenter (see segmenters.splitter_for).
     A pipe can only be read by this process, so with one, it does all the counting.
-    memory: bytes, of all processes together. progress: function of an iterable of results that
-    gives them, and shows how far it is.
+    memory: bytes, of all processes together. progress: function of an iterable of results, of
+    how many there will be, and of what is done, that gives them and shows how far it is.
     """
     directory = os.path.realpath(directory)         # parts name their files, for a run from anywhere
 
     def do(work, items, name, jobs=jobs):
-        os.makedirs(own := os.path.join(directory, name), exist_ok=True)
-        return parts.do_parts(work, items, own, jobs, functools.partial(progress, unit=f" parts, {name}"))
+        return parts.do_parts(work, items, os.path.join(directory, name), jobs, functools.partial(progress, what=name))
 
     share = parts.memory_per_worker(memory, jobs)
     readers = min(jobs, len(inputs)) if all(os.path.isfile(part.path) for part in inputs) else 1

@@ -16,16 +16,15 @@ import os
 import re
 import tarfile
 
-import orjson
 import zstandard
 
-from mc2 import files, manifests
+from mc2 import documents, files, manifests
 from mc2.errors import BadData, BadUsage
 from mc2.metadata import release
 
 SUFFIX = ".tar.zst"
 OF_THE_RUN = ("command", "seconds", "paths")
-LARGEST_MANIFEST = 1 << 26              # bytes
+LARGEST_MANIFEST = 1 << 23              # bytes; as JSON they can take 30 times the memory
 
 _CHUNK = files.BLOCK
 _FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
@@ -65,7 +64,7 @@ def _write(opened, stream):
     directory = _directory(manifest)
     archive = tarfile.TarFile(mode="w", fileobj=stream, format=tarfile.USTAR_FORMAT)
     total = _add(archive, f"{directory}/manifest.json",
-                 orjson.dumps(manifest, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+                 documents.dumped(manifest))
     for name in _members(manifest):
         total += _add(archive, f"{directory}/{name}", opened.read(name))
     stream.write(bytes(2 * tarfile.BLOCKSIZE))      # the end; archive.close() would fill it up to 10,240 bytes
@@ -122,13 +121,13 @@ class _Archive:
     def _checked(self, directory):
         """The manifest, once it is one of a release whose files can be unpacked."""
         try:
-            manifest = orjson.loads(self.content)
+            manifest = documents.parsed(self.content, "manifest.json", "")
             expected = {"languages.csv", *(f"{lang}.tsv" for lang in manifest["languages"])}
             if manifest["kind"] != release.KIND or set(manifest["sha256"]) != expected \
                     or release.fingerprint(manifest) != manifest["fingerprint"]:
                 raise ValueError
             directory_expected = _directory(manifest)
-        except (ValueError, KeyError, TypeError):
+        except (BadData, ValueError, KeyError, TypeError):
             raise self._bad("its manifest.json is not that of a release") from None
         if directory != directory_expected:
             raise self._bad(f"its directory is called {directory!r}, not {directory_expected!r}")
@@ -139,7 +138,7 @@ class _Archive:
 
     def extract(self, target):
         """Write all files to the directory `target`, verifying each. Reads the archive to its end."""
-        with open(os.path.join(target, "manifest.json"), "wb") as stream:
+        with open(os.path.join(target, "manifest.json"), "xb") as stream:
             stream.write(self.content)
         for name in _members(self.manifest):
             expected = f"{self.directory}/{name}"
@@ -147,7 +146,7 @@ class _Archive:
             if member != expected:
                 raise self._bad(f"{expected} should come next, but {repr(member) if member else 'the end'} does")
             digest = hashlib.sha256()
-            with open(os.path.join(target, name), "wb") as stream:
+            with open(os.path.join(target, name), "xb") as stream:
                 for chunk in self._chunks(member, size):
                     digest.update(chunk)
                     stream.write(chunk)

@@ -2,16 +2,14 @@
 
 Every finished part leaves its files and `{part}.json` in a work directory beside the output. The name of a part
 is a hash of everything that its result depends on, so that files made from other inputs or options are not used.
+`{part}.json` has the checksums of the files, so that a later run does damaged parts again.
 """
 import contextlib
 import os
-import shutil
 import time
 
-import orjson
-
-from mc2 import __version__, files, manifests, temporaries
-from mc2.errors import BadUsage, Mc2Error
+from mc2 import __version__, documents, files, manifests, own, temporaries
+from mc2.errors import BadData, BadUsage, Mc2Error
 from mc2.execution.processes import map_in_order
 
 BASE = 64 << 20                 # bytes that a worker process takes before it counts anything
@@ -42,25 +40,18 @@ def work_directory(path):
     does not leave some of them as a work directory. The next run deletes the rest.
     """
     finished = f"{path}.finished"
-    with temporaries.locked(path, busy := f"{path}: another run is at work here. Wait for it to end."):
+    with temporaries.locked(path, busy := f"{path}: another run is at work here. Wait for it to end.", is_own=True):
         if not os.path.isdir(path):         # a run that ended meanwhile had it
             raise Mc2Error(busy)
-        _delete(finished)
+        own.remove_directory(finished)
         try:
             yield path
         except BaseException:
             if not any(name.endswith(".json") for _, _, names in os.walk(path) for name in names):
-                _delete(path)
+                own.remove_directory(path)
             raise
         os.rename(path, finished)
-        _delete(finished)
-
-
-def _delete(directory):
-    """Delete a directory, which another run may be deleting at the same time."""
-    while os.path.exists(directory):
-        with contextlib.suppress(FileNotFoundError):
-            shutil.rmtree(directory)
+        own.remove_directory(finished)
 
 
 def memory_per_worker(memory, jobs):
@@ -77,8 +68,10 @@ def do_parts(work, parts, directory, jobs, progress=lambda results, total: resul
 
     Returns (results, number of parts that were finished before).
     """
+    own.make_directory(directory)
     names = [manifests.fingerprint([__version__, type(work).__name__, work.options, work.describe(part)])[:16]
              for part in parts]
+    _delete_damaged(directory)
     _delete_others(directory, set(names))
     todo = [(part, name) for part, name in dict(zip(names, zip(parts, names))).values()
             if not os.path.exists(_result_path(directory, name))]
@@ -86,8 +79,7 @@ def do_parts(work, parts, directory, jobs, progress=lambda results, total: resul
         pass
     results = []
     for name in names:
-        with open(_result_path(directory, name), "rb") as stream:
-            results.append(orjson.loads(stream.read())["result"])
+        results.append(documents.read(_result_path(directory, name), f"Delete {directory}, and run again.")["result"])
     return results, len(parts) - len(todo)
 
 
@@ -99,18 +91,37 @@ class _Do:
         part, name = item
         started = time.monotonic()
         result = self.work.count(part, self.directory, name)
-        content = {"part": self.work.describe(part), "seconds": round(time.monotonic() - started, 3), "result": result}
-        files.write_bytes(_result_path(self.directory, name), orjson.dumps(content))
+        content = {"part": self.work.describe(part), "seconds": round(time.monotonic() - started, 3), "result": result,
+                   "files": {each: files.content_of(os.path.join(self.directory, each))
+                             for each in sorted(os.listdir(self.directory)) if each.startswith(f"{name}.")}}
+        files.write_bytes(_result_path(self.directory, name), documents.dumped(content), is_own=True)
 
 
 def _result_path(directory, name):
     return os.path.join(directory, f"{name}.json")
 
 
+def _delete_damaged(directory):
+    """Delete the results of parts that are damaged, or whose files are: the parts are done again. Each is read once."""
+    for entry in list(os.scandir(directory)):
+        if entry.name.endswith(".json") and not _is_whole(entry.path, directory):
+            os.unlink(entry.path)
+
+
+def _is_whole(path, directory):
+    try:
+        content = documents.read(path, "")
+        return all(files.size(its := os.path.join(directory, name)) == expected["bytes"]
+                   and files.crc32_of(its) == expected["crc32"] for name, expected in content["files"].items())
+    except (BadData, OSError, KeyError, TypeError, AttributeError):
+        return False
+
+
 def _delete_others(directory, names):
     """Delete the files of other parts, and of parts that were not finished."""
     finished = {name for name in names if os.path.exists(_result_path(directory, name))}
-    results_first = sorted(os.scandir(directory), key=lambda entry: not entry.name.endswith(".json"))
-    for entry in results_first:         # so that a run that is killed here leaves no result without its files
-        if entry.name.split(".")[0] not in finished:
-            shutil.rmtree(entry.path) if entry.is_dir(follow_symlinks=False) else os.unlink(entry.path)
+    with own.opened_directory(directory) as descriptor:
+        results_first = sorted(os.listdir(descriptor), key=lambda name: not name.endswith(".json"))
+        for name in results_first:          # so that a run that is killed here leaves no result without its files
+            if name.split(".")[0] not in finished:
+                own.remove(name, descriptor)

@@ -20,9 +20,11 @@ import re
 import unicodedata
 from collections import Counter
 
+import numpy as np
+
 from mc2.metadata.languages import OTHER
 from mc2.metadata.points import has_points
-from mc2.metadata.spacing import why_never
+from mc2.metadata.spacing import WIDE, why_never
 
 EXAMPLES = 3                # of everything that is counted
 LONGEST_EXAMPLE = 80        # characters
@@ -39,8 +41,8 @@ _SIGNS = set("""ALEF ANGSTROM BET BLACK-LETTER DALET DOUBLE-STRUCK EULER FEMININ
 def never(rows, spacing):
     """{reason: rows} of the entries that no text can hold. rows: list of merge.Row, the entry id being the index."""
     found = {}
-    for row in rows:
-        if reason := why_never(row.entry, spacing):
+    for row in rows if spacing != WIDE else ():             # under which each entry can match
+        if not row.entry.isalnum() and (reason := why_never(row.entry, spacing)):
             found.setdefault(reason, []).append(row)
     return dict(sorted(found.items(), key=lambda item: (-len(item[1]), item[0])))
 
@@ -56,7 +58,7 @@ def report(lang, rows, never, repeats):
     repeats: Counter of entries by (name of their source, name of the earlier source that has them).
     """
     entries = [row.entry for row in rows if row.source != "number"]
-    characters = Counter("".join(entries))
+    characters = _characters("".join(entries))
     own, foreign = _scripts(characters)
     pointed = [row.entry for row in rows if row.source == "wordnet" and has_points(row.entry)]
     return {
@@ -71,6 +73,12 @@ def report(lang, rows, never, repeats):
         "pure_numbers": _counted(_pure_numbers(entries, characters)),
         "scripts": own,
         "foreign_scripts": {} if lang == OTHER else _in_foreign_scripts(entries, foreign)}
+
+
+def _characters(text):
+    """{character: how often it is in the text}"""
+    times = np.bincount(np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32))
+    return {chr(code): int(times[code]) for code in np.flatnonzero(times).tolist()}
 
 
 def _counted(entries):
@@ -121,7 +129,7 @@ def script(char):
 def _scripts(characters):
     """({own script: its share of the letters}, {letter: foreign script}) of a language.
 
-    characters: Counter of all characters of its entries.
+    characters: {character: how often it is in the entries}
     """
     letters = Counter()
     for char, count in characters.items():

@@ -14,6 +14,7 @@ from mc2.metadata.spacing import SPACINGS, WIDE, WORDS_END_AT
 
 KIND = "metadata"
 MADE_BY = "build-metadata merge"
+STARTER = "build-metadata starter"
 
 
 class Release:
@@ -26,7 +27,7 @@ class Release:
 
     def __init__(self, path):
         self.path = os.fspath(path)
-        self.manifest = manifests.read_kind(self.path, KIND, MADE_BY)
+        self.manifest = manifests.read_kind(self.path, KIND, MADE_BY, f", or a first one with 'mc2 {STARTER}'")
         try:
             self.fingerprint = self.manifest["fingerprint"]
             self.n_entries = {lang: row["entries"] for lang, row in self.manifest["languages"].items()}
@@ -56,13 +57,16 @@ class Release:
 
     def rows(self, lang):
         """All entries of a language: list of [entry, source, score], the entry id being the index."""
+        return [line.split("\t") for line in self._lines(lang)]
+
+    def _lines(self, lang):
         if lang not in self.n_entries:
             raise BadUsage(f"{self.path}: has no language {lang!r}.")
-        return [line.split("\t") for line in self.read(f"{lang}.tsv").decode("utf-8").split("\n")[:-1]]
+        return self.read(f"{lang}.tsv").decode("utf-8").split("\n")[:-1]
 
     def entries(self, lang):
         """The entries of a language: list of str, the entry id being the index."""
-        return [row[0] for row in self.rows(lang)]
+        return [line.partition("\t")[0] for line in self._lines(lang)]
 
     def read(self, name):
         """The bytes of a file of the release. Raises BadData unless they are those that the manifest names."""

@@ -11,7 +11,8 @@ import bisect
 import csv
 import functools
 import re
-from importlib import resources
+
+from mc2 import package_data
 
 LATIN = "Latn"
 NONE = frozenset()
@@ -26,7 +27,7 @@ _ASCII_LETTER = re.compile("[A-Za-z]")
 
 @functools.cache
 def _rows():
-    return list(csv.DictReader(resources.files("mc2").joinpath("data", "scripts.csv").read_text("utf-8").splitlines()))
+    return list(csv.DictReader(package_data.text("scripts.csv").splitlines()))
 
 
 @functools.cache

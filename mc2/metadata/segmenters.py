@@ -33,13 +33,14 @@ import re
 import unicodedata
 from importlib import metadata, util
 
+from mc2 import extras
 from mc2.errors import BadUsage
 from mc2.metadata import languages
 from mc2.metadata.words import END_CHARACTERS, UNICODE, ZERO_WIDTH_SPACE, Spaces, characters_that, replace_high_ends
 
-INSTALL_ICU = ("pip install 'mc2[segment]' (PyICU needs libicu-dev and a compiler, "
+INSTALL_ICU = (f"{extras.how_to_install('segment')} (PyICU needs libicu-dev and a compiler, "
                "Debian: apt-get install g++ libicu-dev pkg-config)")
-INSTALL_ALL = "pip install 'mc2[segment-all]'"
+INSTALL_ALL = extras.how_to_install("segment-all")
 
 DIVIDERS = re.compile(f"[{END_CHARACTERS}\\s]+")
 

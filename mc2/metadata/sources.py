@@ -3,6 +3,7 @@
     fr.wordnet.tsv   lemma <TAB> 0              fr.unigram.tsv   word <TAB> count
     fr.title.tsv     title <TAB> pageviews      fr.bigram.tsv    two words <TAB> PMI <TAB> count
     en.list.tsv      a finished list of a metadata language: entry <TAB> 0; it is taken as it is
+    en.NAME.list.tsv a list that is added to all else that the language has: entry <TAB> weight; there may be several
 """
 import array
 import functools
@@ -13,38 +14,88 @@ import re
 from typing import NamedTuple
 
 import numpy as np
-import orjson
 
 from mc2 import files, manifests
 from mc2.errors import BadData, BadUsage
-from mc2.metadata.words import ZERO_WIDTH_SPACE, is_word, visible
+from mc2.metadata.words import IGNORED, ZERO_WIDTH_SPACE, is_word, visible
 
-KINDS = ("wordnet", "unigram", "bigram", "title", "list")
+LIST, STARTER = "list", "starter.list"          # a finished list; that of `mc2 build-metadata starter`
+KINDS = ("wordnet", "unigram", "bigram", "title", LIST)
 MAX_LENGTH = 256                # characters of an entry
 
-_NAME = re.compile(rf"(?P<code>[a-z0-9_]+)\.(?P<kind>{'|'.join(KINDS)})\.tsv")
+_NAME = re.compile(rf"(?P<code>[a-z0-9_]+)\.(?P<kind>{'|'.join(KINDS)}|[\w-]+\.{LIST})\.tsv")
 
 
 def tidy(entry):
     """The entry stripped, with runs of white space as one space and without characters that are shown as nothing (see
     words.visible); None when it cannot be an entry, as it is too long or holds neither a letter nor a digit."""
+    if entry.isalnum() and len(entry) <= MAX_LENGTH and (entry.isascii() or not IGNORED.search(entry)):
+        return entry                    # most are
     entry = " ".join(visible(entry).replace(ZERO_WIDTH_SPACE, "").split())
     return entry if len(entry) <= MAX_LENGTH and is_word(entry) else None
+
+
+def tidy_listed(entry):
+    """The entry of an added list, tidied as others are; but signs without a letter or digit, such as emoji, are entries
+    too. Empty where nothing is left."""
+    if entry.isalnum() and (entry.isascii() or not IGNORED.search(entry)):
+        return entry
+    return " ".join(visible(entry).replace(ZERO_WIDTH_SPACE, "").split())
+
+
+def added_list(name):
+    """The kind of a list of this name that is added to a language, e.g. "products.list"."""
+    return f"{name}.{LIST}"
+
+
+def is_list(kind):
+    """Whether a kind is that of a list, finished or added; `code` is then a metadata language, not a Wikipedia."""
+    return kind == LIST or is_added_list(kind)
+
+
+def is_added_list(kind):
+    return kind.endswith(f".{LIST}")
+
+
+def kind_of(path):
+    """The kind of the source in this file, by its name; None where that is no name of a source."""
+    match = _NAME.fullmatch(os.path.basename(path))
+    return match and match["kind"]
 
 
 def find(directory):
     """{(code, kind): path} of a sources directory. Raises BadUsage when there is nothing in it."""
     if not os.path.isdir(directory):
         raise BadUsage(f"{directory}: no such directory. Fill one with 'mc2 build-metadata "
-                       f"wordnet|ngrams|titles|import'.")
+                       f"wordnet|ngrams|titles|import', or begin with 'mc2 build-metadata starter'.")
     found = {}
     for name in sorted(os.listdir(directory)):
         if match := _NAME.fullmatch(name):
             found[match["code"], match["kind"]] = os.path.join(directory, name)
     if not found:
         raise BadUsage(f"{directory}: holds no sources. Fill it with 'mc2 build-metadata "
-                       f"wordnet|ngrams|titles|import'.")
+                       f"wordnet|ngrams|titles|import', or begin with 'mc2 build-metadata starter'.")
     return found
+
+
+def of_language(directory, lang):
+    """{kind: path} of the sources of a language's own code, and of the lists that were added to it."""
+    names = os.listdir(directory) if os.path.isdir(directory) else []
+    matches = filter(None, map(_NAME.fullmatch, sorted(names)))
+    return {match["kind"]: os.path.join(directory, match[0]) for match in matches if match["code"] == lang}
+
+
+def rows_in(path):
+    """The number of rows of a source: as its manifest says, or counted."""
+    counts = (manifests.read(path) or {}).get("counts") or {}
+    return counts["out"] if isinstance(counts.get("out"), int) else sum(1 for _ in files.read_lines(path))
+
+
+def verify(found):
+    """Raise BadData where a source is not what its manifest says; one without a manifest is a person's own. Reads each
+    once. found: as `find` gives it"""
+    for path in found.values():
+        manifests.verify(path)
 
 
 def others(directory):
@@ -76,7 +127,7 @@ def write(directory, code, kind, rows, inputs, options, counts=None, seconds=Non
     Returns the number of rows."""
     path = os.path.join(directory, name_of(code, kind))
     n = 0
-    with files.open_write(path) as stream:
+    with files.open_write(path, is_own=True) as stream:
         for n, row in enumerate(rows, 1):
             stream.write("\t".join(map(str, row)).encode() + b"\n")
     manifests.write_for_file(path, manifests.describe_run("source", inputs, options, {**(counts or {}), "out": n},
@@ -88,7 +139,7 @@ def remove(directory, code, kind):
     """Delete a source that an earlier run of mc2 wrote. Returns whether there was one; a file without its manifest is
     somebody else's, and stays."""
     path = os.path.join(directory, name_of(code, kind))
-    if (manifests.read(path) or {}).get("kind") != "source":
+    if (manifests.read_if_whole(path) or {}).get("kind") != "source":
         return False
     for each in path, manifests.beside(path):
         os.unlink(each)
@@ -112,28 +163,39 @@ class Source:
         self.path, self.kind, self.normalize = path, kind, normalize
 
     def rows(self):
-        """Yield (entry, *scores), tidied (those of a list as they are), in file order, repetitions included.
+        """Yield (entry, *scores), tidied (those of a finished list as they are), in file order, repetitions included.
 
         Raises BadData naming the line that is not of the kind's form.
         """
-        scores = (_pmi, _positive) if self.kind == "bigram" else (_integer,)
+        scores_of, tidied = self._scores_of, self._tidied
         for number, line in files.read_lines(self.path):
             if number == 1 and line.startswith("\ufeff"):
                 raise BadData(f"{self.path}:1: starts with a byte order mark. Remove it.")
-            entry, *values = line.split("\t")
+            entry, _, scores = line.partition("\t")
             try:
-                if len(values) != len(scores):
-                    raise ValueError
-                values = [score(value) for score, value in zip(scores, values)]
+                scores = scores_of(scores)
             except ValueError:
                 form = "entry <TAB> PMI <TAB> count" if self.kind == "bigram" else "entry <TAB> score"
                 raise BadData(f"{self.path}:{number}: not of the form {form}.") from None
-            if self.normalize:
+            if self.normalize and not entry.isascii():
                 entry = self.normalize(entry)
-            if self.kind != "list":
-                entry = None if self.kind == "title" and ":" in entry else tidy(entry)
-            if entry is not None:
-                yield (entry, *values)
+            if tidied and (entry := tidied(entry)) is None:
+                continue
+            yield (entry, *scores)
+
+    @property
+    def _scores_of(self):
+        """The function from what follows an entry in its line to the scores of a row."""
+        if self.kind == "bigram":
+            return _pmi_and_count
+        return _weight if is_added_list(self.kind) else _score
+
+    @property
+    def _tidied(self):
+        """The function that tidies an entry, with None for what is none; None where entries are taken as they are."""
+        if is_added_list(self.kind):
+            return lambda entry: tidy_listed(entry) or None
+        return {LIST: None, "title": _tidy_title}.get(self.kind, tidy)
 
     @property
     def distinct(self):
@@ -181,6 +243,10 @@ class Source:
             yield row
 
 
+def _tidy_title(title):
+    return None if ":" in title else tidy(title)
+
+
 def _by_score(row):
     return -row[1], row[0]
 
@@ -195,38 +261,37 @@ def _repeated(hashes):
     return set(hashes[1:][hashes[1:] == hashes[:-1]].tolist())
 
 
+# ---------------------------------------------------------------- scores, from what follows an entry in its line
+
+_INTEGER = re.compile("-?[0-9]+", re.ASCII)
+
+
+def _score(text):
+    return int(text) if text.isascii() and text.isdigit() else _integer(text),
+
+
 def _integer(text):
-    if not re.fullmatch("-?[0-9]+", text, re.ASCII):
+    if not _INTEGER.fullmatch(text):
         raise ValueError
     return int(text)
 
 
-def _positive(text):
-    if (count := _integer(text)) < 1:
+def _weight(text):
+    return int(text) if text.isascii() and text.isdigit() else weight(text),
+
+
+def weight(text):
+    """The weight of an entry of a list, from its text: an int, or else a finite float. Raises ValueError."""
+    if _INTEGER.fullmatch(text):
+        return int(text)
+    if not math.isfinite(value := float(text)):
         raise ValueError
-    return count
+    return value
 
 
-def _pmi(text):
-    pmi = float(text)
-    if not math.isfinite(pmi):
+def _pmi_and_count(text):
+    pmi, count = text.split("\t")
+    pmi, count = float(pmi), _integer(count)
+    if not math.isfinite(pmi) or count < 1:
         raise ValueError
-    return round(pmi, 6)
-
-
-def read_json_list(path):
-    """The entries of a finished list, a JSON array of strings. Raises BadData with the index of a bad one."""
-    try:
-        with files.open_read(path) as stream:
-            entries = orjson.loads(stream.read())
-    except orjson.JSONDecodeError as error:
-        raise BadData(f"{path}: not JSON ({error}).") from None
-    if not isinstance(entries, list):
-        raise BadData(f"{path}: not a JSON array of strings.")
-    for index, entry in enumerate(entries):
-        if not isinstance(entry, str):
-            raise BadData(f"{path}: entry {index} is not a string.")
-        if not entry or re.search("[\t\n\r]", entry):
-            raise BadData(f"{path}: entry {index} is empty or holds a TAB or a line break. Entries keep their index as "
-                          f"their id, so none can be left out: mend it.")
-    return entries
+    return round(pmi, 6), count

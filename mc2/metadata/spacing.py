@@ -83,10 +83,13 @@ def space_entry(entry, spacing=PUBLISHED):
     each of the two that is punctuation. Punctuation ends a word, as under "published": U.S. is in "U.S.A." as cat is in
     "cat.jpg".
     """
+    if entry.isascii() and entry.isalnum():
+        return f" {entry} "             # without punctuation
     before, after = ("" if _may_stand_inside(character, spacing) else " " for character in (entry[0], entry[-1]))
-    return before + (_set_apart(entry, WIDE) if spacing == WIDE else entry) + after
+    return before + (_set_apart(entry, WIDE) if spacing == WIDE and not entry.isalnum() else entry) + after
 
 
+@functools.lru_cache(1 << 16)
 def _may_stand_inside(character, spacing):
     return bool(_WITHOUT_SPACES[spacing].match(character)) or spacing == WIDE and character in _wide_punctuation()
 

@@ -85,7 +85,7 @@ def write_run(path, rows):
     compressor = zstandard.ZstdCompressor(level=1)
     rows = iter(rows)
     index, offset = [], 0
-    with files.open_write(path) as stream:
+    with files.open_write(path, is_own=True) as stream:
         while block := list(itertools.islice(rows, BLOCK_ROWS)):
             keys = "\n".join([key for key, _ in block]).encode("utf-8", "surrogatepass")
             counts = np.array([count for _, count in block], _COUNTS).tobytes()
@@ -244,7 +244,7 @@ def _write_rows(path, rows):
     """Write rows as lines of JSON, each a list of at most SORTED_ROWS rows; the last line is an empty list, by which a
     cut-off file is noticed."""
     rows = iter(rows)
-    with files.open_write(path) as stream:
+    with files.open_write(path, is_own=True) as stream:
         while block := list(itertools.islice(rows, SORTED_ROWS)):
             stream.write(orjson.dumps(block, option=orjson.OPT_APPEND_NEWLINE))
         stream.write(b"[]\n")

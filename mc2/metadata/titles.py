@@ -309,17 +309,16 @@ def build(paths, output, codes, options, *, jobs=1, memory=1 << 30, skip_damaged
         write = _Write(output, chunks, _undamaged(paths, result), options, result, time.monotonic() - started)
         largest_first = [code for code, _ in sizes.most_common()]
         written = map_in_order(write, largest_first, min(jobs, max(1, len(sizes))))
-        result.titles = dict(zip(largest_first, progress(written, len(sizes), " Wikipedias")))
+        result.titles = dict(zip(largest_first, progress(written, len(sizes), "Wikipedias")))
         result.removed = [code for code in sorted(set(codes) - sizes.keys()) if sources.remove(output, code, "title")]
     return result
 
 
 def _count(paths, work, directory, jobs, progress):
     """(Result so far, paths of runs)"""
-    os.makedirs(directory, exist_ok=True)
     groups = _groups(paths)
     counted, before = parts.do_parts(work, groups, directory, jobs,
-                                     lambda results, total: progress(results, total, " parts"))
+                                     lambda results, total: progress(results, total, "parts"))
     result = _sum_up(paths, counted)
     if result.damaged and not work.skip_damaged:        # parts of an earlier run that skipped them
         raise _refused(next(iter(result.damaged.values())))
@@ -329,9 +328,8 @@ def _count(paths, work, directory, jobs, progress):
 
 def _sort(work, directory, jobs, progress):
     """({code: number of titles}, {code: paths of sorted files})"""
-    os.makedirs(directory, exist_ok=True)
     ranges = spill.ranges([spill.Run(path) for path in work.runs], RANGES)
-    found, _ = parts.do_parts(work, ranges, directory, jobs, lambda results, total: progress(results, total, " ranges"))
+    found, _ = parts.do_parts(work, ranges, directory, jobs, lambda results, total: progress(results, total, "ranges"))
     sizes, chunks = Counter(), defaultdict(list)
     for code, of_range in itertools.chain.from_iterable(map(dict.items, found)):
         sizes[code] += of_range["rows"]

@@ -5,12 +5,10 @@ and count of each (`.numbers`). The most frequent words are held in a dict, the 
 binary search.
 """
 import bisect
-import mmap
-import os
 
 import numpy as np
 
-from mc2 import files
+from mc2 import files, mapped_files
 
 WORD_BYTES = 200                # memory that a word takes in a dict of words to counts
 _NUMBERS = np.dtype([("offset", "<i8"), ("count", "<i8")])
@@ -19,7 +17,8 @@ _NUMBERS = np.dtype([("offset", "<i8"), ("count", "<i8")])
 def write(path, rows):
     """Write a piece, from sorted rows (word, count)."""
     offset = 0
-    with files.open_write(f"{path}.words") as words, files.open_write(f"{path}.numbers") as numbers:
+    with files.open_write(f"{path}.words", is_own=True) as words, \
+            files.open_write(f"{path}.numbers", is_own=True) as numbers:
         for word, count in rows:
             numbers.write(offset.to_bytes(8, "little") + count.to_bytes(8, "little"))
             offset += words.write(word.encode())
@@ -57,18 +56,16 @@ class _Piece:
     """A sorted sequence of words as UTF-8, whose order is that of the code points."""
 
     def __init__(self, path):
-        self.numbers = np.memmap(f"{path}.numbers", _NUMBERS, "r") \
-            if os.path.getsize(f"{path}.numbers") else np.empty(0, _NUMBERS)
+        self.numbers = mapped_files.bytes_of(f"{path}.numbers").view(_NUMBERS)
         self.offsets = self.numbers["offset"]
-        with open(f"{path}.words", "rb") as stream:
-            self.words = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) if len(self.numbers) else b""
+        self.words = memoryview(mapped_files.bytes_of(f"{path}.words"))
 
     def __len__(self):
         return len(self.numbers)
 
     def __getitem__(self, index):
         end = self.offsets[index + 1] if index + 1 < len(self.offsets) else len(self.words)
-        return self.words[self.offsets[index]:end]
+        return bytes(self.words[self.offsets[index]:end])
 
     def rows(self, least):
         """Yield (word, count) of the words with at least this count."""

@@ -85,6 +85,19 @@ def _tab_lemmas(path, lines):
             yield fields[2]
 
 
+def origin(path):
+    """Where the lemmas of a dict directory come from, and under which licence, for manifests. Its files begin with the
+    licence, which names the version."""
+    found = None
+    for _, line in files.read_lines(os.path.join(path, "data.noun")):
+        if found or not line.startswith("  "):
+            break
+        found = re.search(r"WordNet [0-9.]*[0-9]", line)
+    return {"name": f"{found[0] if found else 'WordNet'} of Princeton University",
+            "url": "https://wordnet.princeton.edu", "licence": "WordNet-3.0",
+            "licence_url": "https://wordnet.princeton.edu/license-and-commercial-use"}
+
+
 def _read_dict(path, lemmas):
     """WordNet's data.noun, data.verb, data.adj and data.adv."""
     if not os.path.exists(os.path.join(path, "data.noun")):

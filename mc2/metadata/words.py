@@ -17,6 +17,8 @@ import functools
 import re
 import unicodedata
 
+from mc2.invisible import HIGH_IGNORED, IGNORED
+
 END = "|"                               # where a bigram ends; a symbol, so never in a word
 LINE_BREAKS = "\n\r\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029"        # as str.splitlines has them
 UNICODE = f"unicode-{unicodedata.unidata_version}"              # the version decides what each character is
@@ -46,11 +48,6 @@ def replace_high_ends(text, replacement):
 
 ZERO_WIDTH_SPACE = "\u200b"
 
-# Unicode's Default_Ignorable_Code_Point (DerivedCoreProperties.txt), but for U+200B, which parts words, the joiners,
-# and the separators and variation selectors of Mongolian (U+180B to U+180F), which are part of its spelling.
-IGNORED = re.compile("[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u200e\u200f\u202a-\u202e\u2060-\u206f\u3164"
-                     "\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8]")
-_HIGH_IGNORED = re.compile("[\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]")
 _JOINERS = re.compile("[\u200c\u200d]+")            # ZWNJ and ZWJ
 
 # The scripts that need joiners, by the first word of their characters' names: those whose letters join (Unicode's
@@ -75,15 +72,10 @@ def visible(text):
         return text
     text = IGNORED.sub("", text)
     if HIGH.search(text):
-        text = _HIGH_IGNORED.sub("", text)
+        text = HIGH_IGNORED.sub("", text)
     if "\u200c" in text or "\u200d" in text:
         text = _JOINERS.sub(_joiners_to_keep, text)
     return text
-
-
-def is_ignored(character):
-    """Whether the character is one that Unicode tells programs to show as nothing, a joiner aside."""
-    return bool(IGNORED.match(character) or _HIGH_IGNORED.match(character))
 
 
 def _joiners_to_keep(match):

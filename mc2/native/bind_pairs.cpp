@@ -11,10 +11,12 @@
 #include <utility>
 #include <vector>
 
+#include "common/from_python.hpp"
 #include "common/strings.hpp"
 #include "common/to_python.hpp"
 #include "common/utf8.hpp"
 #include "pairs/lines.hpp"
+#include "pairs/ordered_rows.hpp"
 #include "pairs/splice.hpp"
 
 namespace py = pybind11;
@@ -114,13 +116,37 @@ py::tuple scan_lines(const py::bytes& block, int64_t first, const py::list& want
                           array_of(std::move(lines.ends)), array_of(std::move(lines.present)), columns);
 }
 
-// ---------------------------------------------------------------- writing
+// ---------------------------------------------------------------- checking
+
+// Whether each list ids[offsets[i]:offsets[i + 1]] ascends strictly.
+bool are_entry_ids(const int64_t* offsets, size_t n, const uint32_t* ids) {
+    bool good = true;
+    for (size_t i = 0; i < n; i++)
+        for (int64_t k = offsets[i] + 1; k < offsets[i + 1]; k++) good &= ids[k - 1] < ids[k];
+    return good;
+}
+
+py::array_t<bool> in_ordered_rows(const py::array_t<uint8_t, py::array::c_style>& rows, const mc2::StringData& data,
+                                  const mc2::StringOffsets& offsets) {
+    if (rows.ndim() != 2) throw py::value_error("rows: not two-dimensional");
+    const mc2::Strings strings = mc2::strings_of(data, offsets);
+    py::array_t<bool> found(static_cast<py::ssize_t>(strings.n));
+    const OrderedRows ordered{rows.data(), static_cast<size_t>(rows.shape(0)), static_cast<size_t>(rows.shape(1))};
+    bool* out = found.mutable_data();
+    {
+        const py::gil_scoped_release unlocked;
+        find_in_rows(ordered, strings, out);
+    }
+    return found;
+}
 
 void check_offsets(const Int64Array& offsets, size_t size, const char* what) {
     const bool good = offsets.ndim() == 1 && offsets.size() > 0 &&
                       mc2::are_offsets(offsets.data(), static_cast<size_t>(offsets.size()) - 1, size);
     if (!good) throw py::value_error(std::string(what) + ": offsets must ascend from 0 or more within the data");
 }
+
+// ---------------------------------------------------------------- writing
 
 void check_numbers(const Int64Array& numbers, py::ssize_t below, const char* what) {
     if (numbers.ndim() != 1) throw py::value_error(std::string(what) + ": not one-dimensional");
@@ -220,6 +246,22 @@ void bind_pairs(py::module_& module) {
         const std::string_view view = bytes;
         return mc2::is_utf8(view.data(), view.size());
     }, py::arg("bytes"), "Whether bytes are UTF-8 as Python decodes it.");
+
+    module.def("are_utf8", [](const mc2::StringData& data, const mc2::StringOffsets& offsets) {
+        const mc2::Strings strings = mc2::strings_of(data, offsets);
+        const py::gil_scoped_release unlocked;
+        return mc2::are_utf8(strings);
+    }, py::arg("data"), py::arg("offsets"), "Whether each string data[offsets[i]:offsets[i + 1]] is UTF-8.");
+
+    module.def("are_entry_ids", [](const Int64Array& offsets, const Uint32Array& ids) {
+        check_offsets(offsets, static_cast<size_t>(ids.size()), "lists");
+        const py::gil_scoped_release unlocked;
+        return are_entry_ids(offsets.data(), static_cast<size_t>(offsets.size()) - 1, ids.data());
+    }, py::arg("offsets"), py::arg("ids"), "Whether each list ids[offsets[i]:offsets[i + 1]] ascends strictly.");
+
+    module.def("in_ordered_rows", &in_ordered_rows, py::arg("rows"), py::arg("data"), py::arg("offsets"), R"(
+bool (n,): whether each string data[offsets[i]:offsets[i + 1]] is one of the rows, uint8 (m, width): ordered, and filled
+up with zeros. One that is empty or ends in zero is none.)");
 
     module.def("scan_lines", &scan_lines, py::arg("block"), py::arg("first"), py::arg("keys"), py::arg("of_odd"), R"(
 Read a block of JSON lines: (n_lines, numbers int64, begins int64, ends int64, present uint32, columns).

@@ -196,6 +196,14 @@ def for_delimiter(source, delimiter):
     return f"Write it anew, e.g. {_through(source, program, 'new.csv')}"
 
 
+def for_too_long(what, longest, is_array=False):
+    """(reason, hint) for a line, or a text of a row, of too many bytes. is_array: whether it begins as a list"""
+    if is_array:
+        return f"longer than {longest:,} bytes.", " It is a list; jq -c '.[]' writes its elements one to a line."
+    return f"longer than {longest:,} bytes.", (f" Give a larger --longest-line, or leave such {what}s out with "
+                                               f"--on-error skip.")
+
+
 def for_no_number(source, word):
     """The end of a message about NaN, Infinity or -Infinity in a line of JSON."""
     program = _program(["import json, sys",

@@ -1,7 +1,7 @@
 """Pairs as rows of Arrow tables: columns are named like the keys of a pair, and a null is a key that is not there.
 
-Blocks and what `encode` gives are Arrow IPC streams: batches of rows that go between processes without being taken
-apart. From rows to rows a column that no stage asks for stays as it is.
+Blocks and what `encode` gives are Rows: Arrow's own tables, which go to another process as IPC streams. From rows to rows
+a column that no stage asks for stays as it is.
 
     in JSON Lines                   in a table
     string, true/false              string, bool
@@ -22,7 +22,7 @@ from typing import NamedTuple
 import numpy as np
 import orjson
 
-from mc2 import parsing
+from mc2 import engines, extras, parsing
 from mc2.errors import BadData, BadLine, BadUsage
 from mc2.pairs import advice
 from mc2.pairs import batch as pairs
@@ -32,10 +32,11 @@ try:
     import pyarrow as pa
     import pyarrow.compute as pc
 except ImportError as error:
-    raise BadUsage(f"Parquet needs pyarrow ({error}). Install it: pip install 'mc2[parquet]'") from None
+    raise BadUsage(f"Parquet needs pyarrow ({error}). Install it: {extras.how_to_install('parquet')}.") from None
 
 LIST = pa.list_(pa.uint32())
 STRINGS = ("id", "text")                # columns that are strings in every batch
+OFFSETS = {pa.string(): np.int32, pa.large_string(): np.int64}     # of the types whose bytes lie in one buffer
 KEY_TYPES = {"id": pa.string(), "text": pa.string(), "lid": pa.string(), "lid_prob": pa.float64(),
              "lang": pa.string(), "matched_entry_ids": LIST}
 ONE_TYPE = " A Parquet column has one type: write .jsonl.zst instead, or make the key the same everywhere."
@@ -57,6 +58,20 @@ def from_ipc(data):
     return pa.ipc.open_stream(data).read_all()
 
 
+class Rows:
+    """An Arrow table that goes to another process as an IPC stream, with no more than its own rows of what it shares."""
+
+    def __init__(self, table):
+        self.table = table
+
+    def __reduce__(self):
+        return _rows_of_ipc, (to_ipc(self.table),)
+
+
+def _rows_of_ipc(data):
+    return Rows(from_ipc(data))
+
+
 # ---------------------------------------------------------------- rows as a batch
 
 class Block(NamedTuple):
@@ -64,7 +79,12 @@ class Block(NamedTuple):
 
     source: str         # the input's name, for messages
     number: int         # number of its first row, from 1
-    data: bytes         # Arrow IPC
+    rows: Rows
+    longest: int = None # bytes of a string, above which its row is no pair; None = no limit
+
+    def before(self, number):
+        """The rows before the one of this number, as a Block."""
+        return self._replace(rows=Rows(self.rows.table.slice(0, number - self.number)))
 
     def batch(self, requires=(), skip_bad=False, keep_dropped=False, adds=(), reads=()):
         return Batch(self, requires, skip_bad, keep_dropped, adds, reads)
@@ -82,12 +102,15 @@ class Batch(pairs.Batch):
     """
 
     def _parse(self, block, requires, adds, reads):
-        self.table = from_ipc(block.data)
+        self.table = block.rows.table
         self.numbers = np.arange(block.number, block.number + len(self.table))
         self.tally["in"] += len(self.table)
         self._forget()
         self._drop_nulls()
         bad = {}
+        if block.longest is not None and self.table.nbytes > block.longest:
+            for name, column in zip(self.table.column_names, self.table.columns):
+                bad.update((index, _too_long(name, block.longest)) for index in _longer(column, block.longest))
         for key in requires:
             for index, why in self._without(key):
                 bad.setdefault(index, why)
@@ -116,7 +139,7 @@ class Batch(pairs.Batch):
             return [(index, why) for index in range(len(self))]
         column = self.table.column(key)
         why = f'no "{key}" key.', hint
-        bad = [(index, why) for index in np.flatnonzero(column.is_null()).tolist()]
+        bad = [(index, why) for index in np.flatnonzero(column.is_null()).tolist()] if column.null_count else []
         if not (is_string(column.type) if kind is str else _is_list(column.type)):
             why = f'"{key}" is not {kind_name}.', self._about_columns() if always else f" It is {column.type}."
             bad += [(index, why) for index in np.flatnonzero(column.is_valid()).tolist()]
@@ -164,14 +187,15 @@ class Batch(pairs.Batch):
         return self.table.drop_columns([key for key in keys if key in self.table.column_names])
 
     def _strings_of(self, key):
-        """A column of the input as an Arrow array of large_string; None where it is no such column, or has nulls."""
+        """A column of the input as an Arrow array of string or large_string; None where it is no such column, or has
+        nulls."""
         if key in self.added or key not in self.table.column_names:
             return None
         column = self.table.column(key)
         if not is_string(column.type) or column.null_count:
             return None
         try:
-            return _one(column.cast(pa.large_string()))
+            return _one(column if column.type in OFFSETS else column.cast(pa.large_string()))
         except pa.ArrowNotImplementedError:             # of string_view, in early versions
             return None
 
@@ -194,9 +218,16 @@ class Batch(pairs.Batch):
             if pa.types.is_integer(ids.type) and not ids.null_count:
                 ids = ids.to_numpy(zero_copy_only=False)
                 offsets = offsets_of(pc.list_value_length(lists).to_numpy(zero_copy_only=False))
-                if not ids.size or ids.min() >= 0 and ids.max() < 1 << 32 and ascending(offsets, ids):
-                    return offsets, ids.astype(np.uint32)
+                if _are_entry_ids(offsets, ids):
+                    return offsets, ids.astype(np.uint32, copy=False)
         return super().matched_ids()
+
+
+def _are_entry_ids(offsets, ids):
+    """Whether the numbers of each list are entry ids that ascend. offsets: int64 (n+1,). ids: int (offsets[n],)"""
+    if ids.dtype == np.uint32 and (native := engines.native()):
+        return native.are_entry_ids(offsets, ids)
+    return not ids.size or ids.min() >= 0 and ids.max() < 1 << 32 and ascending(offsets, ids)
 
 
 def _one(column):
@@ -205,20 +236,36 @@ def _one(column):
 
 
 def _strings(array):
-    """The Strings of an Arrow array of large_string without nulls: the same memory."""
+    """The Strings of an Arrow array of string or large_string without nulls: the same bytes in memory."""
     if not len(array):
         return Strings(np.empty(0, np.uint8), np.zeros(1, np.int64))
     _, offsets, data = array.buffers()
-    offsets = np.frombuffer(offsets, np.int64)[array.offset:array.offset + len(array) + 1]
-    return Strings(np.frombuffer(data, np.uint8) if data else np.empty(0, np.uint8), offsets)
+    offsets = np.frombuffer(offsets, OFFSETS[array.type])[array.offset:array.offset + len(array) + 1]
+    return Strings(np.frombuffer(data, np.uint8) if data else np.empty(0, np.uint8), offsets.astype(np.int64, copy=False))
 
 
 def _is_list(type):
     return pa.types.is_list(type) or pa.types.is_large_list(type) or pa.types.is_fixed_size_list(type)
 
 
+def _too_long(name, longest):
+    reason, hint = advice.for_too_long("row", longest)
+    return f'"{name}" is {reason}', hint
+
+
+def _longer(column, longest):
+    """Indices of the strings, or bytes, of more than `longest` bytes in a column; none in one of another type."""
+    if not (is_string(column.type) or pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type)):
+        return []
+    return np.flatnonzero(pc.greater(pc.binary_length(column), longest).fill_null(False)).tolist()
+
+
 def _undecodable(column):
     """Indices of the rows that hold a string which is not UTF-8."""
+    if (native := engines.native()) and column.type in OFFSETS and not column.null_count:
+        strings = map(_strings, column.chunks)
+        if all(native.are_utf8(its.data, its.offsets) for its in strings):
+            return []
     try:
         column.validate(full=True)
         return []
@@ -296,7 +343,7 @@ def _base64(value):
 # ---------------------------------------------------------------- a batch as a table
 
 def encode(batch):
-    """The pairs of a batch with the added keys, as an Arrow IPC stream for the Writer of parquet.py. bytes"""
+    """The pairs of a batch with the added keys, for the Writer of parquet.py. Rows"""
     return _encode_rows(batch) if isinstance(batch, Batch) else _encode_lines(batch)
 
 
@@ -326,7 +373,7 @@ def _array(source, numbers, key, values):
     """An Arrow array. Raises BadLine at the first value that is of another type than those before it."""
     if isinstance(values, Labels) and (key in KEY_TYPES or set(map(type, values.names)) <= {str}):
         with contextlib.suppress(*CONVERSION):          # the first value that is wrong is looked for below
-            return pa.array(values.names, KEY_TYPES.get(key, pa.string())).take(pa.array(values.numbers))
+            return _array_of_names(key, values.names).take(pa.array(values.numbers))
     if isinstance(values, Lists) and KEY_TYPES.get(key, LIST) == LIST:
         return pa.ListArray.from_arrays(pa.array(values.offsets, pa.int32()), pa.array(values.values, pa.uint32()))
     if isinstance(values, Strings):
@@ -356,6 +403,16 @@ def _array(source, numbers, key, values):
         raise BadLine(source, int(numbers[good]), f'"{key}" does not fit its column ({why}).', ONE_TYPE) from None
 
 
+_names = {}         # {key: (names, their array)}: names are the same in all batches of a stage
+
+
+def _array_of_names(key, names):
+    known = _names.get(key)
+    if known is None or known[0] is not names:
+        known = _names[key] = names, pa.array(names, KEY_TYPES.get(key, pa.string()))
+    return known[1]
+
+
 def _refusing_deep(array, source, numbers, key, values):
     """The array. Raises BadLine at the first value with more levels than a file can have."""
     if depth(array.type) > DEEPEST:
@@ -374,10 +431,10 @@ def depth(type):
 
 
 def _described(source, table, lines):
-    """The table as an IPC stream that says where its columns come from, for messages.
+    """The Rows of a table that says where its columns come from, for messages.
 
     lines: per column, the first line that has a value.
     """
     fields = [field.with_metadata({"line": str(line)}) for field, line in zip(table.schema, lines)] if lines \
         else [field.remove_metadata() for field in table.schema]
-    return to_ipc(pa.table(table.columns, pa.schema(fields, {"source": source})))
+    return Rows(pa.table(table.columns, pa.schema(fields, {"source": source})))

@@ -32,6 +32,7 @@ KEYS = {
     "matched_entry_ids": (list, "a list of integers", " Run 'mc2 match' first."),
 }
 WITHOUT = {"id": "without id", "text": "without text"}          # why a pair is dropped whose value is null
+FIRST_LOOK = 16                 # lines at the end of a block in which the last image is looked for at first
 NO_ENTRY_IDS = '"matched_entry_ids" is not an ascending list of entry ids.', ""
 
 
@@ -144,6 +145,25 @@ def same_as_before(columns):
         return native.same_as_before([(column.data, column.offsets) for column in columns])
     rows = list(zip(*(column.tolist() for column in columns)))
     return np.array([False, *(row == before for before, row in zip(rows, rows[1:]))][:len(rows)], bool)
+
+
+def end_before_last_image(n, pairs_in_last):
+    """(How many of the n lines or rows of a block come before its last image, the id of that image in bytes).
+
+    The last image begins after the last pair that has another id: a line that is no pair parts no image. (0, id) where
+    all pairs have one id, (0, None) where there is none. pairs_in_last: function from k to the Batch of the pairs among
+    the last k lines, of which the first has the number 1.
+    """
+    looked_at, last_id = 0, None
+    while looked_at < n:
+        looked_at = min(n, 2 * looked_at or FIRST_LOOK)
+        batch = pairs_in_last(looked_at)
+        ids = batch.strings("id")
+        begins = np.flatnonzero(~same_as_before([ids]))             # of the images
+        last_id = ids.one(begins[-1]) if len(begins) else None
+        if len(begins) > 1:
+            return n - looked_at + int(batch.numbers[begins[-1] - 1]), last_id
+    return 0, last_id
 
 
 class Batch:

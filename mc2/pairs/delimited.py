@@ -24,12 +24,13 @@ import orjson
 from mc2 import files
 from mc2.errors import BadData
 from mc2.pairs import advice, jsonl
+from mc2.pairs.batch import end_before_last_image
 
 DELIMITERS = {"csv": ",", "tsv": "\t"}
 AS_JSON = ("matched_entry_ids", "lid_prob")     # keys of which the cells are JSON
 LONGEST_CELL = 1 << 20          # characters; what is longer is taken for a quote that is not closed
 ROW = 50                        # bytes that a row takes beside its cells, about
-LONGEST_LINE = 16 << 20         # bytes
+CUT_OFF = files.TOO_LONG + b"\n"
 BOM = b"\xef\xbb\xbf"
 HELD = 32 << 20                 # bytes of rows that an output holds back, to know all columns before it names them
 REASONS = {"unexpected end of data": "a quote is not closed.",
@@ -52,6 +53,11 @@ class Block(NamedTuple):
     columns: object             # mc2.pairs.columns.Columns, or None
     rows: list
     bad: list
+
+    def before(self, number):
+        """The rows before the line of this number, as a Block."""
+        return self._replace(rows=[row for row in self.rows if row[0] < number],
+                             bad=[line for line in self.bad if line[0] < number])
 
     def batch(self, requires=(), skip_bad=False, *more, **options):
         """The batch of the rows, as JSON Lines with the numbers of the lines of the table."""
@@ -107,11 +113,11 @@ def header_of(data, format):
     return row[1] if row and row[1] else []
 
 
-def read_blocks(path, blocks, format, reading, size, whole_images=False, found=None):
+def read_blocks(path, blocks, format, reading, size, whole_images=None, found=None):
     """Yield the Blocks of a table.
 
-    blocks: iterable of (number of the first line, whole lines), as files.read_blocks gives them. found: called with the
-    Columns
+    blocks: iterable of (number of the first line, whole lines), as files.read_blocks gives them. whole_images: as in
+    mc2.pairs.shards.read_blocks. found: called with the Columns
     """
     source = files.name_of(path)
     reader = _Rows(source, blocks, format)
@@ -122,32 +128,38 @@ def read_blocks(path, blocks, format, reading, size, whole_images=False, found=N
     columns = reading.columns_of(path, dict.fromkeys(names, ""))
     if found and columns:
         found(columns)
-    rows, bad, held, first, last = [], [], 0, None, None
+    rows, bad, held, first = [], [], 0, None
     for number, cells, reason in reader:
         first = first or number
         if reason is None and len(cells) != len(names):
             reason = f"{len(cells):,} cells, but the header has {len(names):,}.", \
                 f" A cell with a {'tab' if format == 'tsv' else 'comma'} or a quote in it must be in quotes."
-        image = _image(names, columns, cells) if whole_images and not reason else None
-        if held >= size and (image is None or image != last):
-            yield Block(source, first, names, columns, rows, bad)
-            rows, bad, held, first = [], [], 0, number
+        if held >= size:
+            block = Block(source, first, names, columns, rows, bad)
+            end = _end_before_last_image(block, whole_images) if whole_images else number
+            held = 0                            # also where all is one image: it is looked at again after as many bytes
+            if end > first:
+                yield block.before(end)
+                first = end
+                rows, bad = ([each for each in part if each[0] >= end] for part in (rows, bad))
         if reason:
             bad.append((number, reader.line(), *reason))
         else:
             rows.append((number, cells))
-            last = image
         held += sum(map(len, cells or ())) + ROW
     if rows or bad:
         yield Block(source, first, names, columns, rows, bad)
 
 
-def _image(names, columns, cells):
-    """What tells the image of a row from others."""
-    taken = columns.taken["id"] if columns else "id"
-    if columns and columns.urls is not None:
-        taken = columns.urls
-    return cells[names.index(taken)] if taken in names else None
+def _end_before_last_image(block, pairs_in):
+    """The number of the line in which the last image of a block begins; that of its first line where it has one image
+    only. pairs_in: function from a Block to the Batch of its rows that are pairs"""
+    def last(n_rows):
+        return pairs_in(block._replace(number=1, rows=list(enumerate(cells[len(cells) - n_rows:], 1)), bad=[]))
+
+    cells = [each for _, each in block.rows]
+    end, _ = end_before_last_image(len(cells), last)
+    return block.rows[end][0] if end else block.number
 
 
 def _names(source, header, format):
@@ -193,8 +205,8 @@ class _Rows:
                 lines.take_back()
                 reason = next((ours for theirs, ours in REASONS.items() if theirs in str(error)), f"{error}.")
                 return lines.row[0][0], None, (reason, "")
-        if lines.undecodable:
-            return lines.row[0][0], None, ("not UTF-8.", f" {lines.undecodable}")
+        if lines.wrong:
+            return lines.row[0][0], None, lines.wrong
         return lines.row[0][0], cells, None
 
     def line(self):
@@ -206,13 +218,13 @@ class _Lines:
     """The lines that csv.reader asks for, which knows those of the row under way.
 
     row:         [(number, bytes)] of the row under way
-    undecodable: what is wrong with its bytes, or None
+    wrong:       (reason, hint) where it is not UTF-8, or a line of it is too long; else None
     """
 
     def __init__(self, lines):
         """lines: iterator of (number, bytes)"""
         self._lines, self._waiting = lines, deque()
-        self.row, self.undecodable = [], None
+        self.row, self.wrong = [], None
 
     def __iter__(self):
         return self
@@ -220,15 +232,17 @@ class _Lines:
     def __next__(self):
         line = self._waiting.popleft() if self._waiting else next(self._lines)
         self.row.append(line)
+        if line[1].endswith(CUT_OFF):
+            self.wrong = advice.for_too_long("line", len(line[1]) - len(CUT_OFF))
         try:
             return line[1].decode()
         except UnicodeDecodeError as error:
-            self.undecodable = f"The byte at column {error.start + 1} of line {line[0]} is wrong."
+            self.wrong = "not UTF-8.", f" The byte at column {error.start + 1} of line {line[0]} is wrong."
             return line[1].decode("utf-8", "surrogateescape")
 
     def begin(self):
         """A row begins."""
-        self.row, self.undecodable = [], None
+        self.row, self.wrong = [], None
 
     def take_back(self):
         """What is under way is no row: all lines but the first are read again."""
@@ -237,8 +251,7 @@ class _Lines:
 
 
 def _numbered_lines(source, blocks):
-    """Yield (number, line with its end), without the byte order mark of the first. Raises BadData for text that is not
-    in UTF-8, and for lines that are too long to be any."""
+    """Yield (number, line with its end), without the byte order mark of the first. Raises BadData for text in UTF-16."""
     for number, block in blocks:
         if number == 1:
             if block.startswith((b"\xff\xfe", b"\xfe\xff")):
@@ -249,8 +262,6 @@ def _numbered_lines(source, blocks):
         if not lines[-1]:
             lines.pop()
         for number, line in enumerate(lines, number):
-            if len(line) > LONGEST_LINE:
-                raise BadData(f"{source}:{number}: a line of more than {LONGEST_LINE >> 20} MB. Is this a table?")
             yield number, line + b"\n"
 
 

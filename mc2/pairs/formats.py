@@ -2,7 +2,7 @@
 
     .parquet                      Parquet
     .csv .tsv                     tables as text (delimited.py)
-    .json                         a JSON document: an array of objects, or COCO captions (documents.py); or JSON Lines
+    .json                         a JSON document: an array of objects, or COCO captions (json_arrays.py); or JSON Lines
     .jsonl, any other name, `-`   JSON Lines
 
 All but Parquet are read with .gz, .zst, .bz2 or .xz behind the suffix, and written with .gz or .zst. Where the name
@@ -20,7 +20,6 @@ from mc2.pairs import delimited
 from mc2.pairs.columns import NoPairs
 
 FORMATS = ("jsonl", "json", "csv", "tsv", "parquet")
-COMPRESSED = (".gz", ".zst", ".bz2", ".xz")
 LINES = (".jsonl", ".ndjson", ".jsonlines")
 # Formats of others, in which pairs are neither read nor written.
 FOREIGN = (".arrow", ".feather", ".orc", ".avro", ".xls", ".xlsx", ".ods", ".pkl", ".pickle", ".npy", ".npz", ".tar",
@@ -32,7 +31,7 @@ _COCO = re.compile(r'\s*\{\s*"(info|images|annotations|licenses|type|categories)
 def suffixes(path):
     """(suffix of the format in lower case, suffix of the compression) of a path or URL, "" for none."""
     stem, end = os.path.splitext(files.base_name(path))
-    compression = end if end in COMPRESSED else ""
+    compression = end if end in files.COMPRESSED else ""
     return (os.path.splitext(stem)[1] if compression else end).lower(), compression
 
 

@@ -29,6 +29,7 @@ WHITE_SPACE = b" \t\r\n"            # of JSON
 COMPRESSED = {b"\x28\xb5\x2f\xfd": "zstd", b"\x1f\x8b": "gzip", b"\xfd7zXZ": "xz", b"BZh": "bzip2"}
 PARQUET = b"PAR1"
 NUMBER_FIRST = re.compile(rb'(\s*\{\s*"id"\s*:\s*)(-?[1-9][0-9]*|0)(?=\s*[,}])')        # an id at the beginning
+KEPT = 1000                         # bytes that are kept of a line that is too long
 NO_NUMBER = re.compile("-?(NaN|Infinity)")
 
 
@@ -40,6 +41,11 @@ class Block(NamedTuple):
     data: bytes
     columns: object = None      # mc2.pairs.columns.Columns, where the keys have other names than mc2's
     as_it_came: bytes = None    # the lines before they were written anew, for bad lines
+
+    def before(self, number):
+        """The lines before the one of this number, as a Block."""
+        lines = self.data.split(b"\n", number - self.number)[:number - self.number]
+        return Block(self.source, self.number, b"".join([line + b"\n" for line in lines]), self.columns)
 
     def batch(self, requires=(), skip_bad=False, keep_dropped=False, adds=(), reads=()):
         block = self
@@ -203,7 +209,8 @@ def _record_of(batch, number, line, requires):
                 raise TypeError
         return record
     except (orjson.JSONDecodeError, KeyError, TypeError, IndexError) as error:
-        batch._reject(number, line, *_what_is_wrong(batch.source, line, requires, error))
+        kept = line[:KEPT] if line.endswith(files.TOO_LONG) else line
+        batch._reject(number, kept, *_what_is_wrong(batch.source, line, requires, error))
         return None
 
 
@@ -303,6 +310,8 @@ def _what_is_wrong(source, line, requires, error):
         for magic, tool in COMPRESSED.items():
             if line.startswith(magic):
                 return "not JSON but compressed data.", f" Name the file with its suffix, or pipe it through {tool} -dc."
+        if line.endswith(files.TOO_LONG):
+            return advice.for_too_long("line", len(line) - len(files.TOO_LONG), line.startswith(b"["))
         try:
             line.decode("utf-8")
         except UnicodeDecodeError as utf8:
@@ -333,11 +342,14 @@ def _without(line, keys):
 
 # ---------------------------------------------------------------- whole images
 
-def whole_images(blocks):
-    """Blocks in which an image is never split: the lines of the last image of each block move to the next block."""
+def whole_images(blocks, pairs_in):
+    """Blocks in which an image is never split: the lines of the last image of each block move to the next block.
+
+    pairs_in: function from a Block to the Batch of its lines that are pairs; the others part no image.
+    """
     source, number, held, held_id = None, 1, [], None       # held: what there is of the last image
     for source, _, data, *_ in blocks:
-        cut, last_id = _last_image(data)
+        cut, last_id = _last_image(data, pairs_in)
         goes_on = not cut and (held_id is None or last_id in (None, held_id))
         if not goes_on:
             whole = b"".join([*held, data[:cut]])
@@ -345,27 +357,20 @@ def whole_images(blocks):
             number += files.lines_in(whole)
             held, data = [], data[cut:]
         held.append(data)
-        held_id = last_id or (held_id if goes_on else None)
+        held_id = held_id if last_id is None and goes_on else last_id
     if held:
         yield Block(source, number, b"".join(held))
 
 
-def _last_image(data):
-    """(offset of the first of the trailing lines that share an id, this id); lines that are no pairs go with the
-    next. (0, None) where no line is a pair."""
-    start, last_id = len(data), None
-    while start:
-        line_start = data.rfind(b"\n", 0, start - 1) + 1
-        pair_id = _id_of(data[line_start:start])
-        if pair_id is not None and last_id is not None and pair_id != last_id:
-            return start, last_id
-        last_id = last_id if pair_id is None else pair_id
-        start = line_start
-    return 0, last_id
+def _last_image(data, pairs_in):
+    """(offset at which the last image of whole lines begins, its id); see pairs.end_before_last_image."""
+    begins = [len(data)]                                    # of the last lines, from the end
 
+    def last(n_lines):
+        while len(begins) <= n_lines:
+            begins.append(data.rfind(b"\n", 0, begins[-1] - 1) + 1)
+        return pairs_in(Block("", 1, data[begins[n_lines]:]))
 
-def _id_of(line):
-    try:
-        return _loads(line)["id"]
-    except (orjson.JSONDecodeError, KeyError, TypeError, IndexError):
-        return None
+    n_lines = files.lines_in(data) + (not data.endswith(b"\n"))
+    end, last_id = pairs.end_before_last_image(n_lines, last)
+    return begins[n_lines - end] if end else 0, last_id

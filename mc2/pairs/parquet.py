@@ -9,8 +9,9 @@ import tempfile
 
 from mc2 import files
 from mc2.errors import BadData, BadLine, BadUsage
-from mc2.pairs.arrow import KEY_TYPES, NOT_READ, ONE_TYPE, Block, depth, from_ipc, is_string, to_ipc
+from mc2.pairs.arrow import KEY_TYPES, NOT_READ, ONE_TYPE, Block, Rows, depth, from_ipc, is_string, to_ipc
 from mc2.pairs.arrow_columns import RowsAsPairs, kind_of
+from mc2.pairs.batch import end_before_last_image
 from mc2.pairs.columns import Reading
 
 import orjson
@@ -50,17 +51,18 @@ def open_read(path):
         raise BadData(f"{name}: not Parquet, or damaged or cut off ({reason}). Make or fetch the file again.") from None
 
 
-def read_blocks(path, columns=None, whole_images=False, reading=Reading(), found=None):
+def read_blocks(path, columns=None, whole_images=None, longest=None, reading=Reading(), found=None):
     """Yield the Blocks of a file, in order.
 
-    columns: those that are read, by mc2's names, as far as they are there; None = all. whole_images: never split the
-    adjacent rows of one id. reading: which columns are id and text. found: called with the Columns, where there are
-    any.
+    columns: those that are read, by mc2's names, as far as they are there; None = all. whole_images: function from a
+    Block to the Batch of its pairs, where the adjacent ones of one id are never to be split; None = they may be.
+    longest: bytes of a string, above which its row is no pair; None = no limit. reading: which columns are id and text.
+    found: called with the Columns, where there are any.
     """
     source, number = files.name_of(path), 1
     tables = _read_tables(path, columns, reading, found)
-    for table in _whole_images(tables) if whole_images else tables:
-        yield Block(source, number, to_ipc(table))
+    for table in _whole_images(tables, whole_images, longest) if whole_images else tables:
+        yield Block(source, number, Rows(table), longest)
         number += len(table)
 
 
@@ -149,44 +151,32 @@ def _converted(column, type):
         return pa.chunked_array([pa.array(column.to_pylist(), type)])
 
 
-def _whole_images(tables):
-    """Move the rows of the last image of each table to the next one, so that an image is never split."""
+def _whole_images(tables, pairs_in, longest=None):
+    """Move the rows of the last image of each table to the next one, so that an image is never split. pairs_in: function
+    from a Block to the Batch of its rows that are pairs; the others part no image."""
     held, held_id = [], None                # what there is of the last image
     for table in tables:
-        cut, last_id = _last_image(table)
+        def last(n_rows):
+            return pairs_in(Block("", 1, Rows(table.slice(len(table) - n_rows)), longest))
+
+        cut, last_id = end_before_last_image(len(table), last)
         goes_on = not cut and (held_id is None or last_id in (None, held_id))
         if not goes_on:
             if whole := [part for part in [*held, table.slice(0, cut)] if len(part)]:
                 yield pa.concat_tables(whole).combine_chunks()
             held, table = [], table.slice(cut)
         held.append(table)
-        held_id = last_id or (held_id if goes_on else None)
+        held_id = held_id if last_id is None and goes_on else last_id
     if held:
         yield pa.concat_tables(held).combine_chunks()
-
-
-def _last_image(table):
-    """(first of the trailing rows that share an id, this id); rows without an id go with the next. (0, None) where
-    no row has one."""
-    last_id = None
-    if "id" not in table.column_names:
-        return 0, None
-    ids = table.column("id")
-    for index in range(len(ids) - 1, -1, -1):
-        pair_id = ids[index].as_buffer() if is_string(ids.type) else None      # bytes: perhaps not UTF-8
-        pair_id = None if pair_id is None else pair_id.to_pybytes()
-        if pair_id is not None and last_id is not None and pair_id != last_id:
-            return index + 1, last_id
-        last_id = last_id if pair_id is None else pair_id
-    return 0, last_id
 
 
 # ---------------------------------------------------------------- writing
 
 @contextlib.contextmanager
-def open_write(path):
-    """Yield a Writer. The file appears, whole, when the block ends without an exception."""
-    with files.open_write(path, parquet=True) as stream:
+def open_write(path, is_own=False):
+    """Yield a Writer. The file appears, whole, when the block ends without an exception. is_own: see files.open_write"""
+    with files.open_write(path, parquet=True, is_own=is_own) as stream:
         writer = Writer(path, stream)
         try:
             yield writer
@@ -209,9 +199,9 @@ class Writer:
         self.parquet = None             # pq.ParquetWriter, once there is a row group
         self.pending, self.rows, self.bytes = [], 0, 0
 
-    def write(self, data):
-        """data: an Arrow IPC stream, as mc2.pairs.arrow.encode gives it."""
-        table = from_ipc(data)
+    def write(self, rows):
+        """rows: Rows, as mc2.pairs.arrow.encode gives them."""
+        table = rows.table
         schema = _widened(self.schema, table.schema)
         if self.parquet and schema != self.schema:
             self._start_again(schema)
@@ -221,7 +211,9 @@ class Writer:
         while self.rows >= GROUP_ROWS:
             self._write_group(GROUP_ROWS)
         if self.bytes >= GROUP_BYTES:
-            self._write_group(self.rows)
+            self.bytes = sum(map(_bytes_of, self.pending))
+            if self.bytes >= GROUP_BYTES:
+                self._write_group(self.rows)
 
     def close(self):
         if self.rows:
@@ -239,7 +231,7 @@ class Writer:
     def _append(self, table):
         self.pending.append(table)
         self.rows += len(table)
-        self.bytes += table.nbytes
+        self.bytes += table.nbytes      # at least as many as _bytes_of gives, in less time
 
     def _write_group(self, rows):
         table = pa.concat_tables([_conform(table, self.schema) for table in self.pending])
@@ -279,6 +271,11 @@ class Writer:
             for number in range(groups.num_row_groups):
                 table = groups.read_row_group(number).replace_schema_metadata({"source": self.path})
                 self.parquet.write_table(_conform(table, schema), row_group_size=len(table))
+
+
+def _bytes_of(table):
+    """Bytes of Arrow data, whatever memory the table shares: those of an IPC stream, as another process has it."""
+    return from_ipc(to_ipc(table)).nbytes
 
 
 def _conform(table, schema):

@@ -1,13 +1,15 @@
 """Read and write files of pairs by their suffix: the only module that knows all formats."""
 import contextlib
+import zlib
 from itertools import chain
 
-from mc2 import files
-from mc2.pairs import delimited, documents, formats, jsonl
+from mc2 import files, manifests
+from mc2.pairs import delimited, formats, json_arrays, jsonl
 from mc2.pairs.columns import NoColumns, Reading
 
 AS_THEY_ARE = Reading()
 BLOCK = 2 << 20         # bytes of lines: the unit of work. With 1 MB matching is a tenth slower: fewer pairs per language
+LONGEST_LINE = 16 << 20     # bytes of a line, by default: to identify its language takes fifteen times as much memory
 
 
 LOOKED_AT = 100         # lines from which the keys of JSON Lines are taken
@@ -22,14 +24,14 @@ def encoder_of(path):
 
 
 @contextlib.contextmanager
-def open_write(path):
+def open_write(path, is_own=False):
     """Open an output for pairs, as files.open_write does; it takes what the encoder of this path gives."""
     if files.is_parquet(path):
         from mc2.pairs import parquet
-        with parquet.open_write(path) as writer:
+        with parquet.open_write(path, is_own) as writer:
             yield writer
         return
-    with files.open_write(path) as stream:
+    with files.open_write(path, is_own=is_own) as stream:
         if (format := formats.by_name(path)) in delimited.ENCODERS:
             writer = delimited.Writer(path, format, stream)
             yield writer
@@ -38,12 +40,13 @@ def open_write(path):
             yield stream
 
 
-def read_blocks(paths, whole_images=False, columns=None, reading=AS_THEY_ARE, found=None):
+def read_blocks(paths, whole_images=None, columns=None, longest=LONGEST_LINE, reading=AS_THEY_ARE, found=None):
     """Yield the Blocks of all inputs, in order.
 
-    whole_images: never split the adjacent lines of one id. columns: those of Parquet that are read, by mc2's names;
-    None = all. reading: mc2.pairs.columns.Reading. found: called with (path, Columns) for inputs whose columns are not
-    called as mc2's are.
+    whole_images: function from a Block to the Batch of its pairs, where the adjacent ones of one id are never to be
+    split; None = they may be. columns: those of Parquet that are read, by mc2's names; None = all. longest: bytes of a
+    line, or of a text in Parquet, above which it is no pair; None = no limit. reading: mc2.pairs.columns.Reading. found:
+    called with (path, Columns) for inputs whose columns are not called as mc2's are.
     """
     for path in paths:
         def tell(its_columns, path=path):
@@ -52,32 +55,48 @@ def read_blocks(paths, whole_images=False, columns=None, reading=AS_THEY_ARE, fo
 
         if formats.by_name(path, reading.format) == "parquet":
             from mc2.pairs import parquet
-            yield from parquet.read_blocks(path, columns, whole_images, reading, tell)
+            yield from parquet.read_blocks(path, columns, whole_images, longest, reading, tell)
         else:
-            yield from _text_blocks(path, whole_images, reading, tell)
+            yield from _text_blocks(path, whole_images, longest, reading, tell)
 
 
-def _text_blocks(path, whole_images, reading, tell):
+def _text_blocks(path, whole_images, longest, reading, tell):
     """The Blocks of an input that is text."""
-    format, at_hand = formats.by_name(path, reading.format), path != "-" and not files.is_special(path)
-    if format == "json" and at_hand:
-        with files.open_read(path) as stream:
-            beginning = stream.read(formats.PEEK)
-            if formats.by_beginning(beginning, path, reading) == "json":
-                chunks = chain([beginning], iter(lambda: stream.read(files.BLOCK), b""))
-                yield from documents.read_blocks(path, chunks, reading, BLOCK, whole_images, tell)
-                return
-        format = "jsonl"
-    blocks = files.read_blocks(path, BLOCK)
-    if format in (None, "json"):
-        first = next(blocks, (1, b""))
-        blocks, format = chain([first], blocks), formats.by_beginning(first[1], path, reading)
-    if format == "json":
-        yield from documents.read_blocks(path, (data for _, data in blocks), reading, BLOCK, whole_images, tell)
-    elif format in delimited.DELIMITERS:
-        yield from delimited.read_blocks(path, blocks, format, reading, BLOCK, whole_images, tell)
-    else:
-        yield from _line_blocks(path, blocks, whole_images, reading, tell)
+    format = formats.by_name(path, reading.format)
+    with files.open_chunks(path, BLOCK) as chunks:
+        if format in (None, "json"):
+            beginning = _beginning(chunks)
+            chunks, format = chain([beginning], chunks), formats.by_beginning(beginning, path, reading)
+        if format == "json":
+            yield from json_arrays.read_blocks(path, chunks, reading, BLOCK, whole_images, tell)
+            return
+        blocks = _checked(path, files.blocks_of(chunks, BLOCK, longest))
+        if format in delimited.DELIMITERS:
+            yield from delimited.read_blocks(path, blocks, format, reading, BLOCK, whole_images, tell)
+        else:
+            yield from _line_blocks(path, blocks, whole_images, reading, tell)
+
+
+def _beginning(chunks):
+    """The first bytes of a stream, as many as are looked at to see what it is."""
+    parts, length = [], 0
+    while length < formats.PEEK and (chunk := next(chunks, b"")):
+        parts.append(chunk)
+        length += len(chunk)
+    return b"".join(parts)
+
+
+def _checked(path, blocks):
+    """The same blocks (number of the first line, bytes). What is without compression has no checksum but that in the
+    manifest beside it; where there is one, BadData comes after the last block of a damaged file."""
+    is_plain = path != "-" and not files.is_remote(path) and not files.has_suffix(path, *files.COMPRESSED)
+    expected, crc32 = manifests.crc32_of(path) if is_plain else None, 0
+    for number, block in blocks:
+        if expected is not None:
+            crc32 = zlib.crc32(block, crc32)
+        yield number, block
+    if expected is not None and crc32 != expected:
+        raise manifests.changed(path)
 
 
 def _line_blocks(path, blocks, whole_images, reading, tell):
@@ -90,7 +109,7 @@ def _line_blocks(path, blocks, whole_images, reading, tell):
         tell(columns)
     if whole_images:
         whole = ((number, columns.lines(data, number) if columns else data) for number, data in blocks)
-        yield from jsonl.whole_images(jsonl.Block(source, *block) for block in whole)
+        yield from jsonl.whole_images((jsonl.Block(source, *block) for block in whole), whole_images)
     else:
         yield from (jsonl.Block(source, number, data, columns) for number, data in blocks)
 
@@ -138,5 +157,5 @@ def refuse_unopenable(inputs, outputs, reading=AS_THEY_ARE):
 def columns_of(path, reading=AS_THEY_ARE):
     """The Columns of an input, of which the first block is read; None where it is to be taken as it is."""
     told = []
-    next(iter(read_blocks([path], False, ("id", "text"), reading, lambda _, columns: told.append(columns))), None)
+    next(iter(read_blocks([path], None, ("id", "text"), None, reading, lambda _, columns: told.append(columns))), None)
     return told[0] if told else None

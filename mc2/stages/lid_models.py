@@ -1,4 +1,8 @@
-"""fastText models that identify languages, run by `fasttext` or by the native core: the same answers."""
+"""fastText models that identify languages, run by `fasttext` or by the native core: the same answers.
+
+A damaged file is refused by both: by the native core while it reads it, and for `fasttext` by lid_file.py beforehand.
+"""
+import contextlib
 import functools
 import importlib.util
 import os
@@ -8,7 +12,7 @@ import numpy as np
 from mc2 import engines
 from mc2.errors import BadData, BadUsage
 from mc2.metadata import scripts
-from mc2.stages import cleaning
+from mc2.stages import cleaning, lid_file
 
 
 def default_model():
@@ -23,19 +27,13 @@ def default_model():
 class FastText:
     """A fastText model (.bin or .ftz), read by the module `fasttext`."""
 
-    MAGIC = (793712314).to_bytes(4, "little")
-
     def __init__(self, path):
-        with open(path, "rb") as stream:
-            if stream.read(4) != self.MAGIC:
-                raise BadData(f"{path}: not a fastText model.")
+        lid_file.check(path)
         import fasttext_pybind              # the inner module: fasttext.load_model writes to stderr
-        self.model = fasttext_pybind.fasttext()
-        try:
+        self.path, self.model = path, fasttext_pybind.fasttext()
+        with _damaged(path):
             self.model.loadModel(os.fspath(path))
-        except (ValueError, RuntimeError, MemoryError) as error:
-            raise BadData(f"{path}: cannot be read as a fastText model ({error}).") from None
-        self.labels = [_plain(label) for _, label in self.model.predict("\n", -1, -1.0, "strict")]
+        self.labels = [_plain(label) for _, label in self._predict("", -1, -1.0)]
         self.without_evidence = self.identify("")
 
     def clean_all(self, batch, steps):
@@ -62,24 +60,31 @@ class FastText:
         found = np.zeros((len(indices), len(self.labels)), np.float32)
         numbers = {label: number for number, label in enumerate(self.labels)}
         for row, text in zip(found, [texts[index] for index in indices]):
-            for probability, label in self.model.predict(_line(text), -1, -1.0, "strict"):
+            for probability, label in self._predict(text, -1, -1.0):
                 row[numbers[_plain(label)]] = probability
         return found
 
     def identify(self, text):
         """(label, probability) of one cleaned line. The probability can exceed 1 by a rounding error."""
-        # fastText adds its end-of-sentence token at a line break only.
-        predictions = self.model.predict(_line(text), 1, 0.0, "strict")
+        predictions = self._predict(text, 1, 0.0)
         if not predictions:
             return "", 0.0                  # a model without that token, and a text without known n-grams
         probability, label = predictions[0]
         return _plain(label), probability
+
+    def _predict(self, text, number, least):
+        """[(probability, label)] of one cleaned line: the most probable labels, as many as `number` (-1: all), whose
+        probability is not below `least`."""
+        # fastText adds its end-of-sentence token at a line break only.
+        with _damaged(self.path):
+            return self.model.predict(_line(text), number, least, "strict")
 
 
 class Native:
     """A fastText model (.bin or .ftz), run by the native core: the same methods and answers as FastText, for Strings."""
 
     def __init__(self, path):
+        self.path = path
         try:
             self.model = engines.native().LidModel(path)
         except ValueError as error:
@@ -90,7 +95,8 @@ class Native:
         return cleaning.clean_all(batch.strings("text"), steps)
 
     def identify_all(self, texts):
-        numbers, probabilities, known = self.model.predict_buffer(texts.data, texts.offsets)
+        with _damaged(self.path):
+            numbers, probabilities, known = self.model.predict_buffer(texts.data, texts.offsets)
         return numbers.astype(np.int64), probabilities.astype(np.float64), known == 0
 
     def scripts_of(self, texts):
@@ -98,7 +104,17 @@ class Native:
         return numbers, [scripts.NONE, *(frozenset(scripts.names()[number - 1] for number in numbers) for numbers in sets)]
 
     def probabilities(self, texts, indices):
-        return self.model.predict_all_labels([texts.one(index).decode() for index in indices])
+        with _damaged(self.path):
+            return self.model.predict_all_labels([texts.one(index).decode() for index in indices])
+
+
+@contextlib.contextmanager
+def _damaged(path):
+    """Raise BadData for a model that cannot be used, e.g. since its scores are not numbers."""
+    try:
+        yield
+    except (ValueError, RuntimeError) as error:
+        raise BadData(f"{path}: damaged fastText model ({str(error).rstrip('.')}). Fetch or make it again.") from None
 
 
 @functools.cache

@@ -75,6 +75,9 @@ class PlugIn(Stage):
             raise Mc2Error(f"{files.printable(self.spec)}: {type(error).__name__}: {error}, in the pairs of {batch.source} "
                            f"from line {batch.numbers[0] if len(batch) else 1}. Mend the class; -v shows where.") from error
 
+    def check(self, batch):
+        self._opened().check(batch)
+
     def begin(self, shard):
         self._opened().begin(shard)
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import orjson
 
-from mc2 import hashing, tars
+from mc2 import hashing, keys
 from mc2.errors import BadUsage
 
 
@@ -19,16 +19,16 @@ def shards(data):
     """([(name, tar, file of its pairs or None)], notes). Raises BadUsage where a tar has no pairs, or not its own."""
     if not data.tars:
         raise BadUsage("no tars to train on. Name them.")
-    names = [tars.stem(path) for path in data.tars]
+    names = [keys.shard(path) for path in data.tars]
     twice = next((name for name, times in Counter(names).items() if times > 1), None)
     if data.pairs is None:
         return [(name if twice is None else path, path, None) for name, path in zip(names, data.tars)], []
-    pairs_of = {tars.stem(path): path for path in data.pairs}
+    pairs_of = {keys.shard(path): path for path in data.pairs}
     hint = "Run 'mc2 join' to make a file of pairs for every tar."
     if twice is not None:
         raise BadUsage(f"two tars are called {twice}, so their pairs cannot be told apart. Rename one.")
     if len(pairs_of) < len(data.pairs):
-        twice = next(name for name, times in Counter(map(tars.stem, data.pairs)).items() if times > 1)
+        twice = next(name for name, times in Counter(map(keys.shard, data.pairs)).items() if times > 1)
         raise BadUsage(f"two files of pairs are called {twice}, and a tar has one. {hint}")
     without = [name for name in names if name not in pairs_of]
     if without:

@@ -3,9 +3,7 @@ import contextlib
 import os
 import shutil
 
-import orjson
-
-from mc2 import __version__, files, manifests, tars
+from mc2 import __version__, documents, files, manifests, own, tar_names
 from mc2.errors import BadData, BadUsage
 from mc2.training import plan
 
@@ -32,8 +30,8 @@ def configure(preset, growth=None, world=1):
         raise BadUsage(f"{preset.source}: names no images. Give data.train_data, or --train-data 'tars/*.tar'.")
     if values["run"]["output"] is None:
         raise BadUsage(f"{preset.source}: names no output. Give run.output, or -o DIR.")
-    tar_paths = _expanded(data["train_data"])
-    pairs = None if data["pairs"] is None else _expanded(data["pairs"])
+    tar_paths = _expanded(data["train_data"], tar_names.TARS)
+    pairs = None if data["pairs"] is None else _expanded(data["pairs"], tar_names.PAIRS)
     if data["curation"] == "online":
         for key, maker in (("counts", "mc2 count"), ("thresholds", "mc2 thresholds")):
             if data[key] is None:
@@ -41,6 +39,8 @@ def configure(preset, growth=None, world=1):
                                "pairs are trained on with data.curation = \"offline\".")
             if not os.path.exists(data[key]):
                 raise BadUsage(f"{data[key]}: no such {key}. Make them with '{maker}'.")
+    for tokenizer in (values["model"]["tokenizer"], *(more["tokenizer"] for more, _ in preset.students)):
+        _refuse_missing_tokenizer(preset, tokenizer)
     students = [{**values, "architecture": architecture} for values, architecture in preset.students]
     if students and values["distill"]["teacher"] is None:
         raise BadUsage(f"{preset.source}: has [[students]] but no distill.teacher.")
@@ -53,6 +53,12 @@ def configure(preset, growth=None, world=1):
                          "tokenizers": [_content_of(name) for name in
                                         (values["model"]["tokenizer"], *(more["tokenizer"] for more in students))],
                          "teacher": _content_of(values["distill"]["teacher"])}}
+
+
+def _refuse_missing_tokenizer(preset, name):
+    if name.endswith(".json") and not os.path.exists(name):
+        raise BadUsage(f"{preset.source}: there is no tokenizer {name}. Make one with 'mc2 tokenizer PAIRS... -o {name}', or "
+                       "name another with --set model.tokenizer=FILE.")
 
 
 def _content_of(name):
@@ -77,9 +83,9 @@ def _check_batch(global_batch, world, accum_freq):
                        + f"; the nearest that do: {nearest} (--set schedule.global_batch=N).")
 
 
-def _expanded(patterns):
+def _expanded(patterns, suffixes):
     """[path] of all files that patterns and lists stand for, sorted, each once."""
-    paths = sorted(tars.expand(patterns))
+    paths = sorted(tar_names.expand(patterns, suffixes))
     twice = next((path for path, other in zip(paths, paths[1:]) if path == other), None)
     if twice:
         raise BadUsage(f"{twice}: is named twice.")
@@ -93,13 +99,10 @@ def path_of(run):
 def read(run):
     """The configuration of a run directory. BadUsage where there is none."""
     try:
-        with open(path_of(run), "rb") as stream:
-            config = orjson.loads(stream.read())
+        config = documents.read(path_of(run), "Begin the run anew with -f, or copy the file back from elsewhere.")
     except FileNotFoundError:
         raise BadUsage(f"{run}: is not a run: it has no config.json.") from None
-    except orjson.JSONDecodeError as error:
-        raise BadData(f"{path_of(run)}: is not JSON ({error}).") from None
-    if not isinstance(config, dict) or config.get("kind") != KIND:
+    if config.get("kind") != KIND:
         raise BadData(f"{path_of(run)}: is not the configuration of a training run.")
     return config
 
@@ -123,16 +126,27 @@ def differences(old, new):
     return sorted(found)
 
 
+def has_begun(run):
+    """Whether a step of the run is on disk, in its log or in a checkpoint."""
+    with contextlib.suppress(FileNotFoundError):
+        if os.path.getsize(os.path.join(run, "log.jsonl")):
+            return True
+    return any(name.startswith("step-") and name.endswith(".pt") for name in files.names_in(os.path.join(run, "checkpoints")))
+
+
 def begin(config, force=False):
-    """Make the run directory with config.json, or take up an earlier run of the same configuration."""
+    """Make the run directory with config.json, or take up an earlier run of the same configuration. One that has not
+    begun leaves its place to any other."""
     run = config["values"]["run"]["output"]
     manifests.refuse_foreign_directory(run, KIND)
+    for name in ("checkpoints", "tensorboard", "wandb"):
+        own.refuse_link(os.path.join(run, name))
     if force and os.path.isdir(run):
         for name in ("checkpoints", "tensorboard"):
             shutil.rmtree(os.path.join(run, name), ignore_errors=True)
         with contextlib.suppress(FileNotFoundError):
             os.unlink(os.path.join(run, "log.jsonl"))
-    elif os.path.exists(path_of(run)):
+    elif os.path.exists(path_of(run)) and has_begun(run):
         if changed := differences(read(run), config):
             raise BadUsage(f"{run}: holds a run of another configuration ({'; '.join(changed[:4])}"
                            f"{' ...' if len(changed) > 4 else ''}). Name another output, or begin anew with -f.")
@@ -140,5 +154,5 @@ def begin(config, force=False):
     manifests.write(run, manifests.describe_run(
         KIND, [], {"preset": config["name"]}, paths={key: config["values"]["data"][key] for key in ("counts", "thresholds")
                                                      if config["values"]["data"][key]}))
-    files.write_bytes(path_of(run), orjson.dumps(config, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+    files.write_bytes(path_of(run), documents.dumped(config), is_own=True)
     return run

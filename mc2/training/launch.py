@@ -4,6 +4,7 @@ import ctypes
 import os
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,7 +12,7 @@ import tempfile
 import time
 
 import mc2
-from mc2 import manifests, temporaries
+from mc2 import manifests, meter, temporaries
 from mc2.errors import BadUsage, Mc2Error
 from mc2.training import job
 from mc2.training.signals import STOPPING, Noted, Stopped
@@ -19,6 +20,7 @@ from mc2.training.signals import STOPPING, Noted, Stopped
 REPORTS = "MC2_TRAIN_REPORTS"           # an environment variable: the directory of the workers' reports
 LISTENS, ENDED, FAILED_ELSEWHERE = "listens-", "ended", "failed-elsewhere"      # their names
 DRIVER = "MC2_TRAIN_DRIVER"             # an environment variable: process id of `mc2 train`
+SLURM_TIME = re.compile(r"[0-9]+([:-][0-9]+)*|UNLIMITED|INFINITE", re.ASCII)
 BUSY = "{}: another run is training in this directory. Wait for it to end, or name another output."
 
 
@@ -75,7 +77,8 @@ def start(config, layout, *, resume="latest", force=False, device="auto", quiet=
             _wait_for(output, config)
         _torchrun(output, layout, resume, device, quiet)
         return None
-    with temporaries.locked(output, BUSY.format(output)):
+    before = set(os.listdir(output)) if os.path.isdir(output) else None
+    with temporaries.locked(output, BUSY.format(output)), _removed_before_its_first_step(output, before):
         _begin(config, force, output)
         if not layout.alone:
             _torchrun(output, layout, resume, device, quiet)
@@ -91,6 +94,26 @@ def _begin(config, force, output):
     with temporaries.locked(checkpoints, BUSY.format(output)) if force and os.path.isdir(checkpoints) \
             else contextlib.nullcontext():                  # a worker on any machine holds it: see mc2.training.worker
         job.begin(config, force)
+
+
+@contextlib.contextmanager
+def _removed_before_its_first_step(output, before):
+    """Where the block fails before a step of the run is on disk, remove what it made in the run's directory, so that the
+    corrected command finds what this one found. before: the names in the directory; None: there was none. A run that a
+    signal stopped stays: the same command goes on."""
+    try:
+        yield
+    except Stopped:
+        raise
+    except (Mc2Error, OSError):
+        if not job.has_begun(output):
+            for name in set(os.listdir(output)) - (before or set()):
+                path = os.path.join(output, name)
+                shutil.rmtree(path, ignore_errors=True) if os.path.isdir(path) else os.unlink(path)
+            if before is None:
+                with contextlib.suppress(OSError):          # somebody put something there
+                    os.rmdir(output)
+        raise
 
 
 def _leads(layout):
@@ -116,9 +139,10 @@ def _torchrun(output, layout, resume, device, quiet):
                    *(["--nnodes", str(layout.nnodes)] if layout.nnodes > 1 else []),
                    "--log-dir", reports,                    # which torchrun would leave behind elsewhere
                    "-m", "mc2.training.worker", output, "--resume", resume, "--device", device,
-                   *(["--quiet"] if quiet else [])]
+                   "--log-every", str(meter.interval()), *(["--quiet"] if quiet else [])]
         threads = max(1, len(os.sched_getaffinity(0)) // layout.nproc)
         environment = {"OMP_NUM_THREADS": str(threads), **os.environ, "PYTHONPATH": _python_path(),
+                       "PYTHONSAFEPATH": "1",               # no modules from the current directory
                        REPORTS: reports, DRIVER: str(os.getpid())}
         status = _attend(command, environment, signals, layout, reports)
         _raise_what_they_said(reports, status, signals)
@@ -268,10 +292,13 @@ def slurm_script(arguments, *, name, nodes, per_node, cpus, time, gpus=True, war
     Before its time is up, or when it is preempted, the run gets SIGUSR1 (`warning` seconds ahead) or SIGTERM, writes a
     checkpoint and ends with 138 or 143; the job then goes back into the queue and on from there.
     """
+    if not SLURM_TIME.fullmatch(time):
+        raise BadUsage(f"--slurm-time {time!r}: is no time of sbatch, e.g. 24:00:00 or 2-12:00:00 (days-hours).")
+    name = re.sub(r"[^\w.+-]", "_", name, flags=re.ASCII)
     gpu_line = f"#SBATCH --gpus-per-node={per_node}\n" if gpus else ""
     command = [sys.executable, "-m", "mc2", "train", *arguments]
     return f"""#!/usr/bin/env bash
-#SBATCH --job-name={shlex.quote(name)}
+#SBATCH --job-name={name}
 #SBATCH --nodes={nodes}
 #SBATCH --ntasks-per-node=1
 {gpu_line}#SBATCH --cpus-per-task={per_node * cpus}
@@ -283,6 +310,7 @@ set -uo pipefail
 
 # One task per node; each starts its processes. The nodes find each other through SLURM's variables.
 export PYTHONPATH={shlex.quote(_python_path())}
+export PYTHONSAFEPATH=1                 # no modules from the current directory
 srun --kill-on-bad-exit=1 --cpus-per-task={per_node * cpus} {shlex.join(command)}
 status=$?
 

@@ -7,16 +7,15 @@ run that goes on is the run that was not disturbed.
 """
 import collections
 import hashlib
-import sys
 import time
 from dataclasses import dataclass, field
 
 import torch
-from tqdm import tqdm
-
 from mc2.clip import checkpoints, model
 from mc2.clip.distributed import Ranks
 from mc2.errors import BadData, BadUsage, Mc2Error
+from mc2.meter import Meter
+from mc2.terminal import say
 from mc2.training import job, metrics, run_directory, samples, step, students
 from mc2.training.signals import Stopped
 
@@ -64,7 +63,7 @@ class State:
     """Where a run goes on.
 
     step: steps done. samples: digest of this rank's pairs so far. tallies: what happened so far, on all ranks.
-    loaders: states of the loaders of all ranks, or None.
+    loaders: states of the loaders of all ranks, or None. logged: the last step with a line in the log.
     """
 
     step: int = 0
@@ -72,6 +71,7 @@ class State:
     tallies: dict = field(default_factory=dict)
     loaders: list = None
     notes: list = field(default_factory=list)
+    logged: int = 0
 
 
 def resume_from(path, config, its_students, ranks):
@@ -90,7 +90,7 @@ def resume_from(path, config, its_students, ranks):
     of_ranks = content["data"]
     digest = bytes.fromhex(of_ranks[ranks.rank]["samples"]) if len(of_ranks) == ranks.world else b""
     return State(content["step"], digest, content["tallies"], [of_rank["loader"] for of_rank in of_ranks],
-                 [f"goes on from step {content['step']:,} ({path})"])
+                 [f"goes on from step {content['step']:,} ({path})"], content.get("logged", 0))
 
 
 class Trainer:
@@ -119,7 +119,7 @@ class Trainer:
         self.notes = [*(self.teacher.notes if self.teacher else []), *state.notes, *self.loader.notes]
         self.log = None
         if ranks.is_first:
-            self._begin()
+            self._begin(state.logged)
 
     def _resume(self, resume):
         """The State to go on from: of the newest checkpoint, or of the one that `resume` names."""
@@ -127,21 +127,23 @@ class Trainer:
         if path is None:
             return State()
         state = resume_from(path, self.config, self.students, self.ranks)
-        if self.ranks.is_first and resume != "latest" and run_directory.holds(self.directory, path):
+        if not run_directory.holds(self.directory, path):
+            state.logged = 0                            # in another run's log
+        elif self.ranks.is_first and resume != "latest":
             if later := run_directory.remove_after(self.directory, state.step):
                 state.notes.append(f"the checkpoints of later steps are removed: {', '.join(map(str, later))}")
         return state
 
-    def _begin(self):
+    def _begin(self, logged):
         """What the first rank does for all."""
         if self.values["data"]["curation"] == "online":
             self.notes += samples.count_warnings(samples.data_of(self.config))
         if not self.quiet:
             for note in self.notes:
-                print(f"train: {note}", file=sys.stderr, flush=True)
+                say(f"train: {note}")
         for student in self.students:
             student.save_tokenizer(self.directory)
-        self.log = metrics.Log(self.directory, self.step, self.values, self.config["name"])
+        self.log = metrics.Log(self.directory, self.step, self.values, self.config["name"], logged)
 
     def train(self, signals):
         """All steps that are left. Raises Stopped after a signal, Mc2Error where the loss is not a number."""
@@ -149,8 +151,7 @@ class Trainer:
         self.waited, self.losses, self.last_loss = 0.0, [], None
         self.logged = (self.started, self.step)
         saved = self.step
-        is_shown = self.ranks.is_first and not self.quiet
-        self.progress = tqdm(total=self.steps, initial=self.step, unit="step", disable=None if is_shown else True)
+        self.meter = Meter("train", "steps", self.steps, self.step, quiet=self.quiet or not self.ranks.is_first)
         batches = iter(self.loader)
         self._stop_if_asked(signals, saved)             # before the processes of the loader start
         while self.step < self.steps:
@@ -165,7 +166,7 @@ class Trainer:
                 self._write_log(batch)
             elif len(self.losses) >= LONGEST_UNLOGGED:
                 self._check_losses()
-        self.progress.close()
+        self.meter.close()
         return {"step": self.step, "steps": self.steps, "seen_pairs": self.step * self.global_batch,
                 "trained_pairs": (self.step - self.first) * self.global_batch, "loss": self.last_loss,
                 "seconds": time.monotonic() - self.started, "notes": self.notes, "first": self.ranks.is_first,
@@ -217,7 +218,7 @@ class Trainer:
         self.tally.update(batch.tally)
         self.tally.update(("seen", lang) for lang in batch.langs)
         self.digest = _chained(self.digest, batch)
-        self.progress.update()
+        self.meter.update(note=self.last_loss and f"loss {self.last_loss[0]:.3f}")
 
     def _teach(self, batch):
         image_features = self.teacher.encode_images(batch.images)
@@ -234,7 +235,6 @@ class Trainer:
             at = self.step - len(losses) + 1 + int(bad.nonzero()[0])
             self._give_up(f"the loss of step {at:,} is {losses[bad][0].tolist()}")
         self.last_loss = losses[-1].tolist()
-        self.progress.set_postfix_str(f"loss {self.last_loss[0]:.3f}")
         return losses
 
     def _give_up(self, reason):
@@ -271,8 +271,9 @@ class Trainer:
             self._give_up(f"a weight is not a number after step {self.step:,}")
         parts = self.ranks.gather(({"loader": self.position, "samples": self.digest.hex()}, self.tally))
         if self.ranks.is_first:
+            self.log.sync()
             run_directory.save(self.directory, {
-                "step": self.step, "seen_pairs": self.step * self.global_batch, "config": self.values,
+                "step": self.step, "logged": self.log.logged, "seen_pairs": self.step * self.global_batch, "config": self.values,
                 "models": [student.state() for student in self.students], "data": [state for state, _ in parts],
                 "tallies": metrics.total_of(self.before, [tally for _, tally in parts])},
                 self.values["run"]["keep_checkpoints"])

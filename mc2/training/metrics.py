@@ -2,11 +2,9 @@
 import hashlib
 import os
 
-import orjson
-
-from mc2 import files
-from mc2.errors import BadUsage
-from mc2.execution.receipt import duration
+from mc2 import documents, files, own
+from mc2.errors import BadData, BadUsage
+from mc2.tables import duration
 
 BY_LANG = ("seen", "drawn", "kept", "expected")
 
@@ -14,18 +12,24 @@ BY_LANG = ("seen", "drawn", "kept", "expected")
 class Log:
     """run/log.jsonl, a line per logged step; after a resume the lines beyond its step are cut off."""
 
-    def __init__(self, run, step, values, name):
+    def __init__(self, run, step, values, name, logged=0):
+        """step: that the run goes on from. logged: the last step before it that has a line, as its checkpoint says"""
         self.path = os.path.join(run, "log.jsonl")
-        cut_off(self.path, step)
-        self.stream = open(self.path, "ab")
+        cut_off(self.path, step, logged)
+        self.stream, self.logged = open(own.open_file(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT), "ab"), logged
         self.boards = [board for board in (_tensorboard(run, step), _wandb(run, values, name)) if board]
 
     def write(self, line):
-        self.stream.write(orjson.dumps(line) + b"\n")
+        self.stream.write(documents.dumped_line(line))
         self.stream.flush()
+        self.logged = line["step"]
         numbers = dict(_numbers(line))
         for board in self.boards:
             board(line["step"], numbers)
+
+    def sync(self):
+        """Have on disk what a checkpoint says is there."""
+        os.fsync(self.stream.fileno())
 
     def close(self):
         self.stream.close()
@@ -33,20 +37,30 @@ class Log:
             board.close()
 
 
-def cut_off(path, step):
-    """Keep the lines up to this step: what was logged after the checkpoint will be logged again."""
+def cut_off(path, step, logged=0):
+    """Keep the lines up to this step: what was logged after the checkpoint will be logged again. Raises BadData where one
+    of them is damaged, or that of the step `logged` is missing; the last line may be cut off, where a run was killed while
+    it wrote."""
     if not os.path.exists(path):
         return
-    kept = []
+    kept, last = [], 0
     with open(path, "rb") as stream:
-        for line in stream:
+        for number, line in enumerate(stream, 1):
             try:
-                if orjson.loads(line)["step"] > step:
+                its_step = documents.parsed_line(line)["step"]
+                if its_step > step:
                     break
-            except (orjson.JSONDecodeError, KeyError, TypeError):       # the line that a killed run was writing
-                break
+                last = its_step
+            except (ValueError, KeyError, TypeError):
+                if not line.endswith(b"\n"):                    # what a killed run was writing
+                    break
+                raise BadData(f"{path}:{number}: this line is damaged. Take it out, or put the file elsewhere, and the run "
+                              f"goes on.") from None
             kept.append(line if line.endswith(b"\n") else line + b"\n")
-    files.write_bytes(path, b"".join(kept))
+    if last < logged:
+        raise BadData(f"{path}: is cut off after step {last:,}; the checkpoint says that step {logged:,} is logged. Put the "
+                      f"file elsewhere, and the run goes on.")
+    files.write_bytes(path, b"".join(kept), is_own=True)
 
 
 def total_of(before, tallies):

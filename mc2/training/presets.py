@@ -5,9 +5,8 @@ Keys with a default may be left out; a section of such keys too. Paths are relat
 """
 import copy
 import os
-from importlib import resources
 
-from mc2 import parsing, settings
+from mc2 import package_data, parsing, settings
 from mc2.clip import architecture
 from mc2.errors import BadData, BadUsage
 from mc2.settings import PATHS, REQUIRED, Key
@@ -15,7 +14,7 @@ from mc2.settings import PATHS, REQUIRED, Key
 COUNT = (1, None)
 KEYS = {        # names follow open_clip's options where they mean the same
     "model": {
-        "name": Key(str),                           # of mc2/data/models, or a .json file beside the preset
+        "name": Key(str),                           # of mc2/data/models, or a .json file beside the preset or here
         "tokenizer": Key(str),                      # `openai` (CLIP's own BPE), a name on the Hub or a tokenizer.json
         "init_logit_scale": Key(float, (0, 4.6052)),
     },
@@ -86,35 +85,37 @@ STUDENT = {         # [[students]]: further students of the same teacher, each w
 
 
 class Preset:
-    """A run as in its file. `name`: of the preset or the file; `title`: the file's first comment line;
+    """A run as in its file. `name`: of the preset or the file; `text`: of the file; `title`: its first comment line;
     `values[section][key]`; `architecture`: the model's configuration; `students`: [(values, architecture)] of further
     students."""
 
     def __init__(self, name, source, text, folder=None, changes=()):
         """folder: of a file, for the paths in it. changes: [(section, key, value)] that replace the text's; paths
         among them are taken as they are."""
-        self.name, self.source = name, source
+        self.name, self.source, self.text, self.changes = name, source, text, list(changes)
         self.title = title(text)
         parsed = _located(_parse(text, source), folder)
         for section, key, value in changes:
             parsed.setdefault(section, {})[key] = value
         students = parsed.pop("students", [])
         self.values = _check(parsed, source)
-        self.architecture = _architecture(self.values["model"]["name"], source, folder)
+        beside = [folder] if folder else []
+        is_changed = any((section, key) == ("model", "name") for section, key, _ in changes)
+        self.architecture = _architecture(self.values["model"]["name"], source,
+                                          [".", *beside] if is_changed else [*beside, "."])
         self.students = _check_students(students, source, folder)
 
 
 def names():
     """[name] of the package's presets, sorted."""
-    return sorted(entry.name[:-len(".toml")] for entry in _folder().iterdir() if entry.name.endswith(".toml"))
+    return package_data.names("presets", ".toml")
 
 
 def load(name_or_path, changes=()):
     """The preset of that name, or of that TOML file, with changes [(section, key, value)]. BadUsage where there is
     none, BadData where it is wrong."""
     if name_or_path in names():
-        entry = _folder() / f"{name_or_path}.toml"
-        return Preset(name_or_path, entry.name, entry.read_text("utf-8"), changes=changes)
+        return Preset(name_or_path, f"{name_or_path}.toml", _text(name_or_path), changes=changes)
     if not os.path.isfile(name_or_path):
         raise BadUsage(f"{name_or_path}: neither a preset nor a file. Presets: {', '.join(names())}.")
     try:
@@ -142,7 +143,7 @@ def change(assignment):
 
 def titles():
     """[(name, title)] of the package's presets, without checking them."""
-    return [(name, title((_folder() / f"{name}.toml").read_text("utf-8"))) for name in names()]
+    return [(name, title(_text(name))) for name in names()]
 
 
 def title(text):
@@ -151,8 +152,8 @@ def title(text):
     return line.lstrip("# ") if line.startswith("#") else ""
 
 
-def _folder():
-    return resources.files("mc2") / "data" / "presets"
+def _text(name):
+    return package_data.text("presets", f"{name}.toml")
 
 
 def _parse(text, source):
@@ -186,6 +187,8 @@ def _beside(folder, path):
         return path
     if path.startswith("@"):
         return "@" + _beside(folder, path[1:])
+    if "::" in path:
+        return "::".join(_beside(folder, part) for part in path.split("::"))
     return os.path.normpath(os.path.join(folder, path))
 
 
@@ -201,7 +204,7 @@ def _check_students(students, source, folder):
         seen.add(student["name"])
         if folder and student["tokenizer"].endswith(".json"):
             student["tokenizer"] = _beside(folder, student["tokenizer"])
-    return [(student, _architecture(student["model"], source, folder)) for student in checked]
+    return [(student, _architecture(student["model"], source, [*([folder] if folder else []), "."])) for student in checked]
 
 
 def _check(values, source):
@@ -222,11 +225,14 @@ def _check_section(content, keys, source, section):
     return settings.check(content, keys, source, f"{section}.", f"Allowed in [{section}]: {', '.join(keys)}.")
 
 
-def _architecture(name, source, model_folder):
-    if name.endswith(".json") and model_folder is not None:
-        path = os.path.join(model_folder, name)
-        if not os.path.isfile(path):
-            raise BadData(f"{source}: model.name is \"{name}\", but there is no {path}.")
+def _architecture(name, source, folders):
+    """The model's configuration of that name, or in the .json file of that name in the first of these folders that has
+    it."""
+    if name.endswith(".json"):
+        paths = list(dict.fromkeys(os.path.normpath(os.path.join(folder, name)) for folder in folders))
+        path = next(filter(os.path.isfile, paths), None)
+        if path is None:
+            raise BadData(f"{source}: model.name is \"{name}\", but there is no {' and no '.join(paths)}.")
         try:
             with open(path, encoding="utf-8") as stream:
                 return architecture.parse(stream.read(), path)
@@ -235,5 +241,5 @@ def _architecture(name, source, model_folder):
     try:
         return architecture.load(name)
     except KeyError:
-        raise BadData(f"{source}: model.name is \"{name}\", which is not a model. Allowed: a .json file beside the "
-                      f"preset, or {', '.join(architecture.names())}.") from None
+        raise BadData(f"{source}: model.name is \"{name}\", which is not a model. Allowed: a .json file in the "
+                      f"current directory or beside the preset, or {', '.join(architecture.names())}.") from None

@@ -2,7 +2,6 @@
 
 Their form, and how the newest is found, is in mc2/clip/checkpoints.py.
 """
-import contextlib
 import os
 
 from mc2 import temporaries
@@ -13,11 +12,11 @@ def save(run, content, keep):
     """Write the checkpoint of content["step"], point `latest` to it, and remove all but the newest `keep`. Returns its
     path."""
     directory, path = checkpoints.directory_of(run), checkpoints.path_of(run, content["step"])
-    checkpoints.write(content, path)
+    checkpoints.write(content, path, is_own=True)
     link = os.path.join(directory, ".latest.tmp")
-    with contextlib.suppress(FileNotFoundError):
+    if os.path.islink(link):                            # which a killed run left
         os.unlink(link)
-    with temporaries.discarded_on_error(link):
+    with temporaries.discarded_on_error(link, temporaries.LINK):
         os.symlink(os.path.basename(path), link)
         os.replace(link, os.path.join(directory, "latest"))
     for old in [step for step in checkpoints.steps_in(run) if step < content["step"]][:1 - keep or None]:

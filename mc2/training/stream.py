@@ -16,19 +16,26 @@ What happened is counted (`Batch.tally`):
     corrupt image                   images that cannot be decoded
     never counted                   pairs that match entries whose count is 0 (online)
     bad: ...                        tars' own records that are not pairs
+    empty text                      pairs in files whose text is nothing but white space (offline)
+    members apart                   samples whose members are not next to each other in the tar
     ("cut off tar", path), ("damaged tar", path), ("unreadable tar", path)
+
+Where almost nothing meets, of all tars of a pass or of the first LOOKED_AT, or the members of a tar's samples are apart as
+a rule, that is an error: training would go on with the few that are left, many times over.
 """
+import contextlib
 import itertools
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 
-from mc2 import files, tars
+from mc2 import files, keys, tars
 from mc2.balancing import algorithm
 from mc2.clip import images
 from mc2.errors import BadData, Mc2Error
+from mc2.execution.stage import Stages
 from mc2.pairs.batch import Labels
 from mc2.pairs.shards import read_blocks
 from mc2.training import division
@@ -36,6 +43,7 @@ from mc2.training.division import Cursor
 
 COLUMNS = ("id", "text", "lang", "matched_entry_ids")
 EMPTY_PASSES = 100              # in which nothing was drawn, before that is an error
+LOOKED_AT = 8                   # tars of a stream, before it is an error that almost nothing meets
 UNKNOWN = "unknown"             # language of pairs that do not say
 
 
@@ -60,6 +68,27 @@ class Batch:
         return self
 
 
+@dataclass
+class Meeting:
+    """How images and pairs meet in the tars that a stream has read. ids: of the pairs; met: images that have one;
+    strangers: (id of a pair, name of an image) that met nothing, or None where there is none yet."""
+
+    tars: int = 0
+    images: float = 0
+    ids: float = 0
+    met: float = 0
+    strangers: list = field(default_factory=lambda: [None, None])
+
+    def refuse_strangers(self, least):
+        """Raise BadData where, after so many tars, almost nothing meets."""
+        if self.tars < least or not keys.almost_nothing(self.met, self.images, self.ids):
+            return
+        of_pair, of_image = self.strangers
+        raise BadData(f"almost nothing meets: {self.met:,.0f} of {self.images:,.0f} images have pairs, in the first "
+                      f"{self.tars:,} tars of a loading process. The id of a pair is {of_pair}; an image is called "
+                      f"{of_image}. Run 'mc2 join' to give every tar the pairs of its images.")
+
+
 class Stream(torch.utils.data.IterableDataset):
     """Yields (Batch, number of the stream within its rank, state of its cursor after it); an error comes last, as an
     item.
@@ -73,7 +102,8 @@ class Stream(torch.utils.data.IterableDataset):
         self.data, self.shards, self.sampler, self.tokenizers = data, shards, sampler, tokenizers
         self.batch_size, self.division, self.first = batch_size, division, first
         self.states, self.first_due = states, first_due
-        self.tally = Counter()
+        self.tally, self.meeting = Counter(), Meeting()
+        self.example = None                     # sentences on the first sample without an image or a text
 
     def __iter__(self):
         info = torch.utils.data.get_worker_info()
@@ -107,12 +137,15 @@ class Stream(torch.utils.data.IterableDataset):
             for pair in self.pairs_of_pass(cursor, self.division.units(cursor, stream)):
                 found += 1
                 yield pair
+            if cursor.pass_number == 0:
+                self.meeting.refuse_strangers(least=1)
             empty = empty + 1 if is_whole and not found else 0
             if empty and empty >= (EMPTY_PASSES if self.tally["not drawn"] else 1):
                 reasons = ", ".join(f"{' '.join(reason) if isinstance(reason, tuple) else reason}: {count:,}"
                                     for reason, count in sorted(self.tally.items(), key=str))
                 raise BadData(f"nothing to train on in a whole pass of the tars of one loading process "
-                              f"({reasons or 'they hold no samples'}). Look at tars and pairs, or use fewer workers.")
+                              f"({reasons or 'they hold no samples'}). Look at tars and pairs, or use fewer workers."
+                              + (self.example or ""))
             cursor.begin_next_pass()
 
     def pairs_of_pass(self, cursor, units):
@@ -140,13 +173,16 @@ class Stream(torch.utils.data.IterableDataset):
         start, done = reader.sample, reader.pairs
         tally = self.tally if low == 0 and start == done == 0 else Counter()    # what concerns the shard as a whole
         table = None if its_pairs is None else self.table(its_pairs, seed, tally)
-        seen = set()
+        names_of = Names(path, table)
+        seen, apart = set(), tars.Apart()
         try:
             for index, (key, members) in enumerate(_opened(path)):
                 record = tars.record(members)
-                image_id = tars.image_id(key, record)
+                image_id = names_of(key, record)
                 is_new = image_id not in seen
                 seen.add(image_id)
+                if apart.see(key, members):
+                    tally["members apart"] += 1
                 if index < start or not division.is_in(unit, index):
                     continue
                 if index > start:
@@ -162,6 +198,23 @@ class Stream(torch.utils.data.IterableDataset):
             self._report("unreadable tar", path, low)
         if table and low == 0 and (missing := table.keys() - seen):
             self.tally["missing image"] += len(missing)
+        self._look_at(path, apart, table, seen)
+
+    def _look_at(self, path, apart, table, seen):
+        """Raise BadData where the members of this tar are apart, or where almost nothing meets in those read so far.
+        seen: names of the tar's images"""
+        met = None if table is None else len(table.keys() & seen)
+        if apart.is_usual() and (met is None or 2 * met < min(len(table), apart.keys)):
+            raise BadData(f"{files.name_of(path)}: {apart}.")
+        if table is None:
+            return
+        meeting = self.meeting
+        meeting.tars, meeting.met = meeting.tars + 1, meeting.met + met
+        meeting.images, meeting.ids = meeting.images + len(seen), meeting.ids + len(table)
+        for number, (some, others) in enumerate(((table.keys(), seen), (seen, table.keys()))):
+            if meeting.strangers[number] is None:
+                meeting.strangers[number] = next((each for each in some if each not in others), None)
+        meeting.refuse_strangers(least=LOOKED_AT)
 
     def _report(self, what, path, low):
         if low == 0:                        # once for all parts of a shard
@@ -177,10 +230,16 @@ class Stream(torch.utils.data.IterableDataset):
             return []
         if tars.image(members) is None:
             tally["no image"] += 1
+            self.example = self.example or (f" A sample without an image has {', '.join(sorted(members))}. "
+                                            f"{tars.ABOUT_EXTENSIONS}")
             return []
         pairs = table.get(image_id) if table is not None else self._own_pairs(image_id, record, members, seed, tally)
         if pairs is None:
             tally["image without pair"] += 1
+            if table is None:
+                self.example = self.example or (f" A sample without a text has {', '.join(sorted(members))}. Texts are in a "
+                                                "sample's txt or in `text` or `caption` of its json, or in files of pairs "
+                                                "(--pairs).")
         elif not pairs:
             tally["no match"] += 1
         elif self.sampler:
@@ -211,13 +270,16 @@ class Stream(torch.utils.data.IterableDataset):
         not drawn."""
         table = {}
         if self.sampler is None:
-            for block in read_blocks([path], columns=COLUMNS[:3]):
+            for block in read_blocks([path], columns=COLUMNS[:3], longest=None):
                 batch = block.batch()
                 _count_dropped(batch, tally)
                 for image_id, text, lang in zip(batch.column("id"), batch.texts, batch.column("lang")):
-                    table.setdefault(image_id, []).append((lang or UNKNOWN, text, 1))
+                    if text.strip():
+                        table.setdefault(image_id, []).append((lang or UNKNOWN, text, 1))
+                    else:
+                        tally["empty text"] += 1
             return table
-        for block in read_blocks([path], whole_images=True, columns=COLUMNS):
+        for block in read_blocks([path], Stages([self.sampler]).whole_images, COLUMNS, longest=None):
             self._draw(block.batch(self.sampler.requires), seed, table, tally)
         return table
 
@@ -242,10 +304,7 @@ class Stream(torch.utils.data.IterableDataset):
 
     def _own_pairs(self, image_id, record, members, seed, tally):
         """The pair in a tar's own json or txt, as an item of a table; None where there is none."""
-        text = next((record[key] for key in ("text", "caption") if isinstance(record.get(key), str)), None)
-        if text is None and "txt" in members:
-            text = members["txt"].decode("utf-8", "replace")
-        if text is None:
+        if (text := tars.text(members, record)) is None:
             return None
         lang, ids = record.get("lang"), record.get("matched_entry_ids")
         if self.sampler is None:
@@ -288,11 +347,41 @@ def _drawn(image_id, text, lang, prob, seed):
     return lang, text if is_kept else None, prob
 
 
+class Names:
+    """What the images of a tar are called by its pairs: names_of(key, record) -> an id of the pairs, or the image's first
+    name where none of them means it (mc2/keys.py).
+
+    The first names of a sample are looked up as they come. Where a lesser one is found, all names of the tar are read,
+    because another image may have a better right to it.
+    """
+
+    def __init__(self, path, table):
+        self.path, self.table, self._numbers, self._ids = path, table or {}, itertools.count(), None
+        self._plain = {keys.plain(image_id) for image_id in self.table}
+
+    def __call__(self, key, record):
+        number, names = next(self._numbers), keys.names(key, record)
+        if not self.table or names[0] in self.table:
+            return names[0]
+        if self._ids is None and any(name in self.table or name in self._plain for name in names):
+            self._ids = keys.ids_of_images(self._all_names(), self.table)
+        found = (self._ids or {}).get(number)
+        return found[0] if found else names[0]
+
+    def _all_names(self):
+        """[names] of every sample, without any where it has no image."""
+        found = []
+        with contextlib.suppress(tars.Damaged):         # which the one who reads the tar for its images reports
+            for key, members in _opened(self.path):
+                found.append(keys.names(key, tars.record(members)) if tars.image(members) else ())
+        return found
+
+
 def _opened(path):
     """The samples of a tar; where a library cannot read it, that is an OSError too."""
     try:
         yield from tars.samples(path)
-    except tars.Damaged:
+    except (tars.Damaged, tars.Compressed):
         raise
     except Mc2Error as error:
         raise OSError(str(error)) from None

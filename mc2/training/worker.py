@@ -9,8 +9,9 @@ import os
 import sys
 import traceback
 
-from mc2 import temporaries
+from mc2 import meter, temporaries
 from mc2.errors import Mc2Error
+from mc2.terminal import say, say_trace
 from mc2.training import launch
 from mc2.training.signals import Noted
 
@@ -21,7 +22,9 @@ def main():
     parser.add_argument("--resume", default="latest")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--quiet", action="store_true")
+    parser.add_argument("--log-every", type=float, default=meter.EVERY)
     options = parser.parse_args()
+    meter.print_every(options.log_every)
     launch.end_with_parent()
     with Noted() as signals:
         _report(launch.LISTENS + os.environ.get("RANK", "0"))
@@ -43,11 +46,11 @@ def _train(options, signals):
         return
     except Exception as error:
         if not isinstance(error, OSError):
-            traceback.print_exc()
+            say_trace(traceback.format_exc())
         _say(1, f"{getattr(error, 'filename', None) or type(error).__name__}: {getattr(error, 'strerror', None) or error}.")
         sys.exit(1)                 # torchrun ends the others, which wait for this one
     if done["first"] and not options.quiet:
-        print(metrics.receipt(done, options.run), file=sys.stderr)
+        say(metrics.receipt(done, options.run))
 
 
 def _has_driver():
@@ -69,7 +72,7 @@ def _first_alone(run):
 def _say(status, message, name=launch.ENDED):
     """The first process that fails says why."""
     if not _report(name, f"{status}\n{message}"):
-        print(f"mc2 train: {message}", file=sys.stderr)
+        say(f"mc2 train: {message}")
 
 
 def _report(name, content=""):

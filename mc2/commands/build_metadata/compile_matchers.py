@@ -11,6 +11,8 @@ from mc2.commands.build_metadata import shared
 @click.argument("metadata", type=click.Path(exists=True, file_okay=False), metavar="METADATA")
 @options.jobs
 @options.quiet
+@options.receipt
+@options.log_every
 @options.verbose
 def compile_matchers(metadata, jobs, quiet):
     """Compile METADATA for the native engine: one METADATA/{lang}.matcher per language.
@@ -27,5 +29,6 @@ def compile_matchers(metadata, jobs, quiet):
     engines.choose("match", "native")
     started = time.monotonic()
     release = Release(metadata)
-    made = compiled.compile_release(release, jobs)
+    made = compiled.compile_release(
+        release, jobs, lambda made: shared.progress(made, "compile", "languages", quiet, len(release.langs)))
     shared.receipt(quiet, "compile", f"{made:,} of {len(release.langs):,} languages compiled", metadata, started)

@@ -1,13 +1,16 @@
 """mc2 build-metadata merge"""
 import decimal
 import math
-import sys
 import time
 
 import click
 
 from mc2 import options
 from mc2.commands.build_metadata import shared
+from mc2.terminal import say
+
+
+MANY = 100                  # languages without sources
 
 
 class Share(click.ParamType):
@@ -49,11 +52,18 @@ class Share(click.ParamType):
               help="Keep this share of the titles ...")
 @click.option("--title-max", type=click.IntRange(0), default=61_235, show_default=True, metavar="N",
               help="... and at most so many.")
+@click.option("--list-max", type=click.IntRange(0), metavar="N",
+              help="Keep at most so many entries of each list of `import --add`, the heaviest first. Default: all.")
+@click.option("--only-with-sources", is_flag=True,
+              help="Leave out the languages without sources, which would have the numbers 0 to 99 only: their labels "
+                   "go to `other`. For releases of one language, say.")
 @click.option("--min-pmi", type=float, metavar="X", help="Keep bigrams with at least this PMI. Default: any.")
 @options.jobs
 @options.quiet
+@options.receipt
+@options.log_every
 @options.verbose
-def merge(directory, output, scheme, languages, spacing, nfc, jobs, quiet, **caps):
+def merge(directory, output, scheme, languages, spacing, nfc, only_with_sources, jobs, quiet, **caps):
     """Merge SOURCES into a metadata release.
 
     \b
@@ -67,13 +77,12 @@ def merge(directory, output, scheme, languages, spacing, nfc, jobs, quiet, **cap
     started = time.monotonic()
     mapping = mappings.of(scheme, languages)
     manifest = merging.merge(directory, output, mapping, merging.Caps(**caps), spacing, nfc, jobs,
-                             mapping_file=languages,
-                             progress=lambda made: shared.progress(made, " languages", quiet, len(mapping.langs)),
+                             mapping_file=languages, only_with_sources=only_with_sources,
+                             progress=lambda made: shared.progress(made, "merge", "languages", quiet, len(mapping.langs)),
                              seconds=lambda: time.monotonic() - started)
-    if quiet:
-        return
     bare = merging.without_sources(manifest)
-    _say_what_is_odd(directory, mapping, languages, manifest, bare)
+    if not quiet:
+        _say_what_is_odd(directory, mapping, languages, manifest, bare)
     shared.receipt(quiet, "merge", f"{manifest['counts']['out']:,} entries in {len(manifest['languages']):,} "
                    f"languages, {len(bare):,} of them without sources; fingerprint {manifest['fingerprint'][:12]}",
                    output, started)
@@ -84,22 +93,22 @@ def _say_what_is_odd(directory, mapping, mapping_file, manifest, bare):
     from mc2.metadata import merge as merging
     from mc2.metadata import sources
     if mapping.unnamed:
-        print(f"Wikipedias that {mapping_file} does not name, now in `other`: {' '.join(mapping.unnamed)}",
-              file=sys.stderr)
+        say(f"Wikipedias that {mapping_file} does not name, now in `other`: {' '.join(mapping.unnamed)}")
     if others := sources.others(directory):
-        print(f"not a source, so not used: {' '.join(others)}", file=sys.stderr)
+        say(f"not a source, so not used: {' '.join(others)}")
     if manifest["replaced_by_lists"]:
-        print(f"taken from a list, so not used: {' '.join(manifest['replaced_by_lists'])}", file=sys.stderr)
+        say(f"taken from a list, so not used: {' '.join(manifest['replaced_by_lists'])}")
     if unfinished := sources.unfinished(directory):
-        print(f"of runs that were stopped, so their sources are missing or old: {' '.join(unfinished)}. Run them "
-              f"again, or delete these.", file=sys.stderr)
+        say(f"of runs that were stopped, so their sources are missing or old: {' '.join(unfinished)}. Run them "
+            f"again, or delete these.")
     pointed = [f"{lang} {row['vowel_points']['entries']:,}" for lang, row in manifest["quality"].items()
                if "vowel_points" in row]
     if pointed:
-        print(f"CAN HARDLY MATCH: lemmas with vowel points, which running text hardly ever has: {', '.join(pointed)}. "
-              f"Take the points out with 'mc2 build-metadata wordnet --points remove'.", file=sys.stderr)
+        say(f"CAN HARDLY MATCH: lemmas with vowel points, which running text hardly ever has: {', '.join(pointed)}. "
+            f"Take the points out with 'mc2 build-metadata wordnet --points remove'.")
     small = [lang for lang in bare if merging.has_sources(lang, manifest, sources.find(directory))]
     if small:
-        print(f"numbers only, their sources being too small for the shares: {' '.join(small)}", file=sys.stderr)
+        say(f"numbers only, their sources being too small for the shares: {' '.join(small)}")
     if missing := [lang for lang in bare if lang not in small]:
-        print(f"numbers only, as there are no sources: {' '.join(missing)}", file=sys.stderr)
+        advice = "" if len(missing) < MANY else " (--only-with-sources leaves them out)"
+        say(f"numbers only, as there are no sources: {' '.join(missing)}{advice}")

@@ -1,12 +1,12 @@
 """mc2 build-metadata ngrams"""
 import os
-import sys
 import time
 
 import click
 
 from mc2 import options
 from mc2.commands.build_metadata import shared
+from mc2.terminal import say
 
 LARGE = 64 << 20                # bytes, of an input
 
@@ -25,6 +25,8 @@ LARGE = 64 << 20                # bytes, of an input
 @options.jobs
 @shared.memory
 @options.quiet
+@options.receipt
+@options.log_every
 @options.verbose
 def ngrams(dumps, wiki, output, min_count, is_text, segmenter, jobs, memory, quiet):
     """Words and pairs of words of a Wikipedia, to SOURCES/{wiki}.unigram.tsv and .bigram.tsv.
@@ -57,7 +59,7 @@ def ngrams(dumps, wiki, output, min_count, is_text, segmenter, jobs, memory, qui
     with parts.work_directory(os.path.join(output, f".{wiki}.ngrams.work")) as directory:
         found = counting.count(inputs, wiki, choice, directory, is_text=is_text, min_count=min_count,
                            jobs=jobs, memory=memory,
-                           progress=lambda results, total, unit: shared.progress(results, unit, quiet, total))
+                           progress=lambda results, total, what: shared.progress(results, f"ngrams: {what}", "parts", quiet, total))
         shared.say_replaced(quiet, output, [(wiki, "unigram"), (wiki, "bigram")])
         made = {"text": is_text, "segmenter": found.segmenter}
         n_unigrams = sources.write(output, wiki, "unigram", found.unigrams, dumps, made,
@@ -80,9 +82,8 @@ def _refuse_twice(paths):
 def _say_what_cannot_be_cut(inputs):
     for part in inputs:
         if (part.start, part.stop) == (0, None) and os.path.getsize(part.path) > LARGE:
-            print(f"{part.path}: can only be read from its beginning, so one process reads it, and a run that is "
-                  f"stopped begins it anew. The dumps called ...-multistream.xml.bz2 are read in parts.",
-                  file=sys.stderr)
+            say(f"{part.path}: can only be read from its beginning, so one process reads it, and a run that is "
+                f"stopped begins it anew. The dumps called ...-multistream.xml.bz2 are read in parts.")
 
 
 def _what_was_read(read):

@@ -11,6 +11,7 @@ from mc2.commands.build_metadata import shared
 @click.argument("metadata", type=click.Path(exists=True), metavar="METADATA")
 @options.output
 @options.quiet
+@options.receipt
 @options.verbose
 def pack(metadata, output, quiet):
     """Pack the release METADATA into one file, to be passed on.

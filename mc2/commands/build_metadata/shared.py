@@ -1,27 +1,12 @@
 """Options, checks and messages that the subcommands of build-metadata share."""
 import contextlib
 import os
-import re
-import sys
 import time
 
 import click
 
-UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
-
-
-class Size(click.ParamType):
-    """A number of bytes, with a suffix K, M, G or T if need be."""
-
-    name = "size"
-
-    def convert(self, value, param, ctx):
-        if isinstance(value, int):
-            return value
-        match = re.fullmatch(r"([0-9]+)([KMGT]?)", value.strip().upper())
-        if not match:
-            self.fail(f"{value!r} is not a size such as 800M or 8G.", param, ctx)
-        return int(match[1]) * UNITS[match[2]]
+from mc2.options import Size
+from mc2.terminal import say
 
 
 def _half_of_the_machine():
@@ -45,9 +30,9 @@ def check_wiki(code):
         raise click.UsageError(f"--wiki {code}: no Wikipedia of the 330 has this code.{languages.suggestion(code)}")
 
 
-def progress(items, unit, quiet, total=None):
-    from tqdm import tqdm
-    return tqdm(items, total=total, unit=unit, unit_scale=True, leave=False, disable=quiet or not sys.stderr.isatty())
+def progress(items, label, unit, quiet, total=None):
+    from mc2 import meter
+    return meter.shown(items, label, unit, total, quiet)
 
 
 def say_replaced(quiet, output, made):
@@ -55,10 +40,9 @@ def say_replaced(quiet, output, made):
     from mc2.metadata import sources
     names = [name for code, kind in made if os.path.exists(os.path.join(output, name := sources.name_of(code, kind)))]
     if names and not quiet:
-        print(f"replaced: {' '.join(names)}", file=sys.stderr)
+        say(f"replaced: {' '.join(names)}")
 
 
 def receipt(quiet, name, summary, output, started):
-    from mc2.execution.receipt import duration
-    if not quiet:
-        print(f"{name}: {summary} -> {output} ({duration(time.monotonic() - started)})", file=sys.stderr)
+    from mc2.execution import receipt
+    receipt.write(name, summary, {}, output, time.monotonic() - started, quiet)

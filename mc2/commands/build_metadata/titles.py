@@ -1,12 +1,12 @@
 """mc2 build-metadata titles"""
 import os
-import sys
 import time
 
 import click
 
 from mc2 import options
 from mc2.commands.build_metadata import shared
+from mc2.terminal import say
 
 SHOWN = 8                       # names in a message, before it says how many more there are
 
@@ -21,6 +21,8 @@ SHOWN = 8                       # names in a message, before it says how many mo
 @options.jobs
 @shared.memory
 @options.quiet
+@options.receipt
+@options.log_every
 @options.verbose
 def titles(pageviews, output, wiki, on_error, jobs, memory, quiet):
     """Article titles by pageviews, to SOURCES/{wiki}.title.tsv.
@@ -42,7 +44,7 @@ def titles(pageviews, output, wiki, on_error, jobs, memory, quiet):
     result = build(
         pageviews, output, wiki or languages.wikipedias(), {"wiki": list(wiki), "on_error": on_error},
         jobs=jobs or len(os.sched_getaffinity(0)), memory=memory, skip_damaged=on_error == "skip",
-        progress=lambda results, total, unit: shared.progress(results, unit, quiet, total),
+        progress=lambda results, total, unit: shared.progress(results, "titles", unit, quiet, total),
         before_writing=lambda codes: shared.say_replaced(quiet, output, [(code, "title") for code in codes]))
     if not quiet:
         _say_what_is_missing(result)
@@ -58,7 +60,7 @@ def _say_what_is_missing(result):
                          [sources.name_of(code, "title") for code in result.removed])]:
         if names:
             more = f" and {len(names) - SHOWN:,} more" if len(names) > SHOWN else ""
-            print(f"{what}: {' '.join(names[:SHOWN])}{more}", file=sys.stderr)
+            say(f"{what}: {' '.join(names[:SHOWN])}{more}")
 
 
 def _summary(result, n_files):

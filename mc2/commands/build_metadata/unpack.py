@@ -12,6 +12,8 @@ from mc2.commands.build_metadata import shared
 @click.option("-o", "--output", required=True, metavar="METADATA", help="Directory of the release to write.")
 @options.jobs
 @options.quiet
+@options.receipt
+@options.log_every
 @options.verbose
 def unpack(archive, output, jobs, quiet):
     """Unpack a release that `pack` made; - is stdin. Every file is verified before METADATA appears.
@@ -25,7 +27,12 @@ def unpack(archive, output, jobs, quiet):
     if archive != "-" and not files.exists(archive):
         raise click.UsageError(f"{archive}: no such file.")
     started = time.monotonic()
-    finish = (lambda release: compiled.compile_release(release, jobs)) if engines.native() else (lambda release: None)
+
+    def finish(release):
+        if engines.native():
+            compiled.compile_release(
+                release, jobs, lambda made: shared.progress(made, "unpack", "languages compiled", quiet, len(release.langs)))
+
     manifest = packing.unpack(archive, output, finish)
     entries = sum(row["entries"] for row in manifest["languages"].values())
     shared.receipt(quiet, "unpack", f"{entries:,} entries in {len(manifest['languages']):,} languages, "

@@ -1,10 +1,10 @@
 """mc2 build-metadata urls"""
-import sys
 
 import click
 
 from mc2 import options
 from mc2.commands.build_metadata import shared
+from mc2.terminal import say
 
 
 @click.command()
@@ -47,4 +47,4 @@ def urls(wiki, date, days, missing_from, quiet):
     for url in printed:
         print(url)
     if missing_from and not quiet:
-        print(f"urls: {len(printed):,} of {len(wanted):,} files are missing from {missing_from}", file=sys.stderr)
+        say(f"urls: {len(printed):,} of {len(wanted):,} files are missing from {missing_from}")

@@ -1,5 +1,5 @@
 """mc2 build-metadata wordnet"""
-import sys
+import os
 import time
 from collections import Counter
 
@@ -7,6 +7,7 @@ import click
 
 from mc2 import options
 from mc2.commands.build_metadata import shared
+from mc2.terminal import say
 
 
 @click.command()
@@ -18,6 +19,7 @@ from mc2.commands.build_metadata import shared
               help="Of Hebrew, Arabic and Syriac lemmas: keep their vowel points, which running text hardly ever has, "
                    "so that they can hardly match, or remove them.")
 @options.quiet
+@options.receipt
 @options.verbose
 def wordnet(paths, output, lemmas, points, quiet):
     """Lemmas of wordnets, to SOURCES/{wiki}.wordnet.tsv.
@@ -56,7 +58,7 @@ def wordnet(paths, output, lemmas, points, quiet):
     shared.say_replaced(quiet, output, [(code, "wordnet") for code in lemmas_of])
     for code, words in lemmas_of.items():
         sources.write(output, code, "wordnet", ((word, 0) for word in words), paths_of[code],
-                      {"lemmas": lemmas, "points": points}, tally_of[code])
+                      {"lemmas": lemmas, "points": points}, tally_of[code], **_origin(paths_of[code]))
     total = sum(tally_of.values(), Counter())
     parts = [f"{total['without a word']:,} without a word left out" if total["without a word"] else "",
              f"{total['with vowel points']:,} with vowel points, which can hardly match" if total["with vowel points"]
@@ -65,15 +67,20 @@ def wordnet(paths, output, lemmas, points, quiet):
                    f"lemmas ({' '.join(lemmas_of)}){''.join(f'; {part}' for part in parts if part)}", output, started)
 
 
+def _origin(paths):
+    """What the manifest says of where the lemmas come from: of a WordNet dict directory alone."""
+    from mc2.metadata.wordnet import origin
+    return {"origin": origin(paths[0])} if len(paths) == 1 and os.path.isdir(paths[0]) else {}
+
+
 def _say_what_is_passed_over(unknown, n_paths):
     if unknown:
-        print(f"PASSED OVER, {len(unknown):,} of {n_paths:,} files, as no Wikipedia is known for their language codes: "
-              f"{', '.join(f'{error.path} ({error.code})' for error in unknown)}", file=sys.stderr)
+        say(f"PASSED OVER, {len(unknown):,} of {n_paths:,} files, as no Wikipedia is known for their language codes: "
+            f"{', '.join(f'{error.path} ({error.code})' for error in unknown)}")
 
 
 def _say_what_can_hardly_match(lemmas_of, tally_of):
     for code, tally in tally_of.items():
         if tally["with vowel points"]:
-            print(f"CAN HARDLY MATCH: {tally['with vowel points']:,} of {len(lemmas_of[code]):,} lemmas of {code} have "
-                  f"vowel points, which running text hardly ever has. Take the points out with --points remove.",
-                  file=sys.stderr)
+            say(f"CAN HARDLY MATCH: {tally['with vowel points']:,} of {len(lemmas_of[code]):,} lemmas of {code} have "
+                f"vowel points, which running text hardly ever has. Take the points out with --points remove.")

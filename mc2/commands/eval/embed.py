@@ -1,15 +1,15 @@
 """mc2 eval embed"""
-import sys
 import time
 
 import click
 
 from mc2.commands.eval import shared
+from mc2.terminal import say
 
 
 @click.command()
-@click.option("--images", multiple=True, metavar="DIR|TAR", type=click.Path(exists=True),
-              help="A folder of images, or webdataset tars (once for each).")
+@click.option("--images", multiple=True, metavar="DIR|TAR", callback=shared.there,
+              help="A folder of images, or webdataset tars: a path, a quoted pattern or a directory; may be repeated.")
 @click.option("--texts", metavar="FILE", type=click.Path(exists=True, dir_okay=False),
               help='JSON Lines with "text", or a .txt file with a text per line.')
 @click.option("-o", "--output", required=True, metavar="DIR", help="The directory for the features.")
@@ -33,4 +33,4 @@ def embed(images, texts, output, evaluation):
         if encoder.rank == 0 and not evaluation.quiet:
             numbers = ", ".join(f"{number:,} {what}" for what, number in counts.items())
             seconds = time.monotonic() - started
-            print(f"eval: embed, {numbers} -> {output} ({seconds:.0f} s)", file=sys.stderr)
+            say(f"eval: embed, {numbers} -> {output} ({seconds:.0f} s)")

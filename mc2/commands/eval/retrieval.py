@@ -6,8 +6,8 @@ from mc2.commands.eval import shared
 
 @click.command()
 @click.argument("pairs", required=False, type=click.Path(exists=True, dir_okay=False))
-@click.option("--images", multiple=True, metavar="DIR|TAR", type=click.Path(exists=True),
-              help="The folder of the images, or webdataset tars (once for each).")
+@click.option("--images", multiple=True, metavar="DIR|TAR", callback=shared.there,
+              help="The folder of the images, or webdataset tars: a path, a quoted pattern or a directory; may be repeated.")
 @click.option("--preset", type=click.Choice(["flickr30k", "coco", "flickr30k-cn"]),
               help="A benchmark whose captions and images --data holds.")
 @shared.choices("retrieval")

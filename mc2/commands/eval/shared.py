@@ -4,13 +4,13 @@ import functools
 import importlib
 import json
 import os
-import sys
 import time
 
 import click
 
 from mc2 import extras, options
 from mc2.errors import BadUsage
+from mc2.terminal import say, show
 
 KINDS = {int: int, float: float, str: str}
 METAVARS = {int: "N", float: "X", str: "TEXT"}
@@ -40,7 +40,7 @@ class Evaluation:
             model = load_model(self.model, ranks.device, self.precision, self.tokenizer, self.cache)
             if ranks.is_first:
                 for note in model.notes:
-                    print(f"eval: {note}", file=sys.stderr)
+                    say(f"eval: {note}")
             yield Encoder(model, cache=self.cache, batch_size=self.batch_size, workers=self.workers,
                           on_error=self.on_error, quiet=self.quiet)
         finally:
@@ -85,15 +85,19 @@ class Evaluation:
 
     def print(self, records):
         from mc2.evaluation import results, tasks
-        lines = map(results.line, records) if self.as_json else results.table(records, tasks.TASKS)
-        print(*lines, sep="\n", flush=True)
+        if self.as_json:
+            print(*map(results.line, records), sep="\n", flush=True)
+        else:
+            show(*results.table(records, tasks.TASKS))
 
     def write(self, records):
         """Write the file that was asked for, with all scores so far."""
-        from mc2 import files
+        from mc2 import files, manifests
         from mc2.evaluation import results
         if self.output:
             files.write_bytes(self.output, "".join(results.line(record) + "\n" for record in records).encode())
+        if self.output and files.is_kept(self.output):
+            manifests.write_for_file(self.output, manifests.describe_run("scores", [], {}, {"out": len(records)}))
 
     def receipt(self, name, scores, encoder, started, written=True):
         """Say on stderr what was done. written: whether the scores are in the outputs that were asked for."""
@@ -101,8 +105,7 @@ class Evaluation:
             return
         tally = ", ".join(f"{number:,} {what}" for what, number in encoder.tally.items())
         where = "".join(f" -> {path}" for path in (self.output, self.plot) if path and written)
-        print(f"eval: {name}, {scores:,} scores of {self.model}; {tally}{where} ({time.monotonic() - started:.0f} s)",
-              file=sys.stderr)
+        say(f"eval: {name}, {scores:,} scores of {self.model}; {tally}{where} ({time.monotonic() - started:.0f} s)")
 
 
 def _refuse_folder_of(path):
@@ -114,12 +117,23 @@ def _refuse_folder_of(path):
 
 
 def default_cache():
+    """The directory of image features, unless another one is named. Raises BadData where it is another user's."""
+    from mc2 import own
     base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
-    return os.path.join(base, "mc2", "features")
+    own.is_there(path := os.path.join(base, "mc2", "features"))
+    return path
 
 
 def _workers(ctx, param, value):
     return min(4, os.cpu_count() or 1) if value is None else value
+
+
+def there(ctx, param, value):
+    """The folder or tars of --images, which must be there before the model is loaded."""
+    if value:
+        from mc2.evaluation import sources
+        sources.tars_among(list(value))
+    return value
 
 
 OPTIONS = {
@@ -173,7 +187,7 @@ def evaluates(required=True, without=()):
             if required and evaluation.model is None:
                 raise click.UsageError("Missing option '--model'.")
             return function(*args, evaluation=evaluation, **given)
-        for option in reversed([*included.values(), options.verbose]):
+        for option in reversed([*included.values(), options.log_every, options.verbose]):
             wrapper = option(wrapper)
         return wrapper
     return decorate
@@ -233,9 +247,9 @@ def show_tasks(as_json):
                           for name, task in TASKS.items()], indent=2, ensure_ascii=False))
         return
     for name, task in TASKS.items():
-        print(f"{name}\n    {task.title}\n    files:    {task.files}\n    source:   {task.source}\n    "
-              f"protocol: {task.protocol}")
+        show(name, f"    {task.title}", f"    files:    {task.files}", f"    source:   {task.source}",
+             f"    protocol: {task.protocol}")
         if task.choices:
-            print("    options:  " + ", ".join(f"--{key.replace('_', '-')}"
-                                               + (f" {choice.default}" if choice.default is not None else "")
-                                               for key, choice in task.choices.items()))
+            show("    options:  " + ", ".join(f"--{key.replace('_', '-')}"
+                                              + (f" {choice.default}" if choice.default is not None else "")
+                                              for key, choice in task.choices.items()))

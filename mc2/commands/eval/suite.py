@@ -1,12 +1,12 @@
 """mc2 eval --suite: the tasks of a table that a directory holds, one model."""
 import json
-import sys
 import time
 import traceback
 
 import click
 
 from mc2.errors import BadUsage, Mc2Error
+from mc2.terminal import say, say_trace, show
 
 
 def run(suite, evaluation, beside):
@@ -32,7 +32,7 @@ def run(suite, evaluation, beside):
             _show(suite, evaluation, beside, records)
             missing = [name for name in names if name not in present]
             if missing and not evaluation.quiet:
-                print(f"eval: {evaluation.data} has no folder for {', '.join(missing)}: not run", file=sys.stderr)
+                say(f"eval: {evaluation.data} has no folder for {', '.join(missing)}: not run")
     if failed:
         error = Mc2Error(f"{len(failed)} of {len(present)} tasks failed: {', '.join(failed)}.")
         error.status = getattr(next(iter(failed.values())), "status", 1)
@@ -49,10 +49,10 @@ def _scored(name, folder, evaluation, encoder, records):
     except Exception as error:
         failure = error
         if click.get_current_context().meta.get("mc2.verbose"):
-            traceback.print_exc()
+            say_trace(traceback.format_exc())
         message = error if isinstance(error, Mc2Error) else \
             f"unexpected {type(error).__name__}: {error} (-v shows where)"
-        print(f"eval: {name}: {message}", file=sys.stderr)
+        say(f"eval: {name}: {message}")
     if encoder.rank == 0:
         evaluation.write(records)
         if not failure:
@@ -74,6 +74,6 @@ def _show(suite, evaluation, beside, records):
         print(*(json.dumps(line) for line in suites.lines(suite, records, beside)), sep="\n", flush=True)
     else:
         lines = align(list(suites.shown(rows, beside)), right=(1, 2, 3))
-        print(f"\n{suite}, %", *lines, sep="\n", flush=True)
+        show("", f"{suite}, %", *lines)
     if records and evaluation.plot:
         results.plot_beside(rows, evaluation.plot, suite, beside)

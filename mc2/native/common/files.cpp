@@ -36,7 +36,7 @@ void Descriptor::close() {
 void Descriptor::fail() const { throw FileError(errno, path_); }
 
 MappedFile::MappedFile(const std::string& path) {
-    const Descriptor file(path, O_RDONLY | O_CLOEXEC);
+    const Descriptor file(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);      // a pipe is refused, not waited for
     struct stat status;
     if (::fstat(file.number(), &status) != 0) file.fail();
     if (!S_ISREG(status.st_mode)) throw NotRegular(S_ISDIR(status.st_mode) ? EISDIR : EINVAL, path);

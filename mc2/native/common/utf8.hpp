@@ -12,6 +12,7 @@
 #include <cstring>
 
 #include "common/cpu.hpp"
+#include "common/strings.hpp"
 
 #if MC2_X86_64
 #include <immintrin.h>
@@ -155,6 +156,16 @@ inline bool is_utf8(const char* text, size_t size) {
     if (has_avx2()) return is_utf8_avx2(bytes, size);
 #endif
     return is_utf8_scalar(bytes, size);
+}
+
+// Whether each string of a column is UTF-8: all bytes together are, and no string begins within a character.
+inline bool are_utf8(const Strings& strings) {
+    const int64_t first = strings.offsets[0], last = strings.offsets[strings.n];
+    if (!is_utf8(reinterpret_cast<const char*>(strings.bytes) + first, static_cast<size_t>(last - first))) return false;
+    bool good = true;
+    for (size_t k = 1; k < strings.n; k++)
+        good &= strings.offsets[k] == last || (strings.bytes[strings.offsets[k]] & 0xC0) != 0x80;
+    return good;
 }
 
 }  // namespace mc2

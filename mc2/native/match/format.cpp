@@ -60,7 +60,7 @@ void CompiledFile::verify() const {
 // ---------------------------------------------------------------- writing
 
 CompiledFileWriter::CompiledFileWriter(const std::string& path)
-    : file_(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC) {
+    : file_(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC) {
     std::memcpy(header.magic, MAGIC, sizeof MAGIC);
     header.version = VERSION;
 }

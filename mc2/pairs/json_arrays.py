@@ -20,11 +20,17 @@ WHOLE = re.compile("-?[0-9]+")
 ANNOTATIONS = "annotations"
 
 
-def read_blocks(path, chunks, reading, size, whole_images=False, found=None):
-    """Yield the Blocks of a document, in order. chunks: iterable of bytes. found: called with the Columns"""
+def read_blocks(path, chunks, reading, size, whole_images=None, found=None):
+    """Yield the Blocks of a document, in order. chunks: iterable of bytes. whole_images: as in
+    mc2.pairs.shards.read_blocks. found: called with the Columns"""
+    blocks = _blocks(path, chunks, reading, size, found)
+    yield from jsonl.whole_images(blocks, whole_images) if whole_images else blocks
+
+
+def _blocks(path, chunks, reading, size, found):
     source = files.name_of(path)
     columns, is_known = None, False
-    lines, held, first, last = [], 0, 1, None
+    lines, held, first = [], 0, 1
     for number, (form, record) in enumerate(_objects(_Text(source, chunks)), 1):
         if not is_known and isinstance(record, dict):
             columns, is_known = _columns_of(path, record, reading, form), True
@@ -34,14 +40,13 @@ def read_blocks(path, chunks, reading, size, whole_images=False, found=None):
             record = columns.record(record, number) or record
         if isinstance(record, dict) and type(record.get("id")) is _Number and WHOLE.fullmatch(record["id"]):
             record["id"] = str(record["id"])
-        image = str(record.get("id")) if whole_images and isinstance(record, dict) else None
-        if held >= size and (image is None or image != last):
-            yield jsonl.Block(source, first, b"\n".join(lines))
-            lines, held, first = [], 0, number
-        lines.append(_line(record, source, number))
-        held, last = held + len(lines[-1]), image
+        lines.append(_line(record, source, number) + b"\n")
+        held += len(lines[-1])
+        if held >= size:
+            yield jsonl.Block(source, first, b"".join(lines))
+            lines, held, first = [], 0, number + 1
     if lines:
-        yield jsonl.Block(source, first, b"\n".join(lines))
+        yield jsonl.Block(source, first, b"".join(lines))
 
 
 def _columns_of(path, record, reading, form):
