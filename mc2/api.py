@@ -22,11 +22,13 @@ import orjson
 
 from mc2 import engines
 from mc2.balancing import algorithm
+from mc2.errors import BadLine
 from mc2.metadata import compiled, matching
 from mc2.metadata import release as releases
 from mc2.metadata.spacing import PUBLISHED
 from mc2.pairs import jsonl, shards
 from mc2.pairs.batch import Labels, Strings, offsets_of
+from mc2.pairs.columns import reading_of
 from mc2.stages import lid, lid_models
 
 __all__ = ["Balanced", "Identified", "Identifier", "Matcher", "Metadata", "Model", "balance", "draws", "read_pairs",
@@ -259,10 +261,13 @@ def draws(ids: Sequence[str], texts: Sequence[str], seed: int = 0) -> np.ndarray
 
 # ---------------------------------------------------------------- files of pairs
 
-def read_pairs(*paths: str | os.PathLike, on_error: str = "stop") -> Iterator[dict]:
+def read_pairs(*paths: str | os.PathLike, on_error: str = "stop", columns: Mapping[str, str] | None = None,
+               format: str | None = None) -> Iterator[dict]:
     """The pairs of files of any format that the commands read, one dict after another, in memory of some megabytes.
 
-    on_error: "stop" at a line that is no pair (BadLine), or "skip" it.
+    on_error: "stop" at a line that is no pair (BadLine), or "skip" it. columns: which columns are id, text, url and
+    lang, e.g. {"id": "auto", "text": "caption"}, where they are called otherwise and not in a known form. format: that
+    of files whose names do not tell it. Pairs whose id or text is null are left out.
 
         >>> import mc2, tempfile
         >>> path = tempfile.mkdtemp() + "/pairs.jsonl.zst"
@@ -274,8 +279,9 @@ def read_pairs(*paths: str | os.PathLike, on_error: str = "stop") -> Iterator[di
     if on_error not in ("stop", "skip"):
         raise ValueError(f'on_error is "stop" or "skip", not {on_error!r}')
     paths = list(map(os.fspath, paths))
-    shards.refuse_unopenable(paths, [])
-    for block in shards.read_blocks(paths):
+    reading = reading_of([f"{key}={name}" for key, name in (columns or {}).items()], format=format)
+    shards.refuse_unopenable(paths, [], reading)
+    for block in shards.read_blocks(paths, reading=reading):
         batch = block.batch(skip_bad=on_error == "skip")
         for index in range(len(batch)):
             yield orjson.loads(batch.line(index))
@@ -292,7 +298,12 @@ def write_pairs(path: str | os.PathLike, pairs: Iterable[Mapping]) -> int:
     with shards.open_write(path) as stream:
         while piece := list(itertools.islice(pairs, PIECE)):
             lines = b"".join(orjson.dumps(dict(pair)) + b"\n" for pair in piece)
-            stream.write(encode(jsonl.Block("pairs", written + 1, lines).batch()))
+            batch = jsonl.Block("pairs", written + 1, lines).batch()
+            if len(batch) < len(piece):
+                number = next(number for number, pair in enumerate(piece, written + 1)
+                              if pair["id"] is None or pair["text"] is None)
+                raise BadLine("pairs", number, "the id or the text is None.")
+            stream.write(encode(batch))
             written += len(piece)
     return written
 

@@ -1,7 +1,7 @@
-"""Decompress gzip and Zstandard a little at a time, whatever the compressed bytes are.
+"""Decompress gzip, Zstandard and xz a little at a time, whatever the compressed bytes are.
 
-A block of 4 bytes in Zstandard stands for 128 KiB, and 1 byte of gzip for 1,032. Here what comes out at a time is
-bounded, and a small file gets no large window.
+A block of 4 bytes in Zstandard stands for 128 KiB, 1 byte of gzip for 1,032, and 1 byte of xz for 7,000. Here what comes
+out at a time is bounded, and a small file gets no large window.
 """
 import zlib
 
@@ -11,6 +11,8 @@ COMPRESSED_CHUNK = 1 << 16      # bytes that are read at a time
 AT_ONCE = 1 << 20               # bytes that are decompressed at a time, about
 LARGEST_BLOCK = 1 << 17         # bytes that a block of Zstandard holds at most
 LONGEST_WINDOW = 1 << 31        # bytes: what `zstd --long=31` needs
+XZ_MEMORY = 1 << 28             # bytes that a stream of xz may take; `xz -9` needs 65 MB
+XZ_TIMES = 7000                 # what a byte of xz stands for at most
 TRUSTED_WINDOW = 1 << 27        # what any file may take, as with zstd
 MOST_TIMES = 1000               # what a file with a longer window holds, in times of its size
 
@@ -18,22 +20,26 @@ _ZSTD, _SKIPPABLE = 0xFD2FB528, range(0x184D2A50, 0x184D2A60)       # the first 
 _RLE = 1                                                            # type of a block that is one byte repeated
 
 
+class BadXz(Exception):
+    """What is no xz, or is damaged."""
+
+
 class Bomb(Exception):
     """A small file that would take much memory; the message says why."""
 
 
 def decompressed(raw, suffix):
-    """Yield what the frames of a binary stream hold, in chunks that are not empty. suffix: .zst or .gz
+    """Yield what the frames of a binary stream hold, in chunks that are not empty. suffix: .zst, .gz or .xz
 
-    Raises zlib.error, zstandard.ZstdError or Bomb; EOFError where the last frame does not end: the readers of zstandard
+    Raises zlib.error, zstandard.ZstdError, BadXz or Bomb; EOFError where the last frame does not end: the readers of zstandard
     take such a file for a complete one.
     """
     start = FRAMES[suffix]
     frame, started = None, False                # the frame under way
     while chunk := raw.read(COMPRESSED_CHUNK):
         while chunk:
-            if frame is None and started and start is _gzip and not (chunk := chunk.lstrip(b"\0")):
-                break                           # zeros may follow a frame of gzip
+            if frame is None and started and start in (_gzip, _Xz) and not (chunk := chunk.lstrip(b"\0")):
+                break                           # zeros may follow a frame of gzip or xz
             frame, started = frame or start(), True
             if part := frame.decompress(chunk, AT_ONCE):
                 yield part
@@ -119,4 +125,31 @@ class _Zstd:
         return LARGEST_BLOCK
 
 
-FRAMES = {".zst": _Zstd, ".gz": _gzip}          # formats of one frame after another
+class _Xz:
+    """One stream of xz, with the methods and attributes of zlib's objects. What it is given at a time is so little that
+    what comes out of it is bounded."""
+
+    def __init__(self):
+        import lzma
+        self.unused_data = self.unconsumed_tail = b""
+        self._stream, self._error = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=XZ_MEMORY), lzma.LZMAError
+
+    @property
+    def eof(self):
+        return self._stream.eof
+
+    def decompress(self, data, most):
+        """About `most` bytes, or less. What is left of the data is in unused_data or unconsumed_tail."""
+        cut = max(1, most // XZ_TIMES)
+        try:
+            part = self._stream.decompress(data[:cut])
+        except self._error as error:
+            if "limit" in str(error):
+                raise Bomb(f"to read it takes more than {XZ_MEMORY >> 20} MB of memory") from None
+            raise BadXz(str(error)) from None
+        self.unconsumed_tail = data[cut:]
+        self.unused_data = self._stream.unused_data + data[cut:] if self.eof else b""
+        return part
+
+
+FRAMES = {".zst": _Zstd, ".gz": _gzip, ".xz": _Xz}          # formats of one frame after another

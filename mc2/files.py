@@ -1,6 +1,6 @@
 """Open any input and write any output the same way.
 
-Inputs: a path, a URL, `-` for stdin, `.gz` and `.zst` decompressed; one that was cut off is an error.
+Inputs: a path, a URL, `-` for stdin, `.gz`, `.zst`, `.bz2` and `.xz` decompressed; one that was cut off is an error.
 Outputs appear whole or not at all: they are written under a temporary name in the same directory
 (see temporaries.py), synced, and renamed. URLs: remote.py.
 """
@@ -19,11 +19,11 @@ import zlib
 import zstandard
 
 from mc2 import own, temporaries
-from mc2.decompression import FRAMES, Bomb, decompressed
+from mc2.decompression import FRAMES, BadXz, Bomb, decompressed
 from mc2.errors import BadData, BadUsage
 
 BLOCK = 1 << 20                 # bytes: the unit of reading
-COMPRESSED = (".zst", ".gz", ".bz2")            # suffixes of what is decompressed when it is read
+COMPRESSED = (".zst", ".gz", ".bz2", ".xz")            # suffixes of what is decompressed when it is read
 READ_AHEAD = 1 << 17            # bytes that are read at least
 TOO_LONG = b"\0too long"         # stands for the rest of a line; with it, a line is no JSON whatever came before
 STDIN = "<stdin>"
@@ -190,11 +190,15 @@ def _opened(path):
                 else stack.enter_context(open_raw(path))
         except EOFError:
             raise BadData(f"{name}: the compressed data is cut off. Make or fetch the file again.") from None
-        except (zlib.error, zstandard.ZstdError, _BadCompression) as error:
+        except (zlib.error, zstandard.ZstdError, BadXz, _BadCompression) as error:
             raise BadData(f"{name}: the compressed data is damaged ({error}). "
                           f"Make or fetch the file again.") from None
         except Bomb as error:
-            raise BadData(f"{name}: {error}. If it is yours, decompress it: zstd -d --long=31 {name}") from None
+            raise BadData(f"{name}: {error}. If it is yours, decompress it: {_tool_for(name)} {name}") from None
+
+
+def _tool_for(name):
+    return "xz -d" if has_suffix(name, ".xz") else "zstd -d --long=31"
 
 
 class _Input(io.FileIO):
@@ -285,22 +289,27 @@ def read_blocks(path, size=BLOCK, longest=None):
 
     longest: bytes of a line; of one that has more, so many come, and TOO_LONG. None = lines of any length, in memory.
     """
+    with open_chunks(path, size) as chunks:
+        yield from blocks_of(chunks, size, longest)
+
+
+def blocks_of(chunks, size=BLOCK, longest=None):
+    """What read_blocks gives, of an iterable of bytes."""
     number, held, n_held = 1, [], 0             # of a run: parts of chunks, their bytes
-    with _chunks(path, size) as chunks:
-        for chunk in chunks if longest is None else _cut_long_lines(chunks, longest):
-            start = 0
-            while start < len(chunk):
-                full = max(start, start + size - n_held)
-                cut = (chunk.rfind(b"\n", start, full) + 1 or chunk.find(b"\n", full) + 1) if full <= len(chunk) else 0
-                part = memoryview(chunk)[start:cut or len(chunk)]
-                held.append(part)
-                n_held += len(part)
-                if not cut:                     # less than a run, or one line longer than it
-                    break
-                block = b"".join(held)
-                yield number, block
-                number += lines_in(block)
-                start, held, n_held = cut, [], 0
+    for chunk in chunks if longest is None else _cut_long_lines(chunks, longest):
+        start = 0
+        while start < len(chunk):
+            full = max(start, start + size - n_held)
+            cut = (chunk.rfind(b"\n", start, full) + 1 or chunk.find(b"\n", full) + 1) if full <= len(chunk) else 0
+            part = memoryview(chunk)[start:cut or len(chunk)]
+            held.append(part)
+            n_held += len(part)
+            if not cut:                         # less than a run, or one line longer than it
+                break
+            block = b"".join(held)
+            yield number, block
+            number += lines_in(block)
+            start, held, n_held = cut, [], 0
     if held:
         yield number, b"".join(held)
 
@@ -335,7 +344,7 @@ def lines_in(block):
 
 
 @contextlib.contextmanager
-def _chunks(path, size):
+def open_chunks(path, size=BLOCK):
     """The bytes of an input, decompressed, as an iterator of chunks of any length: with as few copies as can be."""
     if has_suffix(path, *FRAMES):
         with _opened(path) as raw:

@@ -140,7 +140,8 @@ def _output(ctx, param, value):
 def _shards_in(directory):
     """A pattern for the files of pairs in a directory, or in the folders of a local one (part=0/0.parquet); None where
     there are none."""
-    suffixes = [".jsonl.zst", ".jsonl.gz", ".parquet", ".jsonl"]
+    suffixes = [".jsonl.zst", ".jsonl.gz", ".parquet", ".jsonl", ".csv", ".csv.gz", ".csv.zst", ".tsv", ".tsv.gz",
+                ".tsv.zst"]
     from mc2 import files
     folders, pattern = [directory], directory
     while folders and pattern.count("*") < DEEPEST:
@@ -207,6 +208,13 @@ log_every = click.option("--log-every", type=click.FloatRange(0), default=60, sh
                          help="Without a terminal: a line on how far it is, so often; 0 = none.")
 verbose = click.option("-v", "--verbose", is_flag=True, expose_value=False, callback=_verbose,
                        help="Show where an unexpected error arose.")
+columns = click.option("--columns", multiple=True, metavar="KEY=COLUMN,...",
+                       help="Which columns of the inputs are id, text, url and lang, e.g. id=uid,text=TEXT.")
+id_column = click.option("--id", metavar="COLUMN",
+                         help="Which column is the id; auto: make ids from the URL, else from file and line.")
+text_column = click.option("--text", metavar="COLUMN", help="Which column is the text.")
+input_format = click.option("--format", type=click.Choice(["jsonl", "json", "csv", "tsv", "parquet"]),
+                            help="Format of the inputs, where their names do not tell it (stdin).")
 seed = click.option("--seed", type=int, default=0, show_default=True,
                     help="The same seed keeps the same pairs in any order, sharding and number of jobs.")
 
@@ -301,6 +309,18 @@ def printing_scripts(wanted):
             click.echo(stream.read(), nl=False)
 
 
+def reads_columns(function):
+    """Give a command the options that say which columns of its inputs are id and text, as one argument `reading`."""
+    @functools.wraps(function)
+    def wrapper(*args, columns, id, text, format, **rest):
+        from mc2.pairs.columns import reading_of
+        return function(*args, reading=reading_of(columns, id, text, format), **rest)
+
+    for option in (input_format, columns, text_column, id_column):
+        wrapper = option(wrapper)
+    return wrapper
+
+
 def say_how_to_be_faster(quiet):
     """Say in one line that the native core is not built, where that is so."""
     from mc2 import engines
@@ -316,7 +336,7 @@ def reads_pairs(command=None, *, reduces=False):
     """
     def decorate(function):
         @functools.wraps(function)
-        def wrapper(*args, inputs, shard, jobs, dry_run, on_error, rejects, longest_line, quiet, **rest):
+        def wrapper(*args, inputs, shard, jobs, dry_run, on_error, rejects, longest_line, quiet, reading, **rest):
             from mc2.execution.run import Run
             ctx = click.get_current_context()
             all_inputs = pair_inputs(ctx, inputs, None, allow_directories=reduces)
@@ -329,15 +349,16 @@ def reads_pairs(command=None, *, reduces=False):
                 outputs.update(part=shard, all_inputs=all_inputs)
             say_how_to_be_faster(quiet)
             run = Run(inputs, **outputs, jobs=jobs, dry_run=dry_run, rejects=rejects, longest=longest_line, quiet=quiet,
-                      command=ctx.info_name,
+                      command=ctx.info_name, reading=reading,
                       skip_bad=on_error == "skip" or bool(rejects))
             with printing_scripts(ctx.params.get("print_only")):
                 return function(*args, run=run, **rest)
 
         own = [] if reduces else [output, output_dir, force]
         after = [] if reduces else [dropped, executor_options]
-        for option in reversed([inputs, *own, jobs, shard, dry_run, on_error, rejects, longest, *after, quiet, receipt,
-                                log_every, verbose]):
+        all_options = [inputs, reads_columns, *own, jobs, shard, dry_run, on_error, rejects, longest, *after, quiet,
+                       receipt, log_every, verbose]
+        for option in reversed(all_options):
             wrapper = option(wrapper)
         return wrapper
     return decorate(command) if command else decorate

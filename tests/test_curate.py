@@ -459,7 +459,7 @@ def test_parquet_shards_give_the_same_pairs(pool):
     ("mc2 curate pool/* -m toy --t-en 20 -o out --single en --min-prob 0.5", "--single identifies nothing"),
     ("mc2 curate pool/* -m toy --t-en 20 -o out --executor slurm --print -f", "--print is to change nothing"),
     ("mkdir -p proj/.work proj/matched; mc2 curate pool/* -m toy --t-en 20 -o proj", "holds no curation"),
-    ("touch a.bz2; mc2 curate a.bz2 -m toy --t-en 20 -o out", "a.bz2"),
+    ("touch a.xlsx; mc2 curate a.xlsx -m toy --t-en 20 -o out", "a.xlsx"),
     ("mc2 status pool", "no work of mc2 was begun here"),
 ])
 def test_what_cannot_be_is_refused(toy, command, message):

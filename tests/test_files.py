@@ -1,6 +1,7 @@
 """Inputs are read in blocks of whole lines, whatever they are compressed with and wherever their parts end."""
 import bz2
 import gzip
+import lzma
 import zlib
 
 import pytest
@@ -8,11 +9,12 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mc2 import files
+from mc2 import decompression, files
 from mc2.decompression import decompressed
 from mc2.errors import BadData
 
-COMPRESS = {"": bytes, ".gz": lambda data: gzip.compress(data, 1), ".zst": zstandard.compress, ".bz2": bz2.compress}
+COMPRESS = {"": bytes, ".gz": lambda data: gzip.compress(data, 1), ".zst": zstandard.compress, ".bz2": bz2.compress,
+            ".xz": lambda data: lzma.compress(data, preset=0)}
 LINES = b"".join(b"%d %s\n" % (number, b"x" * (number % 50)) for number in range(3000))
 
 
@@ -50,12 +52,12 @@ def starts(blocks):
 
 def test_much_that_is_packed_into_little_comes_in_blocks_too(tmp_path):
     data = b"0123456789\n" * 2_000_000
-    for suffix in ".gz", ".zst":
+    for suffix in ".gz", ".zst", ".xz":
         sizes = [len(block) for _, block in files.read_blocks(written(tmp_path, f"a{suffix}", COMPRESS[suffix](data)))]
         assert sum(sizes) == len(data) and max(sizes) <= files.BLOCK + 11
 
 
-@pytest.mark.parametrize("suffix", [".gz", ".zst"])
+@pytest.mark.parametrize("suffix", [".gz", ".zst", ".xz"])
 def test_a_file_that_is_cut_off_anywhere_is_an_error(directory, suffix):
     one = COMPRESS[suffix](LINES)
     for data in one, one + one:
@@ -75,7 +77,8 @@ def whole(path):
 @pytest.mark.parametrize("name, data", [
     ("a.gz", gzip.compress(LINES) + b"trailing"), ("a.zst", zstandard.compress(LINES) + b"trailing"),
     ("b.gz", gzip.compress(LINES)[:-8] + b"\0" * 8), ("b.zst", zstandard.ZstdCompressor(write_checksum=True).compress(LINES)[:-4] + b"\0" * 4),
-    ("c.gz", LINES), ("c.zst", LINES), ("c.bz2", LINES), ("d.gz", gzip.compress(LINES) + b"\0\0x" + bytes(20))])
+    ("c.gz", LINES), ("c.zst", LINES), ("c.bz2", LINES), ("c.xz", LINES),
+    ("a.xz", lzma.compress(LINES) + b"trailing" * 3), ("b.xz", lzma.compress(LINES)[:500] + bytes(200)), ("d.gz", gzip.compress(LINES) + b"\0\0x" + bytes(20))])
 def test_damage_and_what_follows_the_last_frame_are_errors(tmp_path, name, data):
     path = written(tmp_path, name, data)
     for read in list, lambda blocks: [number for number, _ in blocks]:
@@ -89,11 +92,18 @@ def test_damage_and_what_follows_the_last_frame_are_errors(tmp_path, name, data)
     ("a.gz", gzip.compress(LINES) + bytes(100_000)), ("b.gz", gzip.compress(LINES) + bytes(3) + gzip.compress(LINES)),
     ("c.gz", gzip.compress(b"") * 3 + deflated(LINES, level=0)), ("d.gz", deflated(LINES, level=9)),
     ("a.zst", zstandard.compress(b"") + zstandard.compress(LINES) * 2),
-    ("b.zst", b"\x50\x2a\x4d\x18\x03\x00\x00\x00abc" + zstandard.compress(LINES)), ("a.bz2", bz2.compress(LINES) * 2)])
+    ("b.zst", b"\x50\x2a\x4d\x18\x03\x00\x00\x00abc" + zstandard.compress(LINES)), ("a.bz2", bz2.compress(LINES) * 2),
+    ("a.xz", lzma.compress(LINES) * 2), ("b.xz", lzma.compress(LINES) + bytes(8) + lzma.compress(LINES) + bytes(4))])
 def test_frames_follow_one_another(tmp_path, name, data):
     path = written(tmp_path, name, data)
-    times = 2 if name in ("b.gz", "a.zst", "a.bz2") else 1
+    times = 2 if name in ("b.gz", "a.zst", "a.bz2", "a.xz", "b.xz") else 1
     assert whole(path) == LINES * times == b"".join(block for _, block in files.read_blocks(path))
+
+
+def test_a_file_of_xz_that_takes_much_memory_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(decompression, "XZ_MEMORY", 1 << 20)
+    with pytest.raises(BadData, match="a.xz: to read it takes more than 1 MB of memory. If it is yours, decompress it: xz -d"):
+        whole(written(tmp_path, "a.xz", lzma.compress(LINES, preset=9)))
 
 
 @pytest.mark.parametrize("suffix", [".gz", ".zst"])

@@ -406,7 +406,7 @@ def test_a_name_that_can_be_no_file_is_bad_usage(listed, command, name):
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/mem"), reason="no /proc")
 def test_an_error_of_reading_names_the_file(sh):
-    for suffix in "", ".gz", ".zst", ".bz2", ".parquet":
+    for suffix in "", ".gz", ".zst", ".bz2", ".xz", ".csv", ".json", ".parquet":
         if suffix == ".parquet":
             pytest.importorskip("pyarrow")
         os.symlink("/proc/self/mem", sh / f"x{suffix}")

@@ -250,10 +250,11 @@ def test_rejects_are_in_the_order_of_the_lines(toy):
     assert (toy / "bad.jsonl").read_bytes().splitlines() == (toy / "a.jsonl").read_bytes().splitlines()[:4]
 
 
-@pytest.mark.parametrize("name", ["b.csv", "b.tsv", "b.csv.gz", "b.jsonl.xz", "b.jsonl.bz2"])
+@pytest.mark.parametrize("name", ["b.json", "b.csv.xz", "b.parquet.gz", "b.arrow", "b.xlsx", "b.jsonl.xz",
+                                  "b.jsonl.bz2"])
 def test_pairs_are_not_written_under_the_name_of_a_format_that_they_are_not_in(name, sh):
     sh.write("a.jsonl", pair(1, "one"))
-    sh.fails(f"mc2 lid a.jsonl -o {name}", 2, f"{name}: ", "not written", "Name a .jsonl, .jsonl.gz, .jsonl.zst or .parquet")
+    sh.fails(f"mc2 lid a.jsonl -o {name}", 2, f"{name}: ", "not written", "Name a .jsonl, .csv or .tsv (also .gz, .zst), or a .parquet.")
     assert not (sh / name).exists()
 
 

@@ -1,7 +1,7 @@
 """Batches of mc2 train's data path: texts and draws beside mc2 sample, passes, resuming, damage."""
-import json
 import collections
 import io
+import json
 import os
 import random
 import signal

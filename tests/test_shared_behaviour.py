@@ -151,7 +151,7 @@ def test_a_bad_line_of_stdin_and_of_a_worker_is_named_the_same(made, command):
 
 @each
 def test_bad_lines_can_be_skipped_counted_and_kept_as_they_are(sh, command):
-    bad = [b"{", b'{"id":"b","text":"\xff\xfe"}', b'  {"id": 1}']
+    bad = [b"{", b'{"id":"b","text":"\xff\xfe"}', b'  {"id": 1}', b'  {"id": 1.5, "text": "t"}']
     sh.write("bad.jsonl", bad[0], PAIR, b"", *bad[1:])
     done = sh(command("bad.jsonl", "--on-error skip"))
     assert done.status == 0 and "1 bad lines skipped (not UTF-8)" in done.stderr and done.stderr.count("\n") == 1

@@ -36,8 +36,8 @@ def count(run, metadata, output):
     seconds = time.monotonic() - started
     counts.save(output, inputs=inputs, options={}, counts=tally, seconds=seconds, paths={"metadata": metadata})
     pairs, matched = sum(counts.pairs.values()), sum(counts.matched.values())
-    bad = sum(count for reason, count in tally.items() if reason.startswith("bad: "))
-    summary = f"{pairs + bad:,} pairs in, {matched:,} matched, {pairs - matched:,} without a match"
+    left_out = sum(count for reason, count in tally.items() if reason.startswith(("bad: ", "dropped: ")))
+    summary = f"{pairs + left_out:,} pairs in, {matched:,} matched, {pairs - matched:,} without a match"
     if tally["adjacent duplicates"]:
         summary += f", {tally['adjacent duplicates']:,} the same as the line before"
     run.receipt("count", summary, tally, output, seconds)

@@ -10,6 +10,7 @@ from mc2.terminal import say, show_row
 
 @click.command()
 @options.inputs
+@options.reads_columns
 @options.metadata
 @click.option("-o", "--output", required=True, metavar="OUT", help="Directory of the job; see below.")
 @click.option("-j", "--jobs", default=0, show_default=True, metavar="N", type=click.IntRange(0),
@@ -41,7 +42,7 @@ from mc2.terminal import say, show_row
 @options.log_every
 @options.verbose
 @click.pass_context
-def curate(ctx, inputs, metadata, output, old_engine, quiet, dry_run, force, shard, jobs, **params):
+def curate(ctx, inputs, metadata, output, old_engine, quiet, dry_run, force, shard, jobs, reading, **params):
     """Curate a POOL of shards: lid, match, count, thresholds and sample, as one job that can be resumed.
 
     INPUTS are the shards of the pool. The same command, run again, goes on where it was stopped, and does anew what
@@ -50,17 +51,19 @@ def curate(ctx, inputs, metadata, output, old_engine, quiet, dry_run, force, sha
 
     \b
     mc2 curate pool/*.jsonl.zst -m metadata --t-en 170000 --seed 0 -o out
+    mc2 curate captions.csv --id auto --text caption -m metadata --t-en 20 -o out
     mc2 curate @pool.txt -m metadata --t-en 170000 -o out --executor ray --address auto
     mc2 curate @pool.txt -m metadata --t-en 170000 -o out --executor slurm --slurm-option --partition=cpu
     """
     import contextlib
+    import dataclasses
     import os
 
     from mc2.curate import job
-    from mc2.execution import receipt
+    from mc2.execution import names, receipt
     from mc2.execution.progress import Progress
     from mc2.execution.run import refuse_twice
-    pool, whole_pool = _pool(ctx, inputs, shard), _pool(ctx, inputs, None)
+    pool, whole_pool = _pool(ctx, inputs, shard, reading), _pool(ctx, inputs, None, reading)
     check_uids(params["uids"])
     job.refuse_foreign_directory(output)
     read = [path for path in (*whole_pool, metadata, params["ids"], params["model"], params["languages"]) if path]
@@ -71,6 +74,7 @@ def curate(ctx, inputs, metadata, output, old_engine, quiet, dry_run, force, sha
     executor["executor"] = _renamed(old_engine) or executor["executor"]
     make_executor = options.executor_of(jobs, **executor)
     settings = _settings(metadata, **params)
+    settings.reading = dataclasses.replace(reading, name=names.of(whole_pool).of_input)
     if dry_run:
         for state, name in job.Job(pool, output, settings, None).plan():
             show_row(state, name)
@@ -100,18 +104,16 @@ def _renamed(old_engine):
     return old_engine
 
 
-def _pool(ctx, inputs, shard):
+def _pool(ctx, inputs, shard, reading):
     """The shards, which must be files with names of their own."""
-    from mc2 import files
     from mc2.execution import names
+    from mc2.pairs import shards
     if inputs is None:
         raise click.UsageError("name the shards of the pool.")
     if "-" in inputs:
         raise click.UsageError("the pool cannot be read from stdin: its shards are what a job is resumed by.")
     inputs = options.pair_inputs(ctx, inputs, shard)
-    for path in inputs:
-        files.refuse_unwritable(files.base_name(path), parquet=True)      # outputs are as inputs
-    names.of(inputs)
+    shards.refuse_unopenable(inputs, map(names.of(inputs), inputs), reading)
     return inputs
 
 

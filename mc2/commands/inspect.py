@@ -31,10 +31,13 @@ class _PathOrLanguages(click.Command):
               help="Compare the metadata release PATH with this one.")
 @click.option("--texts", metavar="PAIRS", type=click.Path(exists=True, dir_okay=False, allow_dash=True),
               help="With --against: also match the texts of these pairs, which have `lang`, under both releases.")
+@options.reads_columns
 @options.verbose
 @click.pass_context
-def inspect(ctx, path, metadata, lines, longest_line, against, texts):
+def inspect(ctx, path, metadata, lines, longest_line, against, texts, reading):
     """Say what PATH is: metadata (packed too), sources, counts, thresholds, or pairs (also from stdin).
+
+    Of a table in which it is not known which columns are id and text, the columns are listed.
 
     `mc2 inspect languages` says instead which Wikipedias the labels of a language identification model reach; it has
     a help of its own. A file or directory called `languages` comes first.
@@ -43,6 +46,7 @@ def inspect(ctx, path, metadata, lines, longest_line, against, texts):
     mc2 inspect metadata
     mc2 inspect thresholds.json
     mc2 inspect matched.jsonl.zst
+    mc2 inspect captions.csv --id auto --text caption
     mc2 inspect metadata --against older-metadata
     mc2 inspect wide --against published --texts lid.jsonl.zst
     mc2 inspect languages --scheme glotlid
@@ -57,7 +61,7 @@ def inspect(ctx, path, metadata, lines, longest_line, against, texts):
     elif not files.exists(path):
         raise click.UsageError(f"{path}: no such file or directory.")
     described = inspection.compare(path, against, texts, lines, longest_line) if against else \
-        inspection.describe(path, metadata, lines, longest_line)
+        inspection.describe(path, metadata, lines, longest_line, reading)
     for line in described:
         show(line)
 

@@ -84,10 +84,13 @@ def _refuse_coverage(ctx, param, value):
 def lid(run, metadata, scheme, languages, engine, **how):
     """Identify the language of every text: adds lid, lid_prob and lang.
 
+    Every pair has an id and a text; --id and --text say which columns they are, where it is not known.
+
     \b
     mc2 lid pairs.jsonl.zst -o lid.jsonl.zst
     zcat pool.jsonl.gz | mc2 lid | mc2 match -m metadata > matched.jsonl
     mc2 lid pool/*.jsonl.zst -O lid -j 0
+    mc2 lid captions.csv --id auto --text caption -o lid.jsonl.zst
     """
     from mc2.metadata.release import mapping_of
     mapping = mapping_of(metadata, scheme, languages)

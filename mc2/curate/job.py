@@ -22,9 +22,11 @@ from mc2.balancing import counting, sampling, shard_counts, thresholds
 from mc2.curate.phases import GROUP, Layout, Reduce, names_in
 from mc2.errors import BadData, BadUsage, Mc2Error
 from mc2.execution import names
+from mc2.execution.found import Found
 from mc2.execution.receipt import what_was_left_out
 from mc2.execution.rounds import complete
 from mc2.execution.shard import DROPPED, ShardTask, put_together
+from mc2.pairs.columns import Reading
 from mc2.pairs.shards import LONGEST_LINE
 from mc2.tables import duration
 
@@ -47,12 +49,13 @@ class Settings:
     longest: int = LONGEST_LINE         # bytes of a line, above which it is no pair
     dropped: str = None                 # file for the pairs that are dropped, with the reasons
     keep_matched: bool = True
+    reading: Reading = Reading()        # which columns of the pool are id and text
 
     @property
     def options(self):
         """All of it, for the manifest."""
         return {**{stage.name: stage.options for stage in self.stages}, "thresholds": self.thresholds, "seed": self.seed,
-                "one_per_image": self.one_per_image, "skip_bad": self.skip_bad}
+                "one_per_image": self.one_per_image, "skip_bad": self.skip_bad, **self.reading.options}
 
 
 class Job:
@@ -67,10 +70,12 @@ class Job:
         self.settings, self.executor, self.progress = settings, executor, progress
         self.layout = Layout(out, names_in(out, self.whole_pool))
         self.warnings, self.changed = [], []
+        self.columns = Found(progress is None or progress.quiet)
         self.counter = shard_counts.ShardCounter(settings.release, self.layout.shard_counts)
         self.keep = [DROPPED] if settings.dropped else []
         self.match = ShardTask([*settings.stages, self.counter], self.layout.matched, name="match",
-                               skip_bad=settings.skip_bad, keep=self.keep, longest=settings.longest)
+                               skip_bad=settings.skip_bad, keep=self.keep, longest=settings.longest,
+                               reading=settings.reading)
 
     def run(self):
         """Do what is missing. Returns the manifest of the job."""
@@ -79,6 +84,7 @@ class Job:
             mark(self.layout.work)
             _refuse_links(self.layout)
             names.record(self.layout.out, self.layout.name)
+            self.columns.look_at(self.pool, self.settings.reading)
             with self.progress:
                 uncounted = [shard for shard in self.pool if not self._is_counted(shard)
                              or self.keep and not self.match.is_written(shard)]
@@ -209,7 +215,7 @@ class Job:
                      for lang, row in counted["languages"].items() if row["pairs"]}
         manifest = manifests.describe_run(
             KIND, self.pool, self.settings.options, tally, time.monotonic() - started, {"metadata": release.path},
-            executor=self.executor.name, languages=languages, removed_shards=removed,
+            executor=self.executor.name, languages=languages, removed_shards=removed, **self.columns.noted(),
             lineage={"metadata": release.fingerprint, "counts": counted["fingerprint"],
                      "thresholds": manifests.fingerprint(content)})
         manifests.write(self.layout.out, manifest)

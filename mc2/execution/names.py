@@ -1,6 +1,7 @@
 """What the outputs of shards are called.
 
-An output has the base name of its shard. Where two shards share one (part=0/0.parquet, part=3/0.parquet), all are
+An output has the base name of its shard, with another suffix where pairs are not written in its format (captions.json
+becomes captions.jsonl). Where two shards share one (part=0/0.parquet, part=3/0.parquet), all are
 called by their paths below the folder that they have in common. This looks at the shards of all parts (`--shard`), so
 that every part gives the same names, on whatever machine.
 
@@ -15,6 +16,7 @@ import uuid
 
 from mc2 import documents, files, own, temporaries
 from mc2.errors import BadData, BadUsage
+from mc2.pairs import formats
 
 RECORD = os.path.join(".work", "names.json")    # in an output directory: {"folder": ...}
 RESERVED = (".work", "quarantine")              # folders in an output directory that are not for pairs
@@ -27,12 +29,17 @@ class Names:
         self.folder = folder
 
     def __call__(self, shard):
+        name = self.of_input(shard)
+        return None if name is None else formats.written_name(name)
+
+    def of_input(self, shard):
+        """What the shard itself is called, from the same folder; None outside of it."""
         return files.base_name(shard) if self.folder is None else files.name_below(shard, self.folder)
 
 
 def of(shards):
     """The Names of all shards of a run. Raises BadUsage where some have none of their own."""
-    twice = _first_twice(map(files.base_name, shards))
+    twice = _first_twice(map(Names(), shards))
     return Names() if twice is None else _below_common_folder(shards, twice)
 
 

@@ -5,6 +5,7 @@
 """
 import collections
 import contextlib
+import dataclasses
 import os
 import time
 from dataclasses import dataclass
@@ -12,11 +13,13 @@ from dataclasses import dataclass
 from mc2 import files, manifests, own, terminal
 from mc2.errors import BadUsage
 from mc2.execution import names, receipt, rounds, stream
+from mc2.execution.found import Found
 from mc2.execution.local import Local
 from mc2.execution.progress import Progress
 from mc2.execution.shard import DROPPED, REJECTS, ShardPaths, ShardTask, put_together
 from mc2.execution.stage import Stages
 from mc2.meter import Meter
+from mc2.pairs.columns import Reading
 from mc2.pairs.shards import LONGEST_LINE, encoder_of, open_write, refuse_unopenable
 
 WORK = ".work"                      # in a directory of shards: progress, logs, scripts of SLURM
@@ -41,11 +44,17 @@ class Run:
     dropped: str = None         # file for the dropped pairs
     longest: int = LONGEST_LINE # bytes of a line, or of a text in Parquet, above which it is no pair; None = no limit
     quiet: bool = False
+    reading: Reading = Reading()                # which columns of the inputs are id and text
     command: str = "mc2"      # its name, shown with how far it is
 
     def __post_init__(self):
+        self.columns = Found(self.quiet)
         outputs = [self.output] if self.output_dir is None else self._plan_shards()
-        refuse_unopenable(self.inputs, outputs)
+        refuse_unopenable(self.inputs, outputs, self.reading)
+        if self.reading.makes_ids:
+            its_names = self.names if self.output_dir is not None else \
+                names.of([path for path in self.all_inputs or self.inputs if path != "-"])
+            self.reading = dataclasses.replace(self.reading, name=its_names.of_input)
         self.refuse_twice([*outputs, *(path for path in (self.rejects, self.dropped) if path)])
 
     def __call__(self, *stages):
@@ -70,7 +79,7 @@ class Run:
                 out.write(product)
         seconds = time.monotonic() - started
         if files.is_kept(self.output):
-            manifests.write_for_file(self.output, stages.manifest(self.inputs, tally, seconds))
+            manifests.write_for_file(self.output, stages.manifest(self.inputs, tally, seconds, **self.columns.noted()))
         self.receipt(stages.last.name, f"{tally['in']:,} pairs in, {stages.last.summary(tally)}", tally, self.output,
                      seconds)
 
@@ -83,8 +92,9 @@ class Run:
         work = stream.BlockWork(stages, make, needs.requires, self.skip_bad, keep_dropped=self.dropped is not None)
         columns = None if self.rejects or self.dropped else columns        # these have all
         with _written(self.rejects) as rejects, _written(self.dropped) as dropped, self._meter() as meter:
-            for product, counts, bad, left_out in stream.products(work, self.inputs, self.jobs, columns=columns,
-                                                                  whole_images=needs.whole_images, longest=self.longest):
+            made = stream.products(work, self.inputs, self.jobs, columns=columns, whole_images=needs.whole_images,
+                                   longest=self.longest, reading=self.reading, found=self.columns)
+            for product, counts, bad, left_out in made:
                 tally.update(counts)
                 rejects.write(bad)
                 dropped.write(left_out)
@@ -108,12 +118,13 @@ class Run:
         paths = ShardPaths(self.output_dir, os.path.join(self.output_dir, "quarantine"), work,
                            None if files.is_remote(self.output_dir) else os.path.join(work, "logs"), self.names)
         keep = [what for what, path in ((REJECTS, self.rejects), (DROPPED, self.dropped)) if path]
-        return ShardTask(stages, paths, skip_bad=self.skip_bad, keep=keep, longest=self.longest)
+        return ShardTask(stages, paths, skip_bad=self.skip_bad, keep=keep, longest=self.longest, reading=self.reading)
 
     def _shards(self, stages):
         started, task = time.monotonic(), self._task(stages)
         if not self.force:
             self._refuse_replacing(task)
+        self.columns.look_at(self.inputs, self.reading)
         work = mark_shards(self.output_dir)
         names.record(self.output_dir, self.names)
         executor = self.executor(work, stages.last.name, self.part) if self.executor else Local(self.jobs)
@@ -124,8 +135,9 @@ class Run:
             progress.end()
         self._put_together(task)
         tally = collections.Counter()
-        for manifest in files.map_paths(lambda path: manifests.read(task.output(path)), todo):
+        for path, manifest in zip(todo, files.map_paths(lambda path: manifests.read(task.output(path)), todo)):
             tally.update(manifest["counts"])
+            self.columns.say(path, manifest.get("columns"))
         summary = f"{len(todo):,} shards, {tally['in']:,} pairs in, {stages.last.summary(tally)}"
         if len(todo) < len(self.inputs):
             summary += f"; {len(self.inputs) - len(todo):,} shards were finished"

@@ -13,7 +13,7 @@ from mc2 import __version__, files, manifests, temporaries
 from mc2.errors import BadData
 from mc2.execution.stage import Stages, first_error_of
 from mc2.pairs import jsonl
-from mc2.pairs.shards import LONGEST_LINE, encoder_of, is_plain, open_write, read_blocks
+from mc2.pairs.shards import AS_THEY_ARE, LONGEST_LINE, encoder_of, is_plain, open_write, read_blocks
 
 QUARANTINE, REJECTS, DROPPED = "quarantine", "rejects", "dropped"      # what a shard may leave beside its pairs
 
@@ -47,14 +47,15 @@ class ShardTask:
     stages: of mc2.execution.stage.Stage. paths: ShardPaths. name: of the task, in messages and logs. upstream: the
     ShardTask whose output is read in place of the shard. skip_bad: put bad lines into quarantine, rather than fail.
     keep: REJECTS and DROPPED, those that are wanted. longest: bytes of a line, or of a text in Parquet, above which it is
-    no pair; what is upstream's is taken at any length.
+    no pair. reading: mc2.pairs.columns.Reading of the shards. What is upstream's is taken at any length, and as it is.
     """
 
     def __init__(self, stages, paths, *, name=None, upstream=None, skip_bad=False, keep=(),
-                 longest=LONGEST_LINE):
+                 longest=LONGEST_LINE, reading=AS_THEY_ARE):
         self.stages, self.paths, self.upstream = Stages(stages), paths, upstream
         self.name = name or self.stages.last.name
         self.skip_bad, self.keep, self.longest = skip_bad, tuple(keep), None if upstream else longest
+        self.reading = AS_THEY_ARE if upstream else reading
         self.run = os.urandom(16).hex()         # tells what this run read from a pipe from what another one did
 
     def name_of(self, shard):
@@ -74,7 +75,7 @@ class ShardTask:
         beyond that."""
         limit = {} if self.longest in (None, LONGEST_LINE) else {"longest_line": self.longest}
         return {"mc2": __version__, "input": self._input(shard), "options": self.stages.options,
-                "lineage": self.stages.lineage, **limit}
+                "lineage": self.stages.lineage, **limit, **self.reading.options}
 
     def _input(self, shard):
         if self.upstream:
@@ -116,6 +117,7 @@ class ShardTask:
         started, description = time.monotonic(), self.description(shard)
         source, output, tally = self.upstream.output(shard) if self.upstream else shard, self.output(shard), \
             collections.Counter()
+        columns = []
         if self.upstream:
             self._refuse_changed(shard, description)
             _refuse_damaged(source)
@@ -124,7 +126,8 @@ class ShardTask:
         with contextlib.ExitStack() as stack:
             out, encode = stack.enter_context(open_write(output, is_own=True)), encoder_of(output)
             beside = self._open_beside(shard, stack)
-            for block in read_blocks([source], self.stages.whole_images, longest=self.longest):
+            for block in read_blocks([source], self.stages.whole_images, longest=self.longest, reading=self.reading,
+                                     found=lambda _, its: columns.append(its)):
                 made, batch = first_error_of(block, lambda block: self._product(block, encode))
                 out.write(made)
                 tally.update(batch.tally)
@@ -133,7 +136,7 @@ class ShardTask:
             for stream in beside.values():
                 stream.end()
             self._refuse_changed(shard, description)
-            more = {}
+            more = {"columns": columns[0].description()} if columns else {}
             for stage in self.stages:
                 more.update(stage.finish(shard, description, tally))
         kept = {what: stream.content() for what, stream in beside.items()}

@@ -9,20 +9,21 @@ from mc2.inspection import comparison, counts, pairs, releases, sources
 from mc2.invisible import escaped
 from mc2.metadata import packing, release
 from mc2.metadata.sources import find
-from mc2.pairs.shards import LONGEST_LINE
+from mc2.pairs.shards import AS_THEY_ARE, LONGEST_LINE, is_table
 
 
-def describe(path, metadata=None, lines=10_000, longest=LONGEST_LINE):
+def describe(path, metadata=None, lines=10_000, longest=LONGEST_LINE, reading=AS_THEY_ARE):
     """Yield lines of text about a release, counts, sources, thresholds, a curation or pairs. Invisible characters of
     texts and entries are escaped.
 
     metadata: directory of a release, to spell out entries; by default the one that the manifest names.
-    lines: how many pairs to read; 0 = all. longest: bytes of a line, above which it is no pair.
+    lines: how many pairs to read; 0 = all. longest: bytes of a line, above which it is no pair. reading: which columns
+    of pairs are id and text.
     """
-    return map(escaped, _describe(path, metadata, lines, longest))
+    return map(escaped, _describe(path, metadata, lines, longest, reading))
 
 
-def _describe(path, metadata, lines, longest):
+def _describe(path, metadata, lines, longest, reading):
     if path != "-" and os.path.isdir(path):
         kind = (manifests.read(path) or {}).get("kind")
         if kind == release.KIND:
@@ -38,11 +39,13 @@ def _describe(path, metadata, lines, longest):
                            f"of them.") from None
     if path.endswith(packing.SUFFIX):
         return _of_manifest(path, releases.describe_packed(packing.read_manifest(path)))
+    if path.endswith((".json", ".tsv")) and is_table(path, reading):
+        return pairs.describe(path, metadata, lines, longest, reading)
     if path.endswith(".json"):
         return _of_manifest(path, counts.describe_thresholds(path))
     if path.endswith(".tsv"):
         return sources.describe_one(path)
-    return pairs.describe(path, metadata, lines, longest)
+    return pairs.describe(path, metadata, lines, longest, reading)
 
 
 def _of_manifest(path, lines):

@@ -2,18 +2,36 @@
 import os
 from collections import Counter
 
-from mc2 import manifests
+from mc2 import manifests, tables
 from mc2.errors import Mc2Error
+from mc2.execution.receipt import what_was_left_out
 from mc2.inspection.releases import LANGUAGES_SHOWN, named_release
 from mc2.metadata import release
-from mc2.pairs.shards import read_blocks
+from mc2.pairs import advice
+from mc2.pairs.columns import NoPairs, said
+from mc2.pairs.shards import AS_THEY_ARE, read_blocks
 
 
-def describe(path, metadata, lines, longest):
+def describe(path, metadata, lines, longest, reading=AS_THEY_ARE):
+    """Yield lines about pairs. reading: which columns are id and text. A table in which that is not known is described
+    as a table."""
+    try:
+        yield from _describe(path, metadata, lines, longest, reading)
+    except NoPairs as error:
+        n_columns = "1 column" if len(error.columns) == 1 else f"{len(error.columns):,} columns"
+        yield f"a table of {n_columns}, of which it is not known which are id and text"
+        yield from tables.align([[advice.shown(name), kind] for name, kind in error.columns.items()], right=())
+        if error.hint:
+            yield error.hint
+
+
+def _describe(path, metadata, lines, longest, reading):
     manifest = (manifests.read(path) if path != "-" else None) or {}
-    read, keys, langs, matches, shown = 0, Counter(), Counter(), 0, []
-    for block in read_blocks([path], longest=longest):
-        for record in block.batch().records[:lines - read if lines else None]:
+    read, keys, langs, matches, shown, columns, left_out = 0, Counter(), Counter(), 0, [], [], Counter()
+    for block in read_blocks([path], longest=longest, reading=reading, found=lambda _, its: columns.append(its)):
+        batch = block.batch()
+        left_out += batch.tally
+        for record in batch.records[:lines - read if lines else None]:
             read += 1
             keys.update(record.keys())
             langs[record.get("lang")] += 1
@@ -26,6 +44,10 @@ def describe(path, metadata, lines, longest):
     of = f" of {total:,}" if total is not None and total > read else " (the first)" if lines and read >= lines else ""
     made = f", made by mc2 {manifest['stage']}" if "stage" in manifest else ""
     yield f"{'matched ' if keys['matched_entry_ids'] else ''}pairs{made}: {read:,}{of} read"
+    if text := what_was_left_out(left_out).removeprefix(", "):
+        yield f"left out: {text}"
+    if columns and (text := said(columns[0].description())):
+        yield text
     if not read:
         return
     yield f"keys: {', '.join(key if count == read else f'{key} (in {count:,})' for key, count in keys.items())}"

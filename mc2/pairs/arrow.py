@@ -26,7 +26,7 @@ from mc2 import engines, extras, parsing
 from mc2.errors import BadData, BadLine, BadUsage
 from mc2.pairs import advice
 from mc2.pairs import batch as pairs
-from mc2.pairs.batch import KEYS, Labels, Lists, Strings, ascending, offsets_of
+from mc2.pairs.batch import KEYS, WITHOUT, Labels, Lists, Strings, ascending, offsets_of
 
 try:
     import pyarrow as pa
@@ -106,6 +106,7 @@ class Batch(pairs.Batch):
         self.numbers = np.arange(block.number, block.number + len(self.table))
         self.tally["in"] += len(self.table)
         self._forget()
+        self._drop_nulls()
         bad = {}
         if block.longest is not None and self.table.nbytes > block.longest:
             for name, column in zip(self.table.column_names, self.table.columns):
@@ -119,6 +120,12 @@ class Batch(pairs.Batch):
                     bad.setdefault(index, (f'"{key}" is not UTF-8.', advice.UNDECODABLE))
         self.reject(bad)
 
+    def _drop_nulls(self):
+        """Drop the rows in which id or text is null."""
+        for key in WITHOUT:
+            if key in self.table.column_names and (column := self.table.column(key)).null_count:
+                self.drop(dict.fromkeys(np.flatnonzero(column.is_null()).tolist(), WITHOUT[key]))
+
     def _forget(self):
         """Drop the Python values of the rows."""
         self._columns, self._lines = {}, None
@@ -131,7 +138,7 @@ class Batch(pairs.Batch):
             why = f'no "{key}" key.', hint + (self._about_columns() if always else "")
             return [(index, why) for index in range(len(self))]
         column = self.table.column(key)
-        why = f'no "{key}" key.', hint + (advice.NULL.format("rows") if always else "")
+        why = f'no "{key}" key.', hint
         bad = [(index, why) for index in np.flatnonzero(column.is_null()).tolist()] if column.null_count else []
         if not (is_string(column.type) if kind is str else _is_list(column.type)):
             why = f'"{key}" is not {kind_name}.', self._about_columns() if always else f" It is {column.type}."

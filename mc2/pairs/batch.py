@@ -8,7 +8,8 @@
     lang                string        lid        the metadata language that the label maps to, or "other"
     matched_entry_ids   list of int   match      ascending, unique; [] when nothing matched
 
-`id` and `text` are mandatory. Keys that mc2 does not know (url, source, ...) are passed on.
+`id` and `text` are mandatory; a pair in which one of them is null is dropped, and counted.
+Keys that mc2 does not know (url, source, ...) are passed on.
 
 How pairs are stored is the matter of a codec: jsonl.py (lines) and arrow.py (rows of tables). A codec has a `Block`,
 what one worker takes at a time, with `batch(...)`, and `encode(batch)`, which takes the batch of any codec.
@@ -30,6 +31,7 @@ KEYS = {
     "lang": (str, "a string", " Run 'mc2 lid' first."),
     "matched_entry_ids": (list, "a list of integers", " Run 'mc2 match' first."),
 }
+WITHOUT = {"id": "without id", "text": "without text"}          # why a pair is dropped whose value is null
 FIRST_LOOK = 16                 # lines at the end of a block in which the last image is looked for at first
 NO_ENTRY_IDS = '"matched_entry_ids" is not an ascending list of entry ids.', ""
 
@@ -185,6 +187,10 @@ class Batch:
         self.tally = Counter()
         self.numbers, self.added, self.rejects, self.dropped = np.empty(0, np.int64), {}, [], []
         self._lists, self._labels, self._strings = {}, {}, {}       # columns in other forms, once made
+        self._as_it_came = None         # the block before its lines were written anew
+        if (lines := getattr(block, "as_it_came", None)) is not None:
+            self._as_it_came = block._replace(data=lines)
+        self._first_lines = None        # its lines, once one of them is asked for
         self._parse(block, tuple(dict.fromkeys(("id", "text", *requires))), adds, reads)
 
     def __len__(self):
@@ -311,6 +317,12 @@ class Batch:
                              for index in np.flatnonzero(~stays).tolist()]
         self.select(stays)
 
+    def drop_line(self, number, line, reason):
+        """Count a line as a pair that is dropped, while lines are read."""
+        self.tally[f"dropped: {reason}"] += 1
+        if self.keep_dropped:
+            self.dropped.append(Reject(number, reason, line))
+
     def reject(self, bad):
         """Leave out lines that are no pairs for a stage: {index: (reason, hint)}. Raises BadLine unless skip_bad."""
         for index in sorted(bad):
@@ -325,6 +337,9 @@ class Batch:
         if not self.skip_bad:
             raise BadLine(self.source, number, reason, hint)
         self.tally[f"bad: {reason}"] += 1
+        if self._as_it_came:
+            self._first_lines = self._first_lines or self._as_it_came.data.split(b"\n")
+            line = self._first_lines[number - self._as_it_came.number].rstrip()
         self.rejects.append(Reject(number, reason + hint, line))
 
 

@@ -22,11 +22,13 @@ from mc2 import engines, files
 from mc2.pairs import advice
 from mc2.pairs import batch as pairs
 from mc2.pairs import native
-from mc2.pairs.batch import KEYS, NO_ENTRY_IDS, Labels, Lists, Strings
+from mc2.pairs.batch import KEYS, NO_ENTRY_IDS, WITHOUT, Labels, Lists, Strings
+from mc2.pairs.columns import id_text
 
 WHITE_SPACE = b" \t\r\n"            # of JSON
 COMPRESSED = {b"\x28\xb5\x2f\xfd": "zstd", b"\x1f\x8b": "gzip", b"\xfd7zXZ": "xz", b"BZh": "bzip2"}
 PARQUET = b"PAR1"
+NUMBER_FIRST = re.compile(rb'(\s*\{\s*"id"\s*:\s*)(-?[1-9][0-9]*|0)(?=\s*[,}])')        # an id at the beginning
 KEPT = 1000                         # bytes that are kept of a line that is too long
 NO_NUMBER = re.compile("-?(NaN|Infinity)")
 
@@ -37,14 +39,23 @@ class Block(NamedTuple):
     source: str         # the input's name, for messages
     number: int         # line number of its first line, from 1
     data: bytes
+    columns: object = None      # mc2.pairs.columns.Columns, where the keys have other names than mc2's
+    as_it_came: bytes = None    # the lines before they were written anew, for bad lines
 
     def before(self, number):
         """The lines before the one of this number, as a Block."""
         lines = self.data.split(b"\n", number - self.number)[:number - self.number]
-        return Block(self.source, self.number, b"".join([line + b"\n" for line in lines]))
+        return Block(self.source, self.number, b"".join([line + b"\n" for line in lines]), self.columns)
 
     def batch(self, requires=(), skip_bad=False, keep_dropped=False, adds=(), reads=()):
-        return (NativeBatch if engines.native() else Batch)(self, requires, skip_bad, keep_dropped, adds, reads)
+        block = self
+        if self.columns:
+            block = Block(self.source, self.number, self.columns.lines(self.data, self.number), None, self.data)
+        return (NativeBatch if engines.native() else Batch)(block, requires, skip_bad, keep_dropped, adds, reads)
+
+
+class NumberAsId(Exception):
+    """A line has a whole number as its id, and is to be written anew with its decimal form."""
 
 
 class Batch(pairs.Batch):
@@ -61,7 +72,12 @@ class Batch(pairs.Batch):
             if not line:
                 continue
             self.tally["in"] += 1
-            record = _record_of(self, number, line, requires)
+            try:
+                record = _record_of(self, number, line, requires)
+            except NumberAsId:
+                self._as_it_came = self._as_it_came or block
+                line = _with_text_id(line)
+                record = _record_of(self, number, line, requires)
             if record is not None:
                 self.lines.append(line)
                 self.records.append(record)
@@ -93,7 +109,14 @@ class NativeBatch(pairs.Batch):
             return _record_of(self, number, line, requires)
 
         self.tally["in"] = 0                    # before those of bad lines
-        self._lines = native.Lines(block.data, block.number, requires, adds, reads, record_of)
+        try:
+            self._lines = native.Lines(block.data, block.number, requires, adds, reads, record_of)
+        except NumberAsId:
+            self.tally.clear()
+            self.tally["in"], self.rejects, self.dropped = 0, [], []
+            self._as_it_came = self._as_it_came or block
+            data = b"\n".join(map(_with_text_id, block.data.split(b"\n")))
+            self._lines = native.Lines(data, block.number, requires, adds, reads, record_of)
         self.tally["in"] = self._lines.n_lines
         if not self._lines.n_lines:
             del self.tally["in"]
@@ -172,17 +195,54 @@ def _loads(line):
 
 
 def _record_of(batch, number, line, requires):
-    """The record of a line that is a pair with the required keys; None where it is none, and was rejected."""
+    """The record of a line that is a pair with the required keys; None where it is none, and was rejected or dropped.
+    Raises NumberAsId."""
     try:
         record = _loads(line)
         for key in requires:
             if type(record[key]) is not KEYS[key][0]:
+                if record[key] is None and key in WITHOUT:
+                    batch.drop_line(number, line, WITHOUT[key])
+                    return None
+                if key == "id" and type(_exact_id(line, record)) is str and "text" in record:
+                    raise NumberAsId
                 raise TypeError
         return record
     except (orjson.JSONDecodeError, KeyError, TypeError, IndexError) as error:
         kept = line[:KEPT] if line.endswith(files.TOO_LONG) else line
         batch._reject(number, kept, *_what_is_wrong(batch.source, line, requires, error))
         return None
+
+
+def _exact_id(line, record):
+    """The id of a line as id_text gives it."""
+    return id_text(record["id"], lambda: json.loads(line)["id"])
+
+
+def _with_text_id(line):
+    """A line in which an id that is a whole number is written as text; any other as it is."""
+    try:
+        if (found := NUMBER_FIRST.match(line)) and b'"id"' not in line[found.end():] and b'"text"' in line:
+            return b'%b"%b"%b' % (found[1], found[2], line[found.end():])
+        record = orjson.loads(line)
+        as_text = _exact_id(line, record)
+        if type(as_text) is str and type(record["id"]) is not str and "text" in record:
+            record = json.loads(line, parse_int=orjson.Fragment, parse_float=orjson.Fragment)
+            return orjson.dumps({**record, "id": as_text})
+    except (orjson.JSONDecodeError, KeyError, TypeError, IndexError, RecursionError):
+        pass
+    return line
+
+
+def first_records(data, n):
+    """Yield the objects among the first n lines that are not blank."""
+    for line in (line for line in data.split(b"\n", n)[:n] if line.strip(WHITE_SPACE)):
+        try:
+            record = _loads(line)
+        except orjson.JSONDecodeError:
+            continue
+        if isinstance(record, dict):
+            yield record
 
 
 def _replaced(batch, indices, keys):
@@ -288,7 +348,7 @@ def whole_images(blocks, pairs_in):
     pairs_in: function from a Block to the Batch of its lines that are pairs; the others part no image.
     """
     source, number, held, held_id = None, 1, [], None       # held: what there is of the last image
-    for source, _, data in blocks:
+    for source, _, data, *_ in blocks:
         cut, last_id = _last_image(data, pairs_in)
         goes_on = not cut and (held_id is None or last_id in (None, held_id))
         if not goes_on:

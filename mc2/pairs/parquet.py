@@ -15,7 +15,9 @@ import tempfile
 from mc2 import files
 from mc2.errors import BadData, BadLine, BadUsage
 from mc2.pairs.arrow import KEY_TYPES, NOT_READ, ONE_TYPE, Block, Rows, depth, from_ipc, is_string, to_ipc
+from mc2.pairs.arrow_columns import RowsAsPairs, kind_of
 from mc2.pairs.batch import end_before_last_image
+from mc2.pairs.columns import Reading
 
 import orjson
 import pyarrow as pa
@@ -42,7 +44,7 @@ EMPTY = pa.schema([("id", pa.string()), ("text", pa.string())])
 def open_read(path):
     """Open an input as a pyarrow ParquetFile. Raises BadData where it is damaged, also later while it is read."""
     name = files.name_of(path)
-    if not files.is_remote(path) and files.is_special(path):
+    if path == "-" or not files.is_remote(path) and files.is_special(path):
         raise BadUsage(f"{name}: Parquet cannot be read from a pipe. Name a file.")
     try:
         with files.open_raw(path, at_random=True) as stream:
@@ -89,21 +91,22 @@ def _shape(type):
     return []
 
 
-def read_blocks(path, columns=None, whole_images=None, longest=None):
+def read_blocks(path, columns=None, whole_images=None, longest=None, reading=Reading(), found=None):
     """Yield the Blocks of a file, in order.
 
-    columns: those that are read, as far as they are there; None = all. whole_images: function from a Block to the Batch
-    of its pairs, where the adjacent ones of one id are never to be split; None = they may be. longest: bytes of a
-    string, above which its row is no pair; None = no limit.
+    columns: those that are read, by mc2's names, as far as they are there; None = all. whole_images: function from a
+    Block to the Batch of its pairs, where the adjacent ones of one id are never to be split; None = they may be.
+    longest: bytes of a string, above which its row is no pair; None = no limit. reading: which columns are id and text.
+    found: called with the Columns, where there are any.
     """
     source, number = files.name_of(path), 1
-    tables = _read_tables(path, columns)
+    tables = _read_tables(path, columns, reading, found)
     for table in _whole_images(tables, whole_images, longest) if whole_images else tables:
         yield Block(source, number, Rows(table), longest)
         number += len(table)
 
 
-def _read_tables(path, columns):
+def _read_tables(path, columns, reading, found):
     """Tables of at most ROWS_PER_BLOCK rows and about files.BLOCK bytes."""
     with open_read(path) as file:
         names = file.schema_arrow.names
@@ -113,20 +116,26 @@ def _read_tables(path, columns):
         if deep := next((field.name for field in file.schema_arrow if depth(field.type) > MOST_LEVELS), None):
             raise BadData(f"{files.name_of(path)}: the column {deep!r} is nested more than {MOST_LEVELS} levels deep, "
                           f"which is not read. Leave it out.")
+        kinds = {field.name: kind_of(field.type) for field in file.schema_arrow}
+        if its_columns := reading.columns_of(path, kinds):
+            columns = columns and its_columns.needed(columns)
+            if found:
+                found(its_columns)
+        rows = RowsAsPairs(its_columns)
         metadata = None
         if columns is not None and (columns := [name for name in names if name in columns] or None):
             metadata = {NOT_READ: orjson.dumps({field.name: str(field.type) for field in file.schema_arrow
                                                 if field.name not in columns})}
         if not file.metadata.num_rows:
-            yield _plain(file.schema_arrow.empty_table())        # the columns go on
+            yield rows(file.schema_arrow.empty_table(), _plain)        # the columns go on
         for number in range(file.num_row_groups):
             group = file.metadata.row_group(number)
             if group.num_rows:
-                rows = max(1, min(ROWS_PER_BLOCK, files.BLOCK * group.num_rows // max(1, group.total_byte_size)))
+                n_rows = max(1, min(ROWS_PER_BLOCK, files.BLOCK * group.num_rows // max(1, group.total_byte_size)))
                 left = group.num_rows
-                for batch in file.iter_batches(rows, row_groups=[number], columns=columns, use_threads=False):
+                for batch in file.iter_batches(n_rows, row_groups=[number], columns=columns, use_threads=False):
                     left -= len(batch)
-                    yield _plain(pa.Table.from_batches([batch])).replace_schema_metadata(metadata)
+                    yield rows(pa.Table.from_batches([batch]), _plain).replace_schema_metadata(metadata)
                 if left:
                     raise pa.ArrowInvalid(f"row group {number + 1} holds another number of rows than it says")
 

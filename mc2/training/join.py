@@ -40,11 +40,11 @@ class Join(Stage):
 
     name = "join"
 
-    def __init__(self, inputs, tar_paths, skip_bad):
+    def __init__(self, inputs, tar_paths, skip_bad, reading):
         described = [manifests.describe_file(path) for path in inputs]
         self.known = all("bytes" in description for description in described)       # no pipe among them
         self.options = {"pairs": manifests.fingerprint(described), "skip_bad": skip_bad, "tars": manifests.fingerprint(
-            files.map_paths(manifests.describe_file, tar_paths))}
+            files.map_paths(manifests.describe_file, tar_paths)), **reading.options}
         self.lineage = _common_lineage(inputs)
 
     def summary(self, tally):
@@ -74,7 +74,7 @@ def join(run, tar_paths, output_dir, force=False):
     """Write the pairs of a Run to OUTPUT_DIR/<stem of the tar>.jsonl.zst, and print the receipt."""
     started, tally = time.monotonic(), Counter()
     outputs = _outputs(run, tar_paths, output_dir)
-    stage = Join(run.inputs, tar_paths, run.skip_bad)
+    stage = Join(run.inputs, tar_paths, run.skip_bad, run.reading)
     finished = [None if force else _finished(stage, *each) for each in zip(tar_paths, outputs)]
     todo = np.array([manifest is None for manifest in finished])
     if todo.any():
@@ -97,7 +97,7 @@ def _outputs(run, tar_paths, output_dir):
         raise BadUsage(f"two tars are called {twice[0]}, and both would have {twice[0]}{SUFFIX}. Rename one.")
     refuse_foreign_shards(output_dir)
     outputs = [os.path.join(output_dir, name + SUFFIX) for name in names]
-    refuse_unopenable(run.inputs, outputs)
+    refuse_unopenable(run.inputs, outputs, run.reading)
     run.refuse_twice(outputs, also=tar_paths)
     return outputs
 

@@ -272,6 +272,7 @@ class Stream(torch.utils.data.IterableDataset):
         if self.sampler is None:
             for block in read_blocks([path], columns=COLUMNS[:3], longest=None):
                 batch = block.batch()
+                _count_dropped(batch, tally)
                 for image_id, text, lang in zip(batch.column("id"), batch.texts, batch.column("lang")):
                     if text.strip():
                         table.setdefault(image_id, []).append((lang or UNKNOWN, text, 1))
@@ -285,6 +286,7 @@ class Stream(torch.utils.data.IterableDataset):
     def _draw(self, batch, seed, table, tally):
         """Add the outcome of a batch of pairs to a table."""
         found = {}
+        _count_dropped(batch, tally)
         q = self.sampler.keep_probs(batch, seed).tolist()
         for image_id, text, lang, prob in zip(batch.column("id"), batch.texts, batch.column("lang"), q):
             chosen = found.setdefault(image_id, [])
@@ -330,6 +332,13 @@ class Stream(torch.utils.data.IterableDataset):
         if ids and ids[-1] >= n_entries[lang]:
             return f"entry {ids[-1]} of {lang!r} is outside {counts} ({n_entries[lang]:,} entries)."
         return None
+
+
+def _count_dropped(batch, tally):
+    """Count the pairs of a batch that were dropped as they were read: without an id or a text."""
+    for reason, count in batch.tally.items():
+        if reason.startswith("dropped: "):
+            tally[f"pair {reason.removeprefix('dropped: ')}"] += count
 
 
 def _drawn(image_id, text, lang, prob, seed):

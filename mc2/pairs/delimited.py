@@ -1,0 +1,371 @@
+"""Pairs as tables in text: CSV as RFC 4180 has it, and the same with tabs (TSV). The first line names the columns.
+
+    a cell                                             the value of the key
+    empty                                              none: a key that is not there (without id or text the pair goes)
+    of matched_entry_ids, lid_prob                     a list, a number, as JSON writes them
+    any other                                          text
+
+So text that is empty, and the difference between the number 1 and the text 1, are lost from JSON Lines to a table and
+back. Values that are no text are written as JSON writes them, lists and objects too.
+
+Cells with separators, quotes or line breaks are in quotes, in which a quote is doubled. A line of another number of
+cells than the header, a quote that is not closed, and the like are bad lines, named by the line in which they begin;
+reading goes on with the next line. Lines end with \\n or \\r\\n; \\n is written.
+"""
+import csv
+import io
+import json
+from collections import Counter, deque
+from itertools import chain
+from typing import NamedTuple
+
+import orjson
+
+from mc2 import files
+from mc2.errors import BadData
+from mc2.pairs import advice, jsonl
+from mc2.pairs.batch import end_before_last_image
+
+DELIMITERS = {"csv": ",", "tsv": "\t"}
+AS_JSON = ("matched_entry_ids", "lid_prob")     # keys of which the cells are JSON
+LONGEST_CELL = 1 << 20          # characters; what is longer is taken for a quote that is not closed
+ROW = 50                        # bytes that a row takes beside its cells, about
+CUT_OFF = files.TOO_LONG + b"\n"
+BOM = b"\xef\xbb\xbf"
+HELD = 32 << 20                 # bytes of rows that an output holds back, to know all columns before it names them
+REASONS = {"unexpected end of data": "a quote is not closed.",
+           "expected after": "a quoted cell goes on after its closing quote.",
+           "field larger": "a cell of more than 1,048,576 characters: is a quote not closed?",
+           "new-line character": "a carriage return stands alone."}
+
+
+# ---------------------------------------------------------------- reading
+
+class Block(NamedTuple):
+    """Rows of one input: what one worker takes at a time.
+
+    rows: [(number of its first line, cells)]. bad: [(number, line, reason, hint)], the lines that are no rows
+    """
+
+    source: str
+    number: int
+    names: list
+    columns: object             # mc2.pairs.columns.Columns, or None
+    rows: list
+    bad: list
+
+    def before(self, number):
+        """The rows before the line of this number, as a Block."""
+        return self._replace(rows=[row for row in self.rows if row[0] < number],
+                             bad=[line for line in self.bad if line[0] < number])
+
+    def batch(self, requires=(), skip_bad=False, *more, **options):
+        """The batch of the rows, as JSON Lines with the numbers of the lines of the table."""
+        rows = self.rows
+        if self.bad and not skip_bad:
+            rows = [row for row in rows if row[0] < self.bad[0][0]]
+        block = jsonl.Block(self.source, self.number, self._lines(rows))
+        batch = block.batch(requires, skip_bad, *more, **options)
+        for number, line, reason, hint in self.bad:
+            batch.tally["in"] += 1
+            batch._reject(number, line, reason, hint)
+        batch.rejects.sort(key=lambda reject: reject.number)
+        return batch
+
+    def _lines(self, rows):
+        """The rows as JSON Lines, each in the line of the number where the row begins. bytes"""
+        layout = self.columns.layout(self.names) if self.columns else \
+            [(key, key) for key in ("id", "text", *(name for name in self.names if name not in ("id", "text")))]
+        places = {name: place for place, name in enumerate(self.names)}
+        order = [(key, places[name]) for key, name in layout if name in places]
+        as_json = [key for key, _ in order if key in AS_JSON]
+        url = places.get(self.columns.urls) if self.columns else None
+        lines, at = [], self.number
+        for number, cells in rows:
+            record = {key: cells[index] for key, index in order if cells[index]}
+            if self.columns and self.columns.urls is not None:
+                made = self.columns.made_id(number, None if url is None else cells[url] or None)
+                record = {"id": made, **record}
+            elif "id" not in record:
+                record["id"] = None
+            if "text" not in record:
+                record["text"] = None
+            for key in as_json:
+                if key in record:
+                    record[key] = _value(record[key])
+            lines += (b"\n" * (number - at), orjson.dumps(record))
+            at = number
+        return b"".join(lines)
+
+
+def _value(cell):
+    """The list or number that a cell holds as JSON; its text where it holds none."""
+    try:
+        return orjson.Fragment(cell.strip()) if type(orjson.loads(cell)) in (list, int, float) else cell
+    except orjson.JSONDecodeError:
+        return cell
+
+
+def header_of(data, format):
+    """The cells of the first line of a table; [] where there is none. data: the first bytes of it"""
+    reader = _Rows("", [(1, data.split(b"\n", 1)[0])], format)
+    row = reader.next_row()
+    return row[1] if row and row[1] else []
+
+
+def read_blocks(path, blocks, format, reading, size, whole_images=None, found=None):
+    """Yield the Blocks of a table.
+
+    blocks: iterable of (number of the first line, whole lines), as files.read_blocks gives them. whole_images: as in
+    mc2.pairs.shards.read_blocks. found: called with the Columns
+    """
+    source = files.name_of(path)
+    reader = _Rows(source, blocks, format)
+    header = reader.next_row()
+    if header is None:
+        return
+    names = _names(source, header, format)
+    columns = reading.columns_of(path, dict.fromkeys(names, ""))
+    if found and columns:
+        found(columns)
+    rows, bad, held, first = [], [], 0, None
+    for number, cells, reason in reader:
+        first = first or number
+        if reason is None and len(cells) != len(names):
+            reason = f"{len(cells):,} cells, but the header has {len(names):,}.", \
+                f" A cell with a {'tab' if format == 'tsv' else 'comma'} or a quote in it must be in quotes."
+        if held >= size:
+            block = Block(source, first, names, columns, rows, bad)
+            end = _end_before_last_image(block, whole_images) if whole_images else number
+            held = 0                            # also where all is one image: it is looked at again after as many bytes
+            if end > first:
+                yield block.before(end)
+                first = end
+                rows, bad = ([each for each in part if each[0] >= end] for part in (rows, bad))
+        if reason:
+            bad.append((number, reader.line(), *reason))
+        else:
+            rows.append((number, cells))
+        held += sum(map(len, cells or ())) + ROW
+    if rows or bad:
+        yield Block(source, first, names, columns, rows, bad)
+
+
+def _end_before_last_image(block, pairs_in):
+    """The number of the line in which the last image of a block begins; that of its first line where it has one image
+    only. pairs_in: function from a Block to the Batch of its rows that are pairs"""
+    def last(n_rows):
+        return pairs_in(block._replace(number=1, rows=list(enumerate(cells[len(cells) - n_rows:], 1)), bad=[]))
+
+    cells = [each for _, each in block.rows]
+    end, _ = end_before_last_image(len(cells), last)
+    return block.rows[end][0] if end else block.number
+
+
+def _names(source, header, format):
+    """The names of the columns. Raises BadData for a first line that names none."""
+    number, cells, reason = header
+    if reason:
+        raise BadData(f"{source}:{number}: {reason[0]}{reason[1]}")
+    twice = next((name for name, times in Counter(cells).items() if times > 1), None)
+    if twice is not None:
+        raise BadData(f"{source}:{number}: two columns are called {twice!r}. Rename one; the first line must name all "
+                      f"columns.")
+    if len(cells) == 1:
+        for delimiter, name, advised in ((",", "commas", "--format csv"), ("\t", "tabs", "--format tsv"),
+                                         (";", "semicolons", None), ("|", "bars", None)):
+            if delimiter in cells[0] and delimiter != DELIMITERS[format]:
+                raise BadData(f"{source}:{number}: the columns are separated by {name}. "
+                              + (f"Say {advised}." if advised else advice.for_delimiter(source, delimiter)))
+    return cells
+
+
+class _Rows:
+    """Iterates over (number of the first line, cells, None) of the rows of a table, or (number, None, (reason, hint))
+    for lines that are no row. Blank lines are passed over."""
+
+    def __init__(self, source, blocks, format):
+        csv.field_size_limit(LONGEST_CELL)
+        self._lines = _Lines(_numbered_lines(source, blocks))
+        self._reader = csv.reader(self._lines, delimiter=DELIMITERS[format], strict=True)
+
+    def __iter__(self):
+        return iter(self.next_row, None)
+
+    def next_row(self):
+        """The next one, or None at the end."""
+        lines, cells = self._lines, []
+        while not cells:
+            lines.begin()
+            try:
+                cells = next(self._reader)
+            except StopIteration:
+                return None
+            except csv.Error as error:
+                lines.take_back()
+                reason = next((ours for theirs, ours in REASONS.items() if theirs in str(error)), f"{error}.")
+                return lines.row[0][0], None, (reason, "")
+        if lines.wrong:
+            return lines.row[0][0], None, lines.wrong
+        return lines.row[0][0], cells, None
+
+    def line(self):
+        """The lines of the row, or of what is none, as they are. bytes"""
+        return b"".join([line for _, line in self._lines.row]).rstrip(b"\r\n")
+
+
+class _Lines:
+    """The lines that csv.reader asks for, which knows those of the row under way.
+
+    row:         [(number, bytes)] of the row under way
+    wrong:       (reason, hint) where it is not UTF-8, or a line of it is too long; else None
+    """
+
+    def __init__(self, lines):
+        """lines: iterator of (number, bytes)"""
+        self._lines, self._waiting = lines, deque()
+        self.row, self.wrong = [], None
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        line = self._waiting.popleft() if self._waiting else next(self._lines)
+        self.row.append(line)
+        if line[1].endswith(CUT_OFF):
+            self.wrong = advice.for_too_long("line", len(line[1]) - len(CUT_OFF))
+        try:
+            return line[1].decode()
+        except UnicodeDecodeError as error:
+            self.wrong = "not UTF-8.", f" The byte at column {error.start + 1} of line {line[0]} is wrong."
+            return line[1].decode("utf-8", "surrogateescape")
+
+    def begin(self):
+        """A row begins."""
+        self.row, self.wrong = [], None
+
+    def take_back(self):
+        """What is under way is no row: all lines but the first are read again."""
+        self._waiting.extendleft(reversed(self.row[1:]))
+        self.row = self.row[:1]
+
+
+def _numbered_lines(source, blocks):
+    """Yield (number, line with its end), without the byte order mark of the first. Raises BadData for text in UTF-16."""
+    for number, block in blocks:
+        if number == 1:
+            if block.startswith((b"\xff\xfe", b"\xfe\xff")):
+                mend = advice.through(source, "iconv -f UTF-16 -t UTF-8")
+                raise BadData(f"{source}: is in UTF-16. Write it in UTF-8, {mend}")
+            block = block.removeprefix(BOM)
+        lines = block.split(b"\n")
+        if not lines[-1]:
+            lines.pop()
+        for number, line in enumerate(lines, number):
+            yield number, line + b"\n"
+
+
+# ---------------------------------------------------------------- writing
+
+def encode_csv(batch):
+    """The pairs of a batch with the added keys, for the Writer: a line of JSON with the columns, then rows. bytes"""
+    return _encode(batch, "csv")
+
+
+def encode_tsv(batch):
+    return _encode(batch, "tsv")
+
+
+ENCODERS = {"csv": encode_csv, "tsv": encode_tsv}
+
+
+def _encode(batch, format):
+    lines = batch.lines_without(tuple(batch.added))         # before the values: it may reject pairs
+    if not len(batch):
+        return b""
+    records = [json.loads(line, parse_int=_Number, parse_float=_Number) for line in lines]
+    added = {key: batch.column(key) for key in batch.added}
+    names = list(dict.fromkeys(chain(chain.from_iterable(records), added)))
+    rows = [[_cell(record.get(name)) for name in names] for record in records]
+    for key, values in added.items():
+        place = names.index(key)
+        for row, value in zip(rows, values):
+            row[place] = _cell(value)
+    return orjson.dumps(names, option=orjson.OPT_APPEND_NEWLINE) + _text_of(rows, format)
+
+
+class _Number(str):
+    """A number in its written form."""
+
+
+def _plain_json(value):
+    return orjson.Fragment(str(value))
+
+
+def _cell(value):
+    """A value as the text of a cell."""
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return value
+    return orjson.dumps(value, default=_plain_json, option=orjson.OPT_PASSTHROUGH_SUBCLASS).decode()
+
+
+def _text_of(rows, format):
+    """Rows of cells as lines of a table. bytes"""
+    lines = []
+
+    class Sink:
+        write = staticmethod(lines.append)
+
+    # with \r\n as the end of a line both characters are put in quotes within cells
+    csv.writer(Sink, delimiter=DELIMITERS[format], lineterminator="\r\n").writerows(rows)
+    return "".join([line[:-2] + "\n" for line in lines]).encode()
+
+
+class Writer:
+    """Writes what the encoders give as one table.
+
+    The columns are those of the first HELD bytes of rows, which wait for that. A new column after them is refused.
+    """
+
+    def __init__(self, path, format, stream):
+        self.path, self.format, self.stream = path, format, stream
+        self.names, self.waiting, self.n_waiting, self.is_open = {}, [], 0, False
+
+    def write(self, data):
+        if not data:
+            return
+        names, _, rows = data.partition(b"\n")
+        names = orjson.loads(names)
+        if self.is_open:
+            if new := next((name for name in names if name not in self.names), None):
+                raise BadData(f"{self.path}: {advice.shown(new)} is a key that the pairs before do not have, and a "
+                              f"table has the same columns from its first line. Write .jsonl.zst or .parquet.")
+            self.stream.write(self._arranged(names, rows))
+            return
+        self.names.update(dict.fromkeys(names))
+        self.waiting.append((names, rows))
+        self.n_waiting += len(rows)
+        if self.n_waiting > HELD:
+            self._open()
+
+    def close(self):
+        if not self.is_open:
+            self._open()
+
+    def _open(self):
+        self.is_open = True
+        self.names = self.names or dict.fromkeys(("id", "text"))
+        self.stream.write(_text_of([list(self.names)], self.format))
+        for names, rows in self.waiting:
+            self.stream.write(self._arranged(names, rows))
+        self.waiting = []
+
+    def _arranged(self, names, rows):
+        """Rows with the columns `names` as rows with those of the table. bytes"""
+        if names == list(self.names):
+            return rows
+        places = [names.index(name) if name in names else None for name in self.names]
+        read = csv.reader(io.StringIO(rows.decode(), newline=""), delimiter=DELIMITERS[self.format], strict=True)
+        return _text_of([["" if place is None else row[place] for place in places] for row in read], self.format)
