@@ -33,18 +33,23 @@ RELEASE = types.SimpleNamespace(n_entries={"en": 500_000, **{f"l{n}": 300_000 //
                                 fingerprint="benchmark", path="benchmark")
 
 
-def pairs(n):
-    """Batches of n matched pairs. Languages and entries are drawn by Zipf's law; up to four texts share an image."""
+def matched_lines(n, reach=1.0):
+    """n matched pairs as lines. Languages and entries are drawn by Zipf's law; up to four texts share an image. reach: with
+    less than 1, rare entries do not occur."""
     chance, numbers, pieces = random.Random(0), np.random.default_rng(0), corpus.english().pieces
-    langs, lines = list(RELEASE.n_entries), []
+    langs = list(RELEASE.n_entries)
     for number in range(n):
         lang = langs[min(int(chance.paretovariate(0.6)) - 1, N_LANGUAGES - 1)]
         size = RELEASE.n_entries[lang]
-        ids = np.unique((size ** numbers.random(chance.randrange(32))).astype(np.int64) % size).tolist()
+        ids = np.unique((size ** (reach * numbers.random(chance.randrange(32)))).astype(np.int64) % size).tolist()
         words = " ".join(chance.choices(pieces, k=3)).split()
         chance.shuffle(words)
-        lines.append(orjson.dumps({"id": f"{number // 4:024x}", "text": " ".join(words), "lang": lang,
-                                   "matched_entry_ids": ids}))
+        yield orjson.dumps({"id": f"{number // 4:024x}", "text": " ".join(words), "lang": lang, "matched_entry_ids": ids})
+
+
+def pairs(n):
+    """Batches of n matched pairs."""
+    lines = list(matched_lines(n))
     blocks = [b"\n".join(lines[start:start + BLOCK_PAIRS]) for start in range(0, n, BLOCK_PAIRS)]
     return [jsonl.Block("benchmark", 1, block).batch(("lang", "matched_entry_ids")) for block in blocks]
 

@@ -34,7 +34,12 @@ HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 LISTS = {"en": ("english", 20_000), "fr": ("european", 5_000), "de": ("european", 5_000),
          "zh": ("chinese-japanese", 3_000), "ja": ("chinese-japanese", 3_000)}       # entries, of corpus.ALL
 HAS_PYARROW = importlib.util.find_spec("pyarrow") is not None
-BAD = [b'{"id": "1", "text": 5}\n', b'{"id": "1"\n', b'{"id": "\xff", "text": "a"}\n', b"[]\n", b"\n"]
+# What takes the place of a line, or is made of it: lines that are no pairs, and pairs that only Python reads.
+NO_PAIRS = [b'{"id": "1", "text": 5}\n', b'{"id": "1"\n', b'{"id": "\xff", "text": "a"}\n', b"[]\n", b"\n"]
+CHANGES = [(b'"text"', b'"te\\u0078t"'), (b'"id"', b'"\\u0069d"'), (b"{", b'{"text": "another", '),
+           (b"{", b'{"lang": 1, "lang": "yy", '), (b"{", b'{"deep": ' + b"[" * 100 + b"]" * 100 + b", "),
+           (b"{", b'{"deeper": ' + b"[" * 2000 + b"]" * 2000 + b", "), (b"{", b'{ "n": -0.0e-7, "lid": [1] , '),
+           (b"{", b'{"s": "\xed\xa0\x80", '), (b"{", b'{"s": "\\ud800", '), (b'"text":"', b'"text":"\\ud83d\\ude00 \\u0000\\n')]
 
 # Each line: the outputs that are compared, then the commands of bash that make them.
 RELEASE = """
@@ -116,7 +121,8 @@ def write_inputs(directory, n_pairs):
 
 
 def write_pool(directory, texts):
-    """Shards of all formats: images with several texts, texts that come twice, other keys, keys of mc2, bad lines."""
+    """Shards of all formats: images with several texts, texts that come twice, other keys, keys of mc2; in lines of JSON
+    one of a hundred is odd."""
     lines = []
     for number, text in enumerate(itertools.chain.from_iterable(texts)):
         image = hashlib.md5(str(number * 3 // 5).encode()).hexdigest()          # as DataComp's uids
@@ -133,7 +139,16 @@ def write_pool(directory, texts):
             from pyarrow import Table, parquet
             parquet.write_table(Table.from_pylist(list(map(orjson.loads, part))), path)
         else:
-            files.write_bytes(path, b"".join([*part[:100], *(BAD if number < 2 else []), *part[100:]]))
+            files.write_bytes(path, b"".join(with_odd(part)))
+
+
+def with_odd(lines):
+    """The lines, each of a hundred odd."""
+    ways, lines = itertools.cycle([*NO_PAIRS, *CHANGES]), list(lines)
+    for index in range(50, len(lines), 100):
+        way = next(ways)
+        lines[index] = way if isinstance(way, bytes) else lines[index].replace(*way, 1)
+    return lines
 
 
 # ---------------------------------------------------------------- the comparison

@@ -1,12 +1,14 @@
 """The native engine and the portable ones: the same bytes, and what happens where one is missing or stale."""
 import os
+import random
 import subprocess
 import sys
 
+import orjson
 import pytest
 
 from conftest import DATA, ROOT, pair
-from mc2 import engines
+from mc2 import engines, files
 from mc2.errors import BadUsage
 from mc2.metadata import compiled
 from mc2.metadata.matching import Matcher, Metadata
@@ -42,6 +44,48 @@ def test_engines_agree_on_real_texts_in_all_languages(sh):
     sh.ok(f"mc2 build-metadata wordnet {DATA}/wordnet/*.tab.gz -o sources -q; mc2 build-metadata merge sources -o metadata -q")
     sh.ok("mc2 match lid.jsonl -m metadata --engine native -o matched.jsonl -q && "
           "mc2 match lid.jsonl -m metadata --engine pyahocorasick -o again.jsonl -q && cmp again.jsonl matched.jsonl")
+
+
+PIECES = [b"", b'"', b"{", b"}", b"[", b",", b":", b" ", b"\r", b"\\u0069", b"\\ud800", b"\xff", b"\xed\xa0\x80", b"1e400",
+          b'"id":"x",', b'"lang":"fr",', b'"matched_entry_ids":[1],', b'"deep":' + b"[" * 100 + b"]" * 100 + b",", b"\xc3\xa9"]
+
+
+def mutated(chance, line):
+    """A line, or what a few changes make of it: often no pair any more."""
+    for _ in range(chance.choice((0, 0, 1, 1, 2, 3)) if chance.random() < 0.5 else 0):
+        start = chance.choice([*range(len(line) + 1), 1, 1, 1])
+        line = line[:start] + chance.choice(PIECES) + line[start + chance.choice((0, 0, 1)):]
+    return line
+
+
+def curated(sh, out):
+    """{path: bytes} of what a curation of pool/ writes, without manifests."""
+    sh.ok(f"mc2 curate pool/* -m toy --t-all 2 --on-error skip --ids ids.txt -o {out} -j 1 -q")
+    root = sh / out
+    return {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()
+            and not path.name.endswith("manifest.json") and path.relative_to(root).parts[0] not in (".work", "logs")}
+
+
+@needs_native
+@pytest.mark.parametrize("seed", range(3))
+def test_curations_with_and_without_the_native_core_are_the_same_bytes(seed, monkeypatch, toy):
+    chance = random.Random(seed)
+    texts = [f"{chance.choice(TEXTS[:-1])} {chance.randrange(9)}" for _ in range(600)]
+    lines = [orjson.dumps(pair(number // 2, text, url="u")) for number, text in enumerate(texts)]
+    for name, part in (("a.jsonl", lines[:200]), ("b.jsonl.zst", lines[200:400]), ("c.jsonl.gz", lines[400:])):
+        files.write_bytes(str(toy / f"pool/{name}"), b"\n".join(mutated(chance, line) for line in part))
+    rows = [{**pair(number, chance.choice((None, *TEXTS))), "n": chance.choice((None, 1))} for number in range(100)]
+    pytest.importorskip("pyarrow.parquet").write_table(pyarrow_table(rows), toy / "pool/d.parquet", row_group_size=30)
+    toy.write("ids.txt", *(f"{number:024x}" for number in range(290)))
+    native = curated(toy, "native")
+    assert native["curated/a.jsonl"] and native["quarantine/a.jsonl.jsonl"]
+    monkeypatch.setattr(engines, "native", lambda: None)
+    assert curated(toy, "portable") == native
+
+
+def pyarrow_table(rows):
+    import pyarrow
+    return pyarrow.Table.from_pylist(rows)
 
 
 @needs_native

@@ -219,6 +219,11 @@ def test_utf8_is_what_python_decodes():
         assert engines.native().is_utf8(padded) == is_utf8(padded), padded
 
 
+@given(st.binary(max_size=100), st.integers(0, 5000))
+def test_newlines_are_counted(some, times):
+    assert engines.native().count_newlines(some * times) == some.count(b"\n") * times
+
+
 def test_a_bad_line_that_python_refuses_ends_the_reading():
     with pytest.raises(BadLine, match="^pairs.jsonl:6: not JSON"):
         native_of(GOOD[0], b"{", b"[]")

@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "common/count_byte.hpp"
 #include "common/from_python.hpp"
 #include "common/strings.hpp"
 #include "common/to_python.hpp"
@@ -242,6 +243,12 @@ py::object splice_lines(const py::bytes& block, const Int64Array& begins, const 
 void bind_pairs(py::module_& module);
 
 void bind_pairs(py::module_& module) {
+    module.def("count_newlines", [](const py::bytes& bytes) {
+        const std::string_view view = bytes;
+        const py::gil_scoped_release unlocked;
+        return mc2::count_byte(view.data(), view.size(), '\n');
+    }, py::arg("bytes"), "How many newlines there are.");
+
     module.def("is_utf8", [](const py::bytes& bytes) {
         const std::string_view view = bytes;
         return mc2::is_utf8(view.data(), view.size());
