@@ -84,7 +84,7 @@ class Run:
         with _written(self.rejects) as rejects, _written(self.dropped) as dropped, self._progress() as progress:
             for product, counts, bad, left_out in stream.products(work, self.inputs, self.jobs, columns=columns,
                                                                   whole_images=needs.whole_images, longest=self.longest):
-                tally.update(counts)
+                receipt.add_up(tally, counts)
                 rejects.write(bad)
                 dropped.write(left_out)
                 progress.update(counts["in"])
@@ -124,7 +124,7 @@ class Run:
         self._put_together(task)
         tally = collections.Counter()
         for manifest in files.map_paths(lambda path: manifests.read(task.output(path)), todo):
-            tally.update(manifest["counts"])
+            receipt.add_up(tally, manifest["counts"])
         summary = f"{len(todo):,} shards, {tally['in']:,} pairs in, {stages.last.summary(tally)}"
         if len(todo) < len(self.inputs):
             summary += f"; {len(self.inputs) - len(todo):,} shards were finished"

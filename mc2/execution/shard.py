@@ -11,6 +11,7 @@ import time
 
 from mc2 import __version__, files, manifests, temporaries
 from mc2.errors import BadData
+from mc2.execution.receipt import add_up
 from mc2.execution.stage import Stages, first_error_of
 from mc2.pairs import jsonl
 from mc2.pairs.shards import LONGEST_LINE, encoder_of, open_write, read_blocks
@@ -126,7 +127,7 @@ class ShardTask:
             for block in read_blocks([source], self.stages.whole_images, longest=self.longest):
                 made, batch = first_error_of(block, lambda block: self._product(block, encode))
                 out.write(made)
-                tally.update(batch.tally)
+                add_up(tally, batch.tally)
                 for what, stream in beside.items():
                     stream.write(LINES[what](batch))
             for stream in beside.values():

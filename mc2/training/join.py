@@ -28,7 +28,8 @@ from mc2.pairs import jsonl
 from mc2.pairs.shards import refuse_unopenable
 
 PARTS = 1024
-BUFFER = 256 << 20              # bytes of lines that wait to be written, over all parts
+BUFFER = 256 << 20              # bytes of memory of lines that wait to be written, over all parts
+WAITING = 150                   # of them, for each line beside its own
 SUFFIX = ".jsonl.zst"
 SCRATCH = ".join"               # in the output directory, while it is at work
 _LINE = struct.Struct("<II")    # number of the tar, bytes of the line
@@ -218,7 +219,7 @@ class _Parts:
                 self.tally["pairs without image"] += 1
             elif self.todo[number]:
                 self.waiting[int(self.part_of[number])] += [_LINE.pack(number, len(line)), line]
-                self.bytes += len(line)
+                self.bytes += len(line) + WAITING
         if self.bytes > BUFFER:
             self._flush()
 
