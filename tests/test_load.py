@@ -151,3 +151,58 @@ def test_a_line_that_is_no_id_is_named(toy):
     (toy / "ids.txt").write_bytes(b"a\n" + b"x" * 17_000_000 + b"\n")
     done = toy("mc2 curate in.jsonl -m toy --t-all 2 -o out -q -j 1 --ids ids.txt")
     assert done.status == 3 and "ids.txt:2: longer than 16,777,216 bytes, so it is no id." in done.stderr
+
+
+# ---------------------------------------------------------------- many different values
+
+def test_inspect_tells_ten_thousand_keys_and_languages_apart(sh):
+    sh.write("in.jsonl", *(pair(n, "a", f"l{n}", **{f"k{n}": 1}) for n in range(12_000)))
+    _, keys, langs, *_ = sh.ok("mc2 inspect in.jsonl --lines 0").splitlines()
+    assert keys.startswith("keys: id, text, lang, k0 (in 1), k1 (in 1), ") and keys.endswith(" and more than 9,950 others")
+    assert langs.startswith("languages: l0 1, l1 1, ") and langs.endswith(", ...") and len(langs) < 300
+    assert sh.ok("mc2 inspect in.jsonl --lines 60").splitlines()[1].endswith("k45 (in 1), k46 (in 1) and 13 others")
+
+
+def test_inspect_shortens_names_and_takes_a_language_that_is_none(sh):
+    sh.write("in.jsonl", {"id": "i" * 1_000_000, "text": "a", "k" * 1_000_000: 1, "lang": ["en"]},
+             {"id": "b", "text": "a", "lang": "e" * 1_000_000})
+    done = sh("mc2 inspect in.jsonl")
+    assert done.status == 0 and f"{'k' * 100}... (1,000,000 characters) (in 1)" in done.stdout, done.stderr
+    assert f"{'i' * 100}... (1,000,000 characters)  ['en']" in done.stdout and "(list) 1" in done.stdout
+    assert len(done.stdout) < 2000
+
+
+def test_bad_lines_are_counted_by_what_is_wrong_with_them_however_many_values_are(artefacts):
+    artefacts.write("in.jsonl", *(pair(n, "a", f"l{n}", [0]) for n in range(3000)),
+                    *(pair(n, "a", "en", [n]) for n in range(6, 3000)), pair(1, "a", "en", [4]))
+    done = artefacts("mc2 count in.jsonl -m toy -o new --rejects bad.jsonl")
+    assert done.status == 0 and ', 3,000 bad lines skipped ("lang" is none of toy), ' in done.stderr
+    assert ", 2,994 bad lines skipped (an entry is outside toy)" in done.stderr and len(done.stderr) < 300
+    assert len(artefacts.read("bad.jsonl")) == 5994
+    done = artefacts("mc2 match in.jsonl -m toy -O out --on-error skip")
+    assert done.status == 0 and ', 3,000 bad lines skipped ("lang" is none of toy) -> out' in done.stderr
+
+
+REASONS = """\
+from mc2.execution.stage import Stage
+
+class Each(Stage):
+    name = "filter"
+
+    def __call__(self, batch):
+        batch.drop({index: f"number {text}" for index, text in enumerate(batch.texts) if text != "0"})
+"""
+
+
+@pytest.mark.parametrize("output", ["-o out.jsonl", "-O out"])
+def test_a_class_with_a_reason_for_each_pair_is_counted_all_the_same(sh, output):
+    (sh / "each.py").write_text(REASONS)
+    sh.write("in.jsonl", *(pair(n, str(n % 5000)) for n in range(10_000)))
+    done = sh(f"mc2 filter in.jsonl --with each:Each {output} --dropped dropped.jsonl")
+    assert done.status == 0 and " other reasons, and " in done.stderr and len(done.stderr) < 1000
+    assert " more reasons: 9,998 in all -> out" in done.stderr
+    manifest = "out/in.jsonl.manifest.json" if output == "-O out" else "out.jsonl.manifest.json"
+    counts = json.loads((sh / manifest).read_bytes())["counts"]
+    assert len(counts) < 1010 and counts["dropped: other reasons"] > 2000
+    assert sum(count for what, count in counts.items() if what.startswith("dropped: ")) == 9998
+    assert len(sh.read("dropped.jsonl")) == 9998

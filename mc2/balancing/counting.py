@@ -346,10 +346,11 @@ def matched_ids(batch, n_entries, path):
     entries = np.array([n_entries.get(lang, -1) for lang in langs.names], np.int64)[langs.numbers]
     for index in np.flatnonzero(largest >= entries).tolist():
         lang = langs.names[langs.numbers[index]]
-        bad[index] = (f'"lang" is {lang!r}, which {path} does not have.', " Was it made with another release?") \
+        bad[index] = (f'"lang" is {lang!r}, which {path} does not have.', " Was it made with another release?",
+                      f'"lang" is none of {path}.') \
             if lang not in n_entries else \
             (f"entry {largest[index]} of {lang!r} is outside {path} ({n_entries[lang]:,} entries).",
-             " Was it matched with another release?")
+             " Was it matched with another release?", f"an entry is outside {path}.")
     if bad:
         batch.reject(bad)
         offsets, ids = batch.matched_ids()

@@ -4,6 +4,7 @@ import contextlib
 import math
 import re
 import time
+from fractions import Fraction
 
 import numpy as np
 
@@ -236,9 +237,9 @@ class Expectation:
 def expectations(run, sampler):
     """({lang: (pairs, candidates, expected pairs)}, tally) of all inputs of a Run, exact."""
     files.map_paths(sampler.check_input, run.inputs)
-    parts, tally = {}, collections.Counter()
+    found, tally = {}, collections.Counter()
     for product in run.products([], tally, Expectation(sampler), sampler, counting.COLUMNS):
-        for lang, row in product.items():
-            parts.setdefault(lang, []).append(row)
-    return {lang: (sum(row[0] for row in rows), sum(row[1] for row in rows), math.fsum(row[2] for row in rows))
-            for lang, rows in parts.items()}, tally
+        for lang, (pairs, matched, expected) in product.items():
+            before = found.get(lang, (0, 0, 0))
+            found[lang] = before[0] + pairs, before[1] + matched, before[2] + Fraction(expected)
+    return {lang: (pairs, matched, float(expected)) for lang, (pairs, matched, expected) in found.items()}, tally

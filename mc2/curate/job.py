@@ -23,7 +23,7 @@ from mc2.curate.phases import GROUP, Layout, Reduce, names_in
 from mc2.errors import BadData, BadUsage, Mc2Error
 from mc2.execution import names
 from mc2.execution.found import Found
-from mc2.execution.receipt import what_was_left_out
+from mc2.execution.receipt import add_up, what_was_left_out
 from mc2.execution.rounds import complete
 from mc2.execution.shard import DROPPED, ShardTask, put_together
 from mc2.pairs.columns import Reading
@@ -206,8 +206,8 @@ class Job:
         tally["out"] = 0
         for shard in self.pool:
             drawn = manifests.read(sample.output(shard))
-            tally.update({what: count for what, count in drawn["counts"].items()
-                          if what in ("out", "never counted") or what.startswith("dropped: ")})
+            add_up(tally, {what: count for what, count in drawn["counts"].items()
+                           if what in ("out", "never counted") or what.startswith("dropped: ")})
             kept.update(drawn["kept"])
         release = self.settings.release
         languages = {lang: {"pairs": row["pairs"], "matched_pairs": row["matched_pairs"],

@@ -8,6 +8,10 @@ from mc2.terminal import say
 
 _kept_in = None                 # the file that --receipt names
 
+MOST_REASONS = 1000             # that are counted one by one
+OTHERS = "other reasons"
+SHOWN = 20                      # reasons on the last line of a command, the most frequent ones
+
 
 def keep_in(path):
     """Also write the receipt of this process to a file, as JSON; None = to none. Raises BadUsage where the file holds
@@ -29,16 +33,30 @@ def _is_receipt(path):
         return False
 
 
+def add_up(tally, counts):
+    """Add counts to a tally, a Counter. At most MOST_REASONS are told apart: a class of the user's may have a reason for
+    each pair."""
+    for what, count in counts.items():
+        if what not in tally and len(tally) >= MOST_REASONS and what.startswith(("dropped: ", "bad: ")):
+            what = f"{what.partition(': ')[0]}: {OTHERS}"
+        tally[what] += count
+
+
 def what_was_left_out(tally, fate="skipped"):
     """Text on dropped pairs and bad lines, by reason: ", 3 not listed, 1 bad lines skipped (not JSON)" or ""."""
-    text = ""
+    found = []
     for reason, count in sorted(tally.items()):
         kind, colon, reason = reason.partition(": ") if isinstance(reason, str) else ("", "", "")
         if kind == "dropped":
-            text += f", {count:,} {reason}"
+            found.append((count, f"{count:,} {reason}"))
         elif kind == "bad":
-            text += f", {count:,} bad lines {fate} ({reason.rstrip('.')})"
-    return text
+            found.append((count, f"{count:,} bad lines {fate} ({reason.rstrip('.')})"))
+    most = set(sorted(found, key=lambda each: -each[0])[:SHOWN])
+    shown = [text for count, text in found if (count, text) in most]
+    if more := found[len(shown):]:
+        total = sum(count for count, _ in found)
+        shown.append(f"and {len(more):,} more reasons: {total:,} in all")
+    return "".join(f", {text}" for text in shown)
 
 
 def write(name, summary, tally, output, seconds, quiet=False):

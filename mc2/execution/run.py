@@ -95,7 +95,7 @@ class Run:
             made = stream.products(work, self.inputs, self.jobs, columns=columns, whole_images=needs.whole_images,
                                    longest=self.longest, reading=self.reading, found=self.columns)
             for product, counts, bad, left_out in made:
-                tally.update(counts)
+                receipt.add_up(tally, counts)
                 rejects.write(bad)
                 dropped.write(left_out)
                 meter.update(counts["in"])
@@ -136,7 +136,7 @@ class Run:
         self._put_together(task)
         tally = collections.Counter()
         for path, manifest in zip(todo, files.map_paths(lambda path: manifests.read(task.output(path)), todo)):
-            tally.update(manifest["counts"])
+            receipt.add_up(tally, manifest["counts"])
             self.columns.say(path, manifest.get("columns"))
         summary = f"{len(todo):,} shards, {tally['in']:,} pairs in, {stages.last.summary(tally)}"
         if len(todo) < len(self.inputs):

@@ -11,6 +11,7 @@ import zlib
 
 from mc2 import __version__, files, manifests, temporaries
 from mc2.errors import BadData
+from mc2.execution.receipt import add_up
 from mc2.execution.stage import Stages, first_error_of
 from mc2.pairs import jsonl
 from mc2.pairs.shards import AS_THEY_ARE, LONGEST_LINE, encoder_of, is_plain, open_write, read_blocks
@@ -130,7 +131,7 @@ class ShardTask:
                                      found=lambda _, its: columns.append(its)):
                 made, batch = first_error_of(block, lambda block: self._product(block, encode))
                 out.write(made)
-                tally.update(batch.tally)
+                add_up(tally, batch.tally)
                 for what, stream in beside.items():
                     stream.write(LINES[what](batch))
             for stream in beside.values():

@@ -11,6 +11,11 @@ from mc2.pairs import advice
 from mc2.pairs.columns import NoPairs, said
 from mc2.pairs.shards import AS_THEY_ARE, read_blocks
 
+MOST = 10_000                   # keys, and languages, that are told apart
+OTHERS = ("others",)            # stands for the rest
+KEYS_SHOWN = 50
+LONGEST_NAME = 100              # characters of an id, a key or a language that are shown
+
 
 def describe(path, metadata, lines, longest, reading=AS_THEY_ARE):
     """Yield lines about pairs. reading: which columns are id and text. A table in which that is not known is described
@@ -33,8 +38,8 @@ def _describe(path, metadata, lines, longest, reading):
         left_out += batch.tally
         for record in batch.records[:lines - read if lines else None]:
             read += 1
-            keys.update(record.keys())
-            langs[record.get("lang")] += 1
+            _count(keys, record)
+            _count(langs, [_name(record.get("lang"))])
             matches += bool(record.get("matched_entry_ids"))
             if len(shown) < 5 and (record.get("matched_entry_ids") or "matched_entry_ids" not in record):
                 shown.append(record)
@@ -50,10 +55,11 @@ def _describe(path, metadata, lines, longest, reading):
         yield text
     if not read:
         return
-    yield f"keys: {', '.join(key if count == read else f'{key} (in {count:,})' for key, count in keys.items())}"
+    yield f"keys: {_listed(keys, read)}"
     if keys["lang"]:
-        most = ", ".join(f"{lang} {count:,}" for lang, count in langs.most_common(LANGUAGES_SHOWN))
-        yield f"languages: {most}{', ...' if len(langs) > LANGUAGES_SHOWN else ''}"
+        others = langs.pop(OTHERS, 0)
+        most = ", ".join(f"{_short(lang)} {count:,}" for lang, count in langs.most_common(LANGUAGES_SHOWN))
+        yield f"languages: {most}{', ...' if len(langs) > LANGUAGES_SHOWN or others else ''}"
     if keys["matched_entry_ids"]:
         yield f"matched: {matches:,} of {read:,}"
     opened = None
@@ -68,8 +74,33 @@ def _describe(path, metadata, lines, longest, reading):
         yield from _record(record, opened)
 
 
+def _count(times, names):
+    """Count names, of which at most MOST are told apart."""
+    for name in names:
+        times[name if name in times or len(times) < MOST else OTHERS] += 1
+
+
+def _short(name):
+    name = str(name)
+    return name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}... ({len(name):,} characters)"
+
+
+def _name(lang):
+    return lang if lang is None or isinstance(lang, str) else f"({type(lang).__name__})"
+
+
+def _listed(keys, read):
+    """The keys, those that most pairs have at least, as they occurred, with the number of pairs that have each."""
+    others = keys.pop(OTHERS, 0)
+    shown = keys if len(keys) <= KEYS_SHOWN else dict(keys.most_common(KEYS_SHOWN))
+    text = ", ".join(_short(key) + ("" if count == read else f" (in {count:,})") for key, count in shown.items())
+    if others:
+        return f"{text} and more than {MOST - len(shown):,} others"
+    return text + (f" and {len(keys) - len(shown):,} others" if len(keys) > len(shown) else "")
+
+
 def _record(record, opened):
-    yield f"{record['id']}  {record.get('lang', '')}".rstrip()
+    yield f"{_short(record['id'])}  {_short(record.get('lang', ''))}".rstrip()
     yield f"  {' '.join(record['text'].split())[:200]}"
     ids = record.get("matched_entry_ids")
     if not ids:

@@ -324,7 +324,8 @@ class Batch:
             self.dropped.append(Reject(number, reason, line))
 
     def reject(self, bad):
-        """Leave out lines that are no pairs for a stage: {index: (reason, hint)}. Raises BadLine unless skip_bad."""
+        """Leave out lines that are no pairs for a stage: {index: (reason, hint)}, or (reason, hint, kind) where the reason
+        quotes the line: they are counted by kind, so that there are few of these. Raises BadLine unless skip_bad."""
         for index in sorted(bad):
             self._reject(int(self.numbers[index]), self.line(index) if self.skip_bad else b"", *bad[index])
         if bad:
@@ -333,10 +334,10 @@ class Batch:
             keep[list(bad)] = False
             self.select(keep)
 
-    def _reject(self, number, line, reason, hint=""):
+    def _reject(self, number, line, reason, hint="", kind=None):
         if not self.skip_bad:
             raise BadLine(self.source, number, reason, hint)
-        self.tally[f"bad: {reason}"] += 1
+        self.tally[f"bad: {kind or reason}"] += 1
         if self._as_it_came:
             self._first_lines = self._first_lines or self._as_it_came.data.split(b"\n")
             line = self._first_lines[number - self._as_it_came.number].rstrip()

@@ -27,17 +27,18 @@ class Annotator(Stage):
         batch.tally["matched"] = int(np.count_nonzero(np.diff(offsets)))
 
     def _foreign(self, batch):
-        """{index: (reason, hint)} of the pairs whose language or label the release does not have."""
+        """{index: (reason, hint, kind)} of the pairs whose language or label the release does not have."""
         release, hint = self.metadata.release, " Was 'mc2 lid' run with another mapping?"
         langs, labels = batch.labels("lang"), batch.labels("lid", "")
         bad = dict.fromkeys(_others(labels, {"", *release.languages.lang_of}), "lid")
         bad.update(dict.fromkeys(_others(langs, set(release.langs)), "lang"))
         for index, key in bad.items():
             if key == "lang":
-                bad[index] = f'"lang" is {langs.one(index)!r}, which {release.path} does not have.', hint
+                bad[index] = (f'"lang" is {langs.one(index)!r}, which {release.path} does not have.', hint,
+                              f'"lang" is none of {release.path}.')
             else:
                 bad[index] = (f'"lid" is {labels.one(index)!r}, no label of {release.path} '
-                              f'({release.manifest["scheme"]}).', hint)
+                              f'({release.manifest["scheme"]}).', hint, f'"lid" is no label of {release.path}.')
         return bad
 
     def summary(self, tally):

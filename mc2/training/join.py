@@ -29,7 +29,8 @@ from mc2.pairs.shards import refuse_unopenable
 from mc2.terminal import say
 
 PARTS = 1024
-BUFFER = 256 << 20              # bytes of lines that wait to be written, over all parts
+BUFFER = 256 << 20              # bytes of memory of lines that wait to be written, over all parts
+WAITING = 150                   # of them, for each line beside its own
 SUFFIX = ".jsonl.zst"
 SCRATCH = ".join"               # in the output directory, while it is at work
 _LINE = struct.Struct("<II")    # number of the tar, bytes of the line
@@ -326,7 +327,7 @@ class _Parts:
                 self.stranger = self.stranger or orjson.loads(line)["id"]
             elif self.todo[number]:
                 self.waiting[int(self.part_of[number])] += [_LINE.pack(number, len(line)), line]
-                self.bytes += len(line)
+                self.bytes += len(line) + WAITING
         if self.bytes > BUFFER:
             self._flush()
 

@@ -328,9 +328,9 @@ class Stream(torch.utils.data.IterableDataset):
         if not all(type(entry) is int and entry >= 0 for entry in ids) or sorted(set(ids)) != ids:
             return '"matched_entry_ids" is not an ascending list of entry ids.'
         if lang not in n_entries:
-            return f'"lang" is {lang!r}, which {counts} does not have.'
+            return f'"lang" is none of {counts}.'
         if ids and ids[-1] >= n_entries[lang]:
-            return f"entry {ids[-1]} of {lang!r} is outside {counts} ({n_entries[lang]:,} entries)."
+            return f"an entry is outside {counts}."
         return None
 
 
