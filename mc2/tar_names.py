@@ -17,7 +17,8 @@ from mc2.errors import BadUsage
 DEEPEST = 10                                                # lists within lists
 MOST = 1_000_000                                            # names that braces may stand for
 TARS = (".tar",)
-PAIRS = (".jsonl.zst", ".jsonl.gz", ".parquet", ".jsonl")   # the first of which there are any in a directory
+PAIRS = (".jsonl.zst", ".jsonl.gz", ".parquet", ".jsonl", ".csv", ".csv.gz", ".csv.zst", ".tsv", ".tsv.gz",
+         ".tsv.zst")                                        # the first of which there are any in a directory
 BRACES = re.compile(r"\{([^{}]*)\}")
 RANGE = re.compile(r"(\d{1,18})\.\.(\d{1,18})")
 LETTERS = re.compile(r"[a-z]\.\.[a-z]|[A-Z]\.\.[A-Z]")

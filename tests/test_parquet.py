@@ -453,7 +453,8 @@ def test_bad_rows_are_skipped_counted_and_kept_as_lines(toy):
         assert 'match: 6 pairs in, 2 matched, 0 without a match, 1 bad lines skipped ("lang" is \'xx\'' in done.stderr
         assert ", 1 without id, 1 without text -> out.parquet" in done.stderr
     done = toy("mc2 match a.parquet -m toy")
-    assert (done.status, done.stderr) == (3, 'mc2 match: a.parquet:4: no "lang" key. Run \'mc2 lid\' first.\n')
+    assert (done.status, done.stderr) == (3, 'mc2 match: a.parquet:3: "lang" is \'xx\', which toy does not have. Was '
+                                             '\'mc2 lid\' run with another mapping?\n')
 
 
 @pytest.mark.parametrize("column", [
