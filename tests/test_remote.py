@@ -84,6 +84,9 @@ def test_parquet_is_read_and_written_at_urls(toy):
            "mc2 match a.jsonl -m toy -o c.jsonl -q && cmp b.jsonl c.jsonl")
     (toy / "a.parquet").write_bytes((toy / "a.parquet").read_bytes()[:-5])
     done = toy(f"mc2 match {here}/a.parquet -m toy")
+    assert (done.status, f"{here}/a.parquet: is damaged, or was changed after mc2 wrote it" in done.stderr) == (3, True)
+    (toy / "a.parquet.manifest.json").unlink()
+    done = toy(f"mc2 match {here}/a.parquet -m toy")
     assert (done.status, f"{here}/a.parquet: not Parquet, or damaged or cut off" in done.stderr) == (3, True)
 
 

@@ -1,7 +1,6 @@
 """Batches of mc2 train's data path: texts and draws beside mc2 sample, passes, resuming, damage."""
 import collections
 import io
-import json
 import os
 import random
 import signal
@@ -21,11 +20,11 @@ require_train()
 import torch                                                        # noqa: E402
 from PIL import Image                                               # noqa: E402
 
-from mc2.balancing import counting, sampling                          # noqa: E402
+from mc2 import documents                                           # noqa: E402
+from mc2.balancing import counting, sampling                        # noqa: E402
 from mc2.clip import images                                         # noqa: E402
 from mc2.errors import BadData, BadLine, BadUsage, Mc2Error         # noqa: E402
-from mc2.execution.stage import Stages                             # noqa: E402
-from mc2.metadata.release import Release                            # noqa: E402
+from mc2.execution.stage import Stages                              # noqa: E402
 from mc2.pairs.shards import read_blocks                            # noqa: E402
 from mc2.training import division, samples                          # noqa: E402
 from mc2.training.samples import Data, Loader                       # noqa: E402
@@ -291,9 +290,9 @@ def test_counts_of_another_pool_give_a_warning_and_other_metadata_an_error(onlin
         f"{online.counts}: counts of 900 pairs, but the pairs here are 360. The balance is that of the counted pool; "
         f"for one of these pairs run 'mc2 count' and 'mc2 thresholds' on them."]
     manifest = toy / "matched/00001.jsonl.manifest.json"
-    changed = json.loads(manifest.read_bytes().replace(Release(toy / "toy").fingerprint.encode(), b"0" * 64))
-    del changed["checksum"]
-    manifest.write_text(json.dumps(changed))
+    changed = documents.read(manifest, "")
+    changed["lineage"]["metadata"] = "0" * 64
+    manifest.write_bytes(documents.dumped(changed))
     with pytest.raises(BadData, match="00001.jsonl: was made with metadata 000000000000"):
         samples.count_warnings(online)
 
