@@ -8,6 +8,7 @@ person takes the checksum out.
 A line of a log is a small document, with a shorter checksum.
 """
 import hashlib
+import json
 
 import orjson
 
@@ -21,13 +22,20 @@ ON_PURPOSE = f'Where it was changed on purpose, take out its "{CHECKSUM}", and i
 
 def checksum(content):
     """SHA-256, in hexadecimal, of a JSON value in canonical form."""
-    return hashlib.sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).hexdigest()
+    try:
+        data = orjson.dumps(content, option=orjson.OPT_SORT_KEYS)
+    except orjson.JSONEncodeError:              # a file name that is not UTF-8, which orjson does not write
+        data = json.dumps(content, sort_keys=True, separators=(",", ":")).encode()
+    return hashlib.sha256(data).hexdigest()
 
 
 def dumped(content):
     """The bytes of a document, from a dict."""
     document = {**content, CHECKSUM: checksum(content)}
-    return orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+    try:
+        return orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+    except orjson.JSONEncodeError:
+        return json.dumps(document, indent=2).encode() + b"\n"
 
 
 def dumped_line(content):

@@ -38,7 +38,12 @@ def plain_json(data):
     """The value of a JSON text (bytes) that mc2 wrote itself."""
     import orjson
     with _refusing():
-        return _shallow(orjson.loads(data))
+        try:
+            return _shallow(orjson.loads(data))
+        except orjson.JSONDecodeError:              # it refuses names of files that are not UTF-8
+            if b"\\ud" not in data:
+                raise
+            return _shallow(json.loads(data))
 
 
 def toml_table(text):

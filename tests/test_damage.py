@@ -378,3 +378,11 @@ def test_a_manifest_says_nothing_of_a_file_that_is_gone(toy):
     assert manifests.read(str(toy / "m.jsonl"))["kind"] == "pairs"
     (toy / "m.jsonl").unlink()
     assert manifests.read(str(toy / "m.jsonl")) is None
+
+
+def test_a_document_may_hold_names_that_are_not_utf8():
+    content = {"folder": os.fsdecode(b"/data/caf\xe9"), "number": 1}
+    data = documents.dumped(content)
+    assert documents.parsed(data, "a.json", "") == content
+    with pytest.raises(BadData, match="a.json: is damaged: its content does not fit its checksum"):
+        documents.parsed(data.replace(b"caf", b"cat"), "a.json", "")

@@ -217,7 +217,8 @@ sys.exit(cli.main())
 def test_a_shortage_of_memory_is_no_bad_line(tmp_path, engine, policy):
     (tmp_path / "pairs.jsonl").write_bytes(
         b'{"id":"a","text":"t","f":1e100,"list":[' + b"1," * 12_000_000 + b'1]}\n{"id":"b","text":"t"}\n')
-    done = subprocess.run([sys.executable, "-c", WITH_LITTLE_MEMORY, engine, *f"lid pairs.jsonl --single en -o out.jsonl {policy}".split()],
+    done = subprocess.run([sys.executable, "-c", WITH_LITTLE_MEMORY, engine, 
+                           *f"lid pairs.jsonl --single en -o out.jsonl -q --longest-line 100M {policy}".split()],
                           cwd=tmp_path, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (1, "mc2 lid: out of memory.\n")
     assert not (tmp_path / "out.jsonl").exists()
