@@ -92,10 +92,22 @@ def _inputs(ctx, param, values):
     there = files.map_paths(lambda path: path == "-" or files.exists(path), paths)
     for path, is_there in zip(paths, there):
         if not is_there:
-            raise click.BadParameter(f"{files.name_of(path)}: no such file.")
+            raise click.BadParameter(f"{files.name_of(path)}: {_why_missing(path)}.")
     if paths.count("-") > 1:
         raise click.BadParameter("stdin (-) is named twice.")
     return paths
+
+
+def _why_missing(path):
+    from mc2 import files
+    if not files.is_remote(path):
+        try:
+            os.stat(path)
+        except PermissionError as error:
+            return f"{error.strerror}; this user cannot look into its folder"
+        except (OSError, ValueError):
+            pass
+    return "no such file"
 
 
 def _expanded(paths):

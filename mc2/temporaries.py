@@ -75,13 +75,25 @@ def claimed(temporary, path, flags, make=None):
     descriptor = None
     try:
         with discarded_on_error(temporary):
-            if make:
-                make(temporary, exist_ok=True)
-            descriptor = _claim(temporary, path, flags)
+            with _called(path, temporary):
+                if make:
+                    make(temporary, exist_ok=True)
+                descriptor = _claim(temporary, path, flags)
             yield descriptor
     finally:
         if descriptor is not None:
             os.close(descriptor)
+
+
+@contextlib.contextmanager
+def _called(path, temporary):
+    """Give an OSError that names the temporary file the name of the output."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename == temporary:
+            error.filename = path
+        raise
 
 
 def _claim(temporary, path, flags):

@@ -114,8 +114,8 @@ def _refuse_folder_of(path):
 
 
 def default_cache():
-    base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
-    return os.path.join(base, "mc2", "features")
+    from mc2 import files
+    return files.user_cache("features")
 
 
 def _workers(ctx, param, value):
