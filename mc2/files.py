@@ -499,8 +499,8 @@ def refuse_read_only(path):
     """Raise PermissionError for an output that is there, and that this user made read-only, or another user owns: it
     would be replaced all the same, where its directory can be written."""
     if not is_remote(path) and os.path.exists(path) and not os.access(path, os.W_OK):
-        raise PermissionError(errno.EACCES, "Permission denied. It is there and may not be written: remove it, or name another "
-                              "output", path)
+        raise PermissionError(errno.EACCES, "Permission denied. It is there and may not be written: remove it, or name "
+                              "another output", path)
 
 
 def manifest_name(path):

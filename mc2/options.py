@@ -1,6 +1,7 @@
 """Options that several commands share, each declared once."""
 import contextlib
 import functools
+import glob
 import importlib
 import os
 import re
@@ -111,7 +112,8 @@ def _why_missing(path):
 
 
 def _expanded(paths):
-    """Paths with the patterns in URLs replaced by what they stand for, since no shell knows these."""
+    """Paths with patterns replaced by what they stand for: those of URLs, which no shell knows, and those in quotes,
+    for pools of more files than a command line can name."""
     from mc2 import files
     expanded = []
     for path in paths:
@@ -121,6 +123,8 @@ def _expanded(paths):
             if not found:
                 raise click.BadParameter(f"{path}: no such files.")
             expanded += found
+        elif glob.has_magic(path) and not files.is_remote(path) and not os.path.lexists(path):
+            expanded += sorted(glob.glob(path, recursive=True)) or [path]
         else:
             expanded.append(path)
     return expanded

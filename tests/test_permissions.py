@@ -40,7 +40,8 @@ def mc2(sh, command, without=(), cwd=None, before="", **environment):
     environment = {key: value for key, value in {**sh.environment, **environment}.items() if key not in without}
     done = subprocess.run(["bash", "-c", f'{before} exec "{sys.executable}" "{ROOT}/bin/mc2" {command}'],
                           cwd=cwd or sh.directory, env=environment, text=True, stdin=subprocess.DEVNULL,
-                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=None if os.geteuid() else like_others)
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          preexec_fn=None if os.geteuid() else like_others)
     assert "Traceback" not in done.stderr, done.stderr
     return done
 
@@ -63,8 +64,9 @@ def locked(sh, toy_template):
 
 
 @pytest.mark.parametrize("command", [
-    "lid in.jsonl -o ro/out.jsonl", "lid in.jsonl -o ro/out.parquet", "lid in.jsonl -o ro/a/b/out.jsonl", "lid in.jsonl -O ro/out",
-    "lid in.jsonl -O ro/out -j 2", "lid in.jsonl -o out.jsonl --rejects ro/rejects", "curate in.jsonl -m toy --t-all 2 -o ro/out",
+    "lid in.jsonl -o ro/out.jsonl", "lid in.jsonl -o ro/out.parquet", "lid in.jsonl -o ro/a/b/out.jsonl",
+    "lid in.jsonl -O ro/out", "lid in.jsonl -O ro/out -j 2", "lid in.jsonl -o out.jsonl --rejects ro/rejects",
+    "curate in.jsonl -m toy --t-all 2 -o ro/out",
     "build-metadata merge sources -o ro/out", "build-metadata import en.json --lang en -o ro/out",
     "lid in.jsonl -o out.jsonl -j 2 --dropped ro/dropped"])
 def test_an_output_in_a_folder_that_is_not_ours_names_the_folder(locked, command):
@@ -83,7 +85,8 @@ def test_an_output_that_was_made_read_only_stays(locked, output):
     before = (locked / name).read_bytes()
     (locked / name).chmod(0o444)
     done = mc2(locked, f"lid in.jsonl {output} --min-prob 0.99")
-    assert done.returncode == 1 and "It is there and may not be written: remove it, or name another output." in done.stderr
+    assert done.returncode == 1
+    assert "It is there and may not be written: remove it, or name another output." in done.stderr
     assert (locked / name).read_bytes() == before and (locked / f"{name}.manifest.json").exists()
 
 
@@ -97,14 +100,16 @@ def test_an_input_that_may_not_be_read_is_named_with_the_reason(locked):
     shutil.copy(locked / "in.jsonl", locked / "secret.jsonl")
     (locked / "secret.jsonl").chmod(0)
     done = mc2(locked, "lid secret.jsonl -o out.jsonl")
-    assert (done.returncode, done.stderr) == (1, "mc2 lid: secret.jsonl: Permission denied. This user cannot read it.\n")
+    assert done.returncode == 1
+    assert done.stderr == "mc2 lid: secret.jsonl: Permission denied. This user cannot read it.\n"
     done = mc2(locked, "lid secret.jsonl in.jsonl -O out")
     assert done.returncode == 1 and "  secret.jsonl: secret.jsonl: Permission denied.\n" in done.stderr
     (locked / "folder").mkdir()
     shutil.copy(locked / "in.jsonl", locked / "folder/in.jsonl")
     (locked / "folder").chmod(0)
     done = mc2(locked, "lid folder/in.jsonl -o out.jsonl")
-    assert done.returncode == 2 and "folder/in.jsonl: Permission denied; this user cannot look into its folder." in done.stderr
+    assert done.returncode == 2
+    assert "folder/in.jsonl: Permission denied; this user cannot look into its folder." in done.stderr
     (locked / "folder").chmod(0o755)
 
 
@@ -114,12 +119,14 @@ def test_an_input_that_may_not_be_read_is_named_with_the_reason(locked):
 @pytest.mark.parametrize("output", ["-o out.jsonl", "-o out.jsonl -j 2", "-O out -j 2"])
 def test_a_release_without_matchers_and_no_place_for_them_names_the_ways_out(locked, output):
     done = mc2(locked, f"match in.jsonl -m toy {output}", without=["XDG_CACHE_HOME"], HOME=str(locked / "home"))
-    assert done.returncode == 1 and "toy: has no compiled matcher for en, and one can be written neither there nor to " \
+    assert done.returncode == 1
+    assert "toy: has no compiled matcher for en, and one can be written neither there nor to " \
         f"{locked / 'home/.cache/mc2/matchers'} (Permission denied)." in done.stderr, done.stderr
     assert "'mc2 build-metadata compile toy'" in done.stderr
     done = mc2(locked, f"match in.jsonl -m toy {output} --engine pyahocorasick", HOME=str(locked / "home"))
     assert done.returncode == 0, done.stderr
-    done = mc2(locked, f"match in.jsonl -m toy {output}", HOME=str(locked / "home"), XDG_CACHE_HOME=str(locked / "cache"))
+    done = mc2(locked, f"match in.jsonl -m toy {output}", HOME=str(locked / "home"),
+               XDG_CACHE_HOME=str(locked / "cache"))
     assert done.returncode == 0 and len(list((locked / "cache/mc2/matchers").iterdir())) == 2
 
 
@@ -132,15 +139,16 @@ def test_the_cache_of_a_user_is_where_the_environment_says(monkeypatch):
         return files.user_cache("matchers")
 
     assert cache(XDG_CACHE_HOME="/x", HOME="/h") == "/x/mc2/matchers"
-    assert cache(HOME="/h") == cache(HOME="/h", XDG_CACHE_HOME="") == cache(HOME="/h", XDG_CACHE_HOME="x") == "/h/.cache/mc2/matchers"
+    for more in {}, {"XDG_CACHE_HOME": ""}, {"XDG_CACHE_HOME": "relative"}:
+        assert cache(HOME="/h", **more) == "/h/.cache/mc2/matchers"
     assert cache() == cache(HOME="") != "/.cache/mc2/matchers"             # by the list of users
     monkeypatch.setattr(os, "getuid", lambda: 3_999_999_999)                # who is not in it
     assert cache() is None and cache(HOME="relative") is None and cache(HOME="/h") == "/h/.cache/mc2/matchers"
 
 
 def test_everything_may_be_read_only_where_nothing_is_written(locked):
-    for command in "lid in.jsonl", "lid in.jsonl -j 2", "match in.jsonl -m ../toy --engine pyahocorasick", "inspect in.jsonl", \
-            "inspect ../toy", "lid in.jsonl -n":
+    for command in ("lid in.jsonl", "lid in.jsonl -j 2", "match in.jsonl -m ../toy --engine pyahocorasick",
+                    "inspect in.jsonl", "inspect ../toy", "lid in.jsonl -n"):
         done = mc2(locked, command, cwd=locked / "ro", HOME=str(locked / "home"), TMPDIR=str(locked / "ro"))
         assert done.returncode == 0, done.stderr
 
@@ -157,14 +165,15 @@ def test_outputs_have_the_permissions_that_umask_says(locked, mask, mode):
 
 def test_a_stdin_that_the_caller_closed_is_said(locked):
     done = mc2(locked, "lid -o out.jsonl <&-")
-    assert (done.returncode, done.stderr) == (1, "mc2 lid: <stdin>: Bad file descriptor. The caller closed it: name a file.\n")
+    assert done.returncode == 1
+    assert done.stderr == "mc2 lid: <stdin>: Bad file descriptor. The caller closed it: name a file.\n"
     for command in "lid in.jsonl -o out.jsonl", "lid in.jsonl -O out -j 2":
         assert mc2(locked, f"{command} <&-").returncode == 0
 
 
 def test_a_place_for_temporary_files_that_is_not_there_does_not_matter(locked):
     pytest.importorskip("pyarrow")
-    for command in "lid in.jsonl -o out.parquet", "lid in.jsonl -O out -j 2", "curate in.jsonl -m toy --t-all 2 -o job -j 2 " \
-            "--match-engine pyahocorasick":
+    for command in ("lid in.jsonl -o out.parquet", "lid in.jsonl -O out -j 2",
+                    "curate in.jsonl -m toy --t-all 2 -o job -j 2 --match-engine pyahocorasick"):
         for place in "nowhere", "ro":
             assert mc2(locked, command, TMPDIR=str(locked / place)).returncode == 0

@@ -82,8 +82,8 @@ class Run:
         work = stream.BlockWork(stages, make, needs.requires, self.skip_bad, keep_dropped=self.dropped is not None)
         columns = None if self.rejects or self.dropped else columns        # these have all
         with _written(self.rejects) as rejects, _written(self.dropped) as dropped, self._progress() as progress:
-            for product, counts, bad, left_out in stream.products(work, self.inputs, self.jobs, columns=columns,
-                                                                  whole_images=needs.whole_images, longest=self.longest):
+            reading = {"whole_images": needs.whole_images, "columns": columns, "longest": self.longest}
+            for product, counts, bad, left_out in stream.products(work, self.inputs, self.jobs, **reading):
                 receipt.add_up(tally, counts)
                 rejects.write(bad)
                 dropped.write(left_out)

@@ -47,8 +47,8 @@ class ShardTask:
 
     stages: of mc2.execution.stage.Stage. paths: ShardPaths. name: of the task, in messages and logs. upstream: the
     ShardTask whose output is read in place of the shard. skip_bad: put bad lines into quarantine, rather than fail.
-    keep: REJECTS and DROPPED, those that are wanted. longest: bytes of a line, or of a text in Parquet, above which it is
-    no pair; what is upstream's is taken at any length.
+    keep: REJECTS and DROPPED, those that are wanted. longest: bytes of a line, or of a text in Parquet, above which it
+    is no pair; what is upstream's is taken at any length.
     """
 
     def __init__(self, stages, paths, *, name=None, upstream=None, skip_bad=False, keep=(),
@@ -142,7 +142,8 @@ class ShardTask:
 
     def _product(self, block, encode):
         """(what is written of a block, its batch)"""
-        batch = block.batch(self.stages.requires, self.skip_bad, DROPPED in self.keep, self.stages.adds, self.stages.reads)
+        batch = block.batch(self.stages.requires, self.skip_bad, DROPPED in self.keep, self.stages.adds,
+                            self.stages.reads)
         return self.stages.product(batch, encode), batch
 
     def _open_beside(self, shard, stack):

@@ -47,8 +47,8 @@ def _nowhere_to_write(release, lang, cache, error):
     where = "nor to a cache, as this user has no home directory" if cache is None else f"nor to {cache}"
     return Mc2Error(f"{release.path}: has no compiled matcher for {lang}, and one can be written neither there {where} "
                     f"({error.strerror}). Have the owner run 'mc2 build-metadata compile {release.path}', set "
-                    f"XDG_CACHE_HOME to a directory that can be written, or match with the engine pyahocorasick (--engine "
-                    f"of match, --match-engine of curate).")
+                    f"XDG_CACHE_HOME to a directory that can be written, or match with the engine pyahocorasick "
+                    f"(--engine of match, --match-engine of curate).")
 
 
 def compile_release(release, jobs=1):
