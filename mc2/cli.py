@@ -118,11 +118,26 @@ def _explain(error, verbose):
         return str(error)
     if isinstance(error, OSError) and (error.strerror or error.filename):
         where = f"{error.filename}: " if error.filename else ""
-        return f"{where}{error.strerror or error}."
+        return f"{where}{error.strerror or error}.{_way_out(error)}"
     if isinstance(error, MemoryError):
         return "out of memory."
     hint = "" if verbose else " (-v shows where)"
     return f"unexpected {type(error).__name__}: {error}{hint}"
+
+
+def _way_out(error):
+    """What to do where the system refused a path: the end of a message."""
+    from mc2 import files
+    if error.errno == errno.EBADF and error.filename in (files.STDIN, files.STDOUT):
+        return " The caller closed it: name a file."
+    if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS) or not isinstance(error.filename, str):
+        return ""
+    folder = error.filename
+    while not os.path.exists(folder):
+        folder = os.path.dirname(os.path.abspath(folder))
+    if os.path.isdir(folder) and not os.access(folder, os.W_OK):
+        return f" This user cannot write to {folder}: name another place."
+    return "" if os.access(folder, os.R_OK) else " This user cannot read it."
 
 
 def _open_missing_streams():

@@ -5,10 +5,12 @@ Outputs appear whole or not at all: they are written under a temporary name in t
 (see temporaries.py), synced, and renamed. URLs: remote.py.
 """
 import contextlib
+import errno
 import gzip
 import io
 import os
 import posixpath
+import pwd
 import re
 import shutil
 import stat
@@ -143,6 +145,21 @@ def remove(path):
 def make_directory(path):
     if not is_remote(path):             # a remote one comes with its first file
         os.makedirs(path, exist_ok=True)
+
+
+def user_cache(name):
+    """A directory of this user for what can be made again, by XDG_CACHE_HOME and HOME; None where no home is known."""
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    if not os.path.isabs(base):
+        base = os.path.join(os.environ.get("HOME") or _home(), ".cache")
+    return os.path.join(base, "mc2", name) if os.path.isabs(base) else None
+
+
+def _home():
+    try:
+        return pwd.getpwuid(os.getuid()).pw_dir
+    except KeyError:                    # a user without a name, as in a container
+        return ""
 
 
 def map_paths(function, paths):
@@ -489,6 +506,15 @@ def refuse_unwritable(path, parquet):
         raise BadUsage(f"{path}: this output is not written as Parquet. Name it otherwise, e.g. .jsonl.")
     if has_suffix(path, ".bz2", ".xz"):
         raise BadUsage(f"{path}: this format is not written. Name a .jsonl, .jsonl.gz, .jsonl.zst or .parquet.")
+    refuse_read_only(path)
+
+
+def refuse_read_only(path):
+    """Raise PermissionError for an output that is there, and that this user made read-only, or another user owns: it
+    would be replaced all the same, where its directory can be written."""
+    if not is_remote(path) and os.path.exists(path) and not os.access(path, os.W_OK):
+        raise PermissionError(errno.EACCES, "Permission denied. It is there and may not be written: remove it, or name "
+                              "another output", path)
 
 
 _written = {}                   # {path: (its identity, its CRC-32)} of files that this process wrote, until asked for
@@ -553,6 +579,7 @@ def open_directory(path):
     if is_remote(path):
         raise BadUsage(f"{path}: this directory is made on local disks only. Make it there, then copy it.")
     path = _target(path)
+    refuse_read_only(path)
     os.makedirs(os.path.dirname(path), exist_ok=True)
     temporary = temporaries.name_of(path)
     with temporaries.claimed(temporary, path, is_directory=True) as descriptor, _named(path):

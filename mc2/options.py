@@ -1,6 +1,7 @@
 """Options that several commands share, each declared once."""
 import contextlib
 import functools
+import glob
 import importlib
 import os
 import re
@@ -103,14 +104,27 @@ def _inputs(ctx, param, values):
     there = files.map_paths(lambda path: path == "-" or files.exists(path), paths)
     for path, is_there in zip(paths, there):
         if not is_there:
-            raise click.BadParameter(f"{files.name_of(path)}: no such file.")
+            raise click.BadParameter(f"{files.name_of(path)}: {_why_missing(path)}.")
     if paths.count("-") > 1:
         raise click.BadParameter("stdin (-) is named twice.")
     return paths
 
 
+def _why_missing(path):
+    from mc2 import files
+    if not files.is_remote(path):
+        try:
+            os.stat(path)
+        except PermissionError as error:
+            return f"{error.strerror}; this user cannot look into its folder"
+        except (OSError, ValueError):
+            pass
+    return "no such file"
+
+
 def _expanded(paths):
-    """Paths with the patterns in URLs replaced by what they stand for, since no shell knows these."""
+    """Paths with patterns replaced by what they stand for: those of URLs, which no shell knows, and those in quotes,
+    for pools of more files than a command line can name."""
     from mc2 import files
     expanded = []
     for path in paths:
@@ -120,6 +134,8 @@ def _expanded(paths):
             if not found:
                 raise click.BadParameter(f"{path}: no such files.")
             expanded += found
+        elif glob.has_magic(path) and not files.is_remote(path) and not os.path.lexists(path):
+            expanded += sorted(glob.glob(path, recursive=True)) or [path]
         else:
             expanded.append(path)
     return expanded

@@ -116,15 +116,27 @@ def claimed(temporary, path, is_directory=False):
     descriptor = None
     try:
         with discarded_on_error(temporary):
-            try:
-                descriptor = _claim(temporary, path, is_directory)
-            except BadData:
-                _unfinished[temporary] = FOREIGN
-                raise
+            with _called(path, temporary):
+                try:
+                    descriptor = _claim(temporary, path, is_directory)
+                except BadData:
+                    _unfinished[temporary] = FOREIGN
+                    raise
             yield descriptor
     finally:
         if descriptor is not None:
             os.close(descriptor)
+
+
+@contextlib.contextmanager
+def _called(path, temporary):
+    """Give an OSError that names the temporary file the name of the output."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename == temporary:
+            error.filename = path
+        raise
 
 
 def _claim(temporary, path, is_directory):

@@ -1,6 +1,8 @@
 """Run mc2 in a process of its own, and see how much memory that took at most: see test_memory.py.
 
-    python tests/memory.py REPORT ARGUMENTS ...     # REPORT gets the bytes: of this process, of the largest of its workers
+    python tests/memory.py REPORT ARGUMENTS ...
+
+The file REPORT gets the bytes of this process, and those of the largest of its workers.
 """
 import atexit
 import os

@@ -1,5 +1,5 @@
-"""Lines that are no pairs: which of several is named, and that what they do to others does not depend on the blocks that
-lines are read in."""
+"""Lines that are no pairs: which of several is named, and that what they do to others does not depend on the blocks
+that lines are read in."""
 import json
 
 import pytest

@@ -67,7 +67,8 @@ def test_a_parser_says_what_is_wrong_in_one_line(parse, texts):
 def test_an_array_that_is_none_is_a_value_error(tmp_path, recwarn):
     for name, data in NPY.items():
         (tmp_path / "a.npy").write_bytes(data)
-        for file, mapped in (str(tmp_path / "a.npy"), True), (str(tmp_path / "a.npy"), False), (io.BytesIO(data), False):
+        path = str(tmp_path / "a.npy")
+        for file, mapped in (path, True), (path, False), (io.BytesIO(data), False):
             with pytest.raises(ValueError) as error:
                 parsing.array(file, mapped)
             assert "\n" not in str(error.value), name

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from mc2 import files, mapped_files, parsing
 
 
-@pytest.mark.parametrize("dtype, shape", [("<u8", (5,)), ("<f4", (3, 4)), ("<i2", (2, 3, 4)), ("u1", (0,)), ("<f8", ())])
+@pytest.mark.parametrize("dtype, shape", [
+    ("<u8", (5,)), ("<f4", (3, 4)), ("<i2", (2, 3, 4)), ("u1", (0,)), ("<f8", ())])
 @pytest.mark.parametrize("order", "CF")
 def test_an_array_that_is_mapped_is_the_one_that_was_written(tmp_path, dtype, shape, order):
     array = np.arange(np.prod(shape, dtype=int)).astype(dtype).reshape(shape, order=order)
@@ -56,7 +57,8 @@ def test_sampling_and_counting_many_languages_takes_few_descriptors(few_descript
     few_descriptors.ok("mc2 thresholds counts --t-all 1000 -o t.json -q")
     limited("sample m/*.jsonl -c counts -t t.json -o kept.jsonl")
     limited("sample m/*.jsonl -c counts -t t.json -O kept")
-    assert len(few_descriptors.read("kept.jsonl")) == sum(len(few_descriptors.read(f"m/{n:02}.jsonl")) for n in range(60))
+    pairs = sum(len(few_descriptors.read(f"m/{number:02}.jsonl")) for number in range(60))
+    assert len(few_descriptors.read("kept.jsonl")) == pairs
 
 
 def test_a_job_of_many_languages_and_shards_takes_few_descriptors(few_descriptors):
@@ -74,7 +76,8 @@ def test_long_lines_are_cut_wherever_a_stream_is_divided(lines, ends_with_newlin
     for length in [*lengths, len(data) + 1]:
         chunks.append(data[position:position + length])
         position += length
-    expected = b"\n".join(line if len(line) <= longest else line[:longest] + files.TOO_LONG for line in data.split(b"\n"))
+    expected = b"\n".join(line if len(line) <= longest else line[:longest] + files.TOO_LONG
+                          for line in data.split(b"\n"))
     assert b"".join(files._cut_long_lines(iter(filter(None, chunks)), longest)) == expected
 
 
@@ -89,8 +92,8 @@ def test_a_line_that_is_too_long_is_named_with_the_limit_and_the_way_out(long_li
     for output in "-o out.jsonl", "-O out":
         done = long_line(f"mc2 lid in.jsonl --longest-line 1M {output}")
         assert done.status == 3 and done.stderr == (
-            "mc2 lid: in.jsonl:2: longer than 1,048,576 bytes. Give a larger --longest-line, or leave such lines out with "
-            "--on-error skip.\n")
+            "mc2 lid: in.jsonl:2: longer than 1,048,576 bytes. Give a larger --longest-line, or leave such lines out "
+            "with --on-error skip.\n")
     for command in "inspect in.jsonl", "join in.jsonl --tars i.tar -O out":
         (long_line / "i.tar").write_bytes(bytes(1024))
         assert "in.jsonl:2: longer than 1,048,576 bytes." in long_line(f"mc2 {command} --longest-line 1M").stderr
@@ -126,10 +129,12 @@ def test_curate_puts_a_line_that_is_too_long_into_quarantine(toy):
 
 def test_a_long_text_of_parquet_is_named_or_skipped(sh):
     pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
-    rows = [pair(1, "a", url="u"), pair(2, "b" * 100_000, url="u"), pair(3, "c", url="u" * 100_000), pair(4, "d", url=None)]
+    rows = [pair(1, "a", url="u"), pair(2, "b" * 100_000, url="u"), pair(3, "c", url="u" * 100_000),
+            pair(4, "d", url=None)]
     pq.write_table(pa.Table.from_pylist(rows), sh / "in.parquet")
-    sh.fails("mc2 lid in.parquet --longest-line 64K -o out.jsonl", 3, 'in.parquet:2: "text" is longer than 65,536 bytes. '
-             "Give a larger --longest-line, or leave such rows out with --on-error skip.")
+    sh.fails("mc2 lid in.parquet --longest-line 64K -o out.jsonl", 3,
+             'in.parquet:2: "text" is longer than 65,536 bytes. Give a larger --longest-line, or leave '
+             "such rows out with --on-error skip.")
     done = sh("mc2 lid in.parquet --longest-line 64K -o out.jsonl --on-error skip")
     assert done.status == 0 and '("text" is longer than 65,536 bytes)' in done.stderr
     assert [record["text"] for record in sh.read("out.jsonl")] == ["a", "d"]
@@ -158,7 +163,8 @@ def test_a_line_that_is_no_id_is_named(toy):
 def test_inspect_tells_ten_thousand_keys_and_languages_apart(sh):
     sh.write("in.jsonl", *(pair(n, "a", f"l{n}", **{f"k{n}": 1}) for n in range(12_000)))
     _, keys, langs, *_ = sh.ok("mc2 inspect in.jsonl --lines 0").splitlines()
-    assert keys.startswith("keys: id, text, lang, k0 (in 1), k1 (in 1), ") and keys.endswith(" and more than 9,950 others")
+    assert keys.startswith("keys: id, text, lang, k0 (in 1), k1 (in 1), ")
+    assert keys.endswith(" and more than 9,950 others")
     assert langs.startswith("languages: l0 1, l1 1, ") and langs.endswith(", ...") and len(langs) < 300
     assert sh.ok("mc2 inspect in.jsonl --lines 60").splitlines()[1].endswith("k45 (in 1), k46 (in 1) and 13 others")
 
@@ -206,3 +212,16 @@ def test_a_class_with_a_reason_for_each_pair_is_counted_all_the_same(sh, output)
     assert len(counts) < 1010 and counts["dropped: other reasons"] > 2000
     assert sum(count for what, count in counts.items() if what.startswith("dropped: ")) == 9998
     assert len(sh.read("dropped.jsonl")) == 9998
+
+
+# ---------------------------------------------------------------- many files
+
+def test_a_pattern_in_quotes_names_more_files_than_a_command_line_can(sh):
+    for number in range(20):
+        sh.write(f"pool/part={number % 2}/{number:02}.jsonl", pair(number, "a"))
+    sh.write("odd[1].jsonl", pair(99, "a"))
+    sh.ok("mc2 lid 'pool/*/*.jsonl' -o all.jsonl -q; mc2 lid 'pool/**/0?.jsonl' 'odd[1].jsonl' -O some -q")
+    assert [int(record["id"], 16) for record in sh.read("all.jsonl")] == [*range(0, 20, 2), *range(1, 20, 2)]
+    names = sorted(path.name for path in (sh / "some").glob("*.jsonl"))
+    assert names == [*(f"{number:02}.jsonl" for number in range(10)), "odd[1].jsonl"]
+    sh.fails("mc2 lid 'none/*.jsonl' -o x.jsonl", 2, "none/*.jsonl: no such file.")

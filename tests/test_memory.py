@@ -13,20 +13,30 @@ from pathlib import Path
 import pytest
 from conftest import ROOT, Shell, filled
 
+from mc2 import files
+
 PAIRS = 50_000
 MB = 1 << 20
 TEXTS = ["a red circle", "un chat noir sur la table", "a cat", "el perro corre en el parque", "ein kleiner Hund"]
+
+ODD = """\
+from mc2.execution.stage import Stage
+
+class Odd(Stage):
+    name = "filter"
+
+    def __call__(self, batch):
+        batch.drop({index: "odd" for index in range(1, len(batch), 2)})
+"""
 
 pytestmark = pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="VmHWM is Linux's")
 
 
 def peak(sh, command):
     """Bytes of memory that the process had at most, or the largest of its workers."""
-    environment = {**sh.environment, "PYTHONPATH": os.pathsep.join([str(ROOT), str(sh.directory)]), "OMP_NUM_THREADS": "1"}
-    program = [sys.executable, str(Path(__file__).with_name("memory.py")), "report"]
-    words = [word for pattern in command.split() for word in
-             (sorted(map(str, sh.directory.glob(pattern))) if "*" in pattern and "'" not in pattern else [pattern.strip("'")])]
-    done = subprocess.run([*program, *words], cwd=sh.directory, env=environment, stdout=subprocess.DEVNULL,
+    environment = {**sh.environment, "PYTHONPATH": f"{ROOT}{os.pathsep}{sh.directory}", "OMP_NUM_THREADS": "1"}
+    program = f'exec "{sys.executable}" "{Path(__file__).with_name("memory.py")}" report {command}'
+    done = subprocess.run(["bash", "-c", program], cwd=sh.directory, env=environment, stdout=subprocess.DEVNULL,
                           stderr=subprocess.PIPE, timeout=600)
     assert done.returncode == 0, done.stderr.decode()
     return max(map(int, (sh / "report").read_text().split()))
@@ -46,12 +56,11 @@ def pools(toy_template, tmp_path_factory):
         with open(sh / f"in{size}.jsonl", "w") as stream:
             for number in range(size * PAIRS):
                 stream.write(f'{{"id":"{number // 2:024x}","text":"{TEXTS[number % 5]} {number}"}}\n')
-        sh.ok(f"mc2 lid in{size}.jsonl -o lid{size}.jsonl -q && mc2 match lid{size}.jsonl -m toy -o m{size}.jsonl -q && "
-              f"mc2 match lid{size}.jsonl -m toy -o m{size}.parquet -q && mc2 count m{size}.jsonl -m toy -o counts{size} -q && "
-              f"mc2 thresholds counts{size} --t-en 20 -o t{size}.json -q")
+        for command in ("lid in{}.jsonl -o lid{}.jsonl", "match lid{}.jsonl -m toy -o m{}.jsonl",
+                        "count m{}.jsonl -m toy -o counts{}", "thresholds counts{} --t-en 20 -o t{}.json"):
+            sh.ok(f"mc2 {command.format(size, size)} -q")
         divide(sh, f"lid{size}.jsonl", f"shards{size}", 10_000)
-    (sh / "one_reason.py").write_text("from mc2.execution.stage import Stage\n\nclass Odd(Stage):\n    name = 'filter'\n\n"
-                                      "    def __call__(self, batch):\n        batch.drop({i: 'odd' for i in range(1, len(batch), 2)})\n")
+    (sh / "one_reason.py").write_text(ODD)
     with tarfile.open(sh / "i.tar", "w") as tar:
         for number in range(1000):
             tar.addfile(tarfile.TarInfo(f"{number:024x}.jpg"))
@@ -68,7 +77,8 @@ def divide(sh, name, directory, n):
 
 @pytest.mark.parametrize("command", [
     "lid inSIZE.jsonl -o out.jsonl", "match lidSIZE.jsonl -m toy -o out.jsonl",
-    "match lidSIZE.jsonl -m toy -o out.jsonl.gz --engine pyahocorasick", "match shardsSIZE/*.jsonl -m toy -O outSIZE -j 2",
+    "match lidSIZE.jsonl -m toy -o out.jsonl.gz --engine pyahocorasick",
+    "match shardsSIZE/*.jsonl -m toy -O outSIZE -j 2",
     "count mSIZE.jsonl -m toy -o new", "thresholds countsSIZE --p 0.5 -o new.json",
     "sample mSIZE.jsonl -c countsSIZE -t tSIZE.json -o out.jsonl", "sample mSIZE.jsonl -c countsSIZE -t tSIZE.json -n",
     "sample mSIZE.jsonl -c countsSIZE -t tSIZE.json --one-per-image -o out.jsonl --dropped dropped.jsonl",
@@ -81,10 +91,14 @@ def test_memory_is_flat_in_the_number_of_pairs(pools, command):
 
 @pytest.mark.parametrize("command", [
     "match lidSIZE.jsonl -m toy -o out.parquet", "count mSIZE.parquet -m toy -o new",
-    "sample mSIZE.parquet -c countsSIZE -t tSIZE.json --one-per-image -o out.parquet", "inspect mSIZE.parquet --lines 0"])
+    "sample mSIZE.parquet -c countsSIZE -t tSIZE.json --one-per-image -o out.parquet",
+    "inspect mSIZE.parquet --lines 0"])
 def test_memory_is_flat_in_the_number_of_rows(pools, command):
     """pyarrow keeps memory that it has freed; and a row group, of 65,536 rows, is written at once."""
     pytest.importorskip("pyarrow")
+    for size in (1, 10):
+        if not (pools / f"m{size}.parquet").exists():
+            pools.ok(f"mc2 match lid{size}.jsonl -m toy -o m{size}.parquet -q")
     assert_flat(pools, command, 60 * MB)
 
 
@@ -98,19 +112,18 @@ def test_memory_is_flat_in_the_number_of_bad_lines(pools):
         with open(pools / f"bad{size}.jsonl", "w") as stream:
             stream.writelines(f'{{"id":"a","text":"","lang":"l{number}","matched_entry_ids":[1]}}\n'
                               for number in range(size * PAIRS))
-    assert_flat(pools, "count badSIZE.jsonl -m toy -o new --rejects rejects.jsonl")
-    assert_flat(pools, "match badSIZE.jsonl -m toy -O outSIZEbad --on-error skip")
+    assert_flat(pools, "count badSIZE.jsonl -m toy -o new --rejects rejects.jsonl", 25 * MB)
+    assert_flat(pools, "match badSIZE.jsonl -m toy -O outSIZEbad --on-error skip", 25 * MB)
 
 
 def test_a_shard_is_streamed_however_repetitive_it_is(pools):
-    """60 MB and 600 MB of one line: some KB of zstd."""
-    import zstandard
+    """60 MB and 600 MB of one line: some KB of zstd, of which up to 40 MB are decompressed at once."""
     line = b'{"id":"a","text":"' + b"a red cat " * 100 + b'"}\n'
     for size in (1, 10):
-        with open(pools / f"same{size}.jsonl.zst", "wb") as raw, zstandard.ZstdCompressor().stream_writer(raw) as stream:
+        with files.open_write(str(pools / f"same{size}.jsonl.zst")) as stream:
             for _ in range(size * 30):
                 stream.write(line * 2_000)
-    assert_flat(pools, "filter sameSIZE.jsonl.zst --with one_reason:Odd -o out.jsonl.zst", 20 * MB)
+    assert_flat(pools, "filter sameSIZE.jsonl.zst --with one_reason:Odd -o out.jsonl.zst", 80 * MB)
 
 
 def test_joining_takes_some_bytes_for_each_image(pools):
@@ -136,7 +149,8 @@ def test_merging_is_flat_in_the_number_of_languages(pools):
 def test_counting_words_is_flat_in_the_amount_of_text(pools):
     for size in (1, 10):
         with open(pools / f"text{size}.txt", "w") as stream:
-            stream.writelines(f"word{n} and{n % 997} other{n * 7 % 10_007} words{n * 13 % 100_003}\n" for n in range(size * 40_000))
+            stream.writelines(f"word{n} and{n % 997} other{n * 7 % 10_007} words{n * 13 % 100_003}\n"
+                              for n in range(size * 40_000))
     assert_flat(pools, "build-metadata ngrams --wiki en --text textSIZE.txt -o wordsSIZE --memory 100M -j 1", 30 * MB)
 
 

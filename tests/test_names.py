@@ -216,7 +216,8 @@ def test_curate_keeps_its_names_where_a_pool_that_needs_no_folders_any_more_was_
     os.unlink(curated / "pool/part=3/1.jsonl")
     curated.ok(CURATE.format(parts="[03]"))
     before = kept(curated)
-    assert sorted(before) == sorted(f"out/{kind}/part={name}.jsonl" for kind in ("curated", "matched") for name in ("0/1", "3/0"))
+    assert sorted(before) == [f"out/{kind}/part={name}.jsonl" for kind in ("curated", "matched")
+                              for name in ("0/1", "3/0")]
     os.rename(curated / "pool", curated / "moved")
     curated.ok(CURATE.format(parts="[03]").replace("pool/", "moved/"))
     assert kept(curated) == before

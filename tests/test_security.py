@@ -179,12 +179,11 @@ def test_a_run_with_a_link_in_place_of_its_checkpoints_is_refused(tmp_path):
 
 def test_a_cache_of_another_user_is_not_used(toy, monkeypatch):
     from mc2.commands.eval import shared
-    from mc2.metadata import compiled
     os.makedirs(toy / "cache/mc2/matchers")
     os.makedirs(toy / "cache/mc2/features")
     monkeypatch.setenv("XDG_CACHE_HOME", str(toy / "cache"))
     monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
-    for use in (shared.default_cache, lambda: own.is_there(compiled.cache_directory())):
+    for use in (shared.default_cache, lambda: own.is_there(files.user_cache("matchers"))):
         with pytest.raises(BadData, match="belongs to another user"):
             use()
 

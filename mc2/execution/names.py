@@ -82,8 +82,8 @@ def in_curation(directory, shards, is_known):
 
 
 def _below(folder, shards, is_known):
-    """The Names below the folder that earlier runs noted, or below another one where the pool was moved; None where it is
-    neither."""
+    """The Names below the folder that earlier runs noted, or below another one where the pool was moved; None where it
+    is neither."""
     names = Names(folder)
     if all(names(shard) is not None for shard in shards):
         return names

@@ -34,8 +34,8 @@ def _is_receipt(path):
 
 
 def add_up(tally, counts):
-    """Add counts to a tally, a Counter. At most MOST_REASONS are told apart: a class of the user's may have a reason for
-    each pair."""
+    """Add counts to a tally, a Counter. At most MOST_REASONS are told apart: a class of the user's may have a reason
+    for each pair."""
     for what, count in counts.items():
         if what not in tally and len(tally) >= MOST_REASONS and what.startswith(("dropped: ", "bad: ")):
             what = f"{what.partition(': ')[0]}: {OTHERS}"

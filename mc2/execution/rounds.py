@@ -17,13 +17,20 @@ SHOWN = 10                          # failures named in the message
 _NO_USE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}       # no other shard would fare better
 
 
+def _told(error):
+    """An error of the system as the command line tells it."""
+    if not isinstance(error, OSError) or not error.strerror:
+        return str(error)
+    return f"{error.filename}: {error.strerror}." if error.filename else f"{error.strerror}."
+
+
 class JobFailed(Mc2Error):
     """Some items could not be done; all others are."""
 
     def __init__(self, phase, failures, others):
         """phase: of a job of several, else "". failures: {name of a shard: error}. others: whether there are shards that
         did not fail."""
-        lines = [f"  {item}: {error}" for item, error in sorted(failures.items())[:SHOWN]]
+        lines = [f"  {item}: {_told(error)}" for item, error in sorted(failures.items())[:SHOWN]]
         more = [f"  and {len(failures) - SHOWN:,} more"] if len(failures) > SHOWN else []
         what = "1 shard" if len(failures) == 1 else f"{len(failures):,} shards"
         done = "; all others are done, and stay so when this command runs again" if others else ""

@@ -147,7 +147,8 @@ class ShardTask:
 
     def _product(self, block, encode):
         """(what is written of a block, its batch)"""
-        batch = block.batch(self.stages.requires, self.skip_bad, DROPPED in self.keep, self.stages.adds, self.stages.reads)
+        batch = block.batch(self.stages.requires, self.skip_bad, DROPPED in self.keep, self.stages.adds,
+                            self.stages.reads)
         return self.stages.product(batch, encode), batch
 
     def _open_beside(self, shard, stack):

@@ -27,8 +27,8 @@ class Stage:
         raise NotImplementedError
 
     def check(self, batch):
-        """Reject the lines that are no pairs for this stage. Of a stage with `whole_images` this is asked before a batch
-        comes: which lines are adjacent depends on it."""
+        """Reject the lines that are no pairs for this stage. Of a stage with `whole_images` this is asked before a
+        batch comes: which lines are adjacent depends on it."""
 
     def begin(self, shard):
         """A shard begins; what was kept of an earlier one, finished or not, is forgotten."""

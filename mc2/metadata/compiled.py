@@ -10,7 +10,8 @@ import contextlib
 import os
 import unicodedata
 
-from mc2 import engines, own, temporaries
+from mc2 import engines, files, own, temporaries
+from mc2.errors import Mc2Error
 from mc2.metadata.spacing import PUBLISHED, WORDS_END_AT, punctuation_bitmap, space_entry
 
 SUFFIX = ".matcher"
@@ -24,9 +25,11 @@ def open_matcher(release, lang):
     looked at would cost a file, which might be damaged too.
     """
     key = key_of(release, lang)
-    paths = [os.path.join(release.path, lang + SUFFIX), os.path.join(cache_directory(), key.hex() + SUFFIX)]
+    paths, cache = [os.path.join(release.path, lang + SUFFIX)], files.user_cache("matchers")
+    if cache is not None:
+        paths.append(os.path.join(cache, key.hex() + SUFFIX))
     for path in paths:
-        if os.path.dirname(path) == cache_directory() and not own.is_there(cache_directory()):
+        if os.path.dirname(path) == cache and not own.is_there(cache):
             break                           # never what others could put there
         if matcher := _open(path, key, release.spacing):
             if _newer(os.path.join(release.path, f"{lang}.tsv"), path):
@@ -36,11 +39,19 @@ def open_matcher(release, lang):
     for path in paths:
         try:
             compile_matcher(entries, key, path, release.spacing)
-        except OSError:                 # without permission, or a full disk: try the next path
+        except OSError as error:        # without permission, or a full disk: try the next path
             if path == paths[-1]:
-                raise
+                raise _nowhere_to_write(release, lang, cache, error) from error
         else:
             return engines.native().Matcher(path, punctuation_bitmap(release.spacing))
+
+
+def _nowhere_to_write(release, lang, cache, error):
+    where = "nor to a cache, as this user has no home directory" if cache is None else f"nor to {cache}"
+    return Mc2Error(f"{release.path}: has no compiled matcher for {lang}, and one can be written neither there {where} "
+                    f"({error.strerror}). Have the owner run 'mc2 build-metadata compile {release.path}', set "
+                    f"XDG_CACHE_HOME to a directory that can be written, or match with the engine pyahocorasick "
+                    f"(--engine of match, --match-engine of curate).")
 
 
 def compile_release(release, jobs=1, progress=iter):
@@ -81,7 +92,7 @@ def key_of(release, lang):
 def compile_matcher(entries, key, path, spacing=PUBLISHED):
     """Write the compiled matcher of these entries; the file appears whole. key: at most 64 bytes (see key_of)."""
     directory, name = os.path.split(path)
-    if directory == cache_directory():
+    if directory == files.user_cache("matchers"):
         own.make_directory(directory)
     else:
         os.makedirs(directory or ".", exist_ok=True)
@@ -100,12 +111,6 @@ def _newer(path, other):
         return os.stat(path).st_mtime_ns > os.stat(other).st_mtime_ns
     except FileNotFoundError:
         return True
-
-
-def cache_directory():
-    """The directory for matchers of releases that this user cannot write to."""
-    base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
-    return os.path.join(base, "mc2", "matchers")
 
 
 def _open(path, key, spacing):

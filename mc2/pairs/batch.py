@@ -324,8 +324,9 @@ class Batch:
             self.dropped.append(Reject(number, reason, line))
 
     def reject(self, bad):
-        """Leave out lines that are no pairs for a stage: {index: (reason, hint)}, or (reason, hint, kind) where the reason
-        quotes the line: they are counted by kind, so that there are few of these. Raises BadLine unless skip_bad."""
+        """Leave out lines that are no pairs for a stage: {index: (reason, hint)}, or (reason, hint, kind) where the
+        reason quotes the line: they are counted by kind, so that there are few of these. Raises BadLine unless
+        skip_bad."""
         for index in sorted(bad):
             self._reject(int(self.numbers[index]), self.line(index) if self.skip_bad else b"", *bad[index])
         if bad:

@@ -196,8 +196,11 @@ def _converted(column, type):
 
 
 def _whole_images(tables, pairs_in, longest=None):
-    """Move the rows of the last image of each table to the next one, so that an image is never split. pairs_in: function
-    from a Block to the Batch of its rows that are pairs; the others part no image."""
+    """Move the rows of the last image of each table to the next one, so that an image is never split.
+
+    pairs_in: function from a Block to the Batch of its rows that are pairs; the others part no image. longest: as in
+    read_blocks
+    """
     held, held_id = [], None                # what there is of the last image
     for table in tables:
         def last(n_rows):

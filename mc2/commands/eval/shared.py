@@ -117,10 +117,12 @@ def _refuse_folder_of(path):
 
 
 def default_cache():
-    """The directory of image features, unless another one is named. Raises BadData where it is another user's."""
-    from mc2 import own
-    base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
-    own.is_there(path := os.path.join(base, "mc2", "features"))
+    """The directory of image features, unless another one is named; None where no home is known. Raises BadData where it is
+    another user's."""
+    from mc2 import files, own
+    path = files.user_cache("features")
+    if path:
+        own.is_there(path)
     return path
 
 
