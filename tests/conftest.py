@@ -1,5 +1,6 @@
 """What the tests share: a shell, a toy release, one way of drawing random examples."""
 import os
+import resource
 import shutil
 import signal
 import sys
@@ -13,6 +14,8 @@ DATA = ROOT.parent / "shared" / "data"          # real data; tests that use it s
 # how long an example takes, or its making, depends on what else the machine does
 settings.register_profile("mc2", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("mc2")
+
+resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))     # no dumps in the checkout
 
 # As in a terminal, also where nohup or `&` has these ignored, which mc2 would respect.
 signal.signal(signal.SIGINT, signal.default_int_handler)
