@@ -8,7 +8,7 @@ from conftest import pair
 from mc2.pairs import shards
 
 BAD = {"not JSON": "{", "no text": '{"id":"b","lang":"en","matched_entry_ids":[0]}',
-       "a number as id": '{"id":7,"text":"","lang":"en","matched_entry_ids":[0]}',
+       "a list as id": '{"id":[7],"text":"","lang":"en","matched_entry_ids":[0]}',
        "an entry that the metadata does not have": pair(3, "red", "en", [77]),
        "a language that the metadata does not have": pair(3, "red", "xx", [0]),
        "no list of entries": pair(3, "red", "en", [2, 1])}

@@ -172,7 +172,7 @@ def test_every_worldwide_size_has_a_model_with_the_xlmv_vocabulary():
 
 
 def test_presets_and_models_are_package_data():
-    patterns = re.search(r'package_data=\{"mc2": \[(.*?)\]', (ROOT / "setup.py").read_text("utf-8"))[1]
+    patterns = re.search(r'package_data=\{"mc2": \[(.*?)\]', (ROOT / "setup.py").read_text("utf-8"), re.DOTALL)[1]
     package = ROOT / "mc2"
     packed = {path for pattern in re.findall(r'"(.*?)"', patterns) for path in package.glob(pattern)}
     there = {path for path in (package / "data").rglob("*") if path.is_file() and not path.name.startswith(".")}
