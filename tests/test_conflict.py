@@ -172,5 +172,5 @@ def test_without_matplotlib_the_extra_is_named(tmp_path, monkeypatch):
     import importlib.util
     find = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "matplotlib" else find(name))
-    with pytest.raises(BadUsage, match=r"mc2\[plot\]"):
+    with pytest.raises(BadUsage, match=r"pip install '\.\[plot\]' in the checkout of mc2"):
         conflict.plot({"groups": []}, tmp_path / "conflict.png")

@@ -350,7 +350,7 @@ def test_a_damaged_plan_is_refused_before_it_is_read(toy):
     toy.ok("mc2 match a.jsonl -m toy -O out --executor slurm --print")
     plan, = (toy / "out/.work").rglob("*.plan")
     replace(plan, b"a.jsonl", b"b.jsonl")
-    with pytest.raises(BadData, match="match.plan: this plan is damaged"):
+    with pytest.raises(BadData, match="match.plan: is damaged: its content does not fit its checksum"):
         slurm.do_group(plan, 0)
 
 

@@ -288,12 +288,12 @@ def test_what_is_missing_is_named_with_the_extra_that_brings_it(monkeypatch):
     for module in ("icu", "rjieba", "ipadic"):
         monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(BadUsage, match=r"zh is written without spaces.*\(rjieba and icu\)\. Run pip install "
-                                       r"'mc2\[segment\]' \(PyICU needs libicu-dev and a compiler, Debian: apt-get "):
+                                       r"'\.\[segment\]' in the checkout of mc2 \(PyICU needs libicu-dev and a compiler, Debian: apt-get "):
         splitter_for("zh")
     with pytest.raises(BadUsage, match=r"^fugashi, the segmenter for ja, needs ipadic, which is not installed\. "
-                                       r"Run pip install 'mc2\[segment-all\]'\.$"):
+                                       r"Run pip install '\.\[segment-all\]' in the checkout of mc2\.$"):
         splitter_for("ja", "fugashi")
-    with pytest.raises(BadUsage, match=r"^icu, .* needs PyICU, .*'mc2\[segment\]'"):
+    with pytest.raises(BadUsage, match=r"^icu, .* needs PyICU, .*'\.\[segment\]'"):
         splitter_for("km", "icu")
 
 

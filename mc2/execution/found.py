@@ -1,11 +1,11 @@
 """What was found out about the columns of inputs: said once on stderr, and noted in manifests."""
 import contextlib
-import sys
 
 from mc2 import files
 from mc2.errors import Mc2Error
 from mc2.pairs import shards
 from mc2.pairs.columns import said
+from mc2.terminal import say
 
 
 class Found:
@@ -23,7 +23,7 @@ class Found:
             return
         self._descriptions.append(description)
         if not self.quiet and (text := said(description)):
-            print(f"{files.name_of(path)}: {text}", file=sys.stderr)
+            say(f"{files.name_of(path)}: {text}")
 
     def look_at(self, paths, reading):
         """Say how the first of some inputs is read, before work begins. What is wrong with it is said when its turn
