@@ -362,6 +362,7 @@ def templates(tmp_path_factory):
     return damage.Templates(tmp_path_factory.mktemp("damage"))
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("kind", [kind for kind in damage.kinds() if kind.ours], ids=lambda kind: kind.name)
 def test_nothing_that_mc2_wrote_is_silently_wrong(kind, templates):
     if kind.name == "Parquet of mc2" and importlib.util.find_spec("pyarrow") is None:

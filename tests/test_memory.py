@@ -29,7 +29,8 @@ class Odd(Stage):
         batch.drop({index: "odd" for index in range(1, len(batch), 2)})
 """
 
-pytestmark = pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="VmHWM is Linux's")
+pytestmark = [pytest.mark.heavy,
+              pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="VmHWM is Linux's")]
 
 
 def peak(sh, command):
