@@ -9,9 +9,28 @@ from mc2 import __version__, options, signals, temporaries
 from mc2.errors import Mc2Error
 from mc2.terminal import say, say_trace
 
-# Each is mc2/commands/NAME.py, or a package there, with a click command of that name (`-` as `_`).
-COMMANDS = ["build-metadata", "lid", "match", "count", "thresholds", "sample", "filter", "curate", "status", "inspect",
-            "images", "join", "tokenizer", "plan", "train", "conflict", "checkpoint", "eval"]
+# {name: summary}. Each is mc2/commands/NAME.py, or a package there, with a click command of that name (`-` as `_`). A
+# summary has at most 58 characters, so that a terminal of 80 columns shows all of it.
+COMMANDS = {
+    "build-metadata": "wordnets, Wikipedia dumps, your own lists -> entries",
+    "lid": "the language of every alt-text",
+    "match": "the entries that occur in it",
+    "count": "how many texts match each entry",
+    "thresholds": "where the head of each language begins",
+    "sample": "keep the tail, thin out the head",
+    "filter": "leave out the pairs that a class of your own drops",
+    "curate": "lid to sample as one job over a pool of shards",
+    "status": "how far the work on shards is",
+    "inspect": "what is in any of these files",
+    "images": "tars of a folder of images with captions",
+    "join": "a shard of pairs for every tar of images",
+    "tokenizer": "a tokenizer made from your own texts",
+    "plan": "what a training run of the paper takes: steps, GPU hours",
+    "train": "CLIP on curated or matched pairs, with online curation",
+    "conflict": "whether English and the other languages pull apart",
+    "checkpoint": "show checkpoints of train; exchange weights with open_clip",
+    "eval": "score a model on the paper's benchmarks, from local data",
+}
 
 OF_THE_NAME = (errno.EISDIR, errno.ENAMETOOLONG)        # errors of the system that the command line is to blame for
 
@@ -28,7 +47,8 @@ def _version(ctx, param, value):
 
 
 @click.group(cls=options.LazyGroup, package="mc2.commands",
-             modules={name: name.replace("-", "_") for name in COMMANDS}, context_settings=CONTEXT, no_args_is_help=True)
+             modules={name: name.replace("-", "_") for name in COMMANDS}, summaries=COMMANDS, context_settings=CONTEXT,
+             no_args_is_help=True)
 @click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_version,
               help="Show the version and the engines, and exit.")
 def cli():

@@ -18,18 +18,25 @@ class Group(click.Group):
     """A group that notes which command runs, for the messages."""
 
     def resolve_command(self, ctx, args):
+        if args and self.get_command(ctx, args[0]) is None and (near := self._near(ctx, args[0])):
+            raise click.UsageError(f"no such command {args[0]!r}. Did you mean {near!r}?", ctx)
         name, command, rest = super().resolve_command(ctx, args)
         ctx.meta["mc2.command"] = f"{ctx.command_path} {name}"
         return name, command, rest
+
+    def _near(self, ctx, name):
+        import difflib
+        return next(iter(difflib.get_close_matches(name, self.list_commands(ctx), 1)), None)
 
 
 class LazyGroup(Group):
     """A group whose commands are imported when they are asked for."""
 
-    def __init__(self, *args, package, modules, **kwargs):
-        """modules: {name of a command: module of the package, in which the command has the module's name}."""
+    def __init__(self, *args, package, modules, summaries=None, **kwargs):
+        """modules: {name of a command: module of the package, in which the command has the module's name}. summaries:
+        {name: what the list of commands says of it}; None = the beginning of its help."""
         super().__init__(*args, **kwargs)
-        self.package, self.modules = package, modules
+        self.package, self.modules, self.summaries = package, modules, summaries
 
     def list_commands(self, ctx):
         return list(self.modules)
@@ -39,6 +46,12 @@ class LazyGroup(Group):
             return None
         module = self.modules[name]
         return getattr(importlib.import_module(f"{self.package}.{module}"), module)
+
+    def format_commands(self, ctx, formatter):
+        if self.summaries is None:
+            return super().format_commands(ctx, formatter)
+        with formatter.section("Commands"):
+            formatter.write_dl(list(self.summaries.items()))
 
 
 class Size(click.ParamType):

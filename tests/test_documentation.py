@@ -68,8 +68,20 @@ def test_every_command_and_option_has_help():
 
 
 def test_the_readme_names_every_command():
-    for name in COMMANDS:
-        assert re.search(rf"^    {name} ", README, re.MULTILINE), name
+    for name, summary in COMMANDS.items():
+        assert re.search(rf"^    {name} +{re.escape(summary)}$", README, re.MULTILINE), name
+
+
+def test_the_list_of_commands_fits_into_80_columns(sh):
+    lines = sh.ok("mc2 --help", COLUMNS="80").split("Commands:\n")[1].splitlines()
+    assert lines == [f"  {name:<14}  {summary}" for name, summary in COMMANDS.items()]
+    assert max(map(len, lines)) <= 80 and not any("..." in line for line in lines)
+
+
+def test_a_command_that_is_none_names_the_nearest_one(sh):
+    assert "no such command 'tresholds'. Did you mean 'thresholds'? See 'mc2 -h'." in sh("mc2 tresholds").stderr
+    assert "Did you mean 'merge'?" in sh("mc2 build-metadata marge").stderr
+    assert sh("mc2 xyzzy").stderr == "mc2: no such command 'xyzzy'. See 'mc2 -h'.\n"
 
 
 def test_commands_in_help_are_spelled_right():

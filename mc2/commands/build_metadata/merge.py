@@ -10,7 +10,7 @@ from mc2.commands.build_metadata import shared
 from mc2.terminal import say
 
 
-MANY = 100                  # languages without sources
+MANY, SHOWN = 100, 8        # languages without sources: of so many, so few are shown
 
 
 class Share(click.ParamType):
@@ -110,5 +110,6 @@ def _say_what_is_odd(directory, mapping, mapping_file, manifest, bare):
     if small:
         say(f"numbers only, their sources being too small for the shares: {' '.join(small)}")
     if missing := [lang for lang in bare if lang not in small]:
-        advice = "" if len(missing) < MANY else " (--only-with-sources leaves them out)"
-        say(f"numbers only, as there are no sources: {' '.join(missing)}{advice}")
+        shown = " ".join(missing) if len(missing) < MANY else \
+            f"{' '.join(missing[:SHOWN])} and {len(missing) - SHOWN} more (--only-with-sources leaves them out)"
+        say(f"numbers only, as there are no sources: {shown}")
