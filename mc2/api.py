@@ -12,6 +12,7 @@
 Errors are mc2.errors.Mc2Error (BadUsage, BadData), whose message says what to do next.
 """
 import itertools
+import json
 import os
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -297,15 +298,23 @@ def write_pairs(path: str | os.PathLike, pairs: Iterable[Mapping]) -> int:
     encode = shards.encoder_of(path)
     with shards.open_write(path) as stream:
         while piece := list(itertools.islice(pairs, PIECE)):
-            lines = b"".join(orjson.dumps(dict(pair)) + b"\n" for pair in piece)
+            lines = b"".join(_line(pair, number) for number, pair in enumerate(piece, written + 1))
             batch = jsonl.Block("pairs", written + 1, lines).batch()
             if len(batch) < len(piece):
-                number = next(number for number, pair in enumerate(piece, written + 1)
-                              if pair["id"] is None or pair["text"] is None)
-                raise BadLine("pairs", number, "the id or the text is None.")
+                number = min({*range(written + 1, written + 1 + len(piece))} - {*batch.numbers.tolist()})
+                raise BadLine("pairs", number, "its id or its text is no value.")
             stream.write(encode(batch))
             written += len(piece)
     return written
+
+
+def _line(pair, number):
+    """A pair as a line of JSON. Raises BadLine for a value that JSON does not have, such as NaN or a set."""
+    try:
+        json.dumps(pair := dict(pair), allow_nan=False, default=lambda value: None)
+        return orjson.dumps(pair, option=orjson.OPT_SERIALIZE_NUMPY) + b"\n"
+    except (TypeError, ValueError, RecursionError) as error:
+        raise BadLine("pairs", number, f"cannot be written as JSON ({error}).") from None
 
 
 # ---------------------------------------------------------------- a trained model

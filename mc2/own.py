@@ -38,6 +38,10 @@ def open_file(path, flags):
 
 def write_mark(path, text):
     """Write a file that says whose the directory is, unless it is there already."""
+    with contextlib.suppress(OSError):
+        found = os.lstat(path)
+        if stat.S_ISREG(found.st_mode) and found.st_size:
+            return
     with open(open_file(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT), "a", encoding="utf-8") as stream:
         if not stream.tell():
             stream.write(text)
@@ -164,10 +168,18 @@ def _check(path, found, is_expected, any_owner):
     """Raise BadData where an entry is not what mc2 makes. found: its os.stat_result"""
     if not is_expected(found.st_mode):
         raise _planted(path, f"is {TYPES.get(stat.S_IFMT(found.st_mode), 'something else')}")
-    if not any_owner and found.st_uid != os.geteuid():
-        raise _planted(path, "belongs to another user")
+    if not any_owner and found.st_uid != os.geteuid() and not _is_of_the_directory(path, found):
+        raise BadData(f"{os.fspath(path)}: belongs to another user, who could have put anything there. Nothing was touched. "
+                      f"Name another output, or have this one given to you (chown -R).")
     if stat.S_ISREG(found.st_mode) and found.st_nlink > 1:
         raise _planted(path, "is the same file as another one (a hard link)")
+
+
+def _is_of_the_directory(path, found):
+    """Whether an entry belongs to the owner of its directory, in which not everybody can write: then it is as that owner
+    has it, whom a person who names a path there trusts. So it is for root, and where all files have one owner."""
+    directory = os.stat(os.path.dirname(os.path.abspath(path)))
+    return directory.st_uid == found.st_uid and not directory.st_mode & stat.S_IWOTH
 
 
 def _planted(path, what):

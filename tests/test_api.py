@@ -162,6 +162,14 @@ def test_what_is_no_pair_is_not_written_and_not_read(tmp_path):
     assert list(mc2.read_pairs(tmp_path / "b.jsonl", on_error="skip")) == [{"id": "1", "text": "a"}]
 
 
+@pytest.mark.parametrize("value", [float("nan"), {1, 2}, b"bytes"])
+def test_a_value_that_json_does_not_have_is_said(tmp_path, value):
+    with pytest.raises(BadLine, match="pairs:2: cannot be written as JSON"):
+        mc2.write_pairs(tmp_path / "a.jsonl", [{"id": "1", "text": "a"}, {"id": "2", "text": "a", "more": value}])
+    with pytest.raises(BadLine, match="pairs:1: its id or its text is no value"):
+        mc2.write_pairs(tmp_path / "a.jsonl", [{"id": None, "text": "a"}])
+
+
 def test_a_model_makes_the_features_that_eval_uses(tmp_path):
     from training_tools import require_train
     require_train()

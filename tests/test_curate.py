@@ -493,3 +493,24 @@ def test_slurm_scripts_are_printed_phase_by_phase(pool):
         pool.ok("bash", stdin=script.encode(), SLURM_ARRAY_TASK_ID="0")
     assert phases == ["mc2-match", "mc2-sample"]
     assert_as_expected(pool)
+
+
+# ---------------------------------------------------------------- tables
+
+def test_a_misspelled_column_leaves_a_finished_curation_as_it_is(pool):
+    pool.write("table.jsonl", *({"uid": str(number), "caption": "red"} for number in range(5)))
+    pool.ok("mc2 curate table.jsonl --columns id=uid,text=caption -m toy --t-all 1 -o tables -q")
+    before = (pool / "tables/manifest.json").read_bytes()
+    assert pool("mc2 curate table.jsonl --id uid --text captionn -m toy --t-all 1 -o tables -q").status == 3
+    assert (pool / "tables/manifest.json").read_bytes() == before
+
+
+def test_ids_from_files_have_the_names_of_the_outputs(pool):
+    """Also where an earlier run gave the outputs names in folders, which they keep."""
+    for name in ("a/x", "b/x", "c/z"):
+        pool.write(f"P/{name}.jsonl", {"caption": "red"})
+    options = "--id auto --text caption -m toy --t-all 1 -o tables -q"
+    pool.ok(f"mc2 curate P/a/x.jsonl P/b/x.jsonl {options}")
+    for more in ("", "-f"):
+        pool.ok(f"mc2 curate P/a/x.jsonl P/c/z.jsonl {options} {more}")
+        assert pool.read("tables/curated/c/z.jsonl")[0]["id"] == "c/z.jsonl:1", more

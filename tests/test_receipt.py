@@ -38,15 +38,26 @@ def test_every_step_of_curation_writes_one(toy):
 def test_a_receipt_replaces_a_receipt_and_nothing_else(sh):
     sh.write("pool.jsonl", pair(1, "ein Hund im Schnee"))
     sh.fails("mc2 lid pool.jsonl --receipt pool.jsonl", 2, "--receipt pool.jsonl: there is a file of that name")
-    sh.ok("mc2 lid pool.jsonl --receipt r.json -q && mc2 lid pool.jsonl --receipt r.json -q")
-    assert receipt(sh, "r.json")["counts"]["in"] == 1
+    sh.ok("mc2 lid pool.jsonl --receipt r.jsonl -q && mc2 lid pool.jsonl --receipt r.jsonl -q")
+    assert receipt(sh, "r.jsonl")["counts"]["in"] == 1
     sh.ok("mc2 lid pool.jsonl -q")                      # without the option nothing is written
 
 
+def test_a_receipt_is_an_output_of_its_own(toy):
+    toy.write("pool.jsonl", pair(1, "a red circle", "en"))
+    for command in ("lid pool.jsonl -o r.jsonl", "lid pool.jsonl -o a.jsonl --dropped r.jsonl",
+                    "lid pool.jsonl -o a.jsonl --rejects r.jsonl", "count pool.jsonl -m toy -o r.jsonl",
+                    "curate pool.jsonl -m toy --t-all 1 -o out --dropped r.jsonl"):
+        assert "r.jsonl: is another output too" in toy.fails(f"mc2 {command} --receipt r.jsonl", 2).stderr
+    toy.fails("mc2 curate pool.jsonl -m toy --t-all 1 -o out --receipt out/matched/r.jsonl", 2, "lies in the output directory")
+
+
 def test_a_command_that_fails_leaves_no_receipt(sh):
+    sh.write("pool.jsonl", pair(1, "ein Hund im Schnee"))
+    sh.ok("mc2 lid pool.jsonl --receipt r.jsonl -q")     # of an earlier run, which did not fail
     sh.write("pool.jsonl", {"id": "1"})
-    sh.fails("mc2 lid pool.jsonl --receipt r.json", 3, 'no "text" key')
-    assert not (sh / "r.json").exists()
+    assert 'no "text" key' in sh("mc2 lid pool.jsonl --receipt r.jsonl").stderr
+    assert not (sh / "r.jsonl").exists()
 
 
 def test_status_as_json(sh):

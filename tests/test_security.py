@@ -11,7 +11,7 @@ import tarfile
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
+from conftest import ROOT, pair
 from trouble import OnSlurm, Square
 
 from mc2 import files, own, temporaries, terminal
@@ -65,12 +65,29 @@ def test_a_planted_temporary_directory_is_refused(toy, home):
 def test_a_temporary_of_another_user_is_refused(tmp_path, monkeypatch):
     (tmp_path / ".a.tmp").write_text("theirs")
     (tmp_path / ".b.tmp").mkdir()
+    tmp_path.chmod(0o1777)                  # as /tmp
     monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
     with pytest.raises(BadData, match="belongs to another user"), files.open_write(tmp_path / "a"):
         pass
     with pytest.raises(BadData, match="belongs to another user"), files.open_directory(tmp_path / "b"):
         pass
     assert (tmp_path / ".a.tmp").read_text() == "theirs" and (tmp_path / ".b.tmp").is_dir()
+
+
+def test_what_belongs_to_the_owner_of_its_directory_is_used(toy, monkeypatch):
+    """By root in the output of a user, by a colleague, and where a file system says one owner for all."""
+    toy.write("pool.jsonl", pair(1, "red", "en"))
+    toy.ok("mc2 match pool.jsonl -m toy -O out -q")
+    monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
+    toy.write("pool.jsonl", pair(2, "red", "en"))
+    toy.ok("mc2 match pool.jsonl -m toy -O out -q")
+    assert [line["id"] for line in toy.read("out/pool.jsonl")] == [pair(2, "red")["id"]]
+
+
+def test_a_copy_made_of_hard_links_is_gone_on_with(toy):
+    toy.write("pool.jsonl", pair(1, "red", "en"))
+    toy.ok("mc2 match pool.jsonl -m toy -O out -q && cp -al out copy && mc2 match pool.jsonl -m toy -O copy -q")
+    toy.ok("mc2 match pool.jsonl -m toy -O out -q")
 
 
 @pytest.mark.parametrize("what", PLANTS)
@@ -181,6 +198,7 @@ def test_a_cache_of_another_user_is_not_used(toy, monkeypatch):
     from mc2.commands.eval import shared
     os.makedirs(toy / "cache/mc2/matchers")
     os.makedirs(toy / "cache/mc2/features")
+    (toy / "cache/mc2").chmod(0o1777)       # everybody may write there
     monkeypatch.setenv("XDG_CACHE_HOME", str(toy / "cache"))
     monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
     for use in (shared.default_cache, lambda: own.is_there(files.user_cache("matchers"))):

@@ -60,7 +60,8 @@ def curate(ctx, inputs, metadata, output, old_engine, quiet, dry_run, force, sha
     import os
 
     from mc2.curate import job
-    from mc2.execution import names, receipt
+    from mc2.curate.phases import names_in
+    from mc2.execution import receipt
     from mc2.execution.progress import Progress
     from mc2.execution.run import refuse_twice
     pool, whole_pool = _pool(ctx, inputs, shard, reading), _pool(ctx, inputs, None, reading)
@@ -68,13 +69,13 @@ def curate(ctx, inputs, metadata, output, old_engine, quiet, dry_run, force, sha
     job.refuse_foreign_directory(output)
     read = [path for path in (*whole_pool, metadata, params["ids"], params["model"], params["languages"]) if path]
     written = [path for path in (params["uids"], params["dropped"]) if path]
-    job.refuse_paths_within(output, [*read, *written])
+    job.refuse_paths_within(output, [*read, *written, *receipt.paths()])
     refuse_twice(written, read)
     executor = {name: params.pop(name) for name in options.EXECUTOR_OPTIONS}
     executor["executor"] = _renamed(old_engine) or executor["executor"]
     make_executor = options.executor_of(jobs, **executor)
     settings = _settings(metadata, **params)
-    settings.reading = dataclasses.replace(reading, name=names.of(whole_pool).of_input)
+    settings.reading = dataclasses.replace(reading, name=names_in(output, whole_pool).of_input)
     if dry_run:
         for state, name in job.Job(pool, output, settings, None).plan():
             show_row(state, name)

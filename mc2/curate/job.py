@@ -26,7 +26,8 @@ from mc2.execution.found import Found
 from mc2.execution.receipt import add_up, what_was_left_out
 from mc2.execution.rounds import complete
 from mc2.execution.shard import DROPPED, ShardTask, put_together
-from mc2.pairs.columns import Reading
+from mc2.pairs import shards
+from mc2.pairs.columns import NoPairs, Reading
 from mc2.pairs.shards import LONGEST_LINE
 from mc2.tables import duration
 
@@ -89,6 +90,8 @@ class Job:
                 uncounted = [shard for shard in self.pool if not self._is_counted(shard)
                              or self.keep and not self.match.is_written(shard)]
                 self.changed = [shard for shard in uncounted if self.counter.shards_of(shard)]
+                if self.changed:                # before the manifest goes: columns that are not there, an option misspelled
+                    self._refuse_other_columns(self.changed[0])
                 self._complete(self.match, uncounted, of=self.pool)
                 counted = self._counts()
                 content = self._thresholds(counted["fingerprint"])
@@ -134,6 +137,15 @@ class Job:
             for path in [*(os.path.join(self.layout.out, name) for name in OUTPUTS),
                          *(entry.path for entry in os.scandir(self.layout.work) if entry.is_dir())]:
                 shutil.rmtree(path, ignore_errors=True)
+
+    def _refuse_other_columns(self, shard):
+        """Raise NoPairs where it is not known which columns of a shard that was curated before are id and text."""
+        try:
+            shards.columns_of(shard, self.settings.reading)
+        except NoPairs:
+            raise
+        except (Mc2Error, OSError):             # is said when its turn comes
+            pass
 
     def _complete(self, task, items, of=None):
         if items:

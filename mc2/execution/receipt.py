@@ -14,8 +14,9 @@ SHOWN = 20                      # reasons on the last line of a command, the mos
 
 
 def keep_in(path):
-    """Also write the receipt of this process to a file, as JSON; None = to none. Raises BadUsage where the file holds
-    something else, or could not be written."""
+    """Also write the receipt of this process to a file, as JSON; None = to none. The receipt of an earlier run is removed,
+    as it must not be taken for that of this one. Raises BadUsage where the file holds something else, or could not be
+    written."""
     global _kept_in
     _kept_in = path
     if path is None:
@@ -23,6 +24,13 @@ def keep_in(path):
     files.refuse_unwritable(path, parquet=False)
     if files.exists(path) and not files.is_special(path) and not _is_receipt(path):
         raise BadUsage(f"--receipt {path}: there is a file of that name, which is no receipt. Name another one.")
+    if not files.is_special(path):
+        files.remove(path)
+
+
+def paths():
+    """[the file that --receipt names], or [] without it: an output of the command."""
+    return [] if _kept_in is None else [_kept_in]
 
 
 def _is_receipt(path):

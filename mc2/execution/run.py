@@ -190,7 +190,7 @@ def refuse_twice(outputs, inputs):
     inputs = {files.identity(path) for path in inputs
               if files.is_remote(path) or os.path.isfile(path) or os.path.isdir(path)}
     seen = set()
-    for output in outputs:
+    for output in [*outputs, *receipt.paths()]:
         identity = files.identity(output) if output != "-" else output
         if identity in inputs or identity in seen and not files.is_special(output):
             raise BadUsage(f"{output}: is {'an input' if identity in inputs else 'another output'} too. "
