@@ -334,10 +334,34 @@ def test_semicolons_are_mended_by_the_advised_command(sh):
 
 
 def test_an_empty_table_is_an_empty_stream(sh):
-    for data in b"", b"\n", b"id,text\n":
+    for data, written in (b"", b"id,text\n"), (b"\n", b"id,text\n"), (b"id,text\n", b"id,text,lid,lid_prob,lang\n"):
         write(sh / "a.csv", data)
         done = sh("mc2 lid a.csv -o b.csv")
-        assert done.status == 0 and " 0 pairs in" in done.stderr and (sh / "b.csv").read_bytes() == b"id,text\n"
+        assert done.status == 0 and " 0 pairs in" in done.stderr and (sh / "b.csv").read_bytes() == written
+
+
+def test_columns_without_a_value_are_carried_from_table_to_table(sh):
+    write(sh / "a.csv", b"id,text,note,nsfw\n1,a cat,,\n2,dog,,\n")
+    write(sh / "b.csv", b"note,text,id,nsfw\n")
+    write(sh / "c.csv", b"uid,note,alt,text id\n1,,,\n")
+    sh.ok("mc2 lid a.csv b.csv -O out --single en -q && mc2 lid c.csv --id uid --text alt -o c.tsv -q")
+    assert (sh / "out/a.csv").read_text() == \
+        "id,text,note,nsfw,lid,lid_prob,lang\n1,a cat,,,,0.0,en\n2,dog,,,,0.0,en\n"
+    assert (sh / "out/b.csv").read_text() == "id,text,note,nsfw,lid,lid_prob,lang\n"
+    assert (sh / "c.tsv").read_text() == "id\ttext\tnote\ttext id\tlid\tlid_prob\tlang\n"
+    sh.ok("mc2 lid out/a.csv -o again.csv --single fr -q")
+    assert (sh / "again.csv").read_text().startswith("id,text,note,nsfw,lid,lid_prob,lang\n1,a cat,,,,0.0,fr\n")
+    assert sh.ok("mc2 inspect b.csv").startswith("pairs: 0 read")
+
+
+def test_a_column_of_a_table_may_be_empty_for_long(sh, monkeypatch):
+    monkeypatch.setattr(delimited, "HELD", 10)
+    monkeypatch.setattr(shards, "BLOCK", 100)
+    write(sh / "a.csv", b"id,note,text\n" + b"1,,a cat on a mat\n" * 20 + b"2,x,dog\n")
+    for jobs in 1, 2:
+        sh.ok(f"mc2 lid a.csv -o o.csv --single en -q -j {jobs}")
+        assert (sh / "o.csv").read_text() == "id,text,note,lid,lid_prob,lang\n" + \
+            "1,a cat on a mat,,,0.0,en\n" * 20 + "2,dog,x,,0.0,en\n"
 
 
 def test_lists_numbers_and_objects_in_tables(toy):

@@ -66,18 +66,27 @@ class Block(NamedTuple):
             rows = [row for row in rows if row[0] < self.bad[0][0]]
         block = jsonl.Block(self.source, self.number, self._lines(rows))
         batch = block.batch(requires, skip_bad, *more, **options)
+        batch.names = self._keys()
         for number, line, reason, hint in self.bad:
             batch.tally["in"] += 1
             batch._reject(number, line, reason, hint)
         batch.rejects.sort(key=lambda reject: reject.number)
         return batch
 
+    def _layout(self):
+        """[(key, column)] in the order of what is written, as Columns.layout gives it."""
+        if self.columns:
+            return self.columns.layout(self.names)
+        return [(key, key) for key in ("id", "text", *(name for name in self.names if name not in ("id", "text")))]
+
+    def _keys(self):
+        """The keys of the columns, also of those in which all cells are empty, in the order of what is written."""
+        return [key for key, _ in self._layout()]
+
     def _lines(self, rows):
         """The rows as JSON Lines, each in the line of the number where the row begins. bytes"""
-        layout = self.columns.layout(self.names) if self.columns else \
-            [(key, key) for key in ("id", "text", *(name for name in self.names if name not in ("id", "text")))]
         places = {name: place for place, name in enumerate(self.names)}
-        order = [(key, places[name]) for key, name in layout if name in places]
+        order = [(key, places[name]) for key, name in self._layout() if name in places]
         as_json = [key for key, _ in order if key in AS_JSON]
         url = places.get(self.columns.urls) if self.columns else None
         lines, at = [], self.number
@@ -147,8 +156,8 @@ def read_blocks(path, blocks, format, reading, size, whole_images=None, found=No
         else:
             rows.append((number, cells))
         held += sum(map(len, cells or ())) + ROW
-    if rows or bad:
-        yield Block(source, first, names, columns, rows, bad)
+    if rows or bad or first is None:            # a table without rows is a Block too: its columns are carried along
+        yield Block(source, first or header[0] + 1, names, columns, rows, bad)
 
 
 def _end_before_last_image(block, pairs_in):
@@ -281,11 +290,12 @@ ENCODERS = {"csv": encode_csv, "tsv": encode_tsv}
 
 def _encode(batch, format):
     lines = batch.lines_without(tuple(batch.added))         # before the values: it may reject pairs
-    if not len(batch):
+    if not len(batch) and not batch.names:
         return b""
     records = [json.loads(line, parse_int=_Number, parse_float=_Number) for line in lines]
     added = {key: batch.column(key) for key in batch.added}
-    names = list(dict.fromkeys(chain(chain.from_iterable(records), added)))
+    carried = [name for name in batch.names if name not in added]
+    names = list(dict.fromkeys(chain(carried, chain.from_iterable(records), added)))
     rows = [[_cell(record.get(name)) for name in names] for record in records]
     for key, values in added.items():
         place = names.index(key)
