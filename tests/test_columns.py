@@ -302,13 +302,41 @@ def test_a_line_of_another_number_of_cells_is_a_bad_line(sh):
     (b"1,a\n2,\xff\n3,c\n", 3, "not UTF-8. The byte at column 3 of line 3 is wrong.", ["1", "3"]),
     (b'1,a\n2,"b\n\xff"\n3,c\n', 3, "not UTF-8. The byte at column 1 of line 4 is wrong.", ["1", "3"]),
     (b"1,a\n2,b\rx\n3,c\n", 3, "a carriage return stands alone.", ["1", "3"]),
-    (b'1,"' + b"x" * 2_000_000 + b'\n2,b\n', 2, "a cell of more than 1,048,576 characters", ["2"]),
+    (b'1,"' + b"x" * 2_000_000 + b'\n2,b\n', 2, "a quote is not closed.", ["2"]),
 ], ids=range(7))
 def test_reading_goes_on_after_a_line_that_is_no_row(sh, data, number, reason, ids):
     write(sh / "a.csv", b"id,text\n" + data)
     sh.fails("mc2 lid a.csv -o o.jsonl", 3, f"a.csv:{number}: {reason}")
     sh.ok("mc2 lid a.csv -o o.jsonl --on-error skip -q")
     assert [record["id"] for record in sh.read("o.jsonl")] == ids
+
+
+@pytest.mark.parametrize("data, reason", [
+    (b'1,"' + b"x" * 60 + b"\n" + b"y" * 60 + b"\n2,b\n", "a cell of more than 100 characters: is a quote not closed?"),
+    (b'1,"' + b"x" * 200 + b'\n2,b\n"3",c\n', "longer than 100 bytes."),
+    (('1,"' + "\u00e9" * 70 + '\n2,b\n"3",c\n').encode(), "longer than 100 bytes."),
+    (b"1," + b"x" * 200 + b"\n2,b\n", "longer than 100 bytes."),
+])
+def test_longest_line_limits_cells_too(sh, data, reason):
+    write(sh / "a.csv", b"id,text\n" + data)
+    sh.fails("mc2 lid a.csv -o o.jsonl --longest-line 100", 3, f"a.csv:2: {reason}", "a larger --longest-line")
+    sh.ok("mc2 lid a.csv -o o.jsonl --longest-line 100 --on-error skip -q")
+    assert sh.read("o.jsonl")[0]["id"] == "2"
+
+
+def test_a_long_cell_of_a_table_is_read_again(sh):
+    sh.write("a.jsonl", {"id": "1", "text": "x" * 2_000_000}, {"id": "2", "text": "y", "later": "z"})
+    sh.ok("mc2 lid a.jsonl -o a.csv --single en -q && mc2 lid a.csv -o b.csv --single en -q")
+    assert (sh / "a.csv").read_text() == (sh / "b.csv").read_text()
+    assert [(len(pair["text"]), pair.get("later")) for pair in pairs_of(sh / "b.csv")] == [(2_000_000, None), (1, "z")]
+
+
+def test_a_long_cell_is_arranged_where_a_key_comes_in_a_later_block(sh, monkeypatch):
+    monkeypatch.setattr(shards, "BLOCK", 100)
+    sh.write("a.jsonl", {"id": "1", "text": "x" * 200_000}, {"id": "2", "text": "y", "later": "z"})
+    sh.ok("mc2 lid a.jsonl -o a.csv --single en -q")
+    assert (sh / "a.csv").read_text() == \
+        f"id,text,lid,lid_prob,lang,later\n1,{'x' * 200_000},,0.0,en,\n2,y,,0.0,en,z\n"
 
 
 @pytest.mark.parametrize("data, message", [

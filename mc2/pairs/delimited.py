@@ -28,14 +28,13 @@ from mc2.pairs.batch import end_before_last_image
 
 DELIMITERS = {"csv": ",", "tsv": "\t"}
 AS_JSON = ("matched_entry_ids", "lid_prob")     # keys of which the cells are JSON
-LONGEST_CELL = 1 << 20          # characters; what is longer is taken for a quote that is not closed
+NO_LIMIT = (1 << 31) - 1         # characters of a cell, the most that csv can be told on every system
 ROW = 50                        # bytes that a row takes beside its cells, about
 CUT_OFF = files.TOO_LONG + b"\n"
 BOM = b"\xef\xbb\xbf"
 HELD = 32 << 20                 # bytes of rows that an output holds back, to know all columns before it names them
 REASONS = {"unexpected end of data": "a quote is not closed.",
            "expected after": "a quoted cell goes on after its closing quote.",
-           "field larger": "a cell of more than 1,048,576 characters: is a quote not closed?",
            "new-line character": "a carriage return stands alone."}
 
 
@@ -122,14 +121,15 @@ def header_of(data, format):
     return row[1] if row and row[1] else []
 
 
-def read_blocks(path, blocks, format, reading, size, whole_images=None, found=None):
+def read_blocks(path, blocks, format, reading, size, whole_images=None, found=None, longest=None):
     """Yield the Blocks of a table.
 
     blocks: iterable of (number of the first line, whole lines), as files.read_blocks gives them. whole_images: as in
-    mc2.pairs.shards.read_blocks. found: called with the Columns
+    mc2.pairs.shards.read_blocks. found: called with the Columns. longest: characters of a cell, above which its row is
+    a bad line: most often a quote is not closed; None = no limit
     """
     source = files.name_of(path)
-    reader = _Rows(source, blocks, format)
+    reader = _Rows(source, blocks, format, longest)
     header = reader.next_row()
     if header is None:
         return
@@ -193,8 +193,8 @@ class _Rows:
     """Iterates over (number of the first line, cells, None) of the rows of a table, or (number, None, (reason, hint))
     for lines that are no row. Blank lines are passed over."""
 
-    def __init__(self, source, blocks, format):
-        csv.field_size_limit(LONGEST_CELL)
+    def __init__(self, source, blocks, format, longest=None):
+        self._longest = NO_LIMIT if longest is None else min(longest, NO_LIMIT)
         self._lines = _Lines(_numbered_lines(source, blocks))
         self._reader = csv.reader(self._lines, delimiter=DELIMITERS[format], strict=True)
 
@@ -206,21 +206,34 @@ class _Rows:
         lines, cells = self._lines, []
         while not cells:
             lines.begin()
+            csv.field_size_limit(self._longest)     # it is one for all readers of the process
             try:
                 cells = next(self._reader)
             except StopIteration:
                 return None
+            except _CutOff:
+                return lines.row[0][0], None, lines.wrong
             except csv.Error as error:
                 lines.take_back()
-                reason = next((ours for theirs, ours in REASONS.items() if theirs in str(error)), f"{error}.")
-                return lines.row[0][0], None, (reason, "")
+                return lines.row[0][0], None, self._reason(str(error))
         if lines.wrong:
             return lines.row[0][0], None, lines.wrong
         return lines.row[0][0], cells, None
 
+    def _reason(self, error):
+        """(reason, hint) for an error of csv."""
+        if "field larger" in error:
+            return f"a cell of more than {self._longest:,} characters: is a quote not closed?", \
+                " If it is as long as that, give a larger --longest-line."
+        return next((ours for theirs, ours in REASONS.items() if theirs in error), f"{error}."), ""
+
     def line(self):
         """The lines of the row, or of what is none, as they are. bytes"""
         return b"".join([line for _, line in self._lines.row]).rstrip(b"\r\n")
+
+
+class _CutOff(Exception):
+    """The first line of a row is too long. Its rest is not there, so that no quote in it can be closed."""
 
 
 class _Lines:
@@ -243,6 +256,8 @@ class _Lines:
         self.row.append(line)
         if line[1].endswith(CUT_OFF):
             self.wrong = advice.for_too_long("line", len(line[1]) - len(CUT_OFF))
+            if len(self.row) == 1:
+                raise _CutOff
         try:
             return line[1].decode()
         except UnicodeDecodeError as error:
@@ -377,5 +392,6 @@ class Writer:
         if names == list(self.names):
             return rows
         places = [names.index(name) if name in names else None for name in self.names]
+        csv.field_size_limit(NO_LIMIT)          # these are cells that were written here
         read = csv.reader(io.StringIO(rows.decode(), newline=""), delimiter=DELIMITERS[self.format], strict=True)
         return _text_of([["" if place is None else row[place] for place in places] for row in read], self.format)
