@@ -404,6 +404,17 @@ def test_lists_numbers_and_objects_in_tables(toy):
     assert found["matched_entry_ids"] == [0, 1, 2, 4] and found["lid_prob"] == 0.5 and found["n"] == "1.50"
 
 
+@pytest.mark.parametrize("levels", [300, 990])
+def test_a_value_that_is_nested_too_deeply_for_a_table_is_a_bad_line(sh, levels):
+    deep = b'{"id":"2","text":"u","deep":' + b"[" * levels + b"]" * levels + b"}\n"
+    write(sh / "a.jsonl", b'{"id":"1","text":"t"}\n' + deep + b'{"id":"3","text":"v","deep":[[1]]}\n')
+    sh.fails("mc2 lid a.jsonl -o o.csv", 3, "a.jsonl:2: nested too deeply to be written to a table. Write .jsonl.zst")
+    done = sh("mc2 lid a.jsonl -o o.csv --single en --rejects bad.jsonl")
+    assert ": 3 pairs in, 2 out" in done.stderr and (sh / "bad.jsonl").read_bytes() == deep
+    assert (sh / "o.csv").read_text() == "id,text,deep,lid,lid_prob,lang\n1,t,,,0.0,en\n3,v,[[1]],,0.0,en\n"
+    sh.ok("mc2 lid a.jsonl -o o.jsonl -q")
+
+
 def test_matched_ids_of_a_table_that_are_none_are_bad_lines(toy):
     write(toy / "m.csv", b'id,text,lang,matched_entry_ids\na,red,en,"[0]"\nb,red,en,"[2,1]"\nc,red,en,x\nd,red,en,\n')
     toy.fails("mc2 count m.csv -m toy -o c", 3, 'm.csv:3: "matched_entry_ids" is not an ascending list of entry ids.')
@@ -580,6 +591,15 @@ def test_lines_of_one_image_stay_together_in_tables_and_documents(tmp_path, monk
         blocks = shards.read_blocks([str(tmp_path / name)], whole_images=lambda block: block.batch(skip_bad=True))
         batches = [block.batch().column("id") for block in blocks]
         assert len(batches) == 10 and all(ids == [str(number)] * 4 for number, ids in enumerate(batches)), name
+
+
+def test_bad_lines_of_a_table_come_in_blocks_where_images_stay_together(tmp_path, monkeypatch):
+    monkeypatch.setattr(shards, "BLOCK", 200)
+    write(tmp_path / "a.csv", b"id,text\n" + b"bad\n" * 20 + b"1,a\n1,b\n")
+    blocks = list(shards.read_blocks([str(tmp_path / "a.csv")], whole_images=lambda block: block.batch(skip_bad=True)))
+    assert [number for block in blocks for number, *_ in block.bad] == list(range(2, 22))
+    assert [len(block.bad) for block in blocks] == [4, 4, 4, 4, 4, 0]
+    assert [[cells for _, cells in block.rows] for block in blocks] == [[], [], [], [], [], [["1", "a"], ["1", "b"]]]
 
 
 def test_outputs_of_formats_that_are_only_read_get_another_suffix(sh):

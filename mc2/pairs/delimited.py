@@ -145,7 +145,7 @@ def read_blocks(path, blocks, format, reading, size, whole_images=None, found=No
                 f" A cell with a {'tab' if format == 'tsv' else 'comma'} or a quote in it must be in quotes."
         if held >= size:
             block = Block(source, first, names, columns, rows, bad)
-            end = _end_before_last_image(block, whole_images) if whole_images else number
+            end = _end_before_last_image(block, whole_images) if whole_images and rows else number
             held = 0                            # also where all is one image: it is looked at again after as many bytes
             if end > first:
                 yield block.before(end)
@@ -304,19 +304,31 @@ ENCODERS = {"csv": encode_csv, "tsv": encode_tsv}
 
 
 def _encode(batch, format):
-    lines = batch.lines_without(tuple(batch.added))         # before the values: it may reject pairs
+    records = _records_of(batch)                            # before the values: it may reject pairs
     if not len(batch) and not batch.names:
         return b""
-    records = [json.loads(line, parse_int=_Number, parse_float=_Number) for line in lines]
     added = {key: batch.column(key) for key in batch.added}
     carried = [name for name in batch.names if name not in added]
     names = list(dict.fromkeys(chain(carried, chain.from_iterable(records), added)))
-    rows = [[_cell(record.get(name)) for name in names] for record in records]
+    rows = [[record.get(name, "") for name in names] for record in records]
     for key, values in added.items():
         place = names.index(key)
         for row, value in zip(rows, values):
             row[place] = _cell(value)
     return orjson.dumps(names, option=orjson.OPT_APPEND_NEWLINE) + _text_of(rows, format)
+
+
+def _records_of(batch):
+    """The pairs of a batch without the added keys: list of {key: cell}. Those that cannot be written are rejected."""
+    records, bad = [], {}
+    for index, line in enumerate(batch.lines_without(tuple(batch.added))):
+        try:
+            record = json.loads(line, parse_int=_Number, parse_float=_Number)
+            records.append({key: _cell(value) for key, value in record.items()})
+        except (TypeError, RecursionError):             # orjson writes 254 levels, and reads 1,024
+            bad[index] = "nested too deeply to be written to a table.", " Write .jsonl.zst, or remove that key first."
+    batch.reject(bad)
+    return records
 
 
 class _Number(str):
