@@ -415,6 +415,14 @@ def test_a_value_that_is_nested_too_deeply_for_a_table_is_a_bad_line(sh, levels)
     sh.ok("mc2 lid a.jsonl -o o.jsonl -q")
 
 
+@pytest.mark.parametrize("levels", [300, 990])
+def test_a_line_that_is_nested_too_deeply_to_get_other_keys_is_a_bad_line(sh, levels):
+    write(sh / "a.jsonl", b'{"uid":"1","alt":"t"}\n{"uid":"2","alt":"u","x":' + b"[" * levels + b"]" * levels + b"}\n")
+    sh.fails("mc2 lid a.jsonl --id uid --text alt -o o.jsonl", 3, "a.jsonl:2: ")
+    sh.ok("mc2 lid a.jsonl --id uid --text alt -o o.jsonl --on-error skip -q")
+    assert [pair["id"] for pair in sh.read("o.jsonl")] == ["1"]
+
+
 def test_matched_ids_of_a_table_that_are_none_are_bad_lines(toy):
     write(toy / "m.csv", b'id,text,lang,matched_entry_ids\na,red,en,"[0]"\nb,red,en,"[2,1]"\nc,red,en,x\nd,red,en,\n')
     toy.fails("mc2 count m.csv -m toy -o c", 3, 'm.csv:3: "matched_entry_ids" is not an ascending list of entry ids.')
