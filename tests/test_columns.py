@@ -302,13 +302,41 @@ def test_a_line_of_another_number_of_cells_is_a_bad_line(sh):
     (b"1,a\n2,\xff\n3,c\n", 3, "not UTF-8. The byte at column 3 of line 3 is wrong.", ["1", "3"]),
     (b'1,a\n2,"b\n\xff"\n3,c\n', 3, "not UTF-8. The byte at column 1 of line 4 is wrong.", ["1", "3"]),
     (b"1,a\n2,b\rx\n3,c\n", 3, "a carriage return stands alone.", ["1", "3"]),
-    (b'1,"' + b"x" * 2_000_000 + b'\n2,b\n', 2, "a cell of more than 1,048,576 characters", ["2"]),
+    (b'1,"' + b"x" * 2_000_000 + b'\n2,b\n', 2, "a quote is not closed.", ["2"]),
 ], ids=range(7))
 def test_reading_goes_on_after_a_line_that_is_no_row(sh, data, number, reason, ids):
     write(sh / "a.csv", b"id,text\n" + data)
     sh.fails("mc2 lid a.csv -o o.jsonl", 3, f"a.csv:{number}: {reason}")
     sh.ok("mc2 lid a.csv -o o.jsonl --on-error skip -q")
     assert [record["id"] for record in sh.read("o.jsonl")] == ids
+
+
+@pytest.mark.parametrize("data, reason", [
+    (b'1,"' + b"x" * 60 + b"\n" + b"y" * 60 + b"\n2,b\n", "a cell of more than 100 characters: is a quote not closed?"),
+    (b'1,"' + b"x" * 200 + b'\n2,b\n"3",c\n', "longer than 100 bytes."),
+    (('1,"' + "\u00e9" * 70 + '\n2,b\n"3",c\n').encode(), "longer than 100 bytes."),
+    (b"1," + b"x" * 200 + b"\n2,b\n", "longer than 100 bytes."),
+])
+def test_longest_line_limits_cells_too(sh, data, reason):
+    write(sh / "a.csv", b"id,text\n" + data)
+    sh.fails("mc2 lid a.csv -o o.jsonl --longest-line 100", 3, f"a.csv:2: {reason}", "a larger --longest-line")
+    sh.ok("mc2 lid a.csv -o o.jsonl --longest-line 100 --on-error skip -q")
+    assert sh.read("o.jsonl")[0]["id"] == "2"
+
+
+def test_a_long_cell_of_a_table_is_read_again(sh):
+    sh.write("a.jsonl", {"id": "1", "text": "x" * 2_000_000}, {"id": "2", "text": "y", "later": "z"})
+    sh.ok("mc2 lid a.jsonl -o a.csv --single en -q && mc2 lid a.csv -o b.csv --single en -q")
+    assert (sh / "a.csv").read_text() == (sh / "b.csv").read_text()
+    assert [(len(pair["text"]), pair.get("later")) for pair in pairs_of(sh / "b.csv")] == [(2_000_000, None), (1, "z")]
+
+
+def test_a_long_cell_is_arranged_where_a_key_comes_in_a_later_block(sh, monkeypatch):
+    monkeypatch.setattr(shards, "BLOCK", 100)
+    sh.write("a.jsonl", {"id": "1", "text": "x" * 200_000}, {"id": "2", "text": "y", "later": "z"})
+    sh.ok("mc2 lid a.jsonl -o a.csv --single en -q")
+    assert (sh / "a.csv").read_text() == \
+        f"id,text,lid,lid_prob,lang,later\n1,{'x' * 200_000},,0.0,en,\n2,y,,0.0,en,z\n"
 
 
 @pytest.mark.parametrize("data, message", [
@@ -334,10 +362,34 @@ def test_semicolons_are_mended_by_the_advised_command(sh):
 
 
 def test_an_empty_table_is_an_empty_stream(sh):
-    for data in b"", b"\n", b"id,text\n":
+    for data, written in (b"", b"id,text\n"), (b"\n", b"id,text\n"), (b"id,text\n", b"id,text,lid,lid_prob,lang\n"):
         write(sh / "a.csv", data)
         done = sh("mc2 lid a.csv -o b.csv")
-        assert done.status == 0 and " 0 pairs in" in done.stderr and (sh / "b.csv").read_bytes() == b"id,text\n"
+        assert done.status == 0 and " 0 pairs in" in done.stderr and (sh / "b.csv").read_bytes() == written
+
+
+def test_columns_without_a_value_are_carried_from_table_to_table(sh):
+    write(sh / "a.csv", b"id,text,note,nsfw\n1,a cat,,\n2,dog,,\n")
+    write(sh / "b.csv", b"note,text,id,nsfw\n")
+    write(sh / "c.csv", b"uid,note,alt,text id\n1,,,\n")
+    sh.ok("mc2 lid a.csv b.csv -O out --single en -q && mc2 lid c.csv --id uid --text alt -o c.tsv -q")
+    assert (sh / "out/a.csv").read_text() == \
+        "id,text,note,nsfw,lid,lid_prob,lang\n1,a cat,,,,0.0,en\n2,dog,,,,0.0,en\n"
+    assert (sh / "out/b.csv").read_text() == "id,text,note,nsfw,lid,lid_prob,lang\n"
+    assert (sh / "c.tsv").read_text() == "id\ttext\tnote\ttext id\tlid\tlid_prob\tlang\n"
+    sh.ok("mc2 lid out/a.csv -o again.csv --single fr -q")
+    assert (sh / "again.csv").read_text().startswith("id,text,note,nsfw,lid,lid_prob,lang\n1,a cat,,,,0.0,fr\n")
+    assert sh.ok("mc2 inspect b.csv").startswith("pairs: 0 read")
+
+
+def test_a_column_of_a_table_may_be_empty_for_long(sh, monkeypatch):
+    monkeypatch.setattr(delimited, "HELD", 10)
+    monkeypatch.setattr(shards, "BLOCK", 100)
+    write(sh / "a.csv", b"id,note,text\n" + b"1,,a cat on a mat\n" * 20 + b"2,x,dog\n")
+    for jobs in 1, 2:
+        sh.ok(f"mc2 lid a.csv -o o.csv --single en -q -j {jobs}")
+        assert (sh / "o.csv").read_text() == "id,text,note,lid,lid_prob,lang\n" + \
+            "1,a cat on a mat,,,0.0,en\n" * 20 + "2,dog,x,,0.0,en\n"
 
 
 def test_lists_numbers_and_objects_in_tables(toy):
@@ -350,6 +402,25 @@ def test_lists_numbers_and_objects_in_tables(toy):
     toy.ok("mc2 count m.csv -m toy -o counts -q")
     found = pairs_of(toy / "m.csv")[0]
     assert found["matched_entry_ids"] == [0, 1, 2, 4] and found["lid_prob"] == 0.5 and found["n"] == "1.50"
+
+
+@pytest.mark.parametrize("levels", [300, 990])
+def test_a_value_that_is_nested_too_deeply_for_a_table_is_a_bad_line(sh, levels):
+    deep = b'{"id":"2","text":"u","deep":' + b"[" * levels + b"]" * levels + b"}\n"
+    write(sh / "a.jsonl", b'{"id":"1","text":"t"}\n' + deep + b'{"id":"3","text":"v","deep":[[1]]}\n')
+    sh.fails("mc2 lid a.jsonl -o o.csv", 3, "a.jsonl:2: nested too deeply to be written to a table. Write .jsonl.zst")
+    done = sh("mc2 lid a.jsonl -o o.csv --single en --rejects bad.jsonl")
+    assert ": 3 pairs in, 2 out" in done.stderr and (sh / "bad.jsonl").read_bytes() == deep
+    assert (sh / "o.csv").read_text() == "id,text,deep,lid,lid_prob,lang\n1,t,,,0.0,en\n3,v,[[1]],,0.0,en\n"
+    sh.ok("mc2 lid a.jsonl -o o.jsonl -q")
+
+
+@pytest.mark.parametrize("levels", [300, 990])
+def test_a_line_that_is_nested_too_deeply_to_get_other_keys_is_a_bad_line(sh, levels):
+    write(sh / "a.jsonl", b'{"uid":"1","alt":"t"}\n{"uid":"2","alt":"u","x":' + b"[" * levels + b"]" * levels + b"}\n")
+    sh.fails("mc2 lid a.jsonl --id uid --text alt -o o.jsonl", 3, "a.jsonl:2: ")
+    sh.ok("mc2 lid a.jsonl --id uid --text alt -o o.jsonl --on-error skip -q")
+    assert [pair["id"] for pair in sh.read("o.jsonl")] == ["1"]
 
 
 def test_matched_ids_of_a_table_that_are_none_are_bad_lines(toy):
@@ -528,6 +599,15 @@ def test_lines_of_one_image_stay_together_in_tables_and_documents(tmp_path, monk
         blocks = shards.read_blocks([str(tmp_path / name)], whole_images=lambda block: block.batch(skip_bad=True))
         batches = [block.batch().column("id") for block in blocks]
         assert len(batches) == 10 and all(ids == [str(number)] * 4 for number, ids in enumerate(batches)), name
+
+
+def test_bad_lines_of_a_table_come_in_blocks_where_images_stay_together(tmp_path, monkeypatch):
+    monkeypatch.setattr(shards, "BLOCK", 200)
+    write(tmp_path / "a.csv", b"id,text\n" + b"bad\n" * 20 + b"1,a\n1,b\n")
+    blocks = list(shards.read_blocks([str(tmp_path / "a.csv")], whole_images=lambda block: block.batch(skip_bad=True)))
+    assert [number for block in blocks for number, *_ in block.bad] == list(range(2, 22))
+    assert [len(block.bad) for block in blocks] == [4, 4, 4, 4, 4, 0]
+    assert [[cells for _, cells in block.rows] for block in blocks] == [[], [], [], [], [], [["1", "a"], ["1", "b"]]]
 
 
 def test_outputs_of_formats_that_are_only_read_get_another_suffix(sh):

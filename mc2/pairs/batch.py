@@ -176,6 +176,7 @@ class Batch:
     added:    {key: values of all pairs}, in the order in which they were added
     rejects:  list of Reject, the bad lines (only with skip_bad)
     dropped:  list of Reject, the dropped pairs (only with keep_dropped)
+    names:    keys of the columns of a table in text, also of those that no pair has a value for; [] for other inputs
     """
 
     def __init__(self, block, requires=(), skip_bad=False, keep_dropped=False, adds=(), reads=()):
@@ -186,6 +187,7 @@ class Batch:
         self.skip_bad, self.keep_dropped = skip_bad, keep_dropped
         self.tally = Counter()
         self.numbers, self.added, self.rejects, self.dropped = np.empty(0, np.int64), {}, [], []
+        self.names = []
         self._lists, self._labels, self._strings = {}, {}, {}       # columns in other forms, once made
         self._as_it_came = None         # the block before its lines were written anew
         if (lines := getattr(block, "as_it_came", None)) is not None:

@@ -269,14 +269,14 @@ class Columns:
         if found is None:
             return line
         its_id = found["id"]
-        if type(its_id) is not str:
-            its_id = id_text(its_id, lambda: json.loads(line)[self.taken["id"]])
-        if not keeps_form(found.values(), line):
-            found = self.record(json.loads(line, parse_int=orjson.Fragment, parse_float=orjson.Fragment), number)
-        found["id"] = its_id
         try:
+            if type(its_id) is not str:
+                its_id = id_text(its_id, lambda: json.loads(line)[self.taken["id"]])
+            if not keeps_form(found.values(), line):
+                found = self.record(json.loads(line, parse_int=orjson.Fragment, parse_float=orjson.Fragment), number)
+            found["id"] = its_id
             return orjson.dumps(found)
-        except TypeError:                       # nested too deeply to be written
+        except (TypeError, RecursionError):     # nested too deeply to be written
             return line
 
     def description(self):

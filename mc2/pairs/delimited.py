@@ -28,14 +28,13 @@ from mc2.pairs.batch import end_before_last_image
 
 DELIMITERS = {"csv": ",", "tsv": "\t"}
 AS_JSON = ("matched_entry_ids", "lid_prob")     # keys of which the cells are JSON
-LONGEST_CELL = 1 << 20          # characters; what is longer is taken for a quote that is not closed
+NO_LIMIT = (1 << 31) - 1         # characters of a cell, the most that csv can be told on every system
 ROW = 50                        # bytes that a row takes beside its cells, about
 CUT_OFF = files.TOO_LONG + b"\n"
 BOM = b"\xef\xbb\xbf"
 HELD = 32 << 20                 # bytes of rows that an output holds back, to know all columns before it names them
 REASONS = {"unexpected end of data": "a quote is not closed.",
            "expected after": "a quoted cell goes on after its closing quote.",
-           "field larger": "a cell of more than 1,048,576 characters: is a quote not closed?",
            "new-line character": "a carriage return stands alone."}
 
 
@@ -66,18 +65,27 @@ class Block(NamedTuple):
             rows = [row for row in rows if row[0] < self.bad[0][0]]
         block = jsonl.Block(self.source, self.number, self._lines(rows))
         batch = block.batch(requires, skip_bad, *more, **options)
+        batch.names = self._keys()
         for number, line, reason, hint in self.bad:
             batch.tally["in"] += 1
             batch._reject(number, line, reason, hint)
         batch.rejects.sort(key=lambda reject: reject.number)
         return batch
 
+    def _layout(self):
+        """[(key, column)] in the order of what is written, as Columns.layout gives it."""
+        if self.columns:
+            return self.columns.layout(self.names)
+        return [(key, key) for key in ("id", "text", *(name for name in self.names if name not in ("id", "text")))]
+
+    def _keys(self):
+        """The keys of the columns, also of those in which all cells are empty, in the order of what is written."""
+        return [key for key, _ in self._layout()]
+
     def _lines(self, rows):
         """The rows as JSON Lines, each in the line of the number where the row begins. bytes"""
-        layout = self.columns.layout(self.names) if self.columns else \
-            [(key, key) for key in ("id", "text", *(name for name in self.names if name not in ("id", "text")))]
         places = {name: place for place, name in enumerate(self.names)}
-        order = [(key, places[name]) for key, name in layout if name in places]
+        order = [(key, places[name]) for key, name in self._layout() if name in places]
         as_json = [key for key, _ in order if key in AS_JSON]
         url = places.get(self.columns.urls) if self.columns else None
         lines, at = [], self.number
@@ -113,14 +121,15 @@ def header_of(data, format):
     return row[1] if row and row[1] else []
 
 
-def read_blocks(path, blocks, format, reading, size, whole_images=None, found=None):
+def read_blocks(path, blocks, format, reading, size, whole_images=None, found=None, longest=None):
     """Yield the Blocks of a table.
 
     blocks: iterable of (number of the first line, whole lines), as files.read_blocks gives them. whole_images: as in
-    mc2.pairs.shards.read_blocks. found: called with the Columns
+    mc2.pairs.shards.read_blocks. found: called with the Columns. longest: characters of a cell, above which its row is
+    a bad line: most often a quote is not closed; None = no limit
     """
     source = files.name_of(path)
-    reader = _Rows(source, blocks, format)
+    reader = _Rows(source, blocks, format, longest)
     header = reader.next_row()
     if header is None:
         return
@@ -136,7 +145,7 @@ def read_blocks(path, blocks, format, reading, size, whole_images=None, found=No
                 f" A cell with a {'tab' if format == 'tsv' else 'comma'} or a quote in it must be in quotes."
         if held >= size:
             block = Block(source, first, names, columns, rows, bad)
-            end = _end_before_last_image(block, whole_images) if whole_images else number
+            end = _end_before_last_image(block, whole_images) if whole_images and rows else number
             held = 0                            # also where all is one image: it is looked at again after as many bytes
             if end > first:
                 yield block.before(end)
@@ -147,8 +156,8 @@ def read_blocks(path, blocks, format, reading, size, whole_images=None, found=No
         else:
             rows.append((number, cells))
         held += sum(map(len, cells or ())) + ROW
-    if rows or bad:
-        yield Block(source, first, names, columns, rows, bad)
+    if rows or bad or first is None:            # a table without rows is a Block too: its columns are carried along
+        yield Block(source, first or header[0] + 1, names, columns, rows, bad)
 
 
 def _end_before_last_image(block, pairs_in):
@@ -184,8 +193,8 @@ class _Rows:
     """Iterates over (number of the first line, cells, None) of the rows of a table, or (number, None, (reason, hint))
     for lines that are no row. Blank lines are passed over."""
 
-    def __init__(self, source, blocks, format):
-        csv.field_size_limit(LONGEST_CELL)
+    def __init__(self, source, blocks, format, longest=None):
+        self._longest = NO_LIMIT if longest is None else min(longest, NO_LIMIT)
         self._lines = _Lines(_numbered_lines(source, blocks))
         self._reader = csv.reader(self._lines, delimiter=DELIMITERS[format], strict=True)
 
@@ -197,21 +206,34 @@ class _Rows:
         lines, cells = self._lines, []
         while not cells:
             lines.begin()
+            csv.field_size_limit(self._longest)     # it is one for all readers of the process
             try:
                 cells = next(self._reader)
             except StopIteration:
                 return None
+            except _CutOff:
+                return lines.row[0][0], None, lines.wrong
             except csv.Error as error:
                 lines.take_back()
-                reason = next((ours for theirs, ours in REASONS.items() if theirs in str(error)), f"{error}.")
-                return lines.row[0][0], None, (reason, "")
+                return lines.row[0][0], None, self._reason(str(error))
         if lines.wrong:
             return lines.row[0][0], None, lines.wrong
         return lines.row[0][0], cells, None
 
+    def _reason(self, error):
+        """(reason, hint) for an error of csv."""
+        if "field larger" in error:
+            return f"a cell of more than {self._longest:,} characters: is a quote not closed?", \
+                " If it is as long as that, give a larger --longest-line."
+        return next((ours for theirs, ours in REASONS.items() if theirs in error), f"{error}."), ""
+
     def line(self):
         """The lines of the row, or of what is none, as they are. bytes"""
         return b"".join([line for _, line in self._lines.row]).rstrip(b"\r\n")
+
+
+class _CutOff(Exception):
+    """The first line of a row is too long. Its rest is not there, so that no quote in it can be closed."""
 
 
 class _Lines:
@@ -234,6 +256,8 @@ class _Lines:
         self.row.append(line)
         if line[1].endswith(CUT_OFF):
             self.wrong = advice.for_too_long("line", len(line[1]) - len(CUT_OFF))
+            if len(self.row) == 1:
+                raise _CutOff
         try:
             return line[1].decode()
         except UnicodeDecodeError as error:
@@ -280,18 +304,31 @@ ENCODERS = {"csv": encode_csv, "tsv": encode_tsv}
 
 
 def _encode(batch, format):
-    lines = batch.lines_without(tuple(batch.added))         # before the values: it may reject pairs
-    if not len(batch):
+    records = _records_of(batch)                            # before the values: it may reject pairs
+    if not len(batch) and not batch.names:
         return b""
-    records = [json.loads(line, parse_int=_Number, parse_float=_Number) for line in lines]
     added = {key: batch.column(key) for key in batch.added}
-    names = list(dict.fromkeys(chain(chain.from_iterable(records), added)))
-    rows = [[_cell(record.get(name)) for name in names] for record in records]
+    carried = [name for name in batch.names if name not in added]
+    names = list(dict.fromkeys(chain(carried, chain.from_iterable(records), added)))
+    rows = [[record.get(name, "") for name in names] for record in records]
     for key, values in added.items():
         place = names.index(key)
         for row, value in zip(rows, values):
             row[place] = _cell(value)
     return orjson.dumps(names, option=orjson.OPT_APPEND_NEWLINE) + _text_of(rows, format)
+
+
+def _records_of(batch):
+    """The pairs of a batch without the added keys: list of {key: cell}. Those that cannot be written are rejected."""
+    records, bad = [], {}
+    for index, line in enumerate(batch.lines_without(tuple(batch.added))):
+        try:
+            record = json.loads(line, parse_int=_Number, parse_float=_Number)
+            records.append({key: _cell(value) for key, value in record.items()})
+        except (TypeError, RecursionError):             # orjson writes 254 levels, and reads 1,024
+            bad[index] = "nested too deeply to be written to a table.", " Write .jsonl.zst, or remove that key first."
+    batch.reject(bad)
+    return records
 
 
 class _Number(str):
@@ -367,5 +404,6 @@ class Writer:
         if names == list(self.names):
             return rows
         places = [names.index(name) if name in names else None for name in self.names]
+        csv.field_size_limit(NO_LIMIT)          # these are cells that were written here
         read = csv.reader(io.StringIO(rows.decode(), newline=""), delimiter=DELIMITERS[self.format], strict=True)
         return _text_of([["" if place is None else row[place] for place in places] for row in read], self.format)

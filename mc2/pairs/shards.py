@@ -77,7 +77,7 @@ def _text_blocks(path, whole_images, longest, reading, tell):
             return
         blocks = _checked(path, files.blocks_of(chunks, BLOCK, longest))
         if format in delimited.DELIMITERS:
-            yield from delimited.read_blocks(path, blocks, format, reading, BLOCK, whole_images, tell)
+            yield from delimited.read_blocks(path, blocks, format, reading, BLOCK, whole_images, tell, longest)
         else:
             yield from _line_blocks(path, blocks, whole_images, reading, tell)
 
