@@ -10,6 +10,7 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mc2 import engines
 from mc2.errors import BadData, BadUsage
 from mc2.pairs import delimited, formats, json_arrays, jsonl, shards
 from mc2.pairs.columns import Reading, id_of_url, id_text, reading_of
@@ -421,6 +422,20 @@ def test_a_line_that_is_nested_too_deeply_to_get_other_keys_is_a_bad_line(sh, le
     sh.fails("mc2 lid a.jsonl --id uid --text alt -o o.jsonl", 3, "a.jsonl:2: ")
     sh.ok("mc2 lid a.jsonl --id uid --text alt -o o.jsonl --on-error skip -q")
     assert [pair["id"] for pair in sh.read("o.jsonl")] == ["1"]
+
+
+@pytest.mark.parametrize("codec", [jsonl.Batch, jsonl.NativeBatch])
+@pytest.mark.parametrize("levels", [300, 990])
+@pytest.mark.parametrize("number", [b"7", b"100000000000000000000"])
+def test_a_line_that_is_nested_too_deeply_to_get_a_text_as_its_id_is_a_bad_line(codec, levels, number):
+    deep = b'{"text":"u","x":' + b"[" * levels + b"]" * levels + b',"id":' + number + b"}"
+    data = b'{"id":"1","text":"t"}\n' + deep + b'\n{"text":"v","id":3}\n'
+    if codec is jsonl.NativeBatch and not engines.native():
+        pytest.skip("needs the native core")
+    batch = codec(jsonl.Block("a", 1, data), skip_bad=True)
+    assert batch.column("id") == ["1", "3"]
+    (_, reason, line), = batch.rejects
+    assert line == deep and reason.startswith('"id" is not a string. It is a number.')
 
 
 def test_matched_ids_of_a_table_that_are_none_are_bad_lines(toy):

@@ -204,11 +204,12 @@ def _record_of(batch, number, line, requires):
                 if record[key] is None and key in WITHOUT:
                     batch.drop_line(number, line, WITHOUT[key])
                     return None
-                if key == "id" and type(_exact_id(line, record)) is str and "text" in record:
+                if key == "id" and type(_exact_id(line, record)) is str and "text" in record \
+                        and _with_text_id(line) is not line:
                     raise NumberAsId
                 raise TypeError
         return record
-    except (orjson.JSONDecodeError, KeyError, TypeError, IndexError) as error:
+    except (orjson.JSONDecodeError, KeyError, TypeError, IndexError, RecursionError) as error:
         kept = line[:KEPT] if line.endswith(files.TOO_LONG) else line
         batch._reject(number, kept, *_what_is_wrong(batch.source, line, requires, error))
         return None
@@ -220,7 +221,8 @@ def _exact_id(line, record):
 
 
 def _with_text_id(line):
-    """A line in which an id that is a whole number is written as text; any other as it is."""
+    """A line in which an id that is a whole number is written as text; any other as it is, also one that is nested too
+    deeply to be written."""
     try:
         if (found := NUMBER_FIRST.match(line)) and b'"id"' not in line[found.end():] and b'"text"' in line:
             return b'%b"%b"%b' % (found[1], found[2], line[found.end():])

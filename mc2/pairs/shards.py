@@ -161,5 +161,7 @@ def refuse_unopenable(inputs, outputs, reading=AS_THEY_ARE):
 def columns_of(path, reading=AS_THEY_ARE):
     """The Columns of an input, of which the first block is read; None where it is to be taken as it is."""
     told = []
-    next(iter(read_blocks([path], None, ("id", "text"), None, reading, lambda _, columns: told.append(columns))), None)
+    is_text_table = formats.by_name(path, reading.format) in delimited.DELIMITERS
+    longest = LONGEST_LINE if is_text_table else None       # so that a quote that is not closed takes not all in memory
+    next(iter(read_blocks([path], None, ("id", "text"), longest, reading, lambda _, its: told.append(its))), None)
     return told[0] if told else None
