@@ -256,6 +256,11 @@ class Columns:
         made = self.made_id(number, record.get(self.urls)) if self.urls is not None else None
         return {key: made if name == AUTO and key == "id" else record[name] for key, name in self.layout(record)}
 
+    def lacking(self, record):
+        """A record that lacks a column, without keys that would be taken for it: so it is no pair."""
+        return {f"input_{key}" if key in ("id", "text") and self.taken[key] != key else key: value
+                for key, value in record.items()}
+
     def lines(self, data, first):
         """Lines of JSON written anew with mc2's keys; those that are no such records stay as they are. data: bytes.
         first: number of the first line"""
@@ -263,10 +268,11 @@ class Columns:
 
     def _line(self, line, number):
         try:
-            found = self.record(orjson.loads(line), number)
-        except (orjson.JSONDecodeError, TypeError, AttributeError):
-            return line
-        if found is None:
+            record = orjson.loads(line)
+            found = self.record(record, number)
+            if found is None:
+                return orjson.dumps(self.lacking(record))
+        except (orjson.JSONDecodeError, TypeError, AttributeError, RecursionError):
             return line
         its_id = found["id"]
         try:

@@ -37,7 +37,7 @@ def _blocks(path, chunks, reading, size, found):
             if found and columns:
                 found(columns)
         if columns and isinstance(record, dict):
-            record = columns.record(record, number) or record
+            record = columns.record(record, number) or columns.lacking(record)
         if isinstance(record, dict) and type(record.get("id")) is _Number and WHOLE.fullmatch(record["id"]):
             record["id"] = str(record["id"])
         lines.append(_line(record, source, number) + b"\n")
