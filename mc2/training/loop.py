@@ -7,6 +7,7 @@ run that goes on is the run that was not disturbed.
 """
 import collections
 import hashlib
+import tempfile
 import time
 from dataclasses import dataclass, field
 
@@ -152,6 +153,7 @@ class Trainer:
         self.logged = (self.started, self.step)
         saved = self.step
         self.meter = Meter("train", "steps", self.steps, self.step, quiet=self.quiet or not self.ranks.is_first)
+        tempfile.gettempdir()       # it writes a file to try: a loading process that is ended meanwhile would leave that
         batches = iter(self.loader)
         self._stop_if_asked(signals, saved)             # before the processes of the loader start
         while self.step < self.steps:
