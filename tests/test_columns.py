@@ -664,16 +664,3 @@ def test_inspect_tells_tables_from_artefacts_of_the_same_suffix(artefacts, name,
     ("a", "a"), ("a.b.jsonl.zst", "a.b.jsonl.zst"), (".json", ".json"), ("a.gz", "a.gz")])
 def test_names_of_outputs(name, written):
     assert formats.written_name(name) == written
-
-
-@pytest.mark.parametrize("name", ["u.jsonl", "u.json"])
-@pytest.mark.parametrize("options", ["--columns id=uid,text=TEXT", "--id auto --text TEXT"])
-def test_a_line_without_the_columns_that_are_named_is_no_pair_by_others(sh, name, options):
-    lines = ['{"uid":1,"TEXT":"cat"}', '{"id":"q","text":"dog"}']
-    (sh / name).write_text("\n".join(lines) + "\n" if name.endswith("l") else f"[{','.join(lines)}]")
-    assert sh(f"mc2 lid {name} {options}").status == 3
-    done = sh(f"mc2 lid {name} {options} --rejects bad.jsonl")
-    assert [json.loads(line)["text"] for line in done.stdout.splitlines()] == ["cat"]
-    assert "1 bad lines skipped" in done.stderr
-    if name.endswith("l"):
-        assert (sh / "bad.jsonl").read_text() == lines[1] + "\n"

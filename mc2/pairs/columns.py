@@ -25,7 +25,11 @@ from mc2.pairs import advice
 
 KEYS = ("id", "text", "url", "lang")
 AUTO = "auto"
+LOOKED_AT = 100                 # lines, or objects of an array, from which the keys of JSON are taken
 MOST_LAYOUTS = 1000             # of lines with different keys, that are remembered
+# Stands behind a line that lacks a column which the user named, before [key, column] in JSON; or that cannot be written
+# anew, before null. With it, a line is no JSON.
+NOT_TAKEN = b"\0not taken: "
 EXACT = 1 << 53                 # below it a double holds a whole number as it is
 PLAIN = {str, int, bool, type(None)}
 DIGITS = set(map(bytes, zip(b"0123456789.eE")))
@@ -159,7 +163,8 @@ class _Search:
         for key in KEYS[2:]:
             if key in self.kinds:
                 taken.setdefault(key, key)
-        return Columns(taken, self._ids(taken), row_name, form.name if form else None)
+        is_said = not self.given.keys().isdisjoint({"id", "text"})
+        return Columns(taken, self._ids(taken), row_name, form.name if form else None, is_said)
 
     def _readings(self):
         """(form, {"id": name, "text": name}) of all forms that the columns fit."""
@@ -207,12 +212,15 @@ class Columns:
     urls:     the column of URLs from which ids are made, "" where they are made from file and line, None where not made
     row_name: what the file is called in such ids
     form:     name of the Form that was recognised, or None
+    is_said:  whether the user said where `id` or `text` is, so that a line of JSON without these columns is a bad line,
+              also where it has other keys that are called `id` and `text`
     """
 
     taken: dict
     urls: str
     row_name: str
     form: str = None
+    is_said: bool = False
     _layouts: dict = field(default_factory=dict, repr=False, compare=False)
 
     def layout(self, names):
@@ -249,31 +257,35 @@ class Columns:
             return id_of_url(url) if isinstance(url, str) else None
         return f"{self.row_name}:{number}"
 
+    def _missing(self, record):
+        """[key, column] for the first of `id` and `text` whose column a record lacks; None where it has both."""
+        return next(([key, self.taken[key]] for key in ("id", "text")
+                     if self.taken[key] not in record and self.taken[key] != AUTO), None)
+
     def record(self, record, number):
         """The record with mc2's keys, `id` and `text` first; None where it lacks a column for them."""
-        if any(self.taken[key] not in record and self.taken[key] != AUTO for key in ("id", "text")):
+        if self._missing(record):
             return None
         made = self.made_id(number, record.get(self.urls)) if self.urls is not None else None
         return {key: made if name == AUTO and key == "id" else record[name] for key, name in self.layout(record)}
 
-    def lacking(self, record):
-        """A record that lacks a column, without keys that would be taken for it: so it is no pair."""
-        return {f"input_{key}" if key in ("id", "text") and self.taken[key] != key else key: value
-                for key, value in record.items()}
+    def why_not_taken(self, record):
+        """What is to be written behind the line of a record that lacks a column. record: dict. bytes"""
+        return NOT_TAKEN + json.dumps(self._missing(record)).encode() if self.is_said else b""
 
     def lines(self, data, first):
-        """Lines of JSON written anew with mc2's keys; those that are no such records stay as they are. data: bytes.
-        first: number of the first line"""
+        """Lines of JSON written anew with mc2's keys; those that are no such records stay as they are, with what
+        why_not_taken gives behind them. data: bytes. first: number of the first line"""
         return b"\n".join([self._line(line, number) for number, line in enumerate(data.split(b"\n"), first)])
 
     def _line(self, line, number):
         try:
             record = orjson.loads(line)
             found = self.record(record, number)
-            if found is None:
-                return orjson.dumps(self.lacking(record))
         except (orjson.JSONDecodeError, TypeError, AttributeError, RecursionError):
             return line
+        if found is None:
+            return line + self.why_not_taken(record) if isinstance(record, dict) else line
         its_id = found["id"]
         try:
             if type(its_id) is not str:
@@ -283,7 +295,7 @@ class Columns:
             found["id"] = its_id
             return orjson.dumps(found)
         except (TypeError, RecursionError):     # nested too deeply to be written
-            return line
+            return line + (NOT_TAKEN + b"null" if self.is_said else b"")
 
     def description(self):
         """What was taken for what, for manifests."""

@@ -6,13 +6,14 @@ passed over. The pairs go on as JSON Lines; messages give the number of an objec
 import codecs
 import json
 import re
+from itertools import chain
 
 import orjson
 
 from mc2 import files
 from mc2.errors import BadData
 from mc2.pairs import advice, jsonl
-from mc2.pairs.columns import COCO, NoColumns
+from mc2.pairs.columns import COCO, LOOKED_AT, NoColumns
 
 LONGEST = 64 << 20              # characters of one object
 SPACE = " \t\r\n"
@@ -31,16 +32,25 @@ def _blocks(path, chunks, reading, size, found):
     source = files.name_of(path)
     columns, is_known = None, False
     lines, held, first = [], 0, 1
-    for number, (form, record) in enumerate(_objects(_Text(source, chunks)), 1):
+    text = _Text(source, chunks)
+    objects = _objects(text)
+    looked_at = _first(objects, text, LOOKED_AT, size) if reading.given else []
+    keys = dict.fromkeys(chain.from_iterable(record for _, record in looked_at if isinstance(record, dict)), "")
+    for number, (form, record) in enumerate(chain(looked_at, objects), 1):
+        why_not_taken = b""
         if not is_known and isinstance(record, dict):
-            columns, is_known = _columns_of(path, record, reading, form), True
+            columns, is_known = _columns_of(path, keys or dict.fromkeys(record, ""), reading, form), True
             if found and columns:
                 found(columns)
         if columns and isinstance(record, dict):
-            record = columns.record(record, number) or columns.lacking(record)
+            its_columns = columns.record(record, number)
+            if its_columns is None:
+                why_not_taken = columns.why_not_taken(record)
+            else:
+                record = its_columns
         if isinstance(record, dict) and type(record.get("id")) is _Number and WHOLE.fullmatch(record["id"]):
             record["id"] = str(record["id"])
-        lines.append(_line(record, source, number) + b"\n")
+        lines.append(_line(record, source, number) + why_not_taken + b"\n")
         held += len(lines[-1])
         if held >= size:
             yield jsonl.Block(source, first, b"".join(lines))
@@ -49,9 +59,20 @@ def _blocks(path, chunks, reading, size, found):
         yield jsonl.Block(source, first, b"".join(lines))
 
 
-def _columns_of(path, record, reading, form):
+def _first(objects, text, most, size):
+    """The first elements of an array, in order: `most`, or fewer where they have `size` characters. list"""
+    found = []
+    for each in objects:
+        found.append(each)
+        if len(found) == most or text.n_read >= size:
+            break
+    return found
+
+
+def _columns_of(path, keys, reading, form):
+    """The Columns by the keys of the first objects, None where they are to be taken as they are. keys: {key: ""}"""
     try:
-        return reading.columns_of(path, dict.fromkeys(record, ""), form)
+        return reading.columns_of(path, keys, form)
     except NoColumns:
         if reading.given or form:
             raise
@@ -121,8 +142,13 @@ class _Text:
         self.source, self._chunks, self._decode = source, iter(chunks), codecs.getincrementaldecoder("utf-8-sig")()
         self._text, self._at, self._before, self._ended = "", 0, 0, False
 
+    @property
+    def n_read(self):
+        """How many characters were read and looked at."""
+        return self._before + self._at
+
     def error(self, what):
-        return BadData(f"{self.source}: not JSON at character {self._before + self._at + 1:,}: {what}.")
+        return BadData(f"{self.source}: not JSON at character {self.n_read + 1:,}: {what}.")
 
     def _more(self):
         """Read on, at least as much as is held. False at the end."""

@@ -23,7 +23,7 @@ from mc2.pairs import advice
 from mc2.pairs import batch as pairs
 from mc2.pairs import native
 from mc2.pairs.batch import KEYS, NO_ENTRY_IDS, WITHOUT, Labels, Lists, Strings
-from mc2.pairs.columns import id_text
+from mc2.pairs.columns import NOT_TAKEN, id_text
 
 WHITE_SPACE = b" \t\r\n"            # of JSON
 COMPRESSED = {b"\x28\xb5\x2f\xfd": "zstd", b"\x1f\x8b": "gzip", b"\xfd7zXZ": "xz", b"BZh": "bzip2"}
@@ -210,9 +210,27 @@ def _record_of(batch, number, line, requires):
                 raise TypeError
         return record
     except (orjson.JSONDecodeError, KeyError, TypeError, IndexError, RecursionError) as error:
+        if (taken := _why_not_taken(line)) is not None:
+            batch._reject(number, *taken)
+            return None
         kept = line[:KEPT] if line.endswith(files.TOO_LONG) else line
         batch._reject(number, kept, *_what_is_wrong(batch.source, line, requires, error))
         return None
+
+
+def _why_not_taken(line):
+    """(line, reason, hint) for a line behind which stands why it was not written anew; None for any other."""
+    line, mark, missing = line.rpartition(NOT_TAKEN)
+    try:
+        if mark and missing == b"null":
+            return line, "nested too deeply to be written with other keys.", ""
+        if mark:
+            (key, column), record = json.loads(missing), _loads(line)
+            names = advice.listed_columns(dict.fromkeys(record, ""))
+            return line, f'no "{advice.shown(column)}" key.', f"{KEYS[key][2]} The keys are {names}."
+    except (ValueError, TypeError, KeyError, AttributeError):       # the line came with such bytes
+        pass
+    return None
 
 
 def _exact_id(line, record):

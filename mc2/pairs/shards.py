@@ -5,14 +5,11 @@ from itertools import chain
 
 from mc2 import files, manifests
 from mc2.pairs import delimited, formats, json_arrays, jsonl
-from mc2.pairs.columns import NoColumns, Reading
+from mc2.pairs.columns import LOOKED_AT, NoColumns, Reading
 
 AS_THEY_ARE = Reading()
 BLOCK = 2 << 20         # bytes of lines: the unit of work. With 1 MB matching is a tenth slower: fewer pairs per language
 LONGEST_LINE = 16 << 20     # bytes of a line, by default: to identify its language takes fifteen times as much memory
-
-
-LOOKED_AT = 100         # lines from which the keys of JSON Lines are taken
 
 
 def encoder_of(path):
