@@ -77,14 +77,6 @@ def make_directory(path):
     return False
 
 
-def make_directories(path, below):
-    """Make a directory and those above it, down from `below`, each of them one's own."""
-    if (rest := os.path.relpath(path, below)) != ".":
-        for part in rest.split(os.sep):
-            below = os.path.join(below, part)
-            make_directory(below)
-
-
 def is_there(path):
     """Whether this is a directory of one's own; False where there is none that this user can open. Raises BadData where
     something else is there."""

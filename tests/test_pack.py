@@ -182,9 +182,9 @@ def test_an_id_of_the_record_is_that_of_the_image_and_its_pairs(sh):
      "name the one with the paths of images: --image COLUMN."),
     ({"in/c.csv": "file_name,Text\nx,a\n"}, "in/c.csv --text words", 3, "has no column words. It has file_name, Text; "
      "name the one with the captions: --text COLUMN."),
-    ({"in/c.csv": "file_name,text\nx,a,b\n"}, "in/c.csv", 3, "in/c.csv:2: has 3 fields, the header 2."),
-    ({"in/c.csv": 'file_name,text\nx,"a\n'}, "in/c.csv", 3, "in/c.csv:3: not CSV in UTF-8 (unexpected end of data)."),
-    ({"in/c.csv": b"file_name,text\nx,\xff\n"}, "in/c.csv", 3, "not CSV in UTF-8"),
+    ({"in/c.csv": "file_name,text\nx,a,b\n"}, "in/c.csv", 3, "in/c.csv:2: 3 cells, but the header has 2."),
+    ({"in/c.csv": 'file_name,text\nx,"a\n'}, "in/c.csv", 3, "in/c.csv:2: a quote is not closed."),
+    ({"in/c.csv": b"file_name,text\nx,\xff\n"}, "in/c.csv", 3, "in/c.csv:2: not UTF-8. The byte at column 3"),
     ({"in/c.jsonl": '{"image": "a", "text": "b"}\n{'}, "in/c.jsonl", 3, "in/c.jsonl:2: not JSON"),
     ({"in/c.jsonl": '{"image": "a", "text": 7}'}, "in/c.jsonl", 3, "in/c.jsonl:1: 7 is not a caption"),
     ({"in/c.json": "[1]"}, "in/c.json", 3, "item 1 of its list is not an object"),

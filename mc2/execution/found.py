@@ -12,7 +12,7 @@ class Found:
     """Called with (path, mc2.pairs.columns.Columns) for every input whose columns are not called as mc2's are."""
 
     def __init__(self, quiet=False):
-        self.quiet, self._descriptions, self._said = quiet, [], set()
+        self.quiet, self._descriptions = quiet, []
 
     def __call__(self, path, columns):
         self.say(path, columns.description())

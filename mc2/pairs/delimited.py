@@ -22,7 +22,7 @@ from typing import NamedTuple
 import orjson
 
 from mc2 import files
-from mc2.errors import BadData
+from mc2.errors import BadData, BadLine
 from mc2.pairs import advice, jsonl
 from mc2.pairs.batch import end_before_last_image
 
@@ -140,9 +140,7 @@ def read_blocks(path, blocks, format, reading, size, whole_images=None, found=No
     rows, bad, held, first = [], [], 0, None
     for number, cells, reason in reader:
         first = first or number
-        if reason is None and len(cells) != len(names):
-            reason = f"{len(cells):,} cells, but the header has {len(names):,}.", \
-                f" A cell with a {'tab' if format == 'tsv' else 'comma'} or a quote in it must be in quotes."
+        reason = reason or _wrong_number(cells, names, format)
         if held >= size:
             block = Block(source, first, names, columns, rows, bad)
             end = _end_before_last_image(block, whole_images) if whole_images and rows else number
@@ -158,6 +156,29 @@ def read_blocks(path, blocks, format, reading, size, whole_images=None, found=No
         held += sum(map(len, cells or ())) + ROW
     if rows or bad or first is None:            # a table without rows is a Block too: its columns are carried along
         yield Block(source, first or header[0] + 1, names, columns, rows, bad)
+
+
+def rows_of(path, format):
+    """Yield (number of the first line, {column: cell}) of the rows of any table. Raises BadData where there is none, and
+    BadLine at a line that is no row."""
+    source = files.name_of(path)
+    reader = _Rows(source, files.read_blocks(path), format)
+    header = reader.next_row()
+    if header is None:
+        raise BadData(f"{source}: is empty.")
+    names = _names(source, header, format)
+    for number, cells, reason in reader:
+        if reason := reason or _wrong_number(cells, names, format):
+            raise BadLine(source, number, *reason)
+        yield number, dict(zip(names, cells))
+
+
+def _wrong_number(cells, names, format):
+    """(reason, hint) for a row of more or fewer cells than the header; None for any other."""
+    if len(cells) == len(names):
+        return None
+    return f"{len(cells):,} cells, but the header has {len(names):,}.", \
+        f" A cell with a {'tab' if format == 'tsv' else 'comma'} or a quote in it must be in quotes."
 
 
 def _end_before_last_image(block, pairs_in):

@@ -7,13 +7,12 @@
     captions.json                   COCO's {"images": [{"id", "file_name"}], "annotations": [{"image_id", "caption"}]},
                                     a list of objects as the lines of a table, or {path: caption or list}
 """
-import csv
-import io
 import os
 from typing import NamedTuple
 
 from mc2 import files, parsing
 from mc2.errors import BadData, BadLine
+from mc2.pairs import delimited
 
 IMAGE_COLUMNS = ("file_name", "filename", "image_path", "image", "path", "filepath", "file", "img")
 TEXT_COLUMNS = ("text", "caption", "captions", "texts", "alt_text", "alt", "sentence", "description")
@@ -21,8 +20,6 @@ TABLES = (".jsonl", ".csv", ".tsv")
 METADATA = tuple(f"metadata{suffix}" for suffix in TABLES)      # of Hugging Face's imagefolder, in any folder
 PACKED = ("", ".gz", ".zst")
 TEXT = (".txt", ".caption")     # beside an image
-
-csv.field_size_limit(1 << 24)       # bytes
 
 
 class Caption(NamedTuple):
@@ -91,7 +88,7 @@ def rows(path):
     if files.has_suffix(path, *(f".jsonl{packed}" for packed in PACKED)):
         yield from _json_rows(path)
     else:
-        yield from _csv_rows(path, "\t" if files.has_suffix(path, *(f".tsv{packed}" for packed in PACKED)) else ",")
+        yield from delimited.rows_of(path, "tsv" if files.has_suffix(path, *(f".tsv{packed}" for packed in PACKED)) else "csv")
 
 
 def _json_rows(path):
@@ -105,25 +102,6 @@ def _json_rows(path):
         if not isinstance(row, dict):
             raise BadLine(files.name_of(path), number, "not a JSON object.")
         yield number, row
-
-
-def _csv_rows(path, divider):
-    """RFC 4180: the first line has the names of the columns, fields with a divider, quote or newline are in quotes."""
-    with files.open_read(path) as stream:
-        reader = csv.reader(io.TextIOWrapper(stream, "utf-8-sig", newline=""), delimiter=divider, strict=True)
-        try:
-            header = next(reader, None)
-            if header is None:
-                raise BadData(f"{files.name_of(path)}: is empty.")
-            for row in reader:
-                if len(row) not in (0, len(header)):
-                    raise BadLine(files.name_of(path), reader.line_num,
-                                  f"has {len(row)} fields, the header {len(header)}.")
-                if row:
-                    yield reader.line_num, dict(zip(header, row))
-        except (csv.Error, UnicodeDecodeError) as error:
-            form = "TSV" if divider == "\t" else "CSV"
-            raise BadLine(files.name_of(path), reader.line_num + 1, f"not {form} in UTF-8 ({error}).") from None
 
 
 def _columns(path, row, image_column, text_column):
