@@ -429,7 +429,7 @@ def open_write(path, parquet=False, suffix=None, is_own=False):
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(manifest_name(path))  # it must not speak for the new file
             os.replace(temporary, path)         # still locked: nobody else can take the name before
-            _written[path] = _identity_of(os.fstat(descriptor)), output.crc32
+            _remember(path, _identity_of(os.fstat(descriptor)), output.crc32)
 
 
 def _target(path):
@@ -517,7 +517,14 @@ def refuse_read_only(path):
                               "another output", path)
 
 
-_written = {}                   # {path: (its identity, its CRC-32)} of files that this process wrote, until asked for
+MOST_WRITTEN = 1000             # files whose CRC-32 is remembered: it is asked for soon, or never
+_written = {}                   # {path: (its identity, its CRC-32)} of the last files that this process wrote
+
+
+def _remember(path, identity, crc32):
+    if len(_written) >= MOST_WRITTEN:
+        del _written[next(iter(_written))]
+    _written[path] = identity, crc32
 
 
 def content_of(path):

@@ -114,3 +114,13 @@ def test_what_is_decompressed_at_a_time_is_bounded(directory, suffix):
     with files._opened(written(directory, f"repeated{suffix}", packed)) as raw:
         sizes = [len(chunk) for chunk in decompressed(raw, suffix)]
     assert sum(sizes) == 150 * len(repeated) and max(sizes) < 1_200_000
+
+
+def test_checksums_of_written_files_are_not_remembered_for_ever(tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "MOST_WRITTEN", 2)
+    monkeypatch.setattr(files, "_written", {})
+    for name in "abc":
+        files.write_bytes(tmp_path / name, name.encode())
+    assert len(files._written) == 2
+    for name in "abc":
+        assert files.content_of(str(tmp_path / name))["crc32"] == zlib.crc32(name.encode())

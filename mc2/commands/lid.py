@@ -57,7 +57,7 @@ def identify(mapping, engine, model, single, min_prob, no_evidence, by_script, *
     model = model or lid_models.default_model()
     identifier = stage.Identifier(model, mapping, steps, min_prob, no_evidence, engine, by_script)
     if note := lid_file.note(model):
-        click.echo(f"warning: {note}", err=True)
+        say(f"warning: {note}")
     return identifier
 
 
