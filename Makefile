@@ -1,6 +1,7 @@
 # make demo: curate the embedded demo, train on it, evaluate (3 minutes, after a set-up that fetches torch: 2 minutes).
 # make demo-curation: its first part, on the base install (a minute with its set-up).
-# make test: the tests, but for those that take minutes (all of them: make test TEST_OPTIONS=).
+# make test: the tests, but for those that take minutes (all of them: make test TEST_OPTIONS=), in two processes
+# (TEST_JOBS=2).
 # make shell: a shell in which the command mc2 is found.
 # make sanitize: the tests of the native core under sanitizers, then a minute of fuzzing (FUZZ_SECONDS=60).
 # make aarch64: compile the native core for aarch64, to see that it compiles.
@@ -12,6 +13,7 @@ PYTHON ?= python3
 VENV ?= .venv
 TEST_EXTRAS ?= test
 TEST_OPTIONS ?= -m 'not heavy'
+TEST_JOBS ?= 2
 AARCH64_CXX ?= aarch64-linux-gnu-g++
 
 .PHONY: demo demo-curation demo-training test shell sanitize aarch64 clean
@@ -29,7 +31,7 @@ shell: $(VENV)/.base
 	    echo 'eval "$$(_MC2_COMPLETE=bash_source mc2)"; echo "mc2 is found here; exit leaves."') -i || true
 
 test: $(VENV)/.test
-	$(VENV)/bin/python -m pytest $(TEST_OPTIONS)
+	$(VENV)/bin/python -m pytest --numprocesses $(TEST_JOBS) $(TEST_OPTIONS)
 
 # About 8 minutes on two cores; ends with "sanitize: nothing found".
 sanitize: build/sanitize/venv/.test

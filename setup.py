@@ -94,7 +94,7 @@ setup(
         "train": TRAIN,
         "plot": PLOT,
         "starter": STARTER,
-        "test": ["pytest", "hypothesis", *STARTER],
+        "test": ["pytest", "pytest-xdist", "hypothesis", *STARTER],
     },
     entry_points={"console_scripts": ["mc2 = mc2.__main__:main"]},
     classifiers=[

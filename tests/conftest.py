@@ -24,6 +24,19 @@ signal.signal(signal.SIGHUP, signal.SIG_DFL)
 os.fsync = os.fstat         # only a machine that loses its power would show the difference, and it takes much time
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Tests of one file run in one process, one after another; so do all that start SLURM, as its daemons have ports."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class ByFile(LoadFileScheduling):
+        def _split_scope(self, nodeid):
+            file = super()._split_scope(nodeid)
+            return "slurm" if "slurm" in file else file
+
+    return ByFile(config, log)
+
+
 @pytest.fixture
 def sh(tmp_path):
     return Shell(tmp_path)

@@ -93,7 +93,7 @@ def forks(template):                                                            
     forks = Forks(template.directory)
     yield forks
     forks.server.stdin.close()
-    assert forks.server.wait(10) == 0
+    assert forks.server.wait(60) == 0
 
 
 @pytest.fixture(scope="module")

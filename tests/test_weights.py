@@ -273,7 +273,8 @@ def disturbed(monkeypatch):
 @pytest.mark.parametrize("command", ["export {run}", "import start.pt --model {tiny}"])
 @pytest.mark.parametrize("number, status", [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_a_signal_at_any_write_ends_it_with_its_status_and_leaves_nothing(here, run, tiny, disturbed, number, status,
-                                                                         command):
+                                                                         command, monkeypatch):
+    monkeypatch.setenv("PYTHONSAFEPATH", "1")           # which main sets for the workers: not for the tests that follow
     torch.save(build(TINY).state_dict(), here / "start.pt")
     counted = Disturbed(io.BytesIO())
     torch_files.save(build(TINY).state_dict(), counted)
