@@ -13,8 +13,8 @@ OF_A_CURATION = {"counts", "thresholds", "seed", "one_per_image", "scheme", "lan
 @click.command()
 @options.inputs
 @click.option("--id", "pair_ids", multiple=True, metavar="ID",
-              help="Explain the pairs with this id; may be repeated. Without it: all pairs of INPUTS. With --text: the id "
-                   "of the text, on which its draw depends.")
+              help="Explain the pairs with this id; may be repeated. Without it: all pairs of INPUTS. With --text: the "
+                   "id of the text, on which its draw depends.")
 @click.option("--text", "texts", multiple=True, metavar="TEXT",
               help="Explain a text instead; -: every line of stdin. Repeated: the texts of one image.")
 @click.option("--first", is_flag=True, help="Stop once every --id was found; else all INPUTS are looked through.")

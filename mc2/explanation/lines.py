@@ -96,8 +96,8 @@ def _language(language):
         yield _line("", f"the script decided ({' '.join(its['scripts'])}{why}): {its['label']} is the most probable of "
                         f"the languages written in it, with {its['prob']:g} of their probability")
     elif its["by_script"] == "other":
-        yield _line("", f"the script decided ({' '.join(its['scripts'])}): no language of the model is written in it, so "
-                        f"it goes to other")
+        yield _line("", f"the script decided ({' '.join(its['scripts'])}): no language of the model is written in it, "
+                        f"so it goes to other")
     if its["below_min_prob"]:
         yield _line("", f"less probable than --min-prob {its['min_prob']:g}, so it goes to other")
 
