@@ -69,8 +69,8 @@ class Curve:
         thresholds.refuse_without_english(counts, "t of English")
         pairs = sum(counts.pairs.values())
         if pool is not None and pool < pairs:
-            raise BadData(f"--pool {pool:,}: is smaller than the {pairs:,} pairs that were counted. Leave it out, or name "
-                          f"the number of pairs that these are a part of.")
+            raise BadData(f"--pool {pool:,}: is smaller than the {pairs:,} pairs that were counted. Leave it out, or "
+                          f"name the number of pairs that these are a part of.")
         self.scale = 1 if pool is None else pool / pairs
         self.counts, self.min_t = counts, min_t and min_t / self.scale
         self.largest = math.ceil(int(counts.entry_counts["en"].max()) * self.scale) + 1     # it keeps every pair
@@ -110,8 +110,8 @@ class Curve:
             raise BadData(f"--pairs {pairs:,}: only {most.pairs:,.0f} pairs match anything, and no t keeps more than "
                           f"all of them. Name fewer, or take a larger pool.")
         if pairs < fewest.pairs:
-            raise BadData(f"--pairs {pairs:,}: even t = 1 of English keeps {fewest.pairs:,.0f} pairs. Name more, or thin "
-                          f"out the pool first.")
+            raise BadData(f"--pairs {pairs:,}: even t = 1 of English keeps {fewest.pairs:,.0f} pairs. Name more, or "
+                          f"thin out the pool first.")
         high = self._first_with(pairs)
         return min((self.at(t) for t in (max(high - 1, 1), high)), key=lambda point: abs(point.pairs - pairs))
 
