@@ -104,6 +104,8 @@ def test_counts_of_a_part_speak_for_the_pool(counted):
 def test_coarse_counts_are_told(counted):
     """There is no t at which the number that is kept is near this one."""
     assert "no t comes closer" in counted("mc2 thresholds french-and-one --pairs 90 -n").stderr
+    done = counted("mc2 thresholds counts --pairs 1 -o t.json")
+    assert "even t = 1 of English keeps" in done.stderr and orjson.loads((counted / "t.json").read_bytes())["t_en"] == 1
 
 
 def test_every_pair_can_be_kept(counted):
@@ -114,7 +116,6 @@ def test_every_pair_can_be_kept(counted):
 
 @pytest.mark.parametrize("options, status, message", [
     ("--pairs 1M", 3, "and no t keeps more than all of them"),
-    ("--pairs 1", 3, "even t = 1 of English keeps"),
     ("--pairs 100 --t-en 3", 2, "give one of --t-en, --p, --t-all, --pairs and --sweep"),
     ("--sweep 5", 2, "is not FROM:TO"),
     ("--sweep 9:5", 2, "begins with the larger one"),

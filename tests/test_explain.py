@@ -195,10 +195,32 @@ def test_first_stops_where_all_were_found(made):
     assert len(explained(made, f"a.jsonl b.jsonl --first --id {1:024x}")) == 1
 
 
+def test_several_processes_find_the_same(made):
+    lines = (made / "pool.jsonl").read_bytes().splitlines()
+    for number in range(4):
+        made.write(f"part{number}.jsonl", *lines[30 * number:30 * number + 30])
+    ids = f"--id {3:024x} --id {50:024x}"
+    assert explained(made, f"part*.jsonl {ids} {RELEASE} -j 2") == explained(made, f"part*.jsonl {ids} {RELEASE}")
+    assert len(explained(made, f"part*.jsonl --id {3:024x} -j 2 --first")) == 2
+    made.fails("mc2 explain part*.jsonl --id nobody -j 2 -q", 3, "among the 120 pairs of part0.jsonl and 3 more inputs")
+
+
 def test_tables_are_read_by_their_columns(made):
     made.write("p.csv", "uid,caption", "u7,un chat noir")
     its, = explained(made, "p.csv --columns id=uid,text=caption --id u7 -m toy")
     assert its["language"]["lang"] == "fr" and len(its["entries"]) == 3
+    made.write("p.json", '[{"uid": 7, "text": "un chat noir"}, {"uid": 8, "text": null}]')
+    found = explained(made, "p.json --id 7 --id 8 -m toy")
+    assert [(its["id"], its.get("reason")) for its in found] == [("7", None), ("8", "without text")]
+
+
+def test_parquet_is_looked_up_too(made):
+    pytest.importorskip("pyarrow")
+    made.ok("mc2 lid pool.jsonl -o lid.parquet -q")
+    for its, line in zip(*(explained(made, f"{path} --id {3:024x} {RELEASE} --one-per-image")
+                           for path in ("lid.parquet", "pool.jsonl")), strict=True):
+        assert its["language"].pop("given") and not line["language"].pop("given")
+        assert {**its, "source": ""} == {**line, "source": ""}
 
 
 @pytest.mark.parametrize("command, status, message", [

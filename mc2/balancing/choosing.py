@@ -104,14 +104,11 @@ class Curve:
         return tail / sum(int(counts.sum()) for counts in self._entry_counts.values())
 
     def find(self, pairs):
-        """The Point whose expected number of pairs is closest to this one. Raises BadData where no t comes near it."""
-        most, fewest = self.at(self.largest), self.at(1)
+        """The Point whose expected number of pairs is closest to this one. Raises BadData where there are fewer pairs."""
+        most = self.at(self.largest)
         if pairs > most.pairs:
             raise BadData(f"--pairs {pairs:,}: only {most.pairs:,.0f} pairs match anything, and no t keeps more than "
                           f"all of them. Name fewer, or take a larger pool.")
-        if pairs < fewest.pairs:
-            raise BadData(f"--pairs {pairs:,}: even t = 1 of English keeps {fewest.pairs:,.0f} pairs. Name more, or "
-                          f"thin out the pool first.")
         high = self._first_with(pairs)
         return min((self.at(t) for t in (max(high - 1, 1), high)), key=lambda point: abs(point.pairs - pairs))
 
@@ -164,6 +161,17 @@ def table(curve, points):
 
 def with_error(point):
     return thresholds.with_error(point.pairs, point.error)
+
+
+def warning(curve, point, pairs):
+    """A sentence where the Point that was found keeps another number of pairs than was asked for, else None."""
+    if abs(point.pairs - pairs) <= max(2 * point.error, 0.01 * pairs):
+        return None
+    if point.t_en == 1 and point.pairs > pairs:
+        return (f"even t = 1 of English keeps {point.pairs:,.0f} pairs, so no t of English keeps {pairs:,}. Ask for more, "
+                f"or try --t-all, one t for all languages.")
+    return (f"no t comes closer to {pairs:,} pairs, as counts are coarse: the next one changes t of many languages at "
+            f"once.")
 
 
 def said(curve, point):

@@ -17,6 +17,7 @@ OF_A_CURATION = {"counts", "thresholds", "seed", "one_per_image", "scheme", "lan
                    "id of the text, on which its draw depends.")
 @click.option("--text", "texts", multiple=True, metavar="TEXT",
               help="Explain a text instead; -: every line of stdin. Repeated: the texts of one image.")
+@options.jobs
 @click.option("--first", is_flag=True, help="Stop once every --id was found; else all INPUTS are looked through.")
 @click.option("-m", "--metadata", envvar="MC2_METADATA", metavar="DIR",
               help="Metadata release. Of a curation: the one that it was made with, if that was moved.")
@@ -38,7 +39,7 @@ OF_A_CURATION = {"counts", "thresholds", "seed", "one_per_image", "scheme", "lan
 @options.log_every
 @options.verbose
 @click.pass_context
-def explain(ctx, inputs, pair_ids, texts, first, metadata, quiet, as_json, **given):
+def explain(ctx, inputs, pair_ids, texts, jobs, first, metadata, quiet, as_json, **given):
     """Say why pairs are kept or dropped: language, matched entries, probabilities, draw.
 
     INPUTS are pairs, as for `lid`, `match` and `sample`; or the output directory of `mc2 curate`, with --id: its pool
@@ -63,11 +64,11 @@ def explain(ctx, inputs, pair_ids, texts, first, metadata, quiet, as_json, **giv
         raise click.UsageError(f"{curations[0]}: name one curation alone, and an --id to look up in it.")
     if curations:
         _refuse_options_of_a_curation(ctx)
-        found = _of_curation(curations[0], pair_ids, metadata, given, first, quiet)
+        found = _of_curation(curations[0], pair_ids, metadata, given, jobs, first, quiet)
     elif texts:
         found = _of_texts(ctx, texts, next(iter(pair_ids), None), _explainer(ctx, metadata, given, bool(pair_ids)))
     else:
-        found = _of_pairs(ctx, inputs, pair_ids, metadata, given, first, quiet)
+        found = _of_pairs(ctx, inputs, pair_ids, metadata, given, jobs, first, quiet)
     _print(found, as_json)
 
 
@@ -78,17 +79,17 @@ def _refuse_options_of_a_curation(ctx):
                                    f"shards of the pool.")
 
 
-def _of_curation(path, pair_ids, metadata, given, first, quiet):
+def _of_curation(path, pair_ids, metadata, given, jobs, first, quiet):
     from mc2.explanation import curation
     from mc2.terminal import say
     opened = curation.opened(path, metadata, given["model"], given["ids"])
     for note in opened.notes if not quiet else ():
         say(f"explain: {note}")
-    yield from _look_up(opened.explainer, opened.inputs, pair_ids, first, quiet, longest=given["longest_line"],
+    yield from _look_up(opened.explainer, opened.inputs, pair_ids, jobs, first, quiet, longest=given["longest_line"],
                         reading=opened.reading)
 
 
-def _of_pairs(ctx, inputs, pair_ids, metadata, given, first, quiet):
+def _of_pairs(ctx, inputs, pair_ids, metadata, given, jobs, first, quiet):
     from mc2 import files
     from mc2.execution.found import Found
     from mc2.pairs.columns import reading_of
@@ -98,18 +99,18 @@ def _of_pairs(ctx, inputs, pair_ids, metadata, given, first, quiet):
     refuse_unopenable(inputs, [], reading)
     explainer = _explainer(ctx, metadata, given)
     files.map_paths(explainer.stages.check_input, inputs)
-    yield from _look_up(explainer, inputs, pair_ids, first, quiet, longest=given["longest_line"], reading=reading,
+    yield from _look_up(explainer, inputs, pair_ids, jobs, first, quiet, longest=given["longest_line"], reading=reading,
                         found=Found(quiet))
 
 
-def _look_up(explainer, inputs, pair_ids, first, quiet, **reading):
+def _look_up(explainer, inputs, pair_ids, jobs, first, quiet, **reading):
     from mc2 import files
     from mc2.errors import BadData
     from mc2.explanation.lookup import Lookup
     from mc2.meter import Meter
     with Meter("explain", "pairs", quiet=quiet, scaled=True) as meter:
         lookup = Lookup(inputs, pair_ids or None, explainer.ids, meter, first, **reading)
-        for batch in lookup:
+        for batch in lookup.in_processes(jobs) if pair_ids and jobs != 1 and "-" not in inputs else lookup:
             yield from explainer(batch)
     if missing := lookup.missing():
         where = files.name_of(inputs[0]) + (f" and {len(inputs) - 1:,} more inputs" if len(inputs) > 1 else "")

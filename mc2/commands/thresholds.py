@@ -154,9 +154,8 @@ def _choose(counted, min_t, pairs, sweep, pool, as_json, plot, quiet):
         show(*choosing.table(curve, points))
     elif not quiet:
         say(f"--pairs {pairs:,}: {found.summary}")
-        if abs(chosen.pairs - pairs) > max(2 * chosen.error, 0.01 * pairs):
-            say(f"warning: no t comes closer to {pairs:,} pairs, as counts are coarse: the next one changes t of many "
-                f"languages at once.")
+        if warning := choosing.warning(curve, chosen, pairs):
+            say(f"warning: {warning}")
     if plot:
         from mc2.inspection import sweep as drawing
         drawing.draw(points, plot, chosen)

@@ -1,10 +1,12 @@
 """The pairs that are asked for, in files."""
+import contextlib
 import re
 
 import numpy as np
 import orjson
 
 from mc2 import files
+from mc2.execution.processes import map_in_order
 from mc2.explanation.explainer import id_and_text
 from mc2.pairs import jsonl
 from mc2.pairs.batch import same_as_before
@@ -31,7 +33,10 @@ class Lookup:
 
     def __iter__(self):
         """Yield the batches. With first_only, nothing is read after all ids were found."""
-        for block in read_blocks(self.inputs, self._pairs_in, **self.reading):
+        yield from self._of_inputs(self.inputs)
+
+    def _of_inputs(self, inputs):
+        for block in read_blocks(inputs, self._pairs_in, **self.reading):
             if self.wanted is None:
                 batch = _batch_of(block)
                 self.meter.update(batch.tally["in"])
@@ -40,6 +45,19 @@ class Lookup:
             yield from self._of_block(block)
             if self.first_only and self.seen == self.wanted:
                 return
+
+    def in_processes(self, jobs):
+        """The same batches; the inputs are looked through by so many processes, and only those that hold one of the ids
+        are read again."""
+        with contextlib.closing(map_in_order(HoldsAny(self.wanted, self.reading), self.inputs, jobs)) as holds:
+            for path, (is_held, pairs) in zip(self.inputs, holds):
+                self.meter.update(pairs)
+                if is_held:
+                    meter, self.meter = self.meter, _Count()          # it was counted
+                    yield from self._of_inputs([path])
+                    self.meter = meter
+                if self.first_only and self.seen == self.wanted:
+                    return
 
     def missing(self):
         """The ids that were not found, sorted."""
@@ -59,15 +77,18 @@ class Lookup:
         self.meter.update(batch.tally["in"])
         for attribute in "dropped", "rejects":
             setattr(batch, attribute, [line for line in getattr(batch, attribute) if self._is_of(line.line)])
-        runs = self._runs(batch)
-        if batch.dropped or batch.rejects:
-            batch.select(np.zeros(len(batch), bool))
-            yield batch
-        for run in runs:
-            batch = _batch_of(block)
-            batch.dropped, batch.rejects = [], []
-            batch.select(run)
-            yield batch
+        runs = [(int(batch.numbers[run][0]), run) for run in self._runs(batch)]
+        if no_pairs := [*batch.dropped, *batch.rejects]:
+            runs.append((min(line.number for line in no_pairs), None))
+        for _, run in sorted(runs, key=lambda each: each[0]):
+            if run is None:
+                batch.select(np.zeros(len(batch), bool))
+                yield batch
+                continue
+            pairs = _batch_of(block)
+            pairs.dropped, pairs.rejects = [], []
+            pairs.select(run)
+            yield pairs
 
     def _cannot_hold(self, block):
         """Whether it is certain, without parsing it, that a block has none of the ids."""
@@ -103,6 +124,30 @@ class Lookup:
             run[rows[image == number]] = True
             runs.append(run)
         return runs
+
+
+class _Count:
+    """A meter that shows nothing."""
+
+    done = 0
+
+    def update(self, n):
+        self.done += n
+
+
+class HoldsAny:
+    """From the path of an input to (whether it holds pairs, or lines that are none, of one of some ids; how many pairs
+    were looked through)."""
+
+    def __init__(self, wanted, reading):
+        """wanted: set of bytes. reading: arguments of read_blocks, without functions"""
+        self.wanted = [pair_id.decode("utf-8", "surrogatepass") for pair_id in wanted]
+        self.reading = {key: value for key, value in reading.items() if key != "found"}
+
+    def __call__(self, path):
+        meter = _Count()
+        lookup = Lookup([path], self.wanted, None, meter, **self.reading)
+        return any(True for _ in lookup), meter.done
 
 
 def _batch_of(block):
