@@ -118,7 +118,9 @@ def test_without_an_id_the_draw_is_not_known(made):
 
 def test_lines_of_stdin_are_texts(made):
     shown = explained(made, f"--text - {RELEASE}", stdin="a cat\n\nun chat noir\r\n".encode())
-    assert [(its["text"], its["language"]["lang"]) for its in shown] == [("a cat", "en"), ("un chat noir", "fr")]
+    assert [(its["line"], its["text"], its["language"]["lang"]) for its in shown] == [(1, "a cat", "en"),
+                                                                                     (3, "un chat noir", "fr")]
+    made.fails("mc2 explain --text -", 3, "<stdin>:2: is not UTF-8", stdin=b"\n\xff\n")
 
 
 def test_pairs_of_stdin_as_far_as_the_artefacts_go(made):
@@ -233,6 +235,10 @@ def test_parquet_is_looked_up_too(made):
 ])
 def test_what_cannot_be_explained_is_refused(made, command, status, message):
     made.fails(f"mc2 explain {command} -q", status, message)
+
+
+def test_the_environment_does_not_name_the_metadata_of_a_curation(made):
+    assert explained(made, f"out --id {3:024x}", MC2_METADATA="sources") == explained(made, f"out --id {3:024x}")
 
 
 def test_an_unfinished_curation_is_refused(made):

@@ -104,7 +104,7 @@ class Curve:
         return tail / sum(int(counts.sum()) for counts in self._entry_counts.values())
 
     def find(self, pairs):
-        """The Point whose expected number of pairs is closest to this one. Raises BadData where there are fewer pairs."""
+        """The Point whose expected number of pairs is closest to this one. Raises BadData where fewer pairs match."""
         most = self.at(self.largest)
         if pairs > most.pairs:
             raise BadData(f"--pairs {pairs:,}: only {most.pairs:,.0f} pairs match anything, and no t keeps more than "
@@ -168,8 +168,8 @@ def warning(curve, point, pairs):
     if abs(point.pairs - pairs) <= max(2 * point.error, 0.01 * pairs):
         return None
     if point.t_en == 1 and point.pairs > pairs:
-        return (f"even t = 1 of English keeps {point.pairs:,.0f} pairs, so no t of English keeps {pairs:,}. Ask for more, "
-                f"or try --t-all, one t for all languages.")
+        return (f"even t = 1 of English keeps {point.pairs:,.0f} pairs, so no t of English keeps {pairs:,}. Ask for "
+                f"more, or try --t-all, one t for all languages.")
     return (f"no t comes closer to {pairs:,} pairs, as counts are coarse: the next one changes t of many languages at "
             f"once.")
 

@@ -64,6 +64,8 @@ def explain(ctx, inputs, pair_ids, texts, jobs, first, metadata, quiet, as_json,
         raise click.UsageError(f"{curations[0]}: name one curation alone, and an --id to look up in it.")
     if curations:
         _refuse_options_of_a_curation(ctx)
+        if ctx.get_parameter_source("metadata") != ParameterSource.COMMANDLINE:     # $MC2_METADATA may be another
+            metadata = None
         found = _of_curation(curations[0], pair_ids, metadata, given, jobs, first, quiet)
     elif texts:
         found = _of_texts(ctx, texts, next(iter(pair_ids), None), _explainer(ctx, metadata, given, bool(pair_ids)))
@@ -119,20 +121,20 @@ def _look_up(explainer, inputs, pair_ids, jobs, first, quiet, **reading):
 
 
 def _of_texts(ctx, texts, pair_id, explainer):
+    from mc2 import files
     from mc2.explanation import lookup
     if "-" in texts:
         if len(texts) > 1:
             raise click.UsageError("--text - stands for all lines of stdin. Give it alone.")
         options.pair_inputs(ctx, None, None)            # help, where that is a terminal
-        texts = lookup.lines_of_stdin()
-        for text in texts:
-            yield from explainer(lookup.of_texts([text], pair_id))
+        for number, text in lookup.lines_of_stdin():
+            yield from explainer(lookup.of_texts([text], pair_id, files.STDIN, number))
         return
-    for text in texts:
+    for name, value in [*(("--text", text) for text in texts), ("--id", pair_id or "")]:
         try:
-            text.encode()
+            value.encode()
         except UnicodeEncodeError:
-            raise click.UsageError("--text: is not UTF-8.") from None
+            raise click.UsageError(f"{name}: is not UTF-8.") from None
     yield from explainer(lookup.of_texts(texts, pair_id))
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import orjson
 
 from mc2 import files
+from mc2.errors import BadLine
 from mc2.execution.processes import map_in_order
 from mc2.explanation.explainer import id_and_text
 from mc2.pairs import jsonl
@@ -164,17 +165,22 @@ def _equal(strings, wanted):
     return equal
 
 
-def of_texts(texts, pair_id):
+def of_texts(texts, pair_id, source="--text", number=1):
     """The batch of texts (list of str) of one image. pair_id: its id; None where they have none: each is then an image
-    of its own."""
+    of its own. source, number: where the first of them is"""
     ids = [pair_id] * len(texts) if pair_id is not None else map(str, range(len(texts)))
     lines = [orjson.dumps({"id": its_id, "text": text}) + b"\n" for its_id, text in zip(ids, texts)]
-    return _batch_of(jsonl.Block("--text", 1, b"".join(lines)))
+    return _batch_of(jsonl.Block(source, number, b"".join(lines)))
 
 
 def lines_of_stdin():
-    """The lines of stdin as texts, without their ends; empty ones are left out. Yields str"""
-    for number, block in files.read_blocks("-"):
-        for line in block.split(b"\n"):
-            if text := line.decode("utf-8", "replace").rstrip("\r"):
-                yield text
+    """Yield (number, line) of stdin, without their ends; empty ones are left out. Raises BadLine for one that is not
+    UTF-8."""
+    for first, block in files.read_blocks("-"):
+        for number, line in enumerate(block.split(b"\n"), first):
+            try:
+                text = line.decode().rstrip("\r")
+            except UnicodeDecodeError:
+                raise BadLine(files.STDIN, number, "is not UTF-8.") from None
+            if text:
+                yield number, text

@@ -121,8 +121,8 @@ def _side(drawn, lang, kept):
 def _told(drawn, kept):
     content = drawn.content or {}
     return {"path": files.printable(drawn.path), "pairs": sum(kept.values()), "seed": drawn.seed,
-            "t_en": content.get("t_en"), "p": content.get("p"), "one_per_image": drawn.one_per_image, "metadata": drawn.metadata,
-            "counts": drawn.counts, "thresholds": drawn.thresholds}
+            "t_en": content.get("t_en"), "p": content.get("p"), "one_per_image": drawn.one_per_image,
+            "metadata": drawn.metadata, "counts": drawn.counts, "thresholds": drawn.thresholds}
 
 
 def _pool(a, b):
