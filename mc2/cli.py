@@ -21,6 +21,8 @@ COMMANDS = {
     "filter": "leave out the pairs that a class of your own drops",
     "curate": "lid to sample as one job over a pool of shards",
     "status": "how far the work on shards is",
+    "explain": "why a pair was kept or dropped",
+    "compare": "how two curations differ, or two releases",
     "inspect": "what is in any of these files",
     "images": "tars of a folder of images with captions",
     "join": "a shard of pairs for every tar of images",

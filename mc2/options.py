@@ -5,6 +5,7 @@ import glob
 import importlib
 import os
 import re
+from fractions import Fraction
 
 import click
 
@@ -67,6 +68,26 @@ class Size(click.ParamType):
         if not match:
             self.fail(f"{value!r} is not a size such as 800M or 8G.", param, ctx)
         return int(match[1]) * self.units[match[2]]
+
+
+class Number(click.IntRange):
+    """A whole number of at least 1, with a suffix k, M or B (thousands, millions, billions) if need be: 400M, 2.5B."""
+
+    name = "number"
+    units = {"": 1, "K": 10**3, "M": 10**6, "B": 10**9}
+
+    def __init__(self):
+        super().__init__(1, 2**63 - 1)
+
+    def convert(self, value, param, ctx):
+        match = re.fullmatch(r"([0-9][0-9_,]*)(\.[0-9]+)?([KMB]?)", str(value).strip().upper())
+        if match:
+            number = Fraction(re.sub("[_,]", "", match[1]) + (match[2] or "")) * self.units[match[3]]
+            value = int(number) if number == int(number) else value
+        return super().convert(value, param, ctx)
+
+    def __repr__(self):
+        return "Number()"
 
 
 def _verbose(ctx, param, value):

@@ -16,32 +16,38 @@ def t_to_p(t, entry_counts):
     return int(entry_counts[entry_counts < t].sum()) / int(entry_counts.sum())
 
 
-def p_to_t(p, entry_counts):
+def p_to_t(p, entry_counts, shares=None):
     """Threshold t: the count at which the cumulative share of matches is closest to p; ties go to the smaller.
 
     Only positive counts are candidates: as published, t can become 0 for a sparse language, which then
     vanishes as a whole. A language without any match has t = 0: it has no head.
+    shares: cumulative_shares(entry_counts), where these are known.
     """
+    counts, shares = shares or cumulative_shares(entry_counts)
+    return int(counts[np.abs(shares - p).argmin()]) if counts.size else 0
+
+
+def cumulative_shares(entry_counts):
+    """(the positive counts, ascending; the share of all matches that falls on each and those before it)"""
     counts = np.sort(entry_counts[entry_counts > 0])
-    if not counts.size:
-        return 0
-    shares = counts.cumsum() / counts.sum()
-    return int(counts[np.abs(shares - p).argmin()])
+    return counts, counts.cumsum() / counts.sum()
 
 
-def t_per_language(entry_counts, t_en=None, p=None, t_all=None, min_t=None):
+def t_per_language(entry_counts, t_en=None, p=None, t_all=None, min_t=None, shares=None):
     """({lang: t_lang}, t_en, p) from one of t_en, p or t_all; min_t raises every t to at least that.
 
     t_en stays as given for English (section 3.3 of the paper; its printed pseudo-code replaces it too).
+    shares: {lang: cumulative_shares}, where these are known.
     """
+    shares = shares or dict.fromkeys(entry_counts)
     if t_all is not None:
         t = dict.fromkeys(entry_counts, t_all)
     else:
         if p is None:
             p = t_to_p(t_en, entry_counts["en"])
         else:
-            t_en = p_to_t(p, entry_counts["en"]) if "en" in entry_counts else None
-        t = {lang: t_en if lang == "en" else p_to_t(p, counts) for lang, counts in entry_counts.items()}
+            t_en = p_to_t(p, entry_counts["en"], shares["en"]) if "en" in entry_counts else None
+        t = {lang: t_en if lang == "en" else p_to_t(p, counts, shares[lang]) for lang, counts in entry_counts.items()}
     return {lang: max(t_lang, min_t or 0) for lang, t_lang in t.items()}, t_en, p
 
 

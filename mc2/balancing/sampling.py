@@ -57,15 +57,27 @@ class Sampler(Stage):
         self.kept = collections.Counter()
 
     def __call__(self, batch):
+        batch.drop(self.decide(batch))
+        self.kept.update(batch.labels("lang").times())
+
+    def decide(self, batch):
+        """Labels, of REASONS: why each pair of a batch is dropped; the first one, "", is that of those kept."""
         q, matched = self._probs(batch, self.seed)
         batch.tally["matched"] += int(np.count_nonzero(q))
         open_rows = np.flatnonzero((q > 0) & (q < 1))               # a draw decides
-        draws = algorithm.draws(self.seed, batch.strings("id"), batch.strings("text"), open_rows)
+        draws = self.draws(batch, open_rows)
         reasons = np.zeros(len(batch), np.int64)
         reasons[q <= 0] = np.where(matched[q <= 0], REASONS.index(NOT_CHOSEN), REASONS.index(NO_MATCH))
         reasons[open_rows[draws >= q[open_rows]]] = REASONS.index(NOT_DRAWN)
-        batch.drop(Labels(reasons, REASONS))
-        self.kept.update(batch.labels("lang").times())
+        return Labels(reasons, REASONS)
+
+    def draws(self, batch, rows):
+        """The draws of some pairs of a batch: float64 (len(rows),). rows: int (n,)"""
+        return algorithm.draws(self.seed, batch.strings("id"), batch.strings("text"), rows)
+
+    def choices(self, batch, rows):
+        """The hashes that choose among the texts of an image: uint64 (len(rows),). rows: int (n,)"""
+        return choices_of([batch.strings("id"), batch.strings("text")], self.seed, rows)
 
     def finish(self, shard, description, tally):
         return {"kept": self.kept}
@@ -125,7 +137,7 @@ def _candidates(batch, matched, seed):
     images = np.cumsum(~same_as_before(columns[:1]))                # the image of each line, as a number
     candidates = matched & (np.bincount(images, matched, len(batch) + 1) == 1)[images]
     lines = np.flatnonzero(matched & ~candidates)                   # of images of which several lines matched
-    choices = hashing.keyed_hashes(["choice", str(seed)], columns, lines)
+    choices = choices_of(columns, seed, lines)
     order = np.lexsort((choices, images[lines]))
     lines, choices, images = lines[order], choices[order], images[lines[order]]
     is_first = np.diff(images, prepend=-1) != 0
@@ -137,6 +149,14 @@ def _candidates(batch, matched, seed):
         candidates[lines[start]] = False
         candidates[min(lines[start:stop].tolist(), key=batch.line)] = True
     return candidates
+
+
+def choices_of(columns, seed, rows):
+    """The hashes by which the candidate of an image is chosen, the smallest one: uint64 (len(rows),).
+
+    columns: [ids, texts], Strings. rows: int (n,), those that are wanted
+    """
+    return hashing.keyed_hashes(["choice", str(seed)], columns, rows)
 
 
 class Uids(Stage):

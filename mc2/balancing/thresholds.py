@@ -21,14 +21,20 @@ def derive(counts, fingerprint, t_en=None, p=None, t_all=None, min_t=None):
 
     Raises BadData when English is to lead and nothing matched in English.
     """
-    english = counts.entry_counts.get("en")
-    if t_en is not None and (english is None or not english.any()):
-        raise BadData("no English pair matched anything, so --t-en gives no tail share for the other languages. "
-                      "Give the tail share itself with --p (the paper's is about 0.06), or one threshold for every "
-                      "language with --t-all.")
+    if t_en is not None:
+        refuse_without_english(counts, "--t-en")
     t, t_en, p = algorithm.t_per_language(counts.entry_counts, t_en=t_en, p=p, t_all=t_all, min_t=min_t)
     return {"t_en": t_en, "p": p, "counts": fingerprint,
             "languages": {lang: _row(counts, lang, t_lang) for lang, t_lang in t.items()}}
+
+
+def refuse_without_english(counts, option):
+    """Raise BadData where nothing matched in English, from which the thresholds of all languages are to follow."""
+    english = counts.entry_counts.get("en")
+    if english is None or not english.any():
+        raise BadData(f"no English pair matched anything, so {option} gives no tail share for the other languages. "
+                      "Give the tail share itself with --p (the paper's is about 0.06), or one threshold for every "
+                      "language with --t-all.")
 
 
 def _row(counts, lang, t_lang):
@@ -46,10 +52,16 @@ def expected_pairs(counts, lang, t_lang):
 
     The error is that of the mean, and 0 when all matched pairs are in the sample.
     """
-    sample, matched = counts.samples[lang], counts.matched[lang]
+    sample = counts.samples[lang]
+    return expected_of_sample(sample, counts.entry_counts[lang][sample.ids], counts.matched[lang], t_lang)
+
+
+def expected_of_sample(sample, matched_counts, matched, t_lang):
+    """The same. matched_counts: uint64 (offsets[n],), those of the entries that the n texts of the sample matched.
+    matched: number of matched pairs"""
     if not len(sample):
         return 0.0, 0.0
-    q = algorithm.keep_probs(sample.offsets, algorithm.entry_probs(counts.entry_counts[lang], t_lang)[sample.ids])
+    q = algorithm.keep_probs(sample.offsets, algorithm.entry_probs(matched_counts, t_lang))
     if len(sample) == matched:
         return float(q.sum()), 0.0
     return float(matched * q.mean()), float(matched * q.std(ddof=1) / math.sqrt(len(sample)))
@@ -88,18 +100,19 @@ def table(content):
         if row["pairs"]:
             rows.append([lang, f"{row['pairs']:,}", f"{row['matches']:,}",
                          f"{row['matched_entries']:,} of {row['entries']:,}", f"{row['t']:,}",
-                         f"{row['tail_share']:.4f}", _with_error(row["expected_pairs"], row["expected_pairs_error"])])
+                         f"{row['tail_share']:.4f}", with_error(row["expected_pairs"], row["expected_pairs_error"])])
     return align(rows)
 
 
 def total_expected(content):
     """Expected number of pairs over all languages, with its standard error, as text."""
     rows = content["languages"].values()
-    return _with_error(sum(row["expected_pairs"] for row in rows),
+    return with_error(sum(row["expected_pairs"] for row in rows),
                        math.sqrt(sum(row["expected_pairs_error"] ** 2 for row in rows)))
 
 
-def _with_error(value, error):
+def with_error(value, error):
+    """A number with its standard error, where it has one, as text."""
     return f"{value:,.0f} ± {error:,.0f}" if error else f"{value:,.0f}"
 
 

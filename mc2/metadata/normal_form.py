@@ -50,6 +50,25 @@ def normalized(texts):
     return _with_changed(texts, changed) if changed else texts
 
 
+def normalized_with_origins(text):
+    """(normalize(text), origins): for each of its characters (start, stop), the part of the text that it comes from."""
+    starts = [index for index, character in enumerate(text) if index == 0 or _begins_anew(character)]
+    forms, origins = [], []
+    for start, stop in zip(starts, [*starts[1:], len(text)]):
+        part = text[start:stop]
+        form = normalize(part)
+        forms.append(form)
+        origins += [(index, index + 1) for index in range(start, stop)] if form == part else [(start, stop)] * len(form)
+    return "".join(forms), origins
+
+
+def _begins_anew(character):
+    """Whether the normal form of what comes before the character does not depend on it, nor its own on that."""
+    code = ord(character)
+    return classes()[code] == 0 if code < SIZE else \
+        not unicodedata.combining(character) and unicodedata.is_normalized("NFC", character)
+
+
 def _with_changed(texts, changed):
     """The column with other texts in some rows. changed: {row: bytes}, rows ascending"""
     lengths, pieces, start = np.diff(texts.offsets), [], texts.offsets[0]

@@ -60,6 +60,18 @@ def space_text(text, spacing=PUBLISHED):
     return _set_apart(f" {text.strip()} ", spacing)
 
 
+def space_text_with_origins(text, spacing=PUBLISHED):
+    """(space_text(text, spacing), origins): for each of its characters the index of the character of the text that it
+    comes from, -1 for a space that was put in. list of int"""
+    stripped, before = text.strip(), len(text) - len(text.lstrip())
+    pieces, origins = [" "], [-1]
+    for index, character in enumerate(stripped, before):
+        piece = _set_apart(character, spacing)          # one character becomes one, or three with spaces around it
+        pieces.append(piece)
+        origins += [index] if len(piece) == 1 else [-1, index, -1]
+    return "".join([*pieces, " "]), [*origins, -1]
+
+
 def space_entry(entry, spacing=PUBLISHED):
     """The form of an entry that must occur in a spaced text.
 

@@ -4,6 +4,7 @@ Texts are cleaned first (cleaning.py). Where the model still cannot tell, the sc
 """
 import math
 import os
+from typing import NamedTuple
 
 import numpy as np
 
@@ -70,6 +71,21 @@ class ByScript:
         return labels[best], [row[number] / math.fsum(row) for row, number in zip(theirs.tolist(), best.tolist())]
 
 
+class Answers(NamedTuple):
+    """How the languages of n texts were identified, step by step: arrays of (n,), in the order of the steps."""
+
+    texts: object               # as the model saw them: Strings or a list of str
+    model_labels: np.ndarray    # int64, numbers in Identifier.labels: the model's own answers
+    model_probs: np.ndarray     # float64, their probabilities
+    unknown: np.ndarray         # bool: no n-gram of the text is known to the model
+    decided: np.ndarray         # bool: the script decided
+    foreign: np.ndarray         # bool: by its script, the text is in no language of the model
+    labels: np.ndarray          # int64: the labels that the pairs get
+    probs: np.ndarray           # int64, in 1/10,000: their probabilities
+    doubtful: np.ndarray        # bool: less probable than min_prob
+    langs: np.ndarray           # int64, numbers in Identifier.langs: the languages that the pairs get
+
+
 class Identifier(Stage):
     """Add `lid`, `lid_prob` and `lang` to every pair."""
 
@@ -106,32 +122,38 @@ class Identifier(Stage):
                           "begin with.")
         self.labels = [*self.model.labels, ""]              # the last one, -1: no answer
         self.langs = list(dict.fromkeys([languages.OTHER, *self.lang_of.values()]))
-        self.lang_of_label = np.array([self.langs.index(self.lang_of.get(label, languages.OTHER)) for label in self.labels])
+        self.lang_of_label = np.array([self.langs.index(self.lang_of.get(label, languages.OTHER))
+                                       for label in self.labels])
 
     def __getstate__(self):
         return {**self.__dict__, "model": None, "scripts": None}
 
     def __call__(self, batch):
+        answers = self.answers(batch)
+        batch.add("lid", Labels(answers.labels % len(self.labels), self.labels))
+        batch.add("lid_prob", Labels(answers.probs, PROBABILITIES))
+        batch.add("lang", Labels(answers.langs, self.langs))
+        batch.tally["without evidence"] += int(np.count_nonzero(answers.unknown))
+        batch.tally["by script"] += int(np.count_nonzero(answers.decided | answers.foreign))
+        batch.tally["doubtful"] += int(np.count_nonzero(answers.doubtful))
+        batch.tally["other"] += int(np.count_nonzero(answers.langs == self.langs.index(languages.OTHER)))
+
+    def answers(self, batch):
+        """The Answers for the texts of a batch, which is not changed."""
         if self.model is None:              # in a worker
             self._open()
         texts = self.model.clean_all(batch, self.steps)
         numbers, probs, unknown = self.model.identify_all(texts)
+        model_labels, model_probs = numbers.copy(), probs.copy()
         decided, foreign = self.scripts(self.model, texts, numbers, probs, unknown) if self.scripts \
             else np.zeros((2, len(batch)), bool)
         probs = np.minimum(np.rint(probs * 10_000), 10_000).astype(np.int64)        # of a model: as round() does it
         doubtful = probs / 10_000 < self.min_prob
-        found, other = self.lang_of_label[numbers], self.langs.index(languages.OTHER)
-        to_other = doubtful | foreign
+        langs, to_other = self.lang_of_label[numbers], doubtful | foreign
         if self.no_evidence == "other":
             to_other |= unknown & ~decided
-        found[to_other] = other
-        batch.add("lid", Labels(numbers % len(self.labels), self.labels))
-        batch.add("lid_prob", Labels(probs, PROBABILITIES))
-        batch.add("lang", Labels(found, self.langs))
-        batch.tally["without evidence"] += int(np.count_nonzero(unknown))
-        batch.tally["by script"] += int(np.count_nonzero(decided | foreign))
-        batch.tally["doubtful"] += int(np.count_nonzero(doubtful))
-        batch.tally["other"] += int(np.count_nonzero(found == other))
+        langs[to_other] = self.langs.index(languages.OTHER)
+        return Answers(texts, model_labels, model_probs, unknown, decided, foreign, numbers, probs, doubtful, langs)
 
     def summary(self, tally):
         text = f"{tally['out']:,} out, {tally['without evidence']:,} without a known n-gram"
