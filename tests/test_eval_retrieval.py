@@ -386,3 +386,36 @@ def test_tars_are_named_by_patterns_and_directories_and_a_folder_of_images_stays
         (tmp_path / name).touch()
     assert sources.tars_among(["tars"]) == sources.tars_among(["tars/{0..1}.tar"]) == ["tars/0.tar", "tars/1.tar"]
     assert sources.tars_among(["photos"]) is sources.tars_among(["plain"]) is None
+
+
+def test_the_files_of_clip_benchmark_are_read_wherever_the_images_are_now(tmp_path, score):
+    captions = ["a cat", "two dogs", "a tree"]
+    paths = [images.write(tmp_path / f"pictures/{folder}/1.jpg", 60 + number) for number, folder in enumerate("abc")]
+    for name, root in (("xtd200-deu_Latn.json", "/gone/since/pictures"), ("here-de.json", str(tmp_path / "pictures")),
+                       ("relative.json", "root/xtd200/images"), ("inside.json", "")):
+        (tmp_path / name).write_text(json.dumps({"image_paths": [os.path.join(root, folder, "1.jpg") for folder in "abc"],
+                                                 "annotations": captions, "indicies": [0, 1, 2]}))
+        found = values(score("retrieval", tmp_path / name, "--images", tmp_path / "pictures"))
+        lang = {"xtd200-deu_Latn.json": "deu_Latn", "here-de.json": "de"}.get(name)
+        assert (found["retrieval", lang, "t2i_r1"], found["retrieval", lang, "i2t_r1"]) \
+            == pytest.approx(plain(paths, [[text] for text in captions])), name
+
+
+def test_a_path_of_clip_benchmark_that_comes_again_has_several_captions(tmp_path):
+    (tmp_path / "a.json").write_text(json.dumps({"image_paths": ["x/1.jpg", "x/2.jpg", "x/1.jpg"],
+                                                 "annotations": ["one", ["two", "zwei"], "uno"]}))
+    assert readers.karpathy(str(tmp_path / "a.json")) == [("x/1.jpg", ["one", "uno"]), ("x/2.jpg", ["two", "zwei"])]
+    assert readers.language_in("coco-2014.json") is readers.language_in("captions.json") is None
+
+
+@pytest.mark.parametrize("content, message", [
+    ({"image_paths": ["1.jpg"], "annotations": ["one", "two"]}, "2 annotations for 1 image_paths"),
+    ({"image_paths": ["1.jpg"]}, "'annotations'"), ({"image_paths": ["1.jpg"], "annotations": [None]}, "TypeError"),
+    ({"image_paths": [7], "annotations": ["one"]}, "captions for 7"), ({"image_paths": [], "annotations": []}, "no images"),
+    ({"image_paths": ["1.jpg"], "annotations": [[]]}, "captions for 1.jpg"), ({"image_paths": 3, "annotations": 4}, "no lists"),
+    ({"image_paths": [["1.jpg"]], "annotations": ["one"]}, "unhashable"),
+    ({"image_paths": "ab", "annotations": "cd"}, "no lists")])
+def test_a_file_of_clip_benchmark_that_is_damaged_says_where(content, message, tmp_path):
+    (tmp_path / "a.json").write_text(json.dumps(content))
+    with pytest.raises(BadData, match=message):
+        readers.karpathy(str(tmp_path / "a.json"))

@@ -261,4 +261,5 @@ def _grouped(bench, path, folders, lang):
     owners = [number for number, (_, captions) in enumerate(images) for _ in captions[:most]]
     if len(folders) != 1 or not os.path.isdir(folders[0]):
         raise BadUsage(f"{path}: --images names the folder with its images.")
-    return sources.in_folder(folders[0], [name for name, _ in images]), {lang or "": Captions(texts, owners)}
+    names = sources.from_folder(folders[0], [name for name, _ in images])
+    return sources.in_folder(folders[0], names), {lang or readers.language_in(path) or "": Captions(texts, owners)}
