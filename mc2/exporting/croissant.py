@@ -1,0 +1,99 @@
+"""croissant.json: the files of a data set with their SHA-256, and what a record has (Croissant 1.0,
+https://docs.mlcommons.org/croissant/docs/croissant-spec.html)."""
+import os
+
+import orjson
+
+from mc2.exporting import card
+from mc2.exporting.columns import MEANING
+
+FORMATS = {"parquet": "application/x-parquet", "webdataset": "application/x-tar", "hf": "application/vnd.apache.arrow.stream"}
+CONTEXT = {
+    "@language": "en", "@vocab": "https://schema.org/", "citeAs": "cr:citeAs", "column": "cr:column",
+    "conformsTo": "dct:conformsTo", "cr": "http://mlcommons.org/croissant/", "rai": "http://mlcommons.org/croissant/RAI/",
+    "data": {"@id": "cr:data", "@type": "@json"}, "dataType": {"@id": "cr:dataType", "@type": "@vocab"},
+    "dct": "http://purl.org/dc/terms/", "equivalentProperty": "cr:equivalentProperty", "examples": {"@id": "cr:examples", "@type": "@json"}, "extract": "cr:extract",
+    "field": "cr:field", "fileProperty": "cr:fileProperty", "fileObject": "cr:fileObject", "fileSet": "cr:fileSet",
+    "format": "cr:format", "includes": "cr:includes", "isLiveDataset": "cr:isLiveDataset", "jsonPath": "cr:jsonPath",
+    "key": "cr:key", "md5": "cr:md5", "parentField": "cr:parentField", "path": "cr:path", "recordSet": "cr:recordSet",
+    "references": "cr:references", "regex": "cr:regex", "repeated": "cr:repeated", "replace": "cr:replace", "samplingRate": "cr:samplingRate",
+    "sc": "https://schema.org/", "separator": "cr:separator", "source": "cr:source", "subField": "cr:subField",
+    "transform": "cr:transform"}
+
+
+def made(facts):
+    """croissant.json of a data set. bytes"""
+    content = {
+        "@context": CONTEXT, "@type": "sc:Dataset", "conformsTo": "http://mlcommons.org/croissant/1.0",
+        "name": card.plain_name(facts["title"]), "description": card.summary(facts), "version": "1.0.0",
+        **({"license": facts["licence"]} if facts["licence"] else {}),
+        "distribution": [*map(_file_object, _named(facts)), *_sets(facts)], "recordSet": _record_sets(facts)}
+    return orjson.dumps(content, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+
+
+def _named(facts):
+    return [{**each, "format": FORMATS[facts["format"]]} for each in facts["files"]]
+
+
+def _file_object(file):
+    return {"@type": "cr:FileObject", "@id": file["name"], "name": file["name"], "contentUrl": file["name"],
+            "contentSize": f"{file['bytes']} B", "encodingFormat": file["format"], "sha256": file["sha256"],
+            "description": f"{file['rows']:,} pairs"}
+
+
+def _sets(facts):
+    """The file sets that records are read from: the files, or members of the tars."""
+    if facts["format"] != "webdataset":
+        folder = os.path.dirname(facts["files"][0]["name"])
+        suffix = os.path.splitext(facts["files"][0]["name"])[1]
+        return [{"@type": "cr:FileSet", "@id": "files", "name": "files", "description": "all files of the data set",
+                 "encodingFormat": FORMATS[facts["format"]], "includes": f"{folder}/*{suffix}"}]
+    tars = [{"@id": each["name"]} for each in facts["files"]]
+    return [{"@type": "cr:FileSet", "@id": f"{name}-members", "name": f"{name}-members", "containedIn": tars,
+             "description": f"the members of the tars that hold {what}", "encodingFormat": encoding,
+             "includes": [f"*.{extension}" for extension in extensions]}
+            for name, what, encoding, extensions in _members(facts)]
+
+
+def _members(facts):
+    """(name, what they are, encoding, extensions) of the kinds of members of the tars."""
+    return [("image", "the images", "image/*", facts["extensions"]), ("text", "the captions", "text/plain", ["txt"]),
+            ("json", "the pairs as JSON", "application/json", ["json"])]
+
+
+def _record_sets(facts):
+    """The record sets. Those of tars have whole members: mlcroissant does not look into JSON within archives."""
+    if facts["format"] == "webdataset":
+        return [_record_set(name, f"{what}; members of one sample have one key" + (
+            f". A pair has the keys {', '.join(column['name'] for column in facts['columns'])}" if name == "json" else ""),
+            [_field(name, {"name": "key", "croissant": "sc:Text"},
+                    {**_from(name), "extract": {"fileProperty": "filename"}, "transform": {"regex": "([^.]*)[.].*"}}),
+             _field(name, {"name": name, "croissant": "sc:ImageObject" if name == "image" else "sc:Text"},
+                    {**_from(name), "extract": {"fileProperty": "content"}})])
+            for name, what, _, _ in _members(facts)]
+    fields = [_field("pairs", column, {"fileSet": {"@id": "files"}, **_of_column(column)})
+              for column in facts["columns"] if column["croissant"]]
+    others = [column["name"] for column in facts["columns"] if not column["croissant"]]
+    return [_record_set("pairs", "a pair of an image and a caption" + (
+        f"; the columns of objects are not described here: {', '.join(others)}" if others else ""), fields)]
+
+
+def _from(name):
+    return {"fileSet": {"@id": f"{name}-members"}}
+
+
+def _of_column(column):
+    if column["croissant"] == "sc:ImageObject":
+        return {"extract": {"column": column["name"]}, "transform": {"jsonPath": "bytes"}}
+    return {"extract": {"column": column["name"]}}
+
+
+def _record_set(name, description, fields):
+    return {"@type": "cr:RecordSet", "@id": name, "name": name, "description": description, "field": fields}
+
+
+def _field(record_set, column, origin):
+    name = column["name"]
+    return {"@type": "cr:Field", "@id": f"{record_set}/{name}", "name": name, "dataType": column["croissant"],
+            "description": MEANING.get(name, f"the key {name} of the pair"),
+            **({"repeated": True} if column.get("repeated") else {}), "source": origin}
