@@ -186,9 +186,11 @@ def test_clip_benchmark_scores_flickr30k_200_the_same(tmp_path, score, monkeypat
     loader.create_annotation_file(str(tmp_path), "eng_Latn")
     capsys.readouterr()
     data = loader.Flickr30k_200(str(tmp_path), str(tmp_path / "flickr30k_200-eng_Latn.json"))
+    expected = pytest.approx(by_clip_benchmark(data))
     found = values(score("flickr30k-200", "--data", tmp_path))
-    assert (found["flickr30k-200", "eng_Latn", "t2i_r1"], found["flickr30k-200", "eng_Latn", "i2t_r1"]) \
-        == pytest.approx(by_clip_benchmark(data))
+    assert (found["flickr30k-200", "eng_Latn", "t2i_r1"], found["flickr30k-200", "eng_Latn", "i2t_r1"]) == expected
+    found = values(score("retrieval", tmp_path / "flickr30k_200-eng_Latn.json", "--images", folder / "images"))
+    assert (found["retrieval", "eng_Latn", "t2i_r1"], found["retrieval", "eng_Latn", "i2t_r1"]) == expected
 
 
 def test_clip_benchmark_scores_xm3600_the_same_with_one_caption(tmp_path, score):
