@@ -191,6 +191,10 @@ def test_clip_benchmark_scores_flickr30k_200_the_same(tmp_path, score, monkeypat
     assert (found["flickr30k-200", "eng_Latn", "t2i_r1"], found["flickr30k-200", "eng_Latn", "i2t_r1"]) == expected
     found = values(score("retrieval", tmp_path / "flickr30k_200-eng_Latn.json", "--images", folder / "images"))
     assert (found["retrieval", "eng_Latn", "t2i_r1"], found["retrieval", "eng_Latn", "i2t_r1"]) == expected
+    for name in ("filenames.txt", "eng_Latn.txt"):              # clip_benchmark keeps neither
+        (folder / name).unlink()
+    found = values(score("flickr30k-200", "--data", tmp_path))
+    assert (found["flickr30k-200", "eng_Latn", "t2i_r1"], found["flickr30k-200", "eng_Latn", "i2t_r1"]) == expected
 
 
 def test_clip_benchmark_scores_xm3600_the_same_with_one_caption(tmp_path, score):
@@ -421,3 +425,18 @@ def test_a_file_of_clip_benchmark_that_is_damaged_says_where(content, message, t
     (tmp_path / "a.json").write_text(json.dumps(content))
     with pytest.raises(BadData, match=message):
         readers.karpathy(str(tmp_path / "a.json"))
+
+
+@pytest.mark.parametrize("task, stem, folder", [
+    ("flickr30k-200", "flickr30k_200", "flickr30k-200"), ("xtd-200", "xtd200", "xtd200"), ("xtd-10", "xtd10", "xtd10"),
+    ("xtd-10", "multilingual_mscoco_captions", "multilingual_mscoco")])
+def test_what_clip_benchmark_downloaded_is_scored_in_every_language(task, stem, folder, tmp_path, score):
+    paths = [images.write(tmp_path / f"{folder}/images/{number}.jpg", 70 + number) for number in range(3)]
+    captions = {"it": ["un gatto", "due cani", "un albero"], "es": ["un gato", "dos perros", "un árbol"]}
+    for lang, its in captions.items():
+        (tmp_path / f"{stem}-{lang}.json").write_text(json.dumps(
+            {"image_paths": [f"/gone/{folder}/images/{number}.jpg" for number in range(3)], "annotations": its}))
+    found = values(score(task, "--data", tmp_path, "--langs", "it,es"))
+    for lang, its in captions.items():
+        assert (found[task, lang, "t2i_r1"], found[task, lang, "i2t_r1"]) \
+            == pytest.approx(plain(paths, [[text] for text in its]))
