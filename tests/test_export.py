@@ -125,7 +125,8 @@ def test_the_card_says_how_the_pairs_were_made(curated):
     kept = manifest["languages"]["en"]["kept"]
     assert f"| en | {kept} | 40 | 40 | 5 |" in text and "it is not known whether" not in text
     curated.ok("mc2 export out/curated/pool.jsonl -o files -q && mc2 export pool.jsonl -o raw -q")
-    assert "| seed | 7 |" in (curated / "files/README.md").read_text("utf-8")
+    text = (curated / "files/README.md").read_text("utf-8")
+    assert "| seed | 7 |" in text and "(t_all) | 5 |" in text
     assert "**it is not known whether this set is balanced.**" in (curated / "raw/README.md").read_text("utf-8")
 
 

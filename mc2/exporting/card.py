@@ -171,7 +171,7 @@ def _how(facts, provenance):
         "seed": sampled.get("seed"),
         "threshold of English (t_en)": _number(sampled.get("t_en", thresholds.get("t_en"))),
         "share of the tail (p)": sampled.get("p", thresholds.get("p")),
-        "one threshold for all languages (t_all)": _number(thresholds.get("t_all")),
+        "one threshold for all languages (t_all)": _number(sampled.get("t_all", thresholds.get("t_all"))),
         "least threshold (min_t)": _number(thresholds.get("min_t")),
         "one text per image": {True: "yes", False: "no"}.get(sampled.get("one_per_image")),
         "metadata release": lineage.get("metadata") and f"`{lineage['metadata']}`",

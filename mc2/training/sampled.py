@@ -8,7 +8,7 @@ def refuse(paths):
     or tars that hold them"""
     for path, how in zip(paths, files.map_paths(lambda path: manifests.sampled([path]), paths)):
         if how is not None:
-            options = ", ".join(f"{name.replace('_', '-')} {how[name]}" for name in ("seed", "t_en") if how.get(name))
+            options = ", ".join(f"{name.replace('_', '-')} {how[name]}" for name in ("seed", "t_en", "t_all") if how.get(name))
             raise BadData(f"{files.name_of(path)}: its pairs were sampled already{options and f' ({options})'}, and "
                           "online curation would sample them a second time. Train on them as they are: --curation "
                           "offline. Or give the pairs from before 'mc2 sample', with the images of all of them: mc2 join "
