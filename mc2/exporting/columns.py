@@ -4,6 +4,7 @@ from collections import Counter
 from mc2.errors import BadData
 from mc2.exporting.parts import PRIVATE
 from mc2.pairs import parquet                   # says how to install pyarrow, where it is not there
+from mc2.pairs.arrow import is_string
 
 import orjson
 import pyarrow as pa
@@ -29,12 +30,23 @@ def unified(parts):
             for field in file.schema_arrow:
                 if field.name in PRIVATE:
                     continue
-                name, field = field.name, pa.field(field.name, field.type)
+                name, field = field.name, pa.field(field.name, without_maps(field.type))
                 before = fields.setdefault(name, field)
                 source.setdefault(name, path)
                 if before.type != field.type:
                     fields[name] = _wider(before, field, source[name], path)
     return pa.schema(list(fields.values()))
+
+
+def without_maps(type):
+    """The type with lists of {"key", "value"} in place of maps, which `datasets` does not have."""
+    if pa.types.is_map(type):
+        return pa.list_(pa.struct([("key", without_maps(type.key_type)), ("value", without_maps(type.item_type))]))
+    if is_list(type):
+        return pa.list_(without_maps(type.value_type))
+    if pa.types.is_struct(type):
+        return pa.struct([pa.field(field.name, without_maps(field.type)) for field in type])
+    return type
 
 
 def _wider(before, field, its_source, source):
@@ -60,14 +72,10 @@ def conform(table, schema):
             continue
         column = table.column(field.name)
         if column.type != field.type:
-            column = column.cast(field.type) if not _is_nested(field.type) and not pa.types.is_null(column.type) \
-                else pa.chunked_array([pa.array(column.to_pylist(), field.type)])
+            is_plain = not pa.types.is_nested(field.type) and not pa.types.is_null(column.type)
+            column = column.cast(field.type) if is_plain else pa.chunked_array([pa.array(column.to_pylist(), field.type)])
         columns.append(column)
     return pa.table(columns, schema)
-
-
-def _is_nested(type):
-    return pa.types.is_nested(type)
 
 
 def with_image(schema):
@@ -82,12 +90,11 @@ def languages(parts):
     found = Counter()
     for path in parts:
         with parquet.open_read(path) as file:
-            if "lang" not in file.schema_arrow.names:
+            if "lang" not in file.schema_arrow.names or not is_string(file.schema_arrow.field("lang").type):
                 found[""] += file.metadata.num_rows
                 continue
             for batch in file.iter_batches(columns=["lang"], use_threads=False):
-                counted = pc.value_counts(batch.column(0).cast(pa.string()))
-                for each in counted.to_pylist():
+                for each in pc.value_counts(batch.column(0)).to_pylist():
                     found[each["values"] or ""] += each["counts"]
     return {lang: found[lang] for lang in sorted(found, key=lambda lang: (-found[lang], lang)) if found[lang]}
 

@@ -1,6 +1,7 @@
 """croissant.json: the files of a data set with their SHA-256, and what a record has (Croissant 1.0,
 https://docs.mlcommons.org/croissant/docs/croissant-spec.html)."""
 import os
+import re
 
 import orjson
 
@@ -66,12 +67,12 @@ def _record_sets(facts):
     if facts["format"] == "webdataset":
         return [_record_set(name, f"{what}; members of one sample have one key" + (
             f". A pair has the keys {', '.join(column['name'] for column in facts['columns'])}" if name == "json" else ""),
-            [_field(name, {"name": "key", "croissant": "sc:Text"},
+            [_field({"name": "key", "croissant": "sc:Text"},
                     {**_from(name), "extract": {"fileProperty": "filename"}, "transform": {"regex": "([^.]*)[.].*"}}),
-             _field(name, {"name": name, "croissant": "sc:ImageObject" if name == "image" else "sc:Text"},
+             _field({"name": name, "croissant": "sc:ImageObject" if name == "image" else "sc:Text"},
                     {**_from(name), "extract": {"fileProperty": "content"}})])
             for name, what, _, _ in _members(facts)]
-    fields = [_field("pairs", column, {"fileSet": {"@id": "files"}, **_of_column(column)})
+    fields = [_field(column, {"fileSet": {"@id": "files"}, **_of_column(column)})
               for column in facts["columns"] if column["croissant"]]
     others = [column["name"] for column in facts["columns"] if not column["croissant"]]
     return [_record_set("pairs", "a pair of an image and a caption" + (
@@ -89,11 +90,15 @@ def _of_column(column):
 
 
 def _record_set(name, description, fields):
+    for number, field in enumerate(fields):             # an id has no spaces, and its field has it alone
+        field["@id"] = f"{name}/{re.sub(r'[^-.A-Za-z0-9_]', '_', field['name'])}"
+        if field["@id"] in [other["@id"] for other in fields[:number]]:
+            field["@id"] += f"_{number}"
     return {"@type": "cr:RecordSet", "@id": name, "name": name, "description": description, "field": fields}
 
 
-def _field(record_set, column, origin):
+def _field(column, origin):
     name = column["name"]
-    return {"@type": "cr:Field", "@id": f"{record_set}/{name}", "name": name, "dataType": column["croissant"],
+    return {"@type": "cr:Field", "@id": None, "name": name, "dataType": column["croissant"],
             "description": MEANING.get(name, f"the key {name} of the pair"),
             **({"repeated": True} if column.get("repeated") else {}), "source": origin}

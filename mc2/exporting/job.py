@@ -59,7 +59,7 @@ def export(curated, directory, settings, jobs=1, force=False, quiet=False):
         _refuse_changed_card(directory, manifest)
     with _alone(directory) as work:
         facts = manifest["facts"] if is_finished else _write(curated, directory, work, settings, jobs, force, quiet)
-        facts["title"] = settings.title or os.path.basename(os.path.realpath(directory))
+        facts["title"] = " ".join((settings.title or os.path.basename(os.path.realpath(directory))).split())
         facts["licence"] = settings.licence
         written = _write_cards(directory, facts, source.provenance(curated), manifest.get("cards", {}), force)
         manifests.write(directory, manifests.describe_run(
