@@ -68,10 +68,11 @@ def test_the_front_matter_has_languages_size_files_and_a_licence_to_fill_in(sh):
     sh.ok("mc2 export pairs -o set --split validation --title 'Cats: a set' -q")
     assert front_matter(sh / "set/README.md").splitlines() == [
         'pretty_name: "Cats: a set"',
-        "license: unknown  # TO FILL IN: an identifier, e.g. cc-by-4.0; or `other` with license_name and license_link",
-        "# license_name:", "# license_link:", "language:", "- en", "- fr", "- yue", "multilinguality:", "- multilingual",
-        "size_categories:", "- n<1K", "task_categories:", "- image-to-text", "- zero-shot-image-classification", "tags:",
-        "- image-text-pairs", "- mc2", "configs:", "- config_name: default", "  data_files:", "  - split: validation",
+        "license: unknown  # TO FILL IN: e.g. cc-by-4.0; or `other` with license_name and license_link",
+        "# license_name:", "# license_link:", "language:", "- en", "- fr", "- yue", "multilinguality:",
+        "- multilingual", "size_categories:", "- n<1K", "task_categories:", "- image-to-text",
+        "- zero-shot-image-classification", "tags:", "- image-text-pairs", "- mc2", "configs:",
+        "- config_name: default", "  data_files:", "  - split: validation",
         '    path: "data/validation-*.parquet"']
     assert (sh / "set/data/validation-00000-of-00001.parquet").exists()
 
@@ -81,7 +82,8 @@ def test_with_images_rows_hold_them_and_pairs_without_one_are_counted(sh):
     assert "3 pairs in 3 languages with 2 images, 2 files of parquet, 1 without an image in the tars" in done.stderr
     found = [row for number in range(2) for row in rows(sh / f"set/data/train-{number:05d}-of-00002.parquet")]
     assert [(row["id"], row["text"], row["image"]) for row in found] == [
-        ("a", "a cat", {"bytes": b"A" * 900, "path": "a.jpeg"}), ("a", "un chat", {"bytes": b"A" * 900, "path": "a.jpeg"}),
+        ("a", "a cat", {"bytes": b"A" * 900, "path": "a.jpeg"}),
+        ("a", "un chat", {"bytes": b"A" * 900, "path": "a.jpeg"}),
         ("b", "貓|x", {"bytes": b"B" * 900, "path": "b.png"})]
     assert "1 without an image in the tars" in (sh / "set/README.md").read_text("utf-8")
 
@@ -160,7 +162,8 @@ def test_a_finished_set_is_left_alone_and_a_changed_card_is_never_replaced(sh):
     assert (sh / "set/README.md").read_text() == "mine" and b'"mit"' in (sh / "set/croissant.json").read_bytes()
     sh.fails("mc2 export pairs -o set --format hf", 2, "README.md: was changed by hand", "-f")
     sh.ok("mc2 export pairs -o set --format hf -f -q")
-    assert sorted(os.listdir(sh / "set")) == ["README.md", "croissant.json", "dataset_dict.json", "manifest.json", "train"]
+    assert sorted(os.listdir(sh / "set")) == ["README.md", "croissant.json", "dataset_dict.json", "manifest.json",
+                                              "train"]
     (sh / "set/train/data-00000-of-00001.arrow").write_bytes(b"")                      # a copy that was cut off
     sh.ok("mc2 export pairs -o set --format hf -q")
     assert (sh / "set/train/data-00000-of-00001.arrow").stat().st_size
@@ -232,7 +235,22 @@ def test_size_categories_are_those_of_the_hub(number, category):
 
 def test_languages_are_codes_of_iso_639_and_types_those_of_datasets():
     assert card.codes(["en", "simple", "zh_yue", "als", "other", "", "be_tarask"]) == ["en", "yue", "gsw", "be"]
-    assert columns.feature(pa.list_(pa.struct([("a", pa.list_(pa.uint32()))]))) == {"list": [{"name": "a", "list": "uint32"}]}
+    assert columns.feature(pa.list_(pa.struct([("a", pa.list_(pa.uint32()))]))) \
+        == {"list": [{"name": "a", "list": "uint32"}]}
     assert columns.feature(columns.in_json(pa.float32())) == {"dtype": "float64"}
     assert columns.in_json(pa.struct([("t", pa.timestamp("us")), ("b", pa.list_(pa.binary()))])) == pa.struct(
         [("t", pa.string()), ("b", pa.list_(pa.string()))])
+
+
+@pytest.mark.parametrize("format", ["parquet", "hf", "webdataset"])
+def test_a_tar_that_becomes_shorter_meanwhile_ends_the_command_with_its_name(sh, monkeypatch, format):
+    divide = division.divide
+
+    def cut_off(*given):
+        os.truncate(sh / "0.tar", 700)
+        return divide(*given)
+
+    monkeypatch.setattr(division, "divide", cut_off)
+    done = sh(f"mc2 export pairs -o set --format {format} --images 0.tar -q")
+    assert (done.status, done.stderr.count("\n")) == (3, 1) and "0.tar: became shorter while it was read" in done.stderr
+    assert not (sh / "set/README.md").exists()

@@ -1,4 +1,4 @@
-"""Pairs that were sampled are never sampled again by online curation: their manifests say so, however they came there."""
+"""Pairs that were sampled are never sampled again by online curation: their manifests say so."""
 import io
 import tarfile
 
@@ -39,7 +39,7 @@ def test_join_carries_on_that_pairs_were_sampled_and_online_curation_refuses_the
     for command in way.split(" && "):
         sh.ok(f"{command} -q")
     assert manifests.sampled([str(sh / "pairs/0.jsonl.zst")])["seed"] == "3"
-    with pytest.raises(BadData, match=r"pairs/0.jsonl.zst: its pairs were sampled already \(seed 3.*--curation offline"):
+    with pytest.raises(BadData, match=r"0.jsonl.zst: its pairs were sampled already \(seed 3.*--curation offline"):
         configure(sh, "pairs/0.jsonl.zst")
     assert configure(sh, "pairs/0.jsonl.zst", "offline")["inputs"]["pairs"] == [str(sh / "pairs/0.jsonl.zst")]
 

@@ -18,8 +18,8 @@ def _split(ctx, param, value):
 @options.inputs
 @click.option("-o", "--output", required=True, metavar="DIR", help="The data set; a finished one is not made again.")
 @click.option("--format", type=click.Choice(["parquet", "webdataset", "hf"]), default="parquet", show_default=True,
-              help="parquet; webdataset: tars of image, txt and json; hf: Arrow files, as save_to_disk of `datasets` writes "
-                   "them.")
+              help="parquet; webdataset: tars of image, txt and json; hf: Arrow files, as save_to_disk of `datasets` "
+                   "writes them.")
 @click.option("--images", multiple=True, metavar="TARS",
               help="Tars of the images, which then go into the set: a path, a pattern in quotes ('*.tar', "
                    "'{00000..00010}.tar'), a directory or @list.txt; may be repeated.")
@@ -27,7 +27,8 @@ def _split(ctx, param, value):
               help="Bytes of a file of the set, about.")
 @click.option("--split", default="train", show_default=True, metavar="NAME", callback=_split, help="Name of the split.")
 @click.option("--title", metavar="TEXT", help="Name of the set in its card. Default: that of DIR.")
-@click.option("--license", "licence", metavar="ID", help="Licence of the set, e.g. cc-by-4.0. Default: to be filled in.")
+@click.option("--license", "licence", metavar="ID",
+              help="Licence of the set, e.g. cc-by-4.0. Default: to be filled in.")
 @options.jobs
 @click.option("-f", "--force", is_flag=True, help="Make all of it again, the card too.")
 @options.quiet

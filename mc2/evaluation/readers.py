@@ -159,8 +159,8 @@ def karpathy(path, split="test"):
 
 
 def _by_image_path(path, content):
-    """[(path of the image, its captions)] of {"image_paths": [...], "annotations": [...]}: a caption for each path, or a
-    list of them. A path that comes again has more captions. The paths are those of the machine that wrote the file."""
+    """[(path of the image, its captions)] of {"image_paths": [...], "annotations": [...]}: a caption for each path, or
+    a list of them. A path that comes again has more captions. The paths are of the machine that wrote the file."""
     paths, annotations = content["image_paths"], content["annotations"]
     if not isinstance(paths, list) or not isinstance(annotations, list):
         raise TypeError("image_paths and annotations are no lists")
@@ -173,7 +173,7 @@ def _by_image_path(path, content):
 
 
 def language_in(path):
-    """The language in the name of a file of captions as clip_benchmark writes them (xtd200-deu_Latn.json), else None."""
+    """The language in the name of a file of captions of clip_benchmark (xtd200-deu_Latn.json), else None."""
     found = re.search(r"-([a-z]{2,3}(?:_[A-Z][a-z]{3})?)\.json$", path)
     return found[1] if found else None
 

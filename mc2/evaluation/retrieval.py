@@ -198,14 +198,16 @@ def _one_caption(bench, names, found, of_clip_benchmark):
 
 
 def _files_of_clip_benchmark(bench, stem):
-    """{lang: file} of STEM-LANG.json, in the folder of the benchmark or in the one above, where clip_benchmark writes it."""
+    """{lang: file} of STEM-LANG.json, in the folder of the benchmark or, as clip_benchmark has it, in the one above."""
     return {lang: path for folder in filter(None, (bench.root, bench.data))
             for path in sorted(glob.glob(os.path.join(glob.escape(folder), f"{stem}-*.json")))
             if (lang := readers.language_in(path))}
 
 
 def _by_image_paths(bench, found, folder):
-    """Results of files with image_paths and annotations. found: {lang: file}. folder: where clip_benchmark has images/"""
+    """Results of files with image_paths and annotations.
+
+    found: {lang: file}. folder: where clip_benchmark has images/"""
     langs = chosen(bench.protocol["langs"], found, bench.data)
     captions = {lang: readers.karpathy(found[lang]) for lang in langs}
     number_of = {}

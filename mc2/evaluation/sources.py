@@ -150,8 +150,8 @@ def in_folder(folder, names):
 
 
 def from_folder(folder, names):
-    """The names as paths from a folder. Where none is one, and they are paths of another place (of the machine that wrote
-    the captions), they are taken from the folder that all of them have in common."""
+    """The names as paths from a folder. Where none is one, and they are paths of another place (of the machine that
+    wrote the captions), they are taken from the folder that all of them have in common."""
     elsewhere = os.path.commonpath(map(os.path.dirname, names)) if len({*map(os.path.isabs, names)}) == 1 else ""
     if not elsewhere or any(os.path.isfile(os.path.join(folder, name)) for name in names):
         return list(names)

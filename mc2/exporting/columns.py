@@ -16,14 +16,15 @@ MEANING = {
     "lid": "label of the language by the model that identified it", "lid_prob": "probability of that label",
     "url": "address of the image", "image": "the image", "source": "where on the page the text was",
     "matched_entry_ids": "line numbers, from 0, of the entries of the metadata that occur in the caption"}
-CROISSANT = ((pa.types.is_boolean, "sc:Boolean"), (pa.types.is_integer, "sc:Integer"), (pa.types.is_floating, "sc:Float"),
-             (pa.types.is_decimal, "sc:Float"), (pa.types.is_timestamp, "sc:DateTime"), (pa.types.is_date, "sc:Date"))
+CROISSANT = ((pa.types.is_boolean, "sc:Boolean"), (pa.types.is_integer, "sc:Integer"),
+             (pa.types.is_floating, "sc:Float"), (pa.types.is_decimal, "sc:Float"),
+             (pa.types.is_timestamp, "sc:DateTime"), (pa.types.is_date, "sc:Date"))
 FEATURES = {b"huggingface": orjson.dumps({"info": {"features": {"image": {"_type": "Image"}}}})}
 
 
 def unified(parts):
-    """The pyarrow Schema of all columns of these Parquet files, without PRIVATE ones. BadData where a column has types in
-    two of them that no one type holds."""
+    """The pyarrow Schema of all columns of these Parquet files, without PRIVATE ones. BadData where a column has types
+    in two of them that no one type holds."""
     fields, source = {}, {}
     for path in parts:
         with parquet.open_read(path) as file:
@@ -73,7 +74,8 @@ def conform(table, schema):
         column = table.column(field.name)
         if column.type != field.type:
             is_plain = not pa.types.is_nested(field.type) and not pa.types.is_null(column.type)
-            column = column.cast(field.type) if is_plain else pa.chunked_array([pa.array(column.to_pylist(), field.type)])
+            column = column.cast(field.type) if is_plain else pa.chunked_array(
+                [pa.array(column.to_pylist(), field.type)])
         columns.append(column)
     return pa.table(columns, schema)
 
@@ -81,7 +83,8 @@ def conform(table, schema):
 def with_image(schema):
     """The schema with a column of images first. BadData where there is a column of that name."""
     if "image" in schema.names:
-        raise BadData('the pairs have a key "image" already, and images would go into a column of that name. Rename the key.')
+        raise BadData('the pairs have a key "image" already, and images would go into a column of that name. Rename '
+                      "the key.")
     return pa.schema([pa.field("image", IMAGE), *schema], metadata=FEATURES)
 
 
@@ -102,8 +105,8 @@ def languages(parts):
 # ---------------------------------------------------------------- names of types
 
 def described(schema):
-    """[{"name", "type", "croissant": its data type there, "repeated", "feature"}] of the columns: plain data. Objects and
-    lists of lists have no data type in Croissant (None)."""
+    """[{"name", "type", "croissant": its data type there, "repeated", "feature"}] of the columns: plain data. Objects
+    and lists of lists have no data type in Croissant (None)."""
     found = []
     for field in schema:
         element = field.type.value_type if is_list(field.type) else field.type

@@ -8,18 +8,18 @@ import orjson
 from mc2.exporting import card
 from mc2.exporting.columns import MEANING
 
-FORMATS = {"parquet": "application/x-parquet", "webdataset": "application/x-tar", "hf": "application/vnd.apache.arrow.stream"}
-CONTEXT = {
-    "@language": "en", "@vocab": "https://schema.org/", "citeAs": "cr:citeAs", "column": "cr:column",
-    "conformsTo": "dct:conformsTo", "cr": "http://mlcommons.org/croissant/", "rai": "http://mlcommons.org/croissant/RAI/",
-    "data": {"@id": "cr:data", "@type": "@json"}, "dataType": {"@id": "cr:dataType", "@type": "@vocab"},
-    "dct": "http://purl.org/dc/terms/", "equivalentProperty": "cr:equivalentProperty", "examples": {"@id": "cr:examples", "@type": "@json"}, "extract": "cr:extract",
-    "field": "cr:field", "fileProperty": "cr:fileProperty", "fileObject": "cr:fileObject", "fileSet": "cr:fileSet",
-    "format": "cr:format", "includes": "cr:includes", "isLiveDataset": "cr:isLiveDataset", "jsonPath": "cr:jsonPath",
-    "key": "cr:key", "md5": "cr:md5", "parentField": "cr:parentField", "path": "cr:path", "recordSet": "cr:recordSet",
-    "references": "cr:references", "regex": "cr:regex", "repeated": "cr:repeated", "replace": "cr:replace", "samplingRate": "cr:samplingRate",
-    "sc": "https://schema.org/", "separator": "cr:separator", "source": "cr:source", "subField": "cr:subField",
-    "transform": "cr:transform"}
+FORMATS = {"parquet": "application/x-parquet", "webdataset": "application/x-tar",
+           "hf": "application/vnd.apache.arrow.stream"}
+# The context that every Croissant 1.0 has.
+OF_CROISSANT = ("citeAs", "column", "equivalentProperty", "extract", "field", "fileProperty", "fileObject", "fileSet",
+                "format", "includes", "isLiveDataset", "jsonPath", "key", "md5", "parentField", "path", "recordSet",
+                "references", "regex", "repeated", "replace", "samplingRate", "separator", "source", "subField",
+                "transform")
+CONTEXT = {"@language": "en", "@vocab": "https://schema.org/", "sc": "https://schema.org/",
+           "cr": "http://mlcommons.org/croissant/", "rai": "http://mlcommons.org/croissant/RAI/",
+           "dct": "http://purl.org/dc/terms/", "conformsTo": "dct:conformsTo",
+           "data": {"@id": "cr:data", "@type": "@json"}, "examples": {"@id": "cr:examples", "@type": "@json"},
+           "dataType": {"@id": "cr:dataType", "@type": "@vocab"}, **{name: f"cr:{name}" for name in OF_CROISSANT}}
 
 
 def made(facts):
@@ -65,13 +65,7 @@ def _members(facts):
 def _record_sets(facts):
     """The record sets. Those of tars have whole members: mlcroissant does not look into JSON within archives."""
     if facts["format"] == "webdataset":
-        return [_record_set(name, f"{what}; members of one sample have one key" + (
-            f". A pair has the keys {', '.join(column['name'] for column in facts['columns'])}" if name == "json" else ""),
-            [_field({"name": "key", "croissant": "sc:Text"},
-                    {**_from(name), "extract": {"fileProperty": "filename"}, "transform": {"regex": "([^.]*)[.].*"}}),
-             _field({"name": name, "croissant": "sc:ImageObject" if name == "image" else "sc:Text"},
-                    {**_from(name), "extract": {"fileProperty": "content"}})])
-            for name, what, _, _ in _members(facts)]
+        return [_members_as_records(facts, name, what) for name, what, _, _ in _members(facts)]
     fields = [_field(column, {"fileSet": {"@id": "files"}, **_of_column(column)})
               for column in facts["columns"] if column["croissant"]]
     others = [column["name"] for column in facts["columns"] if not column["croissant"]]
@@ -79,8 +73,15 @@ def _record_sets(facts):
         f"; the columns of objects are not described here: {', '.join(others)}" if others else ""), fields)]
 
 
-def _from(name):
-    return {"fileSet": {"@id": f"{name}-members"}}
+def _members_as_records(facts, name, what):
+    """The record set of one kind of members of tars: their key, and their content."""
+    origin = {"fileSet": {"@id": f"{name}-members"}}
+    keys = f". A pair has the keys {', '.join(column['name'] for column in facts['columns'])}" if name == "json" else ""
+    key = _field({"name": "key", "croissant": "sc:Text"},
+                 {**origin, "extract": {"fileProperty": "filename"}, "transform": {"regex": "([^.]*)[.].*"}})
+    content = _field({"name": name, "croissant": "sc:ImageObject" if name == "image" else "sc:Text"},
+                     {**origin, "extract": {"fileProperty": "content"}})
+    return _record_set(name, f"{what}; members of one sample have one key{keys}", [key, content])
 
 
 def _of_column(column):

@@ -3,12 +3,13 @@
     1. join     with images: the pairs of each tar               -> DIR/.work/joined/   (mc2.training.join)
     2. parts    pairs -> Parquet, shard by shard                 -> DIR/.work/parts/
     3. write    files of about one size                          -> DIR/.work/set/
-    4.          into their places; README.md, croissant.json, manifest.json; DIR/.work goes
+    4.          into their places; manifest.json, README.md, croissant.json; DIR/.work goes
 
-Run again, it does what is missing. A set that is finished stays as it is; a README.md that somebody has changed is never
-replaced without -f.
+Run again, it does what is missing. A set that is finished stays as it is; a README.md that somebody has changed is
+never replaced without -f.
 """
 import contextlib
+import hashlib
 import os
 import shutil
 import time
@@ -33,6 +34,7 @@ KIND = "data set"
 WORK, MARK = ".work", "data-set-of-mc2"
 SPLIT = "train"
 CARD, CROISSANT = "README.md", "croissant.json"
+VERSIONS = 8                        # of a card whose checksums are kept
 OF_ARROW = ("state.json", "dataset_info.json")      # in the folder of a split
 
 
@@ -61,25 +63,28 @@ def export(curated, directory, settings, jobs=1, force=False, quiet=False):
         facts = manifest["facts"] if is_finished else _write(curated, directory, work, settings, jobs, force, quiet)
         facts["title"] = " ".join((settings.title or os.path.basename(os.path.realpath(directory))).split())
         facts["licence"] = settings.licence
-        written = _write_cards(directory, facts, source.provenance(curated), manifest.get("cards", {}), force)
+        cards = {CARD: card.made(facts, source.provenance(curated)).encode(), CROISSANT: croissant.made(facts)}
+        known = {name: [*_known(manifest, name), hashlib.sha256(made).hexdigest()][-VERSIONS:]
+                 for name, made in cards.items()}
         manifests.write(directory, manifests.describe_run(
             KIND, curated.shards, {"format": settings.format, "file_size": settings.file_size}, facts["counts"],
-            time.monotonic() - started, description=wanted, facts=facts, cards=written))
+            time.monotonic() - started, description=wanted, facts=facts, cards=known))
+        _write_cards(directory, cards, known, force)
         own.remove_directory(work)
     _say(facts, directory, is_finished, time.monotonic() - started, quiet)
 
 
 def _refuse(directory, curated, settings):
-    manifest = os.path.join(directory, WORK, MARK)
-    if not (os.path.isdir(directory) and os.path.exists(manifest)):
-        if not (os.path.isdir(directory) and os.listdir(directory) == [WORK]):      # killed as it began
-            manifests.refuse_foreign_directory(directory, KIND)
+    """Raise BadUsage for an output that is something else, and for images that are needed or not to be had."""
+    begun = os.path.exists(os.path.join(directory, WORK, MARK)) \
+        or os.path.isdir(directory) and os.listdir(directory) == [WORK]             # killed as it began
+    if not begun:
+        manifests.refuse_foreign_directory(directory, KIND)
     if settings.format == "webdataset" and not settings.tars:
-        raise BadUsage("--format webdataset is tars of images with their texts, and pairs hold no images. Name the tars of "
-                       "the images: --images 'tars/*.tar' (img2dataset and 'mc2 images pack' make them). Without images: "
-                       "--format parquet.")
-    remote = next(filter(files.is_remote, settings.tars), None)
-    if remote:
+        raise BadUsage("--format webdataset is tars of images with their texts, and pairs hold no images. Name the "
+                       "tars of the images: --images 'tars/*.tar' (img2dataset and 'mc2 images pack' make them). "
+                       "Without images: --format parquet.")
+    if remote := next(filter(files.is_remote, settings.tars), None):
         raise BadUsage(f"{remote}: images are taken from local tars. Fetch it first.")
     inside = os.path.realpath(directory) + os.sep
     for path in (*curated.shards, *settings.tars):
@@ -115,14 +120,14 @@ def _is_whole(directory, manifest):
 
 def _refuse_changed_card(directory, manifest):
     path = os.path.join(directory, CARD)
-    if os.path.exists(path) and _sha256(path) != manifest.get("cards", {}).get(CARD):
-        raise BadUsage(f"{path}: was changed by hand, and the data set is to be made anew. Keep a copy of it, then give -f "
-                       "to replace it.")
+    if os.path.exists(path) and manifests.sha256(path) not in _known(manifest, CARD):
+        raise BadUsage(f"{path}: was changed by hand, and the data set is to be made anew. Keep a copy of it, then "
+                       "give -f to replace it.")
 
 
-def _sha256(path):
-    with contextlib.suppress(FileNotFoundError):
-        return manifests.sha256(path)
+def _known(manifest, name):
+    """[SHA-256] of the versions of a card that mc2 wrote: one with another was changed by hand."""
+    return manifest.get("cards", {}).get(name, [])
 
 
 # ---------------------------------------------------------------- data
@@ -132,35 +137,38 @@ def _write(curated, directory, work, settings, jobs, force, quiet):
     if force:
         for name in ("joined", "parts", "set"):
             shutil.rmtree(os.path.join(work, name), ignore_errors=True)
-    executor = Local(jobs)
-    with contextlib.closing(executor), Progress("export", work, quiet) as progress:
-        shards, tar_of = curated.shards, None
-        if settings.tars:
-            tar_of = _joined(curated, work, settings.tars, jobs)
-            shards = list(tar_of)
-        parts = Parts(os.path.join(work, "parts"), names.of(shards))
-        task = ShardTask([Locate(tar_of) if tar_of else Export()], parts, name="read", longest=None)
-        complete(task, shards, executor, progress, total=len(shards), phase="read")
-        read = [manifests.read(parts.output(shard)) for shard in shards]
-        counts = Counter()
-        for manifest in read:
-            receipt.add_up(counts, manifest["counts"])
-        if not counts["out"]:
-            raise BadData(f"{files.name_of(curated.shards[0])}{' and others' * (len(curated.shards) > 1)}: there are no pairs "
-                          "in it, so there is no data set.")
-        paths = [parts.output(shard) for shard in shards]
-        schema, languages = _columns(paths, settings)
-        pieces = division.divide((division.weights_of(path, settings.format == "webdataset", settings.format != "hf")
-                                  for path in paths), settings.file_size)
-        its_names = [writing.name_of(settings.format, settings.split, number, len(pieces)) for number in range(len(pieces))]
-        writer = writing.WriteFiles(settings.format, os.path.join(work, "set"), its_names, paths,
-                                    [tar_of[shard] for shard in shards] if tar_of else None, pieces, schema,
-                                    {"format": settings.format})
-        complete(writer, list(range(len(pieces))), executor, progress, total=len(pieces), phase="write")
-        written = [writer.manifest(number) for number in range(len(pieces))]
+    with contextlib.closing(Local(jobs)) as executor, Progress("export", work, quiet) as progress:
+        parts, tars, counts = _parts(curated, work, settings, executor, progress)
+        schema, languages = _columns(parts, settings)
+        once, packed = settings.format == "webdataset", settings.format != "hf"
+        pieces = division.divide((division.weights_of(path, once, packed) for path in parts), settings.file_size)
+        its_names = [writing.name_of(settings.format, settings.split, number, len(pieces))
+                     for number in range(len(pieces))]
+        task = writing.WriteFiles(settings.format, os.path.join(work, "set"), its_names, parts, tars, pieces, schema)
+        complete(task, list(range(len(pieces))), executor, progress, total=len(pieces), phase="write")
+        written = [task.manifest(number) for number in range(len(pieces))]
         progress.end()
     _put_into_place(directory, work, its_names)
-    return _facts(curated, settings, schema, languages, its_names, written, counts)
+    facts = _facts(curated, settings, schema, languages, its_names, written, counts)
+    for name, content in _extra_files(facts):
+        files.write_bytes(os.path.join(directory, name), content, is_own=True)
+    return facts
+
+
+def _parts(curated, work, settings, executor, progress):
+    """([part in Parquet], [its tar] or None, Counter of what happened to the pairs)."""
+    tar_of = _joined(curated, work, settings.tars, executor.jobs) if settings.tars else None
+    shards = list(tar_of or curated.shards)
+    paths = Parts(os.path.join(work, "parts"), names.of(shards))
+    task = ShardTask([Locate(tar_of) if tar_of else Export()], paths, name="read", longest=None)
+    complete(task, shards, executor, progress, total=len(shards), phase="read")
+    counts = Counter()
+    for shard in shards:
+        receipt.add_up(counts, manifests.read(task.output(shard))["counts"])
+    if not counts["out"]:
+        others = " and others" if len(curated.shards) > 1 else ""
+        raise BadData(f"{files.name_of(curated.shards[0])}{others}: there are no pairs in it, so there is no data set.")
+    return list(map(task.output, shards)), [tar_of[shard] for shard in shards] if tar_of else None, counts
 
 
 def _joined(curated, work, tar_paths, jobs):
@@ -182,9 +190,8 @@ def _columns(paths, settings):
 
 def _put_into_place(directory, work, its_names):
     """Move the files to where they belong, in place of those of an earlier run."""
-    files.remove(manifests.beside(directory))           # what is there is no finished set from now on
     for folder in [name for name in files.names_in(directory) if os.path.isdir(os.path.join(directory, name))]:
-        its_files = [name for name in files.names_in(os.path.join(directory, folder)) if writing.IS_NAME.fullmatch(name)]
+        its_files = list(filter(writing.IS_NAME.fullmatch, files.names_in(os.path.join(directory, folder))))
         for name in [*its_files, *(OF_ARROW if its_files and folder != "data" else ())]:
             files.remove(os.path.join(directory, folder, name))
         if its_files:
@@ -215,22 +222,14 @@ def _facts(curated, settings, schema, languages, its_names, written, counts):
 
 # ---------------------------------------------------------------- cards
 
-def _write_cards(directory, facts, provenance, before, force):
-    """Write README.md, croissant.json and what else the form of the set has. Returns {name: SHA-256} of the first two.
+def _write_cards(directory, cards, known, force):
+    """Write README.md and croissant.json. One that was changed by hand stays, unless it is forced.
 
-    before: the same of an earlier run: a README.md that was changed since stays.
-    """
-    for name, content in _extra_files(facts):
-        files.write_bytes(os.path.join(directory, name), content, is_own=True)
-    written = {}
-    for name, made in ((CARD, card.made(facts, provenance).encode()), (CROISSANT, croissant.made(facts))):
+    cards: {name: bytes}. known: {name: [SHA-256 of the versions that mc2 wrote]}"""
+    for name, made in cards.items():
         path = os.path.join(directory, name)
-        if force or not os.path.exists(path) or _sha256(path) == before.get(name):
+        if force or not os.path.exists(path) or manifests.sha256(path) in known[name]:
             files.write_bytes(path, made, is_own=True)
-            written[name] = manifests.sha256(path)
-        else:
-            written[name] = before.get(name)
-    return written
 
 
 def _extra_files(facts):

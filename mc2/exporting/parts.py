@@ -55,8 +55,8 @@ class Locate(Stage):
         image_of = {image_id: number for number, its in of_image.items() for image_id in its}
         lost = next((each for each in ids if each not in image_of), None)
         if lost is not None:
-            raise BadData(f"{files.name_of(self.tar)}: has no image called {files.printable(lost)} any more. Run again when "
-                          "it is complete.")
+            raise BadData(f"{files.name_of(self.tar)}: has no image called {files.printable(lost)} any more. Run again "
+                          "when it is complete.")
         places = [self.places[image_of[each]] for each in ids]
         for column, key in enumerate(PRIVATE):
             values = [place[column] for place in places]

@@ -25,8 +25,8 @@ def find(paths):
     found, curation = [], {}
     for path in paths:
         if path == "-":
-            raise BadUsage("a curated set cannot be read from stdin: what is done is known by the names of its files. Name "
-                           "them, or their folder.")
+            raise BadUsage("a curated set cannot be read from stdin: what is done is known by the names of its files. "
+                           "Name them, or their folder.")
         if not files.is_directory(path):
             found.append(path)
             continue
@@ -44,8 +44,8 @@ def find(paths):
 def _refuse_other_kinds(folder):
     kind = (manifests.read(folder) or {}).get("kind", CURATION)
     if kind != CURATION:
-        raise BadUsage(f"{folder}: this is a {kind} directory, not curated pairs. Name the output of 'mc2 curate', or of "
-                       "'mc2 sample' with -O.")
+        raise BadUsage(f"{folder}: this is a {kind} directory, not curated pairs. Name the output of 'mc2 curate', or "
+                       "of 'mc2 sample' with -O.")
 
 
 def _curation(folder):
@@ -116,8 +116,8 @@ def _origins(path, fingerprint):
 
 
 def pairs_in(source):
-    """Counter of the pairs in the files of a Source ("in"), with those that have no id or text by reason. Files without a
-    manifest are read for that."""
+    """Counter of the pairs in the files of a Source ("in"), with those that have no id or text by reason. Files without
+    a manifest are read for that."""
     found = Counter()
     for path in source.shards:
         counts = (manifests.read_if_whole(path) or {}).get("counts", {})

@@ -40,15 +40,14 @@ class WriteFiles:
     """The task that writes the files of a data set (see mc2.execution.rounds). An item is the number of a file.
 
     names: of the files, below `directory`. parts: paths in Parquet. tars: that of each part, or None. pieces: for each
-    file as division.divide gives them. schema: of all files, as pyarrow has it. depends_on: all else that the files
-    depend on, as plain data
+    file as division.divide gives them. schema: of all files, as pyarrow has it
     """
 
     name = "write"
 
-    def __init__(self, format, directory, names, parts, tars, pieces, schema, depends_on):
+    def __init__(self, format, directory, names, parts, tars, pieces, schema):
         self.format, self.directory, self.names, self.parts, self.tars = format, directory, names, parts, tars
-        self.pieces, self.schema, self.depends_on = pieces, schema.serialize().to_pybytes(), depends_on
+        self.pieces, self.schema = pieces, schema.serialize().to_pybytes()
 
     def output(self, number):
         return os.path.join(self.directory, self.names[number])
@@ -68,7 +67,7 @@ class WriteFiles:
         inputs = [manifests.describe_file(self.parts[part]) for part in its_parts]
         inputs += [manifests.describe_file(self.tars[part]) for part in its_parts] if self.tars else []
         return {"mc2": __version__, "inputs": inputs, "pieces": [list(piece) for piece in self.pieces[number]],
-                "schema": manifests.fingerprint(self.schema.hex()), "name": self.names[number], **self.depends_on}
+                "schema": manifests.fingerprint(self.schema.hex()), "name": self.names[number]}
 
     def manifest(self, number):
         """That of a file that is written as described, else None."""
@@ -80,19 +79,28 @@ class WriteFiles:
     def __call__(self, number):
         path, description = self.output(number), self.description(number)
         schema = pa.ipc.read_schema(pa.py_buffer(self.schema))
-        with files.open_write(path, self.format == "parquet", is_own=True) as stream, WRITERS[self.format](stream, schema, number) as writer:
-            for part, first, last in self.pieces[number]:
-                with Images(self.tars[part]) if self.tars else contextlib.nullcontext() as images:
-                    for table in rows_of(self.parts[part], first, last):
-                        writer.write(table, images)
-            writer.close()
+        with files.open_write(path, self.format == "parquet", is_own=True) as stream:
+            writer = WRITERS[self.format](stream, schema, number)
+            try:
+                self._write(writer, number)
+            except BaseException:
+                with contextlib.suppress(Exception):        # it would close itself when the stream is gone
+                    writer.out.close()
+                raise
         if self.description(number) != description:
-            raise BadData(f"{self.names[number]}: its tars or pairs changed while it was written. Run again when they are "
-                          "complete.")
+            raise BadData(f"{self.names[number]}: its tars or pairs changed while it was written. Run again when they "
+                          "are complete.")
         manifests.write_for_file(path, {"mc2": __version__, "kind": "part of a data set", "description": description,
                                         "rows": writer.rows, "images": writer.images,
                                         "extensions": sorted(writer.extensions), "sha256": manifests.sha256(path)})
         return writer.rows
+
+    def _write(self, writer, number):
+        for part, first, last in self.pieces[number]:
+            with Images(self.tars[part]) if self.tars else contextlib.nullcontext() as images:
+                for table in rows_of(self.parts[part], first, last):
+                    writer.write(table, images)
+        writer.close()
 
 
 def rows_of(path, first, last):
@@ -126,7 +134,8 @@ class Images:
             self.stream.seek(offset)
             body = self.stream.read(size)
             if len(body) < size:
-                raise BadData(f"{files.name_of(self.path)}: became shorter while it was read. Run again when it is complete.")
+                raise BadData(f"{files.name_of(self.path)}: became shorter while it was read. Run again when it is "
+                              "complete.")
             self._last = (offset, size), body
         return self._last[1]
 
@@ -139,12 +148,6 @@ class _Writer:
         self.rows = self.images = 0
         self.extensions = set()                     # of the images, in tars
         self.before = None                          # place of the last image
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *error):
-        pass
 
     def _count(self, image):
         """Whether this image is another than the one before."""
@@ -232,7 +235,7 @@ class TarFile(_Writer):
 
     def __init__(self, stream, schema, number):
         super().__init__(stream, schema, number)
-        self.tar = tarfile.open(fileobj=stream, mode="w|", format=tarfile.GNU_FORMAT)
+        self.out = tarfile.open(fileobj=stream, mode="w|", format=tarfile.GNU_FORMAT)
         self.sample = None                          # (number, extension, image, text, pairs) under way
 
     def write(self, table, images):
@@ -258,12 +261,12 @@ class TarFile(_Writer):
         for suffix, body in sorted([(extension, image), ("json", record), ("txt", text.encode())]):
             member = tarfile.TarInfo(f"{key}.{suffix}")
             member.size = len(body)
-            self.tar.addfile(member, io.BytesIO(body))
+            self.out.addfile(member, io.BytesIO(body))
         self.sample = None
 
     def close(self):
         self._flush()
-        self.tar.close()
+        self.out.close()
 
 
 WRITERS = {"parquet": ParquetFile, "hf": ArrowFile, "webdataset": TarFile}
