@@ -38,7 +38,7 @@ def _split(ctx, param, value):
 def export(inputs, output, format, images, file_size, split, title, licence, jobs, force, quiet):
     """Make a data set of curated pairs, as `datasets` loads it, with a card and croissant.json.
 
-    CURATED: the output of 'mc2 curate' or of 'mc2 sample', a folder or files. All keys of the pairs become columns.
+    INPUTS: the output of 'mc2 curate' or of 'mc2 sample', a folder or files. All keys of the pairs become columns.
     Needs the extra [parquet].
 
     \b
