@@ -26,6 +26,7 @@ COMMANDS = {
     "inspect": "what is in any of these files",
     "images": "tars of a folder of images with captions",
     "join": "a shard of pairs for every tar of images",
+    "export": "a curated set as a data set for Hugging Face, with a card",
     "tokenizer": "a tokenizer made from your own texts",
     "plan": "what a training run of the paper takes: steps, GPU hours",
     "train": "CLIP on curated or matched pairs, with online curation",

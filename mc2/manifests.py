@@ -67,6 +67,18 @@ def read(path):
     return manifest if is_of_this else None
 
 
+def sampled(paths):
+    """How pairs were sampled by Algorithm 1 before they came into these files: {"seed", ...} of the first file whose
+    manifest says so, or None. Of a pipe that is not known."""
+    for path in paths:
+        manifest = (read_if_whole(path) if path != "-" else None) or {}
+        if "sampled" in manifest:
+            return manifest["sampled"]
+        if manifest.get("stage") == "sample":           # of a version that did not note it
+            return {key: value for key, value in manifest["options"].items() if key in ("seed", "one_per_image")}
+    return None
+
+
 def read_if_whole(path):
     """The same, but None also where it is damaged: for what is made anew then."""
     try:

@@ -186,9 +186,15 @@ def test_clip_benchmark_scores_flickr30k_200_the_same(tmp_path, score, monkeypat
     loader.create_annotation_file(str(tmp_path), "eng_Latn")
     capsys.readouterr()
     data = loader.Flickr30k_200(str(tmp_path), str(tmp_path / "flickr30k_200-eng_Latn.json"))
+    expected = pytest.approx(by_clip_benchmark(data))
     found = values(score("flickr30k-200", "--data", tmp_path))
-    assert (found["flickr30k-200", "eng_Latn", "t2i_r1"], found["flickr30k-200", "eng_Latn", "i2t_r1"]) \
-        == pytest.approx(by_clip_benchmark(data))
+    assert (found["flickr30k-200", "eng_Latn", "t2i_r1"], found["flickr30k-200", "eng_Latn", "i2t_r1"]) == expected
+    found = values(score("retrieval", tmp_path / "flickr30k_200-eng_Latn.json", "--images", folder / "images"))
+    assert (found["retrieval", "eng_Latn", "t2i_r1"], found["retrieval", "eng_Latn", "i2t_r1"]) == expected
+    for name in ("filenames.txt", "eng_Latn.txt"):              # clip_benchmark keeps neither
+        (folder / name).unlink()
+    found = values(score("flickr30k-200", "--data", tmp_path))
+    assert (found["flickr30k-200", "eng_Latn", "t2i_r1"], found["flickr30k-200", "eng_Latn", "i2t_r1"]) == expected
 
 
 def test_clip_benchmark_scores_xm3600_the_same_with_one_caption(tmp_path, score):
@@ -386,3 +392,51 @@ def test_tars_are_named_by_patterns_and_directories_and_a_folder_of_images_stays
         (tmp_path / name).touch()
     assert sources.tars_among(["tars"]) == sources.tars_among(["tars/{0..1}.tar"]) == ["tars/0.tar", "tars/1.tar"]
     assert sources.tars_among(["photos"]) is sources.tars_among(["plain"]) is None
+
+
+def test_the_files_of_clip_benchmark_are_read_wherever_the_images_are_now(tmp_path, score):
+    captions = ["a cat", "two dogs", "a tree"]
+    paths = [images.write(tmp_path / f"pictures/{folder}/1.jpg", 60 + number) for number, folder in enumerate("abc")]
+    for name, root in (("xtd200-deu_Latn.json", "/gone/since/pictures"), ("here-de.json", str(tmp_path / "pictures")),
+                       ("relative.json", "root/xtd200/images"), ("inside.json", "")):
+        (tmp_path / name).write_text(json.dumps({"image_paths": [os.path.join(root, folder, "1.jpg") for folder in "abc"],
+                                                 "annotations": captions, "indicies": [0, 1, 2]}))
+        found = values(score("retrieval", tmp_path / name, "--images", tmp_path / "pictures"))
+        lang = {"xtd200-deu_Latn.json": "deu_Latn", "here-de.json": "de"}.get(name)
+        assert (found["retrieval", lang, "t2i_r1"], found["retrieval", lang, "i2t_r1"]) \
+            == pytest.approx(plain(paths, [[text] for text in captions])), name
+
+
+def test_a_path_of_clip_benchmark_that_comes_again_has_several_captions(tmp_path):
+    (tmp_path / "a.json").write_text(json.dumps({"image_paths": ["x/1.jpg", "x/2.jpg", "x/1.jpg"],
+                                                 "annotations": ["one", ["two", "zwei"], "uno"]}))
+    assert readers.karpathy(str(tmp_path / "a.json")) == [("x/1.jpg", ["one", "uno"]), ("x/2.jpg", ["two", "zwei"])]
+    assert readers.language_in("coco-2014.json") is readers.language_in("captions.json") is None
+
+
+@pytest.mark.parametrize("content, message", [
+    ({"image_paths": ["1.jpg"], "annotations": ["one", "two"]}, "2 annotations for 1 image_paths"),
+    ({"image_paths": ["1.jpg"]}, "'annotations'"), ({"image_paths": ["1.jpg"], "annotations": [None]}, "TypeError"),
+    ({"image_paths": [7], "annotations": ["one"]}, "captions for 7"), ({"image_paths": [], "annotations": []}, "no images"),
+    ({"image_paths": ["1.jpg"], "annotations": [[]]}, "captions for 1.jpg"), ({"image_paths": 3, "annotations": 4}, "no lists"),
+    ({"image_paths": [["1.jpg"]], "annotations": ["one"]}, "unhashable"),
+    ({"image_paths": "ab", "annotations": "cd"}, "no lists")])
+def test_a_file_of_clip_benchmark_that_is_damaged_says_where(content, message, tmp_path):
+    (tmp_path / "a.json").write_text(json.dumps(content))
+    with pytest.raises(BadData, match=message):
+        readers.karpathy(str(tmp_path / "a.json"))
+
+
+@pytest.mark.parametrize("task, stem, folder", [
+    ("flickr30k-200", "flickr30k_200", "flickr30k-200"), ("xtd-200", "xtd200", "xtd200"), ("xtd-10", "xtd10", "xtd10"),
+    ("xtd-10", "multilingual_mscoco_captions", "multilingual_mscoco")])
+def test_what_clip_benchmark_downloaded_is_scored_in_every_language(task, stem, folder, tmp_path, score):
+    paths = [images.write(tmp_path / f"{folder}/images/{number}.jpg", 70 + number) for number in range(3)]
+    captions = {"it": ["un gatto", "due cani", "un albero"], "es": ["un gato", "dos perros", "un árbol"]}
+    for lang, its in captions.items():
+        (tmp_path / f"{stem}-{lang}.json").write_text(json.dumps(
+            {"image_paths": [f"/gone/{folder}/images/{number}.jpg" for number in range(3)], "annotations": its}))
+    found = values(score(task, "--data", tmp_path, "--langs", "it,es"))
+    for lang, its in captions.items():
+        assert (found[task, lang, "t2i_r1"], found[task, lang, "i2t_r1"]) \
+            == pytest.approx(plain(paths, [[text] for text in its]))

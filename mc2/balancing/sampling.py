@@ -49,6 +49,9 @@ class Sampler(Stage):
                       "thresholds": thresholds_path}
         self.options = {"seed": str(seed), "one_per_image": one_per_image, "counts": fingerprint,
                         "thresholds": manifests.fingerprint(content)}
+        self.sampled = {"seed": str(seed), "one_per_image": one_per_image, "t_en": content["t_en"], "p": content["p"],
+                        "t_all": max(self.t.values()) if content["t_en"] is content["p"] is None else None,
+                        "counts": fingerprint, "thresholds": self.options["thresholds"]}
 
     def check(self, batch):
         counting.matched_ids(batch, self.n_entries, self.counts_path)

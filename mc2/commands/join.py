@@ -31,7 +31,7 @@ def join(ctx, inputs, tars, output_dir, force, jobs, on_error, rejects, longest_
 
     \b
     mc2 join matched/*.jsonl.zst --tars 'images/*.tar' -O joined
-    mc2 sample matched.jsonl -c counts -t thresholds.json | mc2 join --tars @tars.txt -O curated
+    mc2 join out/curated/*.jsonl.zst --tars @tars.txt -O curated
     """
     from mc2 import tar_names
     from mc2.execution.run import Run

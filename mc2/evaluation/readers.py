@@ -133,7 +133,8 @@ def are_texts(found):
 
 def karpathy(path, split="test"):
     """[(name of the image, its captions)] of a JSON file: Karpathy's {"images": [{"filename", "filepath", "split",
-    "sentences": [{"raw"}]}]}, or a list of {"image", "caption": [...]}, which is one split."""
+    "sentences": [{"raw"}]}]}; or, of one split, a list of {"image", "caption": [...]}, or {"image_paths": [...],
+    "annotations": [...]} as clip_benchmark writes it."""
     with files.open_read(path) as stream:
         try:
             content = parsing.json_value(stream.read())
@@ -143,6 +144,8 @@ def karpathy(path, split="test"):
         if isinstance(content, list):
             found = [(entry["image"], [entry["caption"]] if isinstance(entry["caption"], str) else entry["caption"])
                      for entry in content]
+        elif isinstance(content, dict) and "image_paths" in content:
+            found = _by_image_path(path, content)
         else:
             found = [(os.path.join(entry.get("filepath", ""), entry["filename"]),
                       [sentence["raw"] for sentence in entry["sentences"]])
@@ -153,6 +156,26 @@ def karpathy(path, split="test"):
     if wrong is not None or not found:
         raise BadData(f"{path}: has no " + (f"captions for {wrong}." if found else f"images of the split {split}."))
     return found
+
+
+def _by_image_path(path, content):
+    """[(path of the image, its captions)] of {"image_paths": [...], "annotations": [...]}: a caption for each path, or
+    a list of them. A path that comes again has more captions. The paths are of the machine that wrote the file."""
+    paths, annotations = content["image_paths"], content["annotations"]
+    if not isinstance(paths, list) or not isinstance(annotations, list):
+        raise TypeError("image_paths and annotations are no lists")
+    if len(paths) != len(annotations):
+        raise BadData(f"{path}: has {len(annotations):,} annotations for {len(paths):,} image_paths. Write it again.")
+    found = {}
+    for name, captions in zip(paths, annotations):
+        found.setdefault(name, []).extend([captions] if isinstance(captions, str) else captions)
+    return list(found.items())
+
+
+def language_in(path):
+    """The language in the name of a file of captions of clip_benchmark (xtd200-deu_Latn.json), else None."""
+    found = re.search(r"-([a-z]{2,3}(?:_[A-Z][a-z]{3})?)\.json$", path)
+    return found[1] if found else None
 
 
 def captions_by_line(path):

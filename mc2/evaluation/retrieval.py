@@ -153,12 +153,12 @@ def _captions_in(path, lines, lang):
 
 def flickr30k_200(bench):
     """filenames.txt and LANG.txt (eng_Latn.txt ...), a line for each image; images/."""
-    yield from _one_caption(bench, "filenames.txt", _flores_files(bench))
+    yield from _one_caption(bench, "filenames.txt", _flores_files(bench), {"flickr30k_200": "flickr30k-200"})
 
 
 def xtd_200(bench):
     """test_image_names.txt and LANG.txt (eng_Latn.txt ...), a line for each image; images/."""
-    yield from _one_caption(bench, "test_image_names.txt", _flores_files(bench))
+    yield from _one_caption(bench, "test_image_names.txt", _flores_files(bench), {"xtd200": "xtd200"})
 
 
 def xtd_10(bench):
@@ -168,7 +168,8 @@ def xtd_10(bench):
         for path in sorted(glob.glob(os.path.join(glob.escape(bench.data), folder, "test_1kcaptions_*.txt"))):
             found[os.path.basename(path)[len("test_1kcaptions_"):-len(".txt")]] = path
     names = "XTD10/test_image_names.txt"
-    yield from _one_caption(bench, names if bench.path(names, optional=True) else "test_image_names.txt", found)
+    yield from _one_caption(bench, names if bench.path(names, optional=True) else "test_image_names.txt", found,
+                            {"multilingual_mscoco_captions": "multilingual_mscoco", "xtd10": "xtd10"})
 
 
 def _flores_files(bench):
@@ -176,8 +177,14 @@ def _flores_files(bench):
             if (match := FLORES.fullmatch(name))}
 
 
-def _one_caption(bench, names, found):
-    """found: {lang: caption file}"""
+def _one_caption(bench, names, found, of_clip_benchmark):
+    """found: {lang: caption file}. of_clip_benchmark: {what the files of clip_benchmark begin with, STEM-LANG.json: the
+    folder of its images}, for where there is no file of names."""
+    if bench.path(*names.split("/"), optional=True) is None:
+        for stem, folder in of_clip_benchmark.items():
+            if theirs := _files_of_clip_benchmark(bench, stem):
+                yield from _by_image_paths(bench, theirs, folder)
+                return
     path = bench.path(*names.split("/"))
     names = readers.text_lines(path)
     while names and not names[-1].strip():                      # blank lines at the end
@@ -188,6 +195,31 @@ def _one_caption(bench, names, found):
     source = sources.in_folder(bench.path("images"), names)
     yield from by_language(bench, source, ((lang, Captions(_as_many(found[lang], names, path), range(len(names))))
                                            for lang in langs))
+
+
+def _files_of_clip_benchmark(bench, stem):
+    """{lang: file} of STEM-LANG.json, in the folder of the benchmark or, as clip_benchmark has it, in the one above."""
+    return {lang: path for folder in filter(None, (bench.root, bench.data))
+            for path in sorted(glob.glob(os.path.join(glob.escape(folder), f"{stem}-*.json")))
+            if (lang := readers.language_in(path))}
+
+
+def _by_image_paths(bench, found, folder):
+    """Results of files with image_paths and annotations.
+
+    found: {lang: file}. folder: where clip_benchmark has images/"""
+    langs = chosen(bench.protocol["langs"], found, bench.data)
+    captions = {lang: readers.karpathy(found[lang]) for lang in langs}
+    number_of = {}
+    for name, _ in (each for its in captions.values() for each in its):
+        number_of.setdefault(name, len(number_of))
+    folders = [os.path.join(bench.data, "images"),
+               *(os.path.join(root, folder, "images") for root in (bench.root, bench.data) if root)]
+    images = next(filter(os.path.isdir, folders), folders[0])
+    source = sources.in_folder(images, sources.from_folder(images, list(number_of)))
+    yield from by_language(bench, source, ((lang, Captions(
+        [text for _, its in captions[lang] for text in its],
+        [number_of[name] for name, its in captions[lang] for _ in its])) for lang in langs))
 
 
 def _as_many(path, names, of):
@@ -261,4 +293,5 @@ def _grouped(bench, path, folders, lang):
     owners = [number for number, (_, captions) in enumerate(images) for _ in captions[:most]]
     if len(folders) != 1 or not os.path.isdir(folders[0]):
         raise BadUsage(f"{path}: --images names the folder with its images.")
-    return sources.in_folder(folders[0], [name for name, _ in images]), {lang or "": Captions(texts, owners)}
+    names = sources.from_folder(folders[0], [name for name, _ in images])
+    return sources.in_folder(folders[0], names), {lang or readers.language_in(path) or "": Captions(texts, owners)}

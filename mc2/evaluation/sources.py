@@ -149,6 +149,15 @@ def in_folder(folder, names):
     return Files(folder, found)
 
 
+def from_folder(folder, names):
+    """The names as paths from a folder. Where none is one, and they are paths of another place (of the machine that
+    wrote the captions), they are taken from the folder that all of them have in common."""
+    elsewhere = os.path.commonpath(map(os.path.dirname, names)) if len({*map(os.path.isabs, names)}) == 1 else ""
+    if not elsewhere or any(os.path.isfile(os.path.join(folder, name)) for name in names):
+        return list(names)
+    return [os.path.relpath(name, elsewhere) for name in names]
+
+
 def _by_ending(folder, depths):
     """{the last parts of a path: its images} for these numbers of parts, with and without a suffix."""
     below = {}

@@ -101,18 +101,19 @@ TASKS = {
         {"langs": LANGS}, "t2i_r1"),
     "flickr30k-200": Task(
         "retrieval:flickr30k_200", "Flickr30k, 1,000 images in 200 languages",
-        "filenames.txt, LANG.txt (eng_Latn.txt ...), images/",
+        "filenames.txt, LANG.txt (eng_Latn.txt ...), images/; or clip_benchmark's flickr30k_200-LANG.json",
         "https://github.com/visheratin/nllb-clip (data/flickr30k-200)",
         "one caption per image; R@1 both ways; mean over the languages", {"langs": LANGS}, "t2i_r1"),
     "xtd-10": Task(
         "retrieval:xtd_10", "XTD, 1,000 images of COCO in 7 languages",
-        "test_image_names.txt, test_1kcaptions_LANG.txt, images/ (captions also in XTD10/, MIC/, STAIR/)",
+        "test_image_names.txt, test_1kcaptions_LANG.txt, images/ (captions also in XTD10/, MIC/, STAIR/); or "
+        "clip_benchmark's xtd10-LANG.json",
         "https://github.com/adobe-research/Cross-lingual-Test-Dataset-XTD10; images of https://cocodataset.org (2014)",
         "one caption per image; R@1 both ways; mean over the languages",
         {"langs": Choice("es,it,ko,pl,ru,tr,zh", "Comma-separated languages.")}, "t2i_r1"),
     "xtd-200": Task(
         "retrieval:xtd_200", "XTD, 1,000 images of COCO in 200 languages",
-        "test_image_names.txt, LANG.txt (eng_Latn.txt ...), images/",
+        "test_image_names.txt, LANG.txt (eng_Latn.txt ...), images/; or clip_benchmark's xtd200-LANG.json",
         "https://github.com/visheratin/nllb-clip (data/xtd200)",
         "one caption per image; R@1 both ways; mean over the languages", {"langs": LANGS}, "t2i_r1"),
     "cvqa": Task(

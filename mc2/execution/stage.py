@@ -22,6 +22,7 @@ class Stage:
     options = {}            # what else the output depends on: part of "finished", kept in the manifest
     lineage = {}            # fingerprints that the manifest carries on, e.g. {"metadata": ...}
     paths = {}              # where these artefacts were, for `mc2 inspect`
+    sampled = None          # how it samples pairs, where it does: {"seed": ...}, which manifests of the pairs carry on
 
     def __call__(self, batch):
         raise NotImplementedError
@@ -155,5 +156,7 @@ class Stages:
     def manifest(self, inputs, tally, seconds, **more):
         """The manifest of pairs that these stages made."""
         options = self.stages[0].options if len(self.stages) == 1 else self.options
+        sampled = next((stage.sampled for stage in self.stages if stage.sampled), None) or manifests.sampled(inputs)
+        more.update({"sampled": sampled} if sampled else {})
         return manifests.describe_run("pairs", inputs, options, tally, seconds, self.paths,
                                       stage=self.last.name, lineage=self.lineage, **more)

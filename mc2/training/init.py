@@ -13,7 +13,7 @@ import re
 
 from mc2 import files, manifests, tar_names
 from mc2.errors import BadData, BadUsage
-from mc2.training import job, plan, texts
+from mc2.training import job, plan, sampled, texts
 
 MOST_TEXTS = 1_000_000          # that a tokenizer is trained on
 CONTEXTS = (16, 32, 64, 77)     # tokens of a text that the model sees: the least of these that suits nearly all texts
@@ -62,6 +62,8 @@ def write(preset, directory, force=False):
         changes["data", "curation"] = "offline"
         said.append("curation is offline: all pairs as they are (online with -c COUNTS and -t THRESHOLDS)")
     sources, own = _sources(changes, said), {}
+    if changes["data", "curation"] == "online":
+        sampled.refuse(sources)
     if preset.values["model"]["tokenizer"].endswith(".json"):
         own, n_pairs = _tokenizer_and_model(preset, changes, sources, said)
     else:

@@ -5,7 +5,7 @@ import shutil
 
 from mc2 import __version__, documents, files, manifests, own, tar_names
 from mc2.errors import BadData, BadUsage
-from mc2.training import plan
+from mc2.training import plan, sampled
 
 KIND = "training run"
 
@@ -39,6 +39,7 @@ def configure(preset, growth=None, world=1):
                                "pairs are trained on with data.curation = \"offline\".")
             if not os.path.exists(data[key]):
                 raise BadUsage(f"{data[key]}: no such {key}. Make them with '{maker}'.")
+        sampled.refuse(tar_paths if pairs is None else pairs)
     for tokenizer in (values["model"]["tokenizer"], *(more["tokenizer"] for more, _ in preset.students)):
         _refuse_missing_tokenizer(preset, tokenizer)
     students = [{**values, "architecture": architecture} for values, architecture in preset.students]

@@ -47,6 +47,7 @@ class Join(Stage):
         self.options = {"pairs": manifests.fingerprint(described), "skip_bad": skip_bad, "tars": manifests.fingerprint(
             files.map_paths(manifests.describe_file, tar_paths)), **reading.options}
         self.lineage = _common_lineage(inputs)
+        self.sampled = manifests.sampled(inputs)
 
     def summary(self, tally):
         text = f"{tally['out']:,} out for {tally['images with pairs']:,} images"

@@ -51,6 +51,7 @@ class Found:
 
     def __init__(self):
         self.images = []
+        self.sampled = None     # how the captions were sampled, where they are pairs that mc2 sampled
         self.left_out = {what: [] for what in (
             "images without a caption", "captions without an image", "empty files", "other files")}
 
@@ -73,6 +74,7 @@ def find(source, folder=None, image_column=None, text_column=None):
                            ".tsv or .json (.gz, .zst).")
         folder = folder or captions.folder_of(source)
         texts = _add_table({}, source, folder, folder, image_column, text_column)
+        found.sampled = manifests.sampled([source])
         for name in [name for name in texts if not os.path.isfile(os.path.join(folder, name))]:
             found.left_out["captions without an image"].append(name)
             del texts[name]
@@ -101,6 +103,7 @@ def _captions_below(folder, found):
         if os.path.basename(other) in captions.METADATA:
             its_folder = os.path.join(folder, os.path.dirname(other))
             texts = _add_table(texts, os.path.join(folder, other), its_folder, folder, None, None)
+            found.sampled = found.sampled or manifests.sampled([os.path.join(folder, other)])
         elif suffix.lower() in (*captions.TEXT, ".json") and stem in beside and not _is_hidden(other):
             for name in beside[stem]:
                 texts[name].append(captions.beside(os.path.join(folder, other)))
@@ -201,7 +204,7 @@ def pack(source, found, output_dir, images_per_tar, bytes_per_tar=None, force=Fa
                 if force or not _is_finished(output_dir, number, part, source)]
         progress.begin("tars", len(parts), len(parts) - len(todo))
         for number in todo:
-            _write(output_dir, number, parts[number], source)
+            _write(output_dir, number, parts[number], source, found.sampled)
             progress.update(sum(len(image.pairs) for _, image in parts[number]))
         progress.end()
     for name in stale:
@@ -265,7 +268,7 @@ def _is_finished(output_dir, number, part, source):
     return all(manifests.is_of(each, description) is not None for each in (path, path.removesuffix(".tar") + PAIRS))
 
 
-def _write(output_dir, number, part, source):
+def _write(output_dir, number, part, source, sampled):
     started, path = time.monotonic(), os.path.join(output_dir, _tar_name(number))
     pairs_path, description = path.removesuffix(".tar") + PAIRS, _description(part, source)
     with files.open_write(path, is_own=True) as stream:
@@ -277,11 +280,12 @@ def _write(output_dir, number, part, source):
         for _, image in part:
             stream.write(b"".join(orjson.dumps(pair) + b"\n" for pair in image.pairs))
     n_pairs = sum(len(image.pairs) for _, image in part)
+    more = {"sampled": sampled} if sampled else {}
     for kind, output in ((KIND, path), ("pairs", pairs_path)):
         counts = {"in": n_pairs, "out": n_pairs, "images": len(part)}
         manifests.write_for_file(output, manifests.describe_run(
             kind, [], {"source": source}, counts, time.monotonic() - started, stage="images pack", lineage={},
-            description=description))
+            description=description, **more))
 
 
 def _members(key, image):

@@ -16,7 +16,8 @@ def retrieval(pairs, images, preset, evaluation, protocol):
     """Find images by texts and texts by images, in your own pairs, by language.
 
     PAIRS: JSON Lines with "image" (a path below --images) or "id" (a file's name without its suffix, or the key or id
-    of a sample), "text", and perhaps "lang"; or captions in Karpathy's JSON.
+    of a sample), "text", and perhaps "lang"; or captions in Karpathy's JSON, or in the JSON that clip_benchmark writes
+    ("image_paths" and "annotations").
 
     \b
     mc2 eval retrieval pairs.jsonl --images pictures --model run
