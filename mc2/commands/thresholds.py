@@ -50,6 +50,8 @@ def thresholds(counts, t_en, p, t_all, min_t, output, dry_run, quiet):
     from mc2.execution.run import refuse_twice
     check_one_way(t_en, p, t_all)
     refuse_twice([output], [counts])
+    if not dry_run:
+        receipt.begin()
     started = time.monotonic()
     counted, fingerprint = counting.load(counts)
     content = deriving.derive(counted, fingerprint, t_en, p, t_all, min_t)

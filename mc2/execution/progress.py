@@ -51,7 +51,8 @@ class Progress:
         self._close()
         self.state.update(phase=phase, shards=shards, finished=finished, done=finished, pairs=0,
                           phase_begun=time.time(), failing=0, failed={})
-        self.meter = Meter(f"{self.command}: {phase}", "shards", shards, finished, self.quiet)
+        if finished < shards:
+            self.meter = Meter(f"{self.command}: {phase}", "shards", shards, finished, self.quiet)
         self._write(now=True)
 
     def update(self, pairs=0, failed=False):

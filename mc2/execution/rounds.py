@@ -55,8 +55,7 @@ def complete(task, items, executor, progress, total, phase=""):
     job has several.
     """
     waiting = missing(task, items)
-    if waiting:
-        progress.begin(task.name, total, total - len(waiting))
+    progress.begin(task.name, total, total - len(waiting))
     begun_with, tries, failures = waiting, Counter(), {}
     while waiting:
         errors = {}

@@ -14,7 +14,7 @@ import itertools
 
 import numpy as np
 
-from mc2 import engines
+from mc2 import engines, terminal
 from mc2.metadata import compiled, normal_form
 from mc2.metadata.release import Release
 from mc2.metadata.spacing import PUBLISHED, normalize, space_entry, space_text
@@ -91,6 +91,10 @@ class Metadata:
         self.release = Release(path)
         self.engine = engines.choose("match", engine)
         self.matchers = {}
+        if self.engine == "native" and compiled.is_kept_nowhere(self.release):
+            terminal.say(f"{self.release.path}: has no compiled matchers, and nowhere to write them, so that every run is "
+                         f"slower to start. Have the owner run 'mc2 build-metadata compile {self.release.path}', or set "
+                         f"XDG_CACHE_HOME to a directory that can be written.")
 
     @property
     def langs(self):

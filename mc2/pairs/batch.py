@@ -23,6 +23,7 @@ import numpy as np
 
 from mc2 import engines
 from mc2.errors import BadLine
+from mc2.pairs.columns import NOT_TAKEN
 
 # key -> (type, name of the type, what to do when the key is missing)
 KEYS = {
@@ -343,7 +344,7 @@ class Batch:
         self.tally[f"bad: {kind or reason}"] += 1
         if self._as_it_came:
             self._first_lines = self._first_lines or self._as_it_came.data.split(b"\n")
-            line = self._first_lines[number - self._as_it_came.number].rstrip()
+            line = self._first_lines[number - self._as_it_came.number].partition(NOT_TAKEN)[0].rstrip()
         self.rejects.append(Reject(number, reason + hint, line))
 
 

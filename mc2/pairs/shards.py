@@ -147,7 +147,7 @@ def refuse_unopenable(inputs, outputs, reading=AS_THEY_ARE):
     if "parquet" in [formats.by_name(path, reading.format) for path in inputs] or any(map(files.is_parquet, outputs)):
         from mc2.pairs import parquet                               # noqa: F401
     for path in inputs:
-        formats.refuse_unreadable(path, reading.format)
+        formats.refuse_unreadable(path, reading.format, reading.header)
     for path in outputs:
         formats.refuse_unwritable(path)
     for url in filter(files.is_remote, outputs):
