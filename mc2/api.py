@@ -100,7 +100,8 @@ class Metadata:
         self._matchers: dict[str, Matcher] = {}
 
     @classmethod
-    def of(cls, entries: Mapping[str, Iterable[str]], spacing: str = PUBLISHED, engine: str | None = None) -> "Metadata":
+    def of(cls, entries: Mapping[str, Iterable[str]], spacing: str = PUBLISHED,
+           engine: str | None = None) -> "Metadata":
         """Metadata of one's own, in memory. entries: {lang: its entries}"""
         metadata = cls.__new__(cls)
         metadata._matchers = {lang: Matcher(its, spacing, engine) for lang, its in entries.items()}
@@ -309,7 +310,8 @@ def write_pairs(path: str | os.PathLike, pairs: Iterable[Mapping]) -> int:
 
 
 def _line(pair, number):
-    """A pair as a line of JSON. Raises BadLine for a value that JSON does not have, such as NaN, NumPy's too, or a set."""
+    """A pair as a line of JSON. Raises BadLine for a value that JSON does not have, such as NaN, NumPy's too, or a
+    set."""
     try:
         json.dumps(pair := dict(pair), allow_nan=False, default=_plain)
         return orjson.dumps(pair, _listed, orjson.OPT_SERIALIZE_NUMPY) + b"\n"

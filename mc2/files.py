@@ -359,7 +359,7 @@ def lines_in(block):
     if native := engines.native():
         return native.count_newlines(block)
     import numpy as np
-    return int(np.count_nonzero(np.frombuffer(block, np.uint8) == ord("\n")))       # bytes.count takes four times as long
+    return int(np.count_nonzero(np.frombuffer(block, np.uint8) == ord("\n")))   # bytes.count takes four times as long
 
 
 @contextlib.contextmanager
@@ -391,14 +391,16 @@ def read_lines(path):
 
 @contextlib.contextmanager
 def open_write(path, parquet=False, suffix=None, is_own=False):
-    """Open an output (a path, a URL, or `-` for stdout) for writing bytes, compressed by its suffix, or by the one given.
+    """Open an output (a path, a URL, or `-` for stdout) for writing bytes, compressed by its suffix, or by the one
+    given.
 
     A regular file appears, whole, when the block ends without an exception; a manifest of the file that
     it replaces goes. Pipes and devices are written directly. Raises BadUsage for what cannot be written,
     also rather than send compressed bytes to a terminal. parquet: the bytes are Parquet.
 
     is_own: the name is not the user's, but one that mc2 gives (a shard in an output directory, a manifest, an
-    intermediate file, a cache): a link or a pipe that is there is replaced; otherwise a link stays a link, and its target is replaced
+    intermediate file, a cache): a link or a pipe that is there is replaced; otherwise a link stays a link, and its
+    target is replaced
     """
     path = os.fspath(path)
     refuse_unwritable(path, parquet)
@@ -543,8 +545,8 @@ def _remember(path, identity, crc32):
 
 
 def content_of(path):
-    """{"bytes", "crc32"} of a file, by which damage is noticed; of a URL and of Parquet, which has checksums of its own,
-    {"bytes"}. A file that this process wrote is not read again. Raises FileNotFoundError."""
+    """{"bytes", "crc32"} of a file, by which damage is noticed; of a URL and of Parquet, which has checksums of its
+    own, {"bytes"}. A file that this process wrote is not read again. Raises FileNotFoundError."""
     content = {"bytes": size(path)}
     if not is_remote(path) and not is_parquet(path):
         identity, crc32 = _written.pop(os.path.realpath(path), (None, None))
@@ -593,8 +595,8 @@ _STREAMS = {"/dev/stdin": 0, "/dev/stdout": 1, "/dev/stderr": 2}
 
 
 def descriptor_of(path):
-    """The descriptor of this process that a path stands for, as /dev/stderr does; None for any other path. Opened anew, a
-    file to which it leads would be replaced, or written over from its start."""
+    """The descriptor of this process that a path stands for, as /dev/stderr does; None for any other path. Opened anew,
+    a file to which it leads would be replaced, or written over from its start."""
     found = _DESCRIPTOR.fullmatch(os.path.normpath(path))
     return int(found[1]) if found else _STREAMS.get(os.path.normpath(path))
 

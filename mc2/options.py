@@ -45,7 +45,8 @@ def refuse_unclear(command, name, args, parent):
             continue
         spelled = max(param.opts, key=len)
         if order.count(param) > 1:
-            raise click.UsageError(f"{spelled} is given {order.count(param)} times, and takes one value. Give it once.", ctx)
+            raise click.UsageError(f"{spelled} is given {order.count(param)} times, and takes one value. Give it once.",
+                                   ctx)
         if values.get(param.name) == "" and param.metavar in NAMES:
             raise click.UsageError(f"{spelled} '': the name is empty. Name a file or directory.", ctx)
 
@@ -250,11 +251,12 @@ on_error = click.option("--on-error", type=click.Choice(["stop", "skip"]), defau
 longest = click.option("--longest-line", type=Size(), default="16M", show_default=True, metavar="SIZE",
                        help="A longer line, or text of Parquet, is no pair. Memory: up to 15 times as much.")
 rejects = click.option("--rejects", metavar="FILE", help="Keep the skipped lines in FILE (implies --on-error skip).")
-dropped = click.option("--dropped", metavar="FILE", help="Keep the pairs that are dropped in FILE, each with the reason.")
+dropped = click.option("--dropped", metavar="FILE",
+                       help="Keep the pairs that are dropped in FILE, each with the reason.")
 quiet = click.option("-q", "--quiet", is_flag=True, help="No progress and no receipt on stderr.")
 receipt = click.option("--receipt", metavar="FILE", expose_value=False, callback=_receipt,
-                       help="Write the receipt to FILE too, as JSON: counts by reason, output, seconds. A dry run writes "
-                            "none.")
+                       help="Write the receipt to FILE too, as JSON: counts by reason, output, seconds. A dry run "
+                            "writes none.")
 log_every = click.option("--log-every", type=click.FloatRange(0), default=60, show_default=True, metavar="SECONDS",
                          expose_value=False, callback=_log_every,
                          help="Without a terminal: a line on how far it is, so often; 0 = none.")
@@ -379,8 +381,8 @@ def say_how_to_be_faster(quiet):
     """Say in one line that the native core is not built, where that is so."""
     from mc2 import engines
     if not quiet and engines.native() is None:
-        click.echo("mc2: the native core is not built, so this takes many times longer, with the same result. Where there "
-                   "is a C++ compiler (Debian: apt-get install g++), install mc2 again; -q hides this line.", err=True)
+        click.echo("mc2: the native core is not built, so this takes many times longer, with the same result. Where "
+                   "there is a C++ compiler (Debian: apt-get install g++), install mc2 again; -q hides this line.", err=True)
 
 
 def reads_pairs(command=None, *, reduces=False):

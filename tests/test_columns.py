@@ -561,6 +561,7 @@ def test_a_table_on_stdin_without_known_columns_is_refused_with_its_columns(sh):
         for more in "", f" --format {separator}":
             sh.fails(f"mc2 lid{more}", 3, '<stdin>: no column "id" and no column "text". The columns are url, caption. '
                      "Did you mean --id auto --text caption?", stdin=data)
+    sh.fails("mc2 lid", 3, "<stdin>:1: the columns are separated by semicolons.", stdin=b"id;text\n1;a\n")
     sh.fails("mc2 lid --text foo", 3, "<stdin>: no column is called foo. The columns are uid, text.",
              stdin=b"uid,text\n1,a\n")
     sh.fails("mc2 lid", 3, "<stdin>:1: not JSON.", stdin=b"A sentence, and another one\nwithout a comma\n")

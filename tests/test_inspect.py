@@ -246,8 +246,10 @@ def test_pairs_as_json(work):
     assert found["languages"] == {"en": 2, "fr": 1}
     assert found["pairs"][1] == {"id": "000000000000000000000002", "text": "un chat noir", "lang": "fr",
                                  "matched_entry_ids": [0, 1, 2], "entries": ["chat", "un", "chat noir"]}
-    work.write("null.jsonl", {"id": None, "text": "a"}, {"uid": "1"})
-    assert as_json(work, "null.jsonl --id uid --text uid")["columns"] == {"id": "uid", "text": "uid"}
+    work.write("null.jsonl", {"uid": "1", "text": "a"}, {"uid": None, "text": "b"})
+    found = as_json(work, "null.jsonl")
+    assert (found["read"], found["left_out"]) == (1, {"dropped: without id": 1})
+    assert found["columns"] == {"id": "uid", "text": "text", "form": "DataComp"}
 
 
 def test_a_table_of_unknown_columns_as_json(work):
@@ -320,4 +322,4 @@ def test_two_releases_as_json(work):
 def test_a_mapping_as_json(work):
     found = as_json(work, "languages -m toy")
     assert found["languages"]["en"] == {"wikipedias": ["en", "simple"], "labels": ["en"]}
-    assert (found["kind"], found["name"]) == ("mapping", "toy") and "zh_classical" in str(found["wikipedias_of_other"])
+    assert (found["kind"], found["name"]) == ("mapping", "toy") and "zu" in found["wikipedias_of_other"]

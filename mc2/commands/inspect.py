@@ -8,7 +8,8 @@ from mc2 import options
 from mc2.terminal import say, show
 
 
-as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object with the same facts, for programs.")
+as_json = click.option("--json", "as_json", is_flag=True,
+                       help="Print one JSON object with the same facts, for programs.")
 
 
 class _PathOrLanguages(click.Command):

@@ -104,7 +104,8 @@ def _rates(state, now=None):
 
 
 def _states(out):
-    """[(path, state, part such as "0/2" or "")] of the work in the directory `out`. Raises BadUsage where there is none."""
+    """[(path, state, part such as "0/2" or "")] of the work in the directory `out`. Raises BadUsage where there is
+    none."""
     paths = sorted(glob.glob(os.path.join(glob.escape(out), ".work", "progress*.json")))
     states = [(path, documents.read(path, REMEDY), _part(path)) for path in filter(os.path.isfile, paths)]
     if not states:

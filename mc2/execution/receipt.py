@@ -41,8 +41,8 @@ def paths():
 
 
 def begin():
-    """The work begins, after all that could be refused at once. A receipt of an earlier run is removed, as it must not be
-    taken for that of this one. Without this, as in a dry run, no receipt is written to the file."""
+    """The work begins, after all that could be refused at once. A receipt of an earlier run is removed, as it must not
+    be taken for that of this one. Without this, as in a dry run, no receipt is written to the file."""
     global _has_begun
     _has_begun = True
     if _kept_in not in (None, "-") and not files.is_special(_kept_in):
@@ -102,16 +102,16 @@ def write(name, summary, tally, output, seconds, quiet=False):
 
 
 def keep(name, summary, output, seconds, counts=None, **more):
-    """Write the file that --receipt names, where it names one and the work has begun. Raises BadData where this run wrote
-    something else under that name."""
+    """Write the file that --receipt names, where it names one and the work has begun. Raises BadData where this run
+    wrote something else under that name."""
     if _kept_in is None or not _has_begun:
         return
     content = {"kind": "receipt", "command": name, "mc2": __version__, "summary": summary, "output": output,
                "seconds": round(seconds, 3), "counts": counts or {}, **more}
     data = orjson.dumps(_printable(content), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
     if _kept_in != "-" and not files.is_special(_kept_in) and _holds_something_else(_kept_in):
-        raise BadData(f"--receipt {_kept_in}: another file of that name was made while the command ran, so the receipt was "
-                      f"not written. Name another one.")
+        raise BadData(f"--receipt {_kept_in}: another file of that name was made while the command ran, so the receipt "
+                      f"was not written. Name another one.")
     files.write_bytes(_kept_in, data)
 
 

@@ -195,8 +195,8 @@ def begin(outputs, inputs=()):
 
 
 def refuse_twice(outputs, inputs):
-    """Raise BadUsage for an output that is an input, or another output, too; and for a receipt within an output, which is
-    a directory then. Directories of shards are given as outputs too, beside their shards."""
+    """Raise BadUsage for an output that is an input, or another output, too; and for a receipt within an output, which
+    is a directory then. Directories of shards are given as outputs too, beside their shards."""
     for path in receipt.paths():
         if output := next((each for each in outputs if _is_below(path, each)), None):
             raise BadUsage(f"--receipt {path}: lies in the output directory {output}. Name another file.")

@@ -20,7 +20,8 @@ def describe(path, metadata=None, lines=10_000, longest=LONGEST_LINE, reading=AS
     lines: how many pairs to read; 0 = all. longest: bytes of a line, above which it is no pair. reading: which columns
     of pairs are id and text.
     """
-    return map(escaped, _artefact(path, metadata, lines, longest, reading, lambda describing, _, *args: describing(*args)))
+    return map(escaped, _artefact(path, metadata, lines, longest, reading,
+                                  lambda describing, _, *args: describing(*args)))
 
 
 def facts(path, metadata=None, lines=10_000, longest=LONGEST_LINE, reading=AS_THEY_ARE):
@@ -59,8 +60,8 @@ def _artefact(path, metadata, lines, longest, reading, of):
 
 
 def _checked(path, of, *args):
-    """Yield what of(*args) gives. Raises BadData where an artefact with a manifest lacks something: it is damaged, and of an
-    earlier version, which wrote no checksums."""
+    """Yield what of(*args) gives. Raises BadData where an artefact with a manifest lacks something: it is damaged, and
+    of an earlier version, which wrote no checksums."""
     try:
         yield from of(*args)
     except (KeyError, TypeError, ValueError, AttributeError) as error:

@@ -40,8 +40,8 @@ def compare(a, b):
 def facts(a, b):
     """What `compare` says, as a dict: of a and b, their path and fingerprint; is_same; options {name: [of A, of B]};
     languages_only_in_a and _b; labels_only_in_a and _b; labels_of_another_language {label: [language in A, in B]};
-    other_wikipedias {language: [those in A, in B]}; languages {one that differs: see _facts_of}; entries (the same of all
-    languages); in_another_order (languages)."""
+    other_wikipedias {language: [those in A, in B]}; languages {one that differs: see _facts_of}; entries (the same of
+    all languages); in_another_order (languages)."""
     found = {"kind": "comparison", "a": {"path": a.path, "fingerprint": a.fingerprint},
              "b": {"path": b.path, "fingerprint": b.fingerprint}, "is_same": a.fingerprint == b.fingerprint}
     if found["is_same"]:

@@ -110,5 +110,5 @@ def facts_of_curation(path):
     return {"kind": "curation", "shards": len(manifest["inputs"]), "pairs": tally["in"], "matched": tally["matched"],
             "kept": tally["out"], "metadata": manifest["lineage"]["metadata"], "executor": manifest["executor"],
             "counts": tally,
-            "languages": {lang: {"pairs": row["pairs"], "matched": row["matched_pairs"], "t": row["t"], "kept": row["kept"]}
-                          for lang, row in rows}}
+            "languages": {lang: {"pairs": row["pairs"], "matched": row["matched_pairs"], "t": row["t"],
+                                 "kept": row["kept"]} for lang, row in rows}}

@@ -58,8 +58,8 @@ def _facts(path, metadata, lines, longest, reading):
         if not opened and not manifest and (opened := _release_beside(path)):
             is_beside = True
     other_keys, other_langs, has_lang = keys.pop(OTHERS, 0), langs.pop(OTHERS, 0), bool(keys["lang"])
-    return {"kind": "pairs", "stage": manifest.get("stage"), "read": read, "total": manifest.get("counts", {}).get("out"),
-            "is_first": bool(lines and read >= lines), "left_out": dict(left_out),
+    return {"kind": "pairs", "stage": manifest.get("stage"), "read": read,
+            "total": manifest.get("counts", {}).get("out"), "is_first": bool(lines and read >= lines), "left_out": dict(left_out),
             "columns": columns[0].description() if columns else {}, "keys": {key: n for key, n in keys.items() if n},
             "other_keys": other_keys,
             "languages": {lang or "": n for lang, n in langs.most_common()} if has_lang else {},

@@ -36,8 +36,8 @@ def describe_packed(manifest):
 
 
 def facts(opened):
-    """What is known of a release.Release: as facts_of_packed, and `samples`, {source: some entries}, of the languages with
-    most entries; dict."""
+    """What is known of a release.Release: as facts_of_packed, and `samples`, {source: some entries}, of the languages
+    with most entries; dict."""
     found = facts_of_packed(opened.manifest)
     for lang in _largest(opened.manifest)[:LANGUAGES_SHOWN]:
         found["languages"][lang]["samples"] = {
@@ -107,7 +107,8 @@ def _origins(manifest):
         found = {kind for row in manifest["languages"].values() for kind in row["sources"]}
         missing = [f"no {name}" for kind, name in _OF_WIKIPEDIAS.items() if kind not in found]
         yield (f"A START, not the metadata of the paper{': ' * bool(missing)}{', '.join(missing)}. Add what it lacks "
-               f"to the same sources with 'mc2 build-metadata ngrams|titles|wordnet|import --add', then merge them again.")
+               f"to the same sources with 'mc2 build-metadata ngrams|titles|wordnet|import --add', then merge them "
+               f"again.")
 
 
 def _listed_if_few(langs):

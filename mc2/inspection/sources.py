@@ -28,8 +28,9 @@ def facts(found):
     files = {}
     for (code, kind), path in found.items():
         n, first = _glance(path, kind, BEST)
-        files[os.path.basename(path)] = {"wikipedia": code, "source": kind, "rows": n, "best": [row[0] for row in first],
-                                         "with_vowel_points": _n_with_points(path, kind)}
+        files[os.path.basename(path)] = {
+            "wikipedia": code, "source": kind, "rows": n, "best": [row[0] for row in first],
+            "with_vowel_points": _n_with_points(path, kind)}
     return {"kind": "sources", "wikipedias": len({code for code, _ in found}), "files": files}
 
 
@@ -46,8 +47,8 @@ def facts_of_one(path):
     kind = sources.kind_of(path)
     if kind is None:
         raise BadData(f"{path}: not a source; they are called CODE.KIND.tsv, KIND one of {', '.join(sources.KINDS)}, "
-                      f"or CODE.NAME.list.tsv. For a table of pairs, say which columns are id and text: --id COLUMN (or "
-                      f"--id auto) --text COLUMN.")
+                      f"or CODE.NAME.list.tsv. For a table of pairs, say which columns are id and text: --id COLUMN "
+                      f"(or --id auto) --text COLUMN.")
     sources.verify({("", kind): path})
     n, first = _glance(path, kind, FIRST)
     return {"kind": "source", "source": kind, "rows": n, "first": [list(row) for row in first],

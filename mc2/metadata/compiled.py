@@ -3,8 +3,9 @@
 A compiled matcher is a cache of the release: METADATA/{lang}.matcher, or a file in the user's cache directory where
 METADATA cannot be written; where neither can be, every process makes it in memory. It holds a key: the SHA-256 of the
 entries that it was made from, and how they are spaced. A matcher is made again when it is missing or damaged, when its
-key is another, and when it was written in another version of the format. Under wide spacing, texts are set apart at what
-this Python's version of Unicode calls punctuation; the key names the version, so that both engines always find the same.
+key is another, and when it was written in another version of the format. Under wide spacing, texts are set apart at
+what this Python's version of Unicode calls punctuation; the key names the version, so that both engines always find the
+same.
 """
 import contextlib
 import os
@@ -21,9 +22,9 @@ MEMORY = "/dev/shm"             # a file system of Linux that is in memory
 def open_matcher(release, lang):
     """The native Matcher of one language of a Release, compiled now if need be.
 
-    Opening takes well under a millisecond, and reading the whole file once, to see that it is undamaged, 20 ms for 100 MB.
-    A damaged one, which could give wrong matches, is compiled again. Each process looks for itself: to note what was
-    looked at would cost a file, which might be damaged too.
+    Opening takes well under a millisecond, and reading the whole file once, to see that it is undamaged, 20 ms for 100
+    MB. A damaged one, which could give wrong matches, is compiled again. Each process looks for itself: to note what
+    was looked at would cost a file, which might be damaged too.
     """
     key = key_of(release, lang)
     paths, cache = [os.path.join(release.path, lang + SUFFIX)], files.user_cache("matchers")
@@ -60,8 +61,8 @@ def in_memory(entries, spacing=PUBLISHED, key=b""):
 
 
 def is_kept_nowhere(release):
-    """Whether compiled matchers of a Release are missing that can be written neither beside it nor to the cache, so that
-    every run makes them anew."""
+    """Whether compiled matchers of a Release are missing that can be written neither beside it nor to the cache, so
+    that every run makes them anew."""
     if all(os.path.exists(os.path.join(release.path, lang + SUFFIX)) for lang in release.langs):
         return False
     places = [release.path, *filter(None, [files.user_cache("matchers")])]
@@ -77,8 +78,8 @@ def _can_be_written(directory):
 
 def compile_release(release, jobs=1, progress=iter):
     """Compile the languages of a release beside it, in `jobs` processes (0 = all cores). Returns how many had to be
-    compiled: a matcher that is there and undamaged is left as it is. progress: function of an iterable, an item for each
-    language, that gives its items and shows how far it is."""
+    compiled: a matcher that is there and undamaged is left as it is. progress: function of an iterable, an item for
+    each language, that gives its items and shows how far it is."""
     from mc2.execution.processes import map_in_order
     return sum(progress(map_in_order(_CompileWork(release), release.langs, jobs)))
 

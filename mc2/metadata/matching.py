@@ -92,9 +92,10 @@ class Metadata:
         self.engine = engines.choose("match", engine)
         self.matchers = {}
         if self.engine == "native" and compiled.is_kept_nowhere(self.release):
-            terminal.say(f"{self.release.path}: has no compiled matchers, and nowhere to write them, so that every run is "
-                         f"slower to start. Have the owner run 'mc2 build-metadata compile {self.release.path}', or set "
-                         f"XDG_CACHE_HOME to a directory that can be written.")
+            path = self.release.path
+            terminal.say(f"{path}: has no compiled matchers, and nowhere to write them, so that every run is slower to "
+                         f"start. Have the owner run 'mc2 build-metadata compile {path}', or set XDG_CACHE_HOME to a "
+                         f"directory that can be written.")
 
     @property
     def langs(self):

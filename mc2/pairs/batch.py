@@ -83,7 +83,8 @@ class Labels:
 
 
 class Lists:
-    """A column of lists of integers. offsets: int64 (n+1,). values: (offsets[n],); list k is offsets[k] to offsets[k+1]"""
+    """A column of lists of integers. offsets: int64 (n+1,). values: (offsets[n],); list k is offsets[k] to
+    offsets[k+1]"""
 
     def __init__(self, offsets, values):
         self.offsets, self.values = offsets, values
@@ -182,8 +183,8 @@ class Batch:
 
     def __init__(self, block, requires=(), skip_bad=False, keep_dropped=False, adds=(), reads=()):
         """requires: keys that every pair must have beside id and text. Raises BadLine where one has not, unless
-        skip_bad. adds: keys that will be added. reads: other keys, of strings, of which the labels will be asked for. To
-        know these two beforehand saves time."""
+        skip_bad. adds: keys that will be added. reads: other keys, of strings, of which the labels will be asked for.
+        To know these two beforehand saves time."""
         self.source = block.source
         self.skip_bad, self.keep_dropped = skip_bad, keep_dropped
         self.tally = Counter()

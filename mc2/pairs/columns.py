@@ -113,8 +113,8 @@ class Reading:
 
 
 def reading_of(columns=(), id=None, text=None, format=None, header=None):
-    """The Reading that options ask for. columns: list of "key=name,..." header: "name,..." Raises BadUsage for what cannot
-    be meant."""
+    """The Reading that options ask for. columns: list of "key=name,..." header: "name,..." Raises BadUsage for what
+    cannot be meant."""
     given, names = {}, tuple(header.split(",")) if header is not None else ()
     if names and (not all(names) or len(set(names)) < len(names)):
         raise BadUsage(f"--header {header}: give the name of every column, each once, e.g. --header text,url.")

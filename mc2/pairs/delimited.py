@@ -13,9 +13,9 @@ cells than the header, a quote that is not closed, and the like are bad lines, n
 reading goes on with the next line. Lines end with \\n or \\r\\n; \\n is written.
 
 Most TSV of other people has no quotes around cells, and a `"` in it is a letter like any other. So in TSV a cell is in
-quotes only where its closing quote is the last letter of the cell. Where that is not so in its line, it may be a cell of
-several lines; it is taken for one only where the lines make up a row of the right number of cells, and are not rows by
-themselves (see _Rows._tsv_row).
+quotes only where its closing quote is the last letter of the cell. Where that is not so in its line, it may be a cell
+of several lines; it is taken for one only where the lines make up a row of the right number of cells, and are not rows
+by themselves (see _Rows._tsv_row).
 """
 import csv
 import io
@@ -34,6 +34,7 @@ from mc2.pairs.batch import end_before_last_image
 from mc2.pairs.columns import NoPairs
 
 DELIMITERS = {"csv": ",", "tsv": "\t"}
+OTHER_DELIMITERS = {";": "semicolons", "|": "bars"}         # of tables that are not read
 AS_JSON = ("matched_entry_ids", "lid_prob")     # keys of which the cells are JSON
 NO_LIMIT = (1 << 31) - 1         # characters of a cell, the most that csv can be told on every system
 ROW = 50                        # bytes that a row takes beside its cells, about
@@ -131,12 +132,20 @@ def header_of(data, format):
 
 
 def looks_like_table(data, format):
-    """Whether the first lines of an input have the same number of cells, two at least, and the first may be names; of one
-    line alone, whether it has nothing but names. data: the first bytes of it"""
+    """Whether the first lines of an input have the same number of cells, two at least, and the first may be names; of
+    one line alone, whether it has nothing but names. data: the first bytes of it"""
     header, row = _first_rows(data, format, 2)
     if len(header) < 2 or not all(header) or len(set(header)) < len(header):
         return False
     return len(row) == len(header) if row else all(map(NAME.fullmatch, header))
+
+
+def looks_otherwise_delimited(data):
+    """Whether the first lines of an input are a table whose cells are separated by something that is not read, which
+    the message about its header says. data: the first bytes of it"""
+    lines = data.decode("utf-8-sig", "replace").split("\n", 2)[:2]
+    return any(separator in lines[0] and all(NAME.fullmatch(name.strip()) for name in lines[0].split(separator))
+               and lines[-1].count(separator) == lines[0].count(separator) for separator in OTHER_DELIMITERS)
 
 
 def _first_rows(data, format, n):
@@ -194,8 +203,8 @@ def _columns_of(path, names, reading, header):
 
 
 def rows_of(path, format):
-    """Yield (number of the first line, {column: cell}) of the rows of any table. Raises BadData where there is none, and
-    BadLine at a line that is no row."""
+    """Yield (number of the first line, {column: cell}) of the rows of any table. Raises BadData where there is none,
+    and BadLine at a line that is no row."""
     source = files.name_of(path)
     reader = _Rows(source, files.read_blocks(path), format)
     header = reader.next_row()
@@ -210,8 +219,8 @@ def rows_of(path, format):
 
 
 def _wrong_cells(cells, names, format):
-    """(reason, hint) for a row of more or fewer cells than the header, or with one in a column that is left out; None for
-    any other."""
+    """(reason, hint) for a row of more or fewer cells than the header, or with one in a column that is left out; None
+    for any other."""
     if len(cells) != len(names):
         return f"{len(cells):,} cells, but the header has {len(names):,}.", \
             f" A cell with a {'tab' if format == 'tsv' else 'comma'} or a quote in it must be in quotes."
@@ -247,7 +256,7 @@ def _names(source, header, format):
                       f"columns.")
     if len(cells) == 1 and cells[0]:
         for delimiter, name, advised in ((",", "commas", "--format csv"), ("\t", "tabs", "--format tsv"),
-                                         (";", "semicolons", None), ("|", "bars", None)):
+                                         *((each, name, None) for each, name in OTHER_DELIMITERS.items())):
             if delimiter in cells[0] and delimiter != DELIMITERS[format]:
                 raise BadData(f"{source}:{number}: the columns are separated by {name}. "
                               + (f"Say {advised}." if advised else advice.for_delimiter(source, delimiter)))
@@ -299,9 +308,9 @@ class _Rows:
         if text is None or '"' not in text:
             return None
         alone = _cells_of_line(text)
-        if len(alone.cells) != self.width and self.width == text.count("\t") + 1:     # tabs between two quotes part cells
-            alone = _LineOfCells([cell for part in text.rstrip("\r\n").split("\t") for cell in _cells_of_line(part).cells],
-                                 False)
+        if len(alone.cells) != self.width and self.width == text.count("\t") + 1:
+            parts = text.rstrip("\r\n").split("\t")               # also at a tab between two quotes
+            alone = _LineOfCells([cell for part in parts for cell in _cells_of_line(part).cells], False)
         if alone.are_quoted:
             return None
         csv.field_size_limit(self._longest)
@@ -426,7 +435,8 @@ class _Lines:
 
 
 def _numbered_lines(source, blocks):
-    """Yield (number, line with its end), without the byte order mark of the first. Raises BadData for text in UTF-16."""
+    """Yield (number, line with its end), without the byte order mark of the first. Raises BadData for text in
+    UTF-16."""
     for number, block in blocks:
         if number == 1:
             if block.startswith((b"\xff\xfe", b"\xfe\xff")):

@@ -58,7 +58,8 @@ def by_beginning(data, path, reading):
     if named is None:
         known = (format for format in ("csv", "tsv") if _has_header_of_pairs(data, path, reading, format))
         tables = (format for format in ("tsv", "csv") if delimited.looks_like_table(data[:PEEK], format))
-        return next(chain(known, tables), "jsonl")
+        others = ["csv"] if delimited.looks_otherwise_delimited(data[:PEEK]) else []
+        return next(chain(known, tables, others), "jsonl")
     return "jsonl"
 
 
