@@ -120,8 +120,8 @@ def size(path):
 
 
 def is_kept(path):
-    """Whether an output is a file, with a manifest beside it: not a pipe, a device or stdout."""
-    return path != "-" and (is_remote(path) or os.path.isfile(path))
+    """Whether an output is a file, with a manifest beside it: not a pipe, a device, stdout or an open descriptor."""
+    return path != "-" and (is_remote(path) or os.path.isfile(path) and descriptor_of(path) is None)
 
 
 def names_in(directory):

@@ -24,7 +24,8 @@ class Group(click.Group):
             raise click.UsageError(f"no such command {args[0]!r}. Did you mean {near!r}?", ctx)
         name, command, rest = super().resolve_command(ctx, args)
         ctx.meta["mc2.command"] = f"{ctx.command_path} {name}"
-        refuse_unclear(command, name, rest, ctx)
+        if not ctx.resilient_parsing:           # of a line that is being typed
+            refuse_unclear(command, name, rest, ctx)
         return name, command, rest
 
     def _near(self, ctx, name):

@@ -148,6 +148,8 @@ def test_a_receipt_goes_to_the_target_of_a_link_and_to_open_descriptors(sh):
         text = (sh / "log").read_text()
         assert text.startswith("before\n{") and text.endswith("}\nafter\n") and (sh / "log").is_file()
     sh.ok("mc2 lid pool.jsonl -q -o out.jsonl --receipt /dev/null")
+    sh.ok("mc2 lid pool.jsonl -q -o /dev/stderr 2> log")        # other outputs too
+    assert sh.read("log")[0]["lang"] == "en" and not (sh / "log.manifest.json").exists()
 
 
 def test_a_link_of_another_user_is_left_as_it_is(sh, monkeypatch):

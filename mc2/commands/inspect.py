@@ -42,7 +42,8 @@ class _PathOrLanguages(click.Command):
 @options.verbose
 @click.pass_context
 def inspect(ctx, path, metadata, lines, longest_line, against, texts, as_json, reading):
-    """Say what PATH is: metadata (packed too), sources, counts, thresholds, or pairs (also from stdin).
+    """Say what PATH is: metadata (packed too), sources, counts, thresholds, a curation, a checkpoint, or pairs (also
+    from stdin).
 
     Of a table in which it is not known which columns are id and text, the columns are listed.
 

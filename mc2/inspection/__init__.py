@@ -5,7 +5,7 @@ from mc2 import manifests
 from mc2.balancing import counting
 from mc2.curate import job
 from mc2.errors import BadData, BadUsage
-from mc2.inspection import comparison, counts, pairs, releases, sources
+from mc2.inspection import checkpoints, comparison, counts, pairs, releases, sources
 from mc2.invisible import escaped
 from mc2.metadata import packing, release
 from mc2.metadata.sources import find
@@ -26,7 +26,7 @@ def describe(path, metadata=None, lines=10_000, longest=LONGEST_LINE, reading=AS
 
 def facts(path, metadata=None, lines=10_000, longest=LONGEST_LINE, reading=AS_THEY_ARE):
     """The same as a dict, of which `kind` says what PATH is: metadata, counts, curation, sources, source, thresholds,
-    pairs, or table (one in which it is not known which columns are id and text)."""
+    checkpoint, pairs, or table (one in which it is not known which columns are id and text)."""
     found, = _artefact(path, metadata, lines, longest, reading, lambda _, finding, *args: [finding(*args)])
     return found
 
@@ -37,6 +37,8 @@ def _artefact(path, metadata, lines, longest, reading, of):
     def of_manifest(*args):
         return _checked(path, of, *args)
 
+    if checkpoints.is_one(path):
+        return of(checkpoints.describe, checkpoints.facts, path)
     if path != "-" and os.path.isdir(path):
         kind = (manifests.read(path) or {}).get("kind")
         if kind == release.KIND:

@@ -215,7 +215,7 @@ def rows_of(path, format):
     for number, cells, reason in reader:
         if reason := reason or _wrong_cells(cells, names, format):
             raise BadLine(source, number, *reason)
-        yield number, {name: cell for name, cell in zip(names, cells) if name is not None}
+        yield number, {name: cell for name, cell in zip(names, cells) if name or cell and name is not None}
 
 
 def _wrong_cells(cells, names, format):
