@@ -11,10 +11,11 @@
 
 Errors are mc2.errors.Mc2Error (BadUsage, BadData), whose message says what to do next.
 """
+import dataclasses
+import enum
 import itertools
 import json
 import os
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
@@ -59,10 +60,7 @@ class Matcher:
         find the same; by default the faster one there is."""
         self.entries = list(entries)
         if engines.choose("match", engine) == "native":
-            with tempfile.TemporaryDirectory() as folder:           # the file stays mapped when its name is gone
-                path = os.path.join(folder, "matcher")
-                compiled.compile_matcher(self.entries, b"", path, spacing)
-                self._matcher = engines.native().Matcher(path, compiled.punctuation_bitmap(spacing))
+            self._matcher = compiled.in_memory(self.entries, spacing)
         else:
             self._matcher = matching.Matcher(self.entries, spacing)
 
@@ -102,7 +100,8 @@ class Metadata:
         self._matchers: dict[str, Matcher] = {}
 
     @classmethod
-    def of(cls, entries: Mapping[str, Iterable[str]], spacing: str = PUBLISHED, engine: str | None = None) -> "Metadata":
+    def of(cls, entries: Mapping[str, Iterable[str]], spacing: str = PUBLISHED,
+           engine: str | None = None) -> "Metadata":
         """Metadata of one's own, in memory. entries: {lang: its entries}"""
         metadata = cls.__new__(cls)
         metadata._matchers = {lang: Matcher(its, spacing, engine) for lang, its in entries.items()}
@@ -263,12 +262,13 @@ def draws(ids: Sequence[str], texts: Sequence[str], seed: int = 0) -> np.ndarray
 # ---------------------------------------------------------------- files of pairs
 
 def read_pairs(*paths: str | os.PathLike, on_error: str = "stop", columns: Mapping[str, str] | None = None,
-               format: str | None = None) -> Iterator[dict]:
+               format: str | None = None, header: Sequence[str] | None = None) -> Iterator[dict]:
     """The pairs of files of any format that the commands read, one dict after another, in memory of some megabytes.
 
     on_error: "stop" at a line that is no pair (BadLine), or "skip" it. columns: which columns are id, text, url and
     lang, e.g. {"id": "auto", "text": "caption"}, where they are called otherwise and not in a known form. format: that
-    of files whose names do not tell it. Pairs whose id or text is null are left out.
+    of files whose names do not tell it. header: names of the columns of tables in text that do not name them in their
+    first line. Pairs whose id or text is null are left out.
 
         >>> import mc2, tempfile
         >>> path = tempfile.mkdtemp() + "/pairs.jsonl.zst"
@@ -280,7 +280,8 @@ def read_pairs(*paths: str | os.PathLike, on_error: str = "stop", columns: Mappi
     if on_error not in ("stop", "skip"):
         raise ValueError(f'on_error is "stop" or "skip", not {on_error!r}')
     paths = list(map(os.fspath, paths))
-    reading = reading_of([f"{key}={name}" for key, name in (columns or {}).items()], format=format)
+    reading = reading_of([f"{key}={name}" for key, name in (columns or {}).items()], format=format,
+                         header=",".join(header) if header else None)
     shards.refuse_unopenable(paths, [], reading)
     for block in shards.read_blocks(paths, reading=reading):
         batch = block.batch(skip_bad=on_error == "skip")
@@ -309,12 +310,32 @@ def write_pairs(path: str | os.PathLike, pairs: Iterable[Mapping]) -> int:
 
 
 def _line(pair, number):
-    """A pair as a line of JSON. Raises BadLine for a value that JSON does not have, such as NaN or a set."""
+    """A pair as a line of JSON. Raises BadLine for a value that JSON does not have, such as NaN, NumPy's too, or a
+    set."""
     try:
-        json.dumps(pair := dict(pair), allow_nan=False, default=lambda value: None)
-        return orjson.dumps(pair, option=orjson.OPT_SERIALIZE_NUMPY) + b"\n"
+        json.dumps(pair := dict(pair), allow_nan=False, default=_plain)
+        return orjson.dumps(pair, _listed, orjson.OPT_SERIALIZE_NUMPY) + b"\n"
     except (TypeError, ValueError, RecursionError) as error:
         raise BadLine("pairs", number, f"cannot be written as JSON ({error}).") from None
+
+
+def _plain(value):
+    """What orjson writes for a value that is none of JSON's, so that NaN is found in it too; None for one that orjson
+    knows as a whole, or refuses."""
+    if isinstance(value, np.ndarray | np.generic):
+        return value.tolist()
+    if isinstance(value, enum.Enum):
+        return value.value
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+    return None
+
+
+def _listed(value):
+    """An array that orjson does not write by itself, such as one of strings, as a list."""
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    raise TypeError(f"Type is not JSON serializable: {type(value).__name__}")
 
 
 # ---------------------------------------------------------------- a trained model

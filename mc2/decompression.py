@@ -1,7 +1,7 @@
 """Decompress gzip, Zstandard and xz a little at a time, whatever the compressed bytes are.
 
-A block of 4 bytes in Zstandard stands for 128 KiB, 1 byte of gzip for 1,032, and 1 byte of xz for 7,000. Here what comes
-out at a time is bounded, and a small file gets no large window.
+A block of 4 bytes in Zstandard stands for 128 KiB, 1 byte of gzip for 1,032, and 1 byte of xz for 7,000. Here what
+comes out at a time is bounded, and a small file gets no large window.
 """
 import zlib
 
@@ -31,8 +31,8 @@ class Bomb(Exception):
 def decompressed(raw, suffix):
     """Yield what the frames of a binary stream hold, in chunks that are not empty. suffix: .zst, .gz or .xz
 
-    Raises zlib.error, zstandard.ZstdError, BadXz or Bomb; EOFError where the last frame does not end: the readers of zstandard
-    take such a file for a complete one.
+    Raises zlib.error, zstandard.ZstdError, BadXz or Bomb; EOFError where the last frame does not end: the readers of
+    zstandard take such a file for a complete one.
     """
     start = FRAMES[suffix]
     frame, started = None, False                # the frame under way

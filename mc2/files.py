@@ -120,8 +120,8 @@ def size(path):
 
 
 def is_kept(path):
-    """Whether an output is a file, with a manifest beside it: not a pipe, a device or stdout."""
-    return path != "-" and (is_remote(path) or os.path.isfile(path))
+    """Whether an output is a file, with a manifest beside it: not a pipe, a device, stdout or an open descriptor."""
+    return path != "-" and (is_remote(path) or os.path.isfile(path) and descriptor_of(path) is None)
 
 
 def names_in(directory):
@@ -359,7 +359,7 @@ def lines_in(block):
     if native := engines.native():
         return native.count_newlines(block)
     import numpy as np
-    return int(np.count_nonzero(np.frombuffer(block, np.uint8) == ord("\n")))       # bytes.count takes four times as long
+    return int(np.count_nonzero(np.frombuffer(block, np.uint8) == ord("\n")))   # bytes.count takes four times as long
 
 
 @contextlib.contextmanager
@@ -391,14 +391,16 @@ def read_lines(path):
 
 @contextlib.contextmanager
 def open_write(path, parquet=False, suffix=None, is_own=False):
-    """Open an output (a path, a URL, or `-` for stdout) for writing bytes, compressed by its suffix, or by the one given.
+    """Open an output (a path, a URL, or `-` for stdout) for writing bytes, compressed by its suffix, or by the one
+    given.
 
     A regular file appears, whole, when the block ends without an exception; a manifest of the file that
     it replaces goes. Pipes and devices are written directly. Raises BadUsage for what cannot be written,
     also rather than send compressed bytes to a terminal. parquet: the bytes are Parquet.
 
     is_own: the name is not the user's, but one that mc2 gives (a shard in an output directory, a manifest, an
-    intermediate file, a cache): a link or a pipe that is there is replaced; otherwise a link stays a link, and its target is replaced
+    intermediate file, a cache): a link or a pipe that is there is replaced; otherwise a link stays a link, and its
+    target is replaced
     """
     path = os.fspath(path)
     refuse_unwritable(path, parquet)
@@ -410,8 +412,8 @@ def open_write(path, parquet=False, suffix=None, is_own=False):
         with _compressed(raw, suffix or "") as stream:
             yield stream
     elif not is_own and is_special(path):
-        own.refuse_link_of_others(path)
-        descriptor = os.open(path, os.O_WRONLY | os.O_TRUNC)
+        with _named(path):
+            descriptor = _open_special(path)
         with _Output(path, descriptor) as raw, _compressed(raw, suffix or path) as stream:
             yield stream
     else:
@@ -430,6 +432,14 @@ def open_write(path, parquet=False, suffix=None, is_own=False):
                 os.unlink(manifest_name(path))  # it must not speak for the new file
             os.replace(temporary, path)         # still locked: nobody else can take the name before
             _remember(path, _identity_of(os.fstat(descriptor)), output.crc32)
+
+
+def _open_special(path):
+    """A descriptor of a pipe or a device; one that is open already, as /dev/stderr, goes on where it is."""
+    if (descriptor := descriptor_of(path)) is not None:
+        return os.dup(descriptor)
+    own.refuse_link_of_others(path)
+    return os.open(path, os.O_WRONLY | os.O_TRUNC)
 
 
 def _target(path):
@@ -498,6 +508,7 @@ def _named(path):
 
 def refuse_unwritable(path, parquet):
     """Raise BadUsage for an output that cannot be written. parquet: whether it may be Parquet."""
+    refuse_empty(path)
     if os.path.isdir(path):
         raise BadUsage(f"{path}: is a directory. Name a file.")
     if is_remote(path) and not base_name(path):
@@ -507,6 +518,12 @@ def refuse_unwritable(path, parquet):
     if has_suffix(path, ".bz2", ".xz"):
         raise BadUsage(f"{path}: this format is not written. Name a .jsonl, .jsonl.gz, .jsonl.zst or .parquet.")
     refuse_read_only(path)
+
+
+def refuse_empty(path):
+    """Raise BadUsage for an output without a name, as a variable of the shell that is not set gives it."""
+    if not os.fspath(path):
+        raise BadUsage("the name of an output is empty. Name a file or directory.")
 
 
 def refuse_read_only(path):
@@ -528,8 +545,8 @@ def _remember(path, identity, crc32):
 
 
 def content_of(path):
-    """{"bytes", "crc32"} of a file, by which damage is noticed; of a URL and of Parquet, which has checksums of its own,
-    {"bytes"}. A file that this process wrote is not read again. Raises FileNotFoundError."""
+    """{"bytes", "crc32"} of a file, by which damage is noticed; of a URL and of Parquet, which has checksums of its
+    own, {"bytes"}. A file that this process wrote is not read again. Raises FileNotFoundError."""
     content = {"bytes": size(path)}
     if not is_remote(path) and not is_parquet(path):
         identity, crc32 = _written.pop(os.path.realpath(path), (None, None))
@@ -564,10 +581,24 @@ def manifest_name(path):
 
 
 def is_special(path):
+    """Whether a path is that of a pipe, a device or an open descriptor, which is written to directly."""
+    if is_remote(path):
+        return False
     try:
-        return path.startswith("/dev/fd/") or not stat.S_ISREG(os.stat(path).st_mode)
+        return descriptor_of(path) is not None or not stat.S_ISREG(os.stat(path).st_mode)
     except FileNotFoundError:
         return False
+
+
+_DESCRIPTOR = re.compile("/(?:dev|proc/self)/fd/([0-9]{1,9})")
+_STREAMS = {"/dev/stdin": 0, "/dev/stdout": 1, "/dev/stderr": 2}
+
+
+def descriptor_of(path):
+    """The descriptor of this process that a path stands for, as /dev/stderr does; None for any other path. Opened anew,
+    a file to which it leads would be replaced, or written over from its start."""
+    found = _DESCRIPTOR.fullmatch(os.path.normpath(path))
+    return int(found[1]) if found else _STREAMS.get(os.path.normpath(path))
 
 
 def _compressed(raw, path):
@@ -583,6 +614,7 @@ def _compressed(raw, path):
 @contextlib.contextmanager
 def open_directory(path):
     """Yield a temporary directory that takes the place of `path`, whole, when the block ends well."""
+    refuse_empty(path)
     if is_remote(path):
         raise BadUsage(f"{path}: this directory is made on local disks only. Make it there, then copy it.")
     path = _target(path)

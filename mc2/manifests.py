@@ -57,8 +57,8 @@ def write_for_file(path, manifest):
 
 
 def read(path):
-    """The manifest of an output, or None where mc2 wrote none, it is of an earlier file of that name, or the output is not
-    there. Raises BadData where it is damaged."""
+    """The manifest of an output, or None where mc2 wrote none, it is of an earlier file of that name, or the output is
+    not there. Raises BadData where it is damaged."""
     manifest = _parsed(path)
     try:
         is_of_this = not manifest or "output" not in manifest or manifest["output"]["bytes"] == files.size(path)
@@ -105,7 +105,8 @@ def verify(path):
 
 
 def crc32_of(path):
-    """The CRC-32 that a file had when mc2 wrote it, or None where that is not known. Raises BadData as read_of_input."""
+    """The CRC-32 that a file had when mc2 wrote it, or None where that is not known. Raises BadData as
+    read_of_input."""
     return ((read_of_input(path) or {}).get("output") or {}).get("crc32")
 
 

@@ -24,8 +24,8 @@ class Meter:
     """Shows how much of a work is done. Closed by `close` or at the end of a `with` block."""
 
     def __init__(self, label, unit, total=None, done=0, quiet=False, scaled=False):
-        """label: what is done, e.g. "lid". unit: what is counted, e.g. "pairs". total: how many there are, where that is
-        known. done: how many are done before. scaled: large numbers, which a bar shows as 1.2M."""
+        """label: what is done, e.g. "lid". unit: what is counted, e.g. "pairs". total: how many there are, where that
+        is known. done: how many are done before. scaled: large numbers, which a bar shows as 1.2M."""
         self.label, self.unit, self.total, self.note = label, unit, total, ""
         self.done = self._before = done
         self._began = self._printed = time.monotonic()

@@ -12,6 +12,8 @@ import click
 from mc2.errors import BadUsage
 
 DEEPEST, MOST = 4, 1000             # folders that are looked into for files of pairs: levels of them, and on each
+# What options call the names of files and directories, in their help.
+NAMES = ("FILE", "FILE.csv", "FILE.npy", "DIR", "FOLDER", "OUT", "METADATA", "SOURCES", "CHECKPOINT", "TARS", "PAIRS")
 SCHEMES = ["lid176", "nllb", "openlid", "glotlid"]
 
 
@@ -23,11 +25,32 @@ class Group(click.Group):
             raise click.UsageError(f"no such command {args[0]!r}. Did you mean {near!r}?", ctx)
         name, command, rest = super().resolve_command(ctx, args)
         ctx.meta["mc2.command"] = f"{ctx.command_path} {name}"
+        if not ctx.resilient_parsing:           # of a line that is being typed
+            refuse_unclear(command, name, rest, ctx)
         return name, command, rest
 
     def _near(self, ctx, name):
         import difflib
         return next(iter(difflib.get_close_matches(name, self.list_commands(ctx), 1)), None)
+
+
+def refuse_unclear(command, name, args, parent):
+    """Raise UsageError where an option that takes one value is given twice, of which click takes the last without a
+    word; or where the name of a file or directory is empty, as a variable of the shell that is not set gives it."""
+    ctx = command.context_class(command, parent=parent, info_name=name)
+    try:
+        values, _, order = command.make_parser(ctx).parse_args(list(args))
+    except (click.UsageError, click.exceptions.Exit):
+        return                                  # it is said when the command itself looks at its arguments
+    for param in dict.fromkeys(order):
+        if not isinstance(param, click.Option) or param.is_flag or param.count or param.multiple:
+            continue
+        spelled = max(param.opts, key=len)
+        if order.count(param) > 1:
+            raise click.UsageError(f"{spelled} is given {order.count(param)} times, and takes one value. Give it once.",
+                                   ctx)
+        if values.get(param.name) == "" and param.metavar in NAMES:
+            raise click.UsageError(f"{spelled} '': the name is empty. Name a file or directory.", ctx)
 
 
 class LazyGroup(Group):
@@ -102,7 +125,7 @@ def _log_every(ctx, param, value):
 def _receipt(ctx, param, value):
     from mc2.execution import receipt
     if not ctx.resilient_parsing:
-        receipt.keep_in(value)
+        receipt.keep_in(_output(ctx, param, value))
 
 
 def _jobs(ctx, param, value):
@@ -184,7 +207,8 @@ def _listed(path):
 
 
 def _output(ctx, param, value):
-    return "-" if value in ("/dev/stdout", "/dev/fd/1") else value      # opened anew it could be written over
+    from mc2 import files
+    return "-" if value and files.descriptor_of(value) == 1 else value
 
 
 def _shards_in(directory):
@@ -249,10 +273,12 @@ on_error = click.option("--on-error", type=click.Choice(["stop", "skip"]), defau
 longest = click.option("--longest-line", type=Size(), default="16M", show_default=True, metavar="SIZE",
                        help="A longer line, or text of Parquet, is no pair. Memory: up to 15 times as much.")
 rejects = click.option("--rejects", metavar="FILE", help="Keep the skipped lines in FILE (implies --on-error skip).")
-dropped = click.option("--dropped", metavar="FILE", help="Keep the pairs that are dropped in FILE, each with the reason.")
+dropped = click.option("--dropped", metavar="FILE",
+                       help="Keep the pairs that are dropped in FILE, each with the reason.")
 quiet = click.option("-q", "--quiet", is_flag=True, help="No progress and no receipt on stderr.")
 receipt = click.option("--receipt", metavar="FILE", expose_value=False, callback=_receipt,
-                       help="Write the receipt to FILE too, as JSON: counts by reason, output, seconds.")
+                       help="Write the receipt to FILE too, as JSON: counts by reason, output, seconds. A dry run "
+                            "writes none.")
 log_every = click.option("--log-every", type=click.FloatRange(0), default=60, show_default=True, metavar="SECONDS",
                          expose_value=False, callback=_log_every,
                          help="Without a terminal: a line on how far it is, so often; 0 = none.")
@@ -265,6 +291,8 @@ id_column = click.option("--id", metavar="COLUMN",
 text_column = click.option("--text", metavar="COLUMN", help="Which column is the text.")
 input_format = click.option("--format", type=click.Choice(["jsonl", "json", "csv", "tsv", "parquet"]),
                             help="Format of the inputs, where their names do not tell it (stdin).")
+header = click.option("--header", metavar="NAME,...",
+                      help="Names of the columns of CSV or TSV whose first line is a pair already, e.g. text,url.")
 seed = click.option("--seed", type=int, default=0, show_default=True,
                     help="The same seed keeps the same pairs in any order, sharding and number of jobs.")
 
@@ -362,11 +390,11 @@ def printing_scripts(wanted):
 def reads_columns(function):
     """Give a command the options that say which columns of its inputs are id and text, as one argument `reading`."""
     @functools.wraps(function)
-    def wrapper(*args, columns, id, text, format, **rest):
+    def wrapper(*args, columns, id, text, format, header, **rest):
         from mc2.pairs.columns import reading_of
-        return function(*args, reading=reading_of(columns, id, text, format), **rest)
+        return function(*args, reading=reading_of(columns, id, text, format, header), **rest)
 
-    for option in (input_format, columns, text_column, id_column):
+    for option in (header, input_format, columns, text_column, id_column):
         wrapper = option(wrapper)
     return wrapper
 
@@ -375,8 +403,8 @@ def say_how_to_be_faster(quiet):
     """Say in one line that the native core is not built, where that is so."""
     from mc2 import engines
     if not quiet and engines.native() is None:
-        click.echo("mc2: the native core is not built, so this takes many times longer, with the same result. Where there "
-                   "is a C++ compiler (Debian: apt-get install g++), install mc2 again; -q hides this line.", err=True)
+        click.echo("mc2: the native core is not built, so this takes many times longer, with the same result. Where "
+                   "there is a C++ compiler (Debian: apt-get install g++), install mc2 again; -q hides this line.", err=True)
 
 
 def reads_pairs(command=None, *, reduces=False):
@@ -398,6 +426,9 @@ def reads_pairs(command=None, *, reduces=False):
                 outputs["executor"] = executor_of(jobs, **_executor_options(ctx, rest, outputs["output_dir"]))
                 outputs.update(part=shard, all_inputs=all_inputs)
             say_how_to_be_faster(quiet)
+            if ctx.params.get("print_only"):
+                from mc2.execution import receipt
+                receipt.keep_in(None)               # nothing is done, so the receipt of an earlier run stays
             run = Run(inputs, **outputs, jobs=jobs, dry_run=dry_run, rejects=rejects, longest=longest_line, quiet=quiet,
                       command=ctx.info_name, reading=reading,
                       skip_bad=on_error == "skip" or bool(rejects))

@@ -168,8 +168,8 @@ def _check(path, found, is_expected, any_owner):
 
 
 def _is_of_the_directory(path, found):
-    """Whether an entry belongs to the owner of its directory, in which not everybody can write: then it is as that owner
-    has it, whom a person who names a path there trusts. So it is for root, and where all files have one owner."""
+    """Whether an entry belongs to the owner of its directory, in which not everybody can write: then it is as that
+    owner has it, whom a person who names a path there trusts. So it is for root, and where all files have one owner."""
     directory = os.stat(os.path.dirname(os.path.abspath(path)))
     return directory.st_uid == found.st_uid and not directory.st_mode & stat.S_IWOTH
 

@@ -1,13 +1,14 @@
 """SIGINT, SIGTERM and SIGHUP end a command once, with the right status, whenever they come.
 
 The first of them raises KeyboardInterrupt or SystemExit(128 + number) where the program is, so that it unwinds and
-removes what it had begun; later ones are ignored for two seconds. An exception may come at a bad moment, however: while a
-process is started or joined, or in a finaliser, where Python drops it. Therefore
+removes what it had begun; later ones are ignored for two seconds. An exception may come at a bad moment, however: while
+a process is started or joined, or in a finaliser, where Python drops it. Therefore
 
 - within `noted()` signals raise nothing. Who waits there for other processes waits for `fileno()` too, and calls
   `check()`, which raises in one place. What came otherwise is raised when the block ends. (Blocking signals is no way:
   threads that do not block them, such as OpenBLAS's, take them, and Python raises in the main thread anyway.)
-- what is dropped in a finaliser is sent again, and `raise_lost()` at the end of a command raises what was lost elsewhere.
+- what is dropped in a finaliser is sent again, and `raise_lost()` at the end of a command raises what was lost
+  elsewhere.
 """
 import contextlib
 import os

@@ -162,7 +162,15 @@ def test_what_is_no_pair_is_not_written_and_not_read(tmp_path):
     assert list(mc2.read_pairs(tmp_path / "b.jsonl", on_error="skip")) == [{"id": "1", "text": "a"}]
 
 
-@pytest.mark.parametrize("value", [float("nan"), {1, 2}, b"bytes"])
+def test_arrays_are_written_as_lists(tmp_path):
+    mc2.write_pairs(tmp_path / "a.jsonl", [{"id": "1", "text": "a", "probs": np.float32([0.5, 1]), "n": np.int64(3),
+                                            "words": np.array(["un", "chat"])}])
+    assert (tmp_path / "a.jsonl").read_text() == '{"id":"1","text":"a","probs":[0.5,1.0],"n":3,"words":["un","chat"]}\n'
+
+
+@pytest.mark.parametrize("value", [
+    float("nan"), {1, 2}, b"bytes", np.float32("nan"), [np.float16("inf")], np.array([1, np.nan]), {"a": np.float64("nan")},
+    np.array([[float("nan")]], object), 1j])
 def test_a_value_that_json_does_not_have_is_said(tmp_path, value):
     with pytest.raises(BadLine, match="pairs:2: cannot be written as JSON"):
         mc2.write_pairs(tmp_path / "a.jsonl", [{"id": "1", "text": "a"}, {"id": "2", "text": "a", "more": value}])

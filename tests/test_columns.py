@@ -105,7 +105,9 @@ def test_one_option_settles_it():
      "(or --id auto) --text COLUMN."),
     ({"a": "int64", "b": "string"}, Reading(), "Did you mean --id auto --text b?"),
     ({"url": "", "caption": ""}, Reading(), "The columns are url, caption. Did you mean --id auto --text caption?"),
-    ({"id": "", "TEXT": ""}, Reading(), 'x: no column "text". The columns are id, TEXT. Did you mean --text TEXT?'),
+    ({"id": "", "TEXT": "", "Text": ""}, Reading(),
+     'x: no column "text". The columns are id, TEXT, Text. Did you mean --text TEXT?'),
+    ({"Id": "", "Text": "", "Caption": ""}, Reading(), "Did you mean --id Id and --text Text or --text Caption?"),
     ({"text": "", "image uid": ""}, Reading(), "Did you mean --id 'image uid'?"),
     ({"id": "", "alt_text": "", "title": ""}, Reading(), "Did you mean --text alt_text or --text title?"),
     ({"id": "", "caption": ""}, reading_of([], None, "captoin"),
@@ -500,7 +502,7 @@ def test_a_document_is_read_alike_however_it_is_cut(records, step, indent):
     data = json.dumps(records, indent=indent).encode()
     chunks = [data[start:start + step] for start in range(0, len(data), step)]
     text = json_arrays._Text("a", chunks)
-    found = [json.loads(json_arrays._line(record, "a", 1)) for _, record in json_arrays._objects(text)]
+    found = [json.loads(json_arrays._line(record)) for _, record in json_arrays._objects(text)]
     assert found == json.loads(json.dumps(records))
 
 
@@ -522,6 +524,14 @@ def test_a_document_is_read_alike_however_it_is_cut(records, step, indent):
 def test_a_document_that_is_none_is_named(sh, data, message):
     write(sh / "a.json", data)
     sh.fails("mc2 lid a.json -o o.jsonl", 3, message)
+
+
+@pytest.mark.parametrize("depth", [200, 260, 900])
+def test_numbers_of_an_array_are_kept_as_they_are_written_at_any_depth(sh, depth):
+    nested = b"[" * depth + b"1.50" + b"]" * depth
+    (sh / "a.json").write_bytes(b'[{"id":"1","text":"t","n":0.5,"big":1e400,"e":{"a":[1,{}]},"d":' + nested + b"}]")
+    block, = shards.read_blocks([str(sh / "a.json")])
+    assert block.data == b'{"id":"1","text":"t","n":0.5,"big":1e400,"e":{"a":[1,{}]},"d":' + nested + b"}\n"
 
 
 def test_lines_in_a_file_called_json_are_lines(sh):
@@ -546,10 +556,79 @@ def test_stdin_is_recognised_or_named(sh, data, options):
     assert [(pair["id"], pair["text"]) for pair in found] == [("1", "red"), ("2", "cat")]
 
 
-def test_stdin_that_is_no_table_of_pairs_is_lines(sh):
-    sh.fails("mc2 lid", 3, "<stdin>:1: not JSON.", stdin=b"url,caption\nhttp://a.example/1,red\n")
-    sh.fails("mc2 lid --format csv", 3, '<stdin>: no column "id"', "Did you mean --id auto --text caption?",
-             stdin=b"url,caption\nhttp://a.example/1,red\n")
+def test_a_table_on_stdin_without_known_columns_is_refused_with_its_columns(sh):
+    for data, separator in ((b"url,caption\nhttp://a.example/1,red\n", "csv"), (b"url\tcaption\n", "tsv")):
+        for more in "", f" --format {separator}":
+            sh.fails(f"mc2 lid{more}", 3, '<stdin>: no column "id" and no column "text". The columns are url, caption. '
+                     "Did you mean --id auto --text caption?", stdin=data)
+    sh.fails("mc2 lid", 3, "<stdin>:1: the columns are separated by semicolons.", stdin=b"id;text\n1;a\n")
+    sh.fails("mc2 lid --text foo", 3, "<stdin>: no column is called foo. The columns are uid, text.",
+             stdin=b"uid,text\n1,a\n")
+    sh.fails("mc2 lid", 3, "<stdin>:1: not JSON.", stdin=b"A sentence, and another one\nwithout a comma\n")
+
+
+@pytest.mark.parametrize("header, said", [
+    ("ID,Text", "id=ID, text=Text"), ("id,Caption", "text=Caption"), ("Id,TEXT", "id=Id, text=TEXT")])
+def test_columns_in_capitals_are_known_and_said(sh, header, said):
+    (sh / "a.csv").write_bytes(header.encode() + b"\n1,a red circle\n")
+    done = sh("mc2 lid a.csv -o o.jsonl")
+    assert done.status == 0 and done.stderr.startswith(f"a.csv: taken for a table of captions: {said}\n"), done.stderr
+    assert [(pair["id"], pair["text"]) for pair in sh.read("o.jsonl")] == [("1", "a red circle")]
+
+
+def test_a_table_without_a_header_is_read_with_the_names_that_the_user_gives(sh):
+    (sh / "Train_GCC-training.tsv").write_bytes(b'a very typical bus station\thttp://a.example/1\n'
+                                                b'a "red" circle\thttp://a.example/2\n')
+    done = sh.fails("mc2 lid Train_GCC-training.tsv", 3, "Where the first line is a pair already, name the columns: "
+                    "--header text,url --id auto.")
+    advised = done.stderr.rpartition("columns: ")[2].strip().rstrip(".")
+    found = lines(sh.ok(f"mc2 lid Train_GCC-training.tsv {advised} -q"))
+    assert [(pair["text"], pair["url"]) for pair in found] == [
+        ("a very typical bus station", "http://a.example/1"), ('a "red" circle', "http://a.example/2")]
+    assert sh.ok("mc2 lid --header text,url --id auto -q", stdin=(sh / "Train_GCC-training.tsv").read_bytes()) \
+        == "".join(json.dumps(pair, separators=(",", ":")) + "\n" for pair in found)
+    sh.fails("mc2 lid Train_GCC-training.tsv --header text,,url", 2, "give the name of every column, each once")
+    sh.write("a.jsonl", {"id": "1", "text": "t"})
+    sh.fails("mc2 lid a.jsonl --header id,text", 2, "--header is for CSV and TSV")
+
+
+# ---------------------------------------------------------------- quotes in TSV, columns without a name
+
+@pytest.mark.parametrize("table, pairs", [
+    (b'1\ta "red" circle\n', [("1", 'a "red" circle')]),                              # in the middle: a letter
+    (b'1\t"red" circle\n2\t"a"\n', [("1", '"red" circle'), ("2", "a")]),              # at the beginning
+    (b'1\t"unclosed\n2\ta\n', [("1", '"unclosed'), ("2", "a")]),
+    (b'1\t"first\n2\tlast"\n', [("1", '"first'), ("2", 'last"')]),                   # no line is merged
+    (b'1\t"two\nlines"\n2\ta\n', [("1", "two\nlines"), ("2", "a")]),                # but where they are one row
+    (b'1\t"a ""red"" circle"\n', [("1", 'a "red" circle')]),
+    (b'1\t"a\tb\nc\td"\n', [("1", "a\tb\nc\td")]),
+])
+def test_quotes_in_tsv_are_letters_where_they_are_not_around_a_cell(sh, table, pairs):
+    (sh / "a.tsv").write_bytes(b"id\ttext\n" + table)
+    assert [(pair["id"], pair["text"]) for pair in lines(sh.ok("mc2 lid a.tsv -q"))] == pairs
+
+
+def test_a_bad_line_between_two_quotes_of_tsv_is_bad_alone(sh):
+    (sh / "a.tsv").write_bytes(b'text\tid\n"cat\t1\nbroken\ndog"\t3\n')
+    sh.fails("mc2 lid a.tsv", 3, "a.tsv:3: 1 cells, but the header has 2.")
+    assert [pair["text"] for pair in lines(sh.ok("mc2 lid a.tsv -q --on-error skip"))] == ['"cat', 'dog"']
+
+
+@given(st.lists(st.lists(st.text('"a\t\n\r', max_size=6), min_size=3, max_size=3).filter(any), min_size=1, max_size=3))
+def test_tsv_that_is_written_is_read_again(rows):
+    reader = delimited._Rows("a", [(1, delimited._text_of(rows, "tsv"))], "tsv")
+    reader.width = 3
+    assert [cells for _, cells, _ in reader] == rows
+
+
+def test_columns_without_a_name_are_passed_over_where_they_are_empty(sh):
+    (sh / "a.csv").write_bytes(b"id,text,,\n1,a cat,,\n2,a dog,, \n")
+    sh.ok("mc2 lid a.csv -q -o o.csv")
+    assert (sh / "o.csv").read_bytes().startswith(b"id,text,lid,lid_prob,lang\n1,a cat,en,")
+    (sh / "a.csv").write_bytes(b"id,text,,\n1,a cat,,\n2,a dog,x,\n")
+    sh.fails("mc2 lid a.csv -o o.jsonl", 3, "a.csv:3: a cell in column 3, which has no name. Name the column")
+    (sh / "a.csv").write_bytes(b"id,text,text\n1,a cat,b\n")
+    sh.fails("mc2 lid a.csv -o o.jsonl", 3, "two columns are called 'text'")
 
 
 # ---------------------------------------------------------------- the commands

@@ -120,3 +120,16 @@ def test_a_column_that_the_first_object_of_an_array_lacks_is_found_in_the_next(s
 def test_a_column_that_none_of_the_first_objects_has_stops_the_command(sh):
     run, _ = written(sh, "--id auto --text captoin", "a.json", b'[{"url":"u"},{"url":"v","caption":"cat"}]')
     assert run.status == 3 and "no column is called captoin. The columns are url, caption." in run.stderr
+
+
+@pytest.mark.parametrize("name, content", [
+    ("a.json", b'[{"uid":"1","caption":"a"},{"x":5},{"uid":5.0,"caption":"b"}]'),
+    ("a.jsonl", b'{"uid":"1","caption":"a"}\n{"x":5}\n{"uid":5.0,"caption":"b"}\n')])
+def test_bad_lines_are_kept_without_any_mark_also_where_an_id_is_a_number(sh, name, content):
+    (sh / name).write_bytes(content)
+    sh.ok(f"mc2 lid {name} --id uid --text caption --rejects rejects.jsonl -o o.jsonl -q")
+    assert (sh / "rejects.jsonl").read_bytes() == b'{"x":5}\n'
+    assert [(pair["id"], pair["text"]) for pair in sh.read("o.jsonl")] == [("1", "a"), ("5", "b")]
+    sh.ok(f"mc2 lid {name} --id uid --text caption --on-error skip -O out -q")
+    (kept,) = (sh / "out/quarantine").glob("a*")
+    assert b'"text":"{\\"x\\":5}"' in kept.read_bytes()

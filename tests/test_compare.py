@@ -138,6 +138,8 @@ def test_two_releases_are_compared_as_inspect_does(curated):
     curated.ok("mc2 lid pool/s0.jsonl -o lid.jsonl -q")
     texts = "--texts lid.jsonl"
     assert curated.ok(f"mc2 compare toy new {texts}") == curated.ok(f"mc2 inspect toy --against new {texts}")
+    assert compared(curated, f"toy new {texts}") == orjson.loads(
+        curated.ok(f"mc2 inspect toy --against new {texts} --json"))
 
 
 @pytest.mark.parametrize("command, status, message", [

@@ -1,4 +1,5 @@
 """mc2 inspect: a few lines about anything."""
+import json
 import shutil
 
 import pytest
@@ -222,3 +223,103 @@ def test_invisible_characters_of_texts_and_entries_are_escaped_wherever_they_are
         shown = sh.ok(f"mc2 inspect {command}")
         assert all(text in shown for text in expected), (command, shown)
         assert not set(shown) & set("\u200e\u200f\u00ad\ufe0f\u200d")
+
+
+# ---------------------------------------------------------------- as JSON
+
+def as_json(work, what):
+    """What `inspect --json` says, without the fingerprints."""
+    printed = work.ok(f"mc2 inspect {what} --json")
+    assert printed.count("\n") == 1
+    found = json.loads(printed)
+    return {key: value for key, value in found.items() if key not in ("fingerprint", "a", "b")}
+
+
+def test_pairs_as_json(work):
+    assert as_json(work, "pairs.jsonl --lines 1") == {
+        "kind": "pairs", "stage": None, "read": 1, "total": None, "is_first": True, "left_out": {}, "columns": {},
+        "keys": {"id": 1, "text": 1}, "other_keys": 0, "languages": {}, "other_languages": 0, "matched": None,
+        "metadata": None, "is_beside": False, "pairs": [{"id": "000000000000000000000001", "text": "a red circle"}]}
+    found = as_json(work, "matched.jsonl.zst")
+    assert (found["stage"], found["total"], found["matched"], found["metadata"]) == ("match", 3, 2, "toy")
+    assert found["keys"] == {"id": 3, "text": 3, "lang": 3, "matched_entry_ids": 3}
+    assert found["languages"] == {"en": 2, "fr": 1}
+    assert found["pairs"][1] == {"id": "000000000000000000000002", "text": "un chat noir", "lang": "fr",
+                                 "matched_entry_ids": [0, 1, 2], "entries": ["chat", "un", "chat noir"]}
+    work.write("null.jsonl", {"uid": "1", "text": "a"}, {"uid": None, "text": "b"})
+    found = as_json(work, "null.jsonl")
+    assert (found["read"], found["left_out"]) == (1, {"dropped: without id": 1})
+    assert found["columns"] == {"id": "uid", "text": "text", "form": "DataComp"}
+
+
+def test_a_table_of_unknown_columns_as_json(work):
+    (work / "a.csv").write_bytes(b"url,caption\nhttp://a.example/1,red\n")
+    assert as_json(work, "a.csv") == {"kind": "table", "columns": {"url": "", "caption": ""},
+                                      "hint": "Did you mean --id auto --text caption?"}
+    assert as_json(work, "a.csv --id auto")["columns"] == {
+        "id": "auto", "text": "caption", "url": "url", "ids_from": "url", "form": "a table of captions"}
+
+
+def test_metadata_as_json_also_where_it_is_packed(work):
+    found = as_json(work, "toy")
+    assert {key: found[key] for key in ("kind", "is_packed", "entries", "scheme", "spacing", "nfc", "is_starter")} == {
+        "kind": "metadata", "is_packed": False, "entries": 17409, "scheme": "lid176", "spacing": "published", "nfc": False,
+        "is_starter": False}
+    french = found["languages"].pop("fr")
+    assert french.pop("quality")["cannot_match"]["entries"] == 0
+    assert french == {"entries": 3, "wiki_codes": ["fr"], "sources": {"list": 3}, "cannot_match": 0, "bigram_counts": {},
+                      "samples": {"list": ["chat", "un", "chat noir"]}}
+    assert len(found["languages"]) == 175 and len(found["without_sources"]) == 174
+    work.ok("mc2 build-metadata pack toy -o toy.tar.zst -q")
+    packed = as_json(work, "toy.tar.zst")
+    assert packed["is_packed"] and packed["languages"]["en"]["entries"] == 6
+
+
+def test_counts_and_thresholds_as_json(work):
+    found = as_json(work, "counts")
+    assert (found["pairs"], found["matched"], found["words_of"], found["languages_of_metadata"]) == (3, 2, "toy", 176)
+    assert found["languages"]["fr"] == {
+        "pairs": 1, "matched": 1, "matches": 3, "matched_entries": 3, "entries": 3, "largest_count": 1, "tail": {"10": 1.0},
+        "top": [{"id": 2, "entry": "chat noir", "count": 1}, {"id": 1, "entry": "un", "count": 1},
+                {"id": 0, "entry": "chat", "count": 1}]}
+    assert list(found["languages"]) == ["en", "fr"]
+    found = as_json(work, "thresholds.json")
+    assert (found["kind"], found["t_en"], found["p"], found["expected_pairs"]) == ("thresholds", 2, 1.0, 2.0)
+    assert found["languages"]["fr"]["t"] == 1
+
+
+def test_a_curation_as_json(work):
+    work.ok("mc2 curate lid.jsonl -m toy --t-en 2 -o out -q")
+    found = as_json(work, "out")
+    del found["metadata"], found["counts"]
+    assert found == {"kind": "curation", "shards": 1, "pairs": 3, "matched": 2, "kept": 2, "executor": "local", "languages": {
+        "en": {"pairs": 2, "matched": 1, "t": 2, "kept": 1}, "fr": {"pairs": 1, "matched": 1, "t": 1, "kept": 1}}}
+
+
+def test_sources_as_json(work):
+    row = {"wikipedia": "fr", "source": "list", "rows": 3, "best": ["chat", "un", "chat noir"], "with_vowel_points": 0}
+    found = as_json(work, "sources")
+    assert (found["kind"], found["wikipedias"], found["files"]["fr.list.tsv"]) == ("sources", 2, row)
+    assert as_json(work, "sources/fr.list.tsv") == {"kind": "source", "source": "list", "rows": 3, "with_vowel_points": 0,
+                                                    "first": [["chat", 0], ["un", 0], ["chat noir", 0]]}
+
+
+def test_two_releases_as_json(work):
+    work.ok("mc2 build-metadata merge sources -o wide --spacing wide -q")
+    found = as_json(work, "toy --against wide --texts lid.jsonl")
+    assert found["options"] == {"spacing": ["published", "wide"]} and not found["is_same"]
+    assert found["entries"] == {"only_a": 0, "only_b": 0, "moved": 0, "alive_a": 0, "alive_b": 1, "other_form": 0,
+                                "same": 17409}
+    assert found["languages"] == {"en": {
+        "in_a": 6, "in_b": 6, "only_a": {}, "only_b": {}, "moved": {}, "alive_a": {},
+        "alive_b": {"list": {"entries": 1, "examples": ["U.S."]}}, "other_form": {}, "same": 6}}
+    assert found["texts"]["languages"]["fr"] == {
+        "texts": 1, "match_under_both": 1, "only_a": 0, "only_b": 0, "neither": 0, "matches_only_under_a": 0,
+        "matches_only_under_b": 0, "gained_a": [], "gained_b": []}
+    assert as_json(work, "toy --against toy") == {"kind": "comparison", "is_same": True}
+
+
+def test_a_mapping_as_json(work):
+    found = as_json(work, "languages -m toy")
+    assert found["languages"]["en"] == {"wikipedias": ["en", "simple"], "labels": ["en"]}
+    assert (found["kind"], found["name"]) == ("mapping", "toy") and "zu" in found["wikipedias_of_other"]

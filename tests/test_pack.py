@@ -134,6 +134,8 @@ COCO = {"images": [{"id": 7, "file_name": "a.jpg"}, {"id": 9, "file_name": "x/b.
 
 @pytest.mark.parametrize("name, content", [
     ("in/metadata.csv", CSV), ("in/c.csv", "\ufeff" + CSV), ("in/c.csv.gz", gzip.compress(CSV.encode())),
+    ("in/metadata.csv", CSV.replace(",n\n", ",,\n").replace(",1\n", ",,\n").replace(",2\r\n", ",,\n").replace(",3\n", ",,\n")),
+    ("in/c.tsv", 'Image_Path\tCaption\na.jpg\tone, with a comma\na.jpg\ttwo\nx/b.png\tthree "quoted"\n'),
     ("in/c.tsv", 'Image_Path\tCaption\na.jpg\tone, with a comma\na.jpg\ttwo\nx/b.png\t"three ""quoted"""\n'),
     ("in/c.jsonl", "".join(json.dumps({"image": image, "caption": text}) + "\n\n" for image, text in ROWS)),
     ("in/metadata.jsonl", "".join(json.dumps({"file_name": image, "text": text}) + "\n" for image, text in ROWS)),

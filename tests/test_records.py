@@ -91,7 +91,7 @@ def test_what_is_no_pair_is_named(line, message):
 
 @pytest.mark.parametrize("record, message, expected", [
     ({"id": 7.5, "text": "t"}, '"id" is not a string. It is a number. Write it anew, e.g. ', [("7.5", "t")]),
-    ({"id": "a", "n": 1, "TEXT": ["t", "u"]}, 'no "text" key. Every pair needs its alt-text. The keys are id, n, ',
+    ({"id": "a", "n": 1, "Captions": ["t", "u"]}, 'no "text" key. Every pair needs its alt-text. The keys are id, n, ',
      [("a", "t"), ("a", "u")]),
     ({"id": "a", "text": ["t", "u"]}, '"text" is not a string. It is a list. ', [("a", "t"), ("a", "u")]),
     ({"id": True, "text": "t"}, '"id" is not a string. It is true or false. ', [("True", "t")]),

@@ -257,3 +257,22 @@ def test_a_reader_that_was_never_there_ends_the_run_quietly(sh, command):
     done = sh.process(f"exec {command('a.jsonl', output='')}", stdout=write)
     os.close(write)
     assert (done.status, done.stderr) == (141, "")
+
+
+# ---------------------------------------------------------------- options
+
+@pytest.mark.parametrize("command, option", [
+    ("thresholds counts --t-en 10 --t-en 50", "--t-en"), ("match a.jsonl -m toy -m other", "--metadata"),
+    ("lid a.jsonl -o a -o b", "--output"), ("lid a.jsonl -j2 -j 2", "--jobs"),
+    ("sample a.jsonl -c counts -t t.json --seed 1 --seed=2", "--seed"),
+    ("build-metadata merge sources -o a --output b", "--output"), ("images pack photos -O a -O b", "--output-dir"),
+    ("inspect languages --scheme nllb --scheme nllb", "--scheme"), ("checkpoint export run -o a -o b", "--output"),
+    ("eval zeroshot --model a --model b", "--model")])
+def test_an_option_of_one_value_that_is_given_twice_is_refused(sh, command, option):
+    sh("mkdir counts")
+    sh.fails(f"mc2 {command}", 2, f"{option} is given 2 times, and takes one value. Give it once.")
+
+
+def test_an_option_of_several_values_may_be_given_several_times(sh):
+    sh.write("a.jsonl", {"uid": "1", "caption": "a red circle"})
+    assert '"id":"1"' in sh.ok("mc2 lid a.jsonl --columns id=uid --columns text=caption -q -q")

@@ -315,6 +315,8 @@ def test_show_says_what_a_checkpoint_is(here, run):
         "images         corrupt image: 5"]
     shown = json.loads(here.ok(f"mc2 checkpoint show {run} --json"))
     assert shown["step"] == 7 and [model["name"] for model in shown["models"]] == ["first", "second"]
+    assert here.ok(f"mc2 inspect {run}") == here.ok(f"mc2 checkpoint show {run}")
+    assert json.loads(here.ok(f"mc2 inspect {run} --json")) == {"kind": "checkpoint", **shown}
 
 
 def test_receipts_say_what_was_written_and_what_to_mind(here, run):

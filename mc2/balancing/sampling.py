@@ -11,6 +11,7 @@ import numpy as np
 from mc2 import __version__, engines, files, hashing, manifests
 from mc2.balancing import algorithm, counting, thresholds
 from mc2.errors import BadData, BadUsage
+from mc2.execution import receipt
 from mc2.execution.stage import Stage, Stages
 from mc2.pairs.batch import Labels, same_as_before
 from mc2.pairs.shards import encoder_of, open_write
@@ -224,6 +225,7 @@ def write_subset(run, stage, path, with_pairs):
     """Sample the inputs of a Run; write the uids of what is kept, and its pairs where they are wanted too."""
     run.refuse_twice([path, *([run.output] if with_pairs else [])], also=stage.paths.values())
     files.map_paths(stage.check_input, run.inputs)
+    receipt.begin()
     started, tally, parts = time.monotonic(), collections.Counter(), []
     make = WithUids(encoder_of(run.output) if with_pairs else None)
     with open_write(run.output) if with_pairs else contextlib.nullcontext() as out:

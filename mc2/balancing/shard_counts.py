@@ -1,8 +1,8 @@
 """The counts of one shard, or of several, in one file: sparse, language by language.
 
 Counts of a worldwide release are hundreds of millions of numbers, of which a shard has a few. The file holds, for
-each language that occurs, the entries that occurred and how often, and the sample (see mc2.balancing.counting). Files are
-merged one language at a time, so memory is that of the largest language.
+each language that occurs, the entries that occurred and how often, and the sample (see mc2.balancing.counting). Files
+are merged one language at a time, so memory is that of the largest language.
 
     blocks    per language: ids uint32, times uint64; of the sample hashes uint64, offsets int64, ids uint32
     index     JSON: `metadata` (fingerprint), `shards` (what was counted), `tally`, `languages`

@@ -66,13 +66,9 @@ def _are_releases(a, b):
 def _releases(a, b, texts, lines, longest, as_json):
     """(facts, lines of text) on two releases, of which one is None."""
     from mc2 import inspection
-    from mc2.inspection import two_releases
-    from mc2.metadata.release import Release
-    if not as_json:
-        return None, inspection.compare(a, b, texts, lines, longest)
-    if texts:
-        raise click.UsageError("--texts is shown as lines only. Leave --json out.")
-    return two_releases.facts(Release(a), Release(b)), None
+    if as_json:
+        return inspection.facts_of_two(a, b, texts, lines, longest), None
+    return None, inspection.compare(a, b, texts, lines, longest)
 
 
 def _curations(a, b, releases, most_entries, quiet):

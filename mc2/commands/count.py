@@ -23,6 +23,7 @@ def count(run, metadata, output):
     """
     from mc2 import manifests
     from mc2.balancing import counting
+    from mc2.execution.run import begin
     from mc2.metadata.release import Release
     manifests.refuse_foreign_directory(output, counting.KIND)
     run.refuse_twice([output])
@@ -31,6 +32,7 @@ def count(run, metadata, output):
         for path in run.inputs:
             show_row("to do", path, output)
         return
+    begin([output])
     started, inputs = time.monotonic(), run.inputs
     counts, tally = counting.count(run, release)
     seconds = time.monotonic() - started

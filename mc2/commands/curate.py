@@ -83,6 +83,8 @@ def curate(ctx, inputs, metadata, output, old_engine, quiet, dry_run, force, sha
     options.say_how_to_be_faster(quiet)
     if force and executor["print_only"]:
         raise click.UsageError("-f deletes what is done, and --print is to change nothing. Leave one of the two out.")
+    if not executor["print_only"]:
+        receipt.begin()
     work = os.path.join(output, ".work")
     with contextlib.closing(make_executor(work, "curate")) as chosen:
         its_job = job.Job(pool, output, settings, chosen, Progress("curate", work, quiet), whole_pool)

@@ -7,7 +7,7 @@ from mc2.commands.lid import identification
 
 OF_A_CURATION = {"counts", "thresholds", "seed", "one_per_image", "scheme", "languages", "single", "min_prob",
                  "no_evidence", "by_script", "clean_urls", "clean_capitals", "clean_han", "clean_space", "columns",
-                 "input_format"}
+                 "input_format", "header"}
 
 
 @click.command()
@@ -33,6 +33,7 @@ OF_A_CURATION = {"counts", "thresholds", "seed", "one_per_image", "scheme", "lan
 @options.columns
 @click.option("--format", "input_format", type=click.Choice(["jsonl", "json", "csv", "tsv", "parquet"]),
               help="Format of the inputs, where their names do not tell it (stdin).")
+@options.header
 @options.longest
 @click.option("--json", "as_json", is_flag=True, help="Print a line of JSON for each pair.")
 @options.quiet
@@ -97,7 +98,7 @@ def _of_pairs(ctx, inputs, pair_ids, metadata, given, jobs, first, quiet):
     from mc2.pairs.columns import reading_of
     from mc2.pairs.shards import refuse_unopenable
     inputs = options.pair_inputs(ctx, inputs, None)
-    reading = reading_of(given["columns"], None, None, given["input_format"])
+    reading = reading_of(given["columns"], None, None, given["input_format"], given["header"])
     refuse_unopenable(inputs, [], reading)
     explainer = _explainer(ctx, metadata, given)
     files.map_paths(explainer.stages.check_input, inputs)

@@ -1,10 +1,15 @@
 """mc2 inspect"""
+import json
 import os
 
 import click
 
 from mc2 import options
 from mc2.terminal import say, show
+
+
+as_json = click.option("--json", "as_json", is_flag=True,
+                       help="Print one JSON object with the same facts, for programs.")
 
 
 class _PathOrLanguages(click.Command):
@@ -15,6 +20,7 @@ class _PathOrLanguages(click.Command):
             return super().make_context(info_name, args, parent, **extra)
         if parent:
             parent.meta["mc2.command"] = "mc2 inspect languages"
+            options.refuse_unclear(languages, f"{info_name} languages", args[1:], parent)
         return languages.make_context(f"{info_name} languages", args[1:], parent,
                                       auto_envvar_prefix="MC2_INSPECT_LANGUAGES", **extra)
 
@@ -32,10 +38,12 @@ class _PathOrLanguages(click.Command):
 @click.option("--texts", metavar="PAIRS", type=click.Path(exists=True, dir_okay=False, allow_dash=True),
               help="With --against: also match the texts of these pairs, which have `lang`, under both releases.")
 @options.reads_columns
+@as_json
 @options.verbose
 @click.pass_context
-def inspect(ctx, path, metadata, lines, longest_line, against, texts, reading):
-    """Say what PATH is: metadata (packed too), sources, counts, thresholds, or pairs (also from stdin).
+def inspect(ctx, path, metadata, lines, longest_line, against, texts, as_json, reading):
+    """Say what PATH is: metadata (packed too), sources, counts, thresholds, a curation, a checkpoint, or pairs (also
+    from stdin).
 
     Of a table in which it is not known which columns are id and text, the columns are listed.
 
@@ -50,6 +58,7 @@ def inspect(ctx, path, metadata, lines, longest_line, against, texts, reading):
     mc2 inspect metadata --against older-metadata
     mc2 inspect wide --against published --texts lid.jsonl.zst
     mc2 inspect languages --scheme glotlid
+    mc2 inspect counts --json | jq .languages.en.matched
     """
     from mc2 import files, inspection
     if texts and not against:
@@ -60,6 +69,11 @@ def inspect(ctx, path, metadata, lines, longest_line, against, texts, reading):
         options.pair_inputs(ctx, None, None)
     elif not files.exists(path):
         raise click.UsageError(f"{path}: no such file or directory.")
+    if as_json:
+        found = inspection.facts_of_two(path, against, texts, lines, longest_line) if against else \
+            inspection.facts(path, metadata, lines, longest_line, reading)
+        print(json.dumps(found))
+        return
     described = inspection.compare(path, against, texts, lines, longest_line) if against else \
         inspection.describe(path, metadata, lines, longest_line, reading)
     for line in described:
@@ -78,9 +92,10 @@ def inspect(ctx, path, metadata, lines, longest_line, against, texts, reading):
 @click.option("--engine", type=click.Choice(["native", "fasttext"]),
               help="What reads the model; the result is the same. Default: native, where it is built.")
 @options.output
+@as_json
 @options.quiet
 @options.verbose
-def languages(metadata, scheme, mapping_file, model, engine, output, quiet):
+def languages(metadata, scheme, mapping_file, model, engine, output, as_json, quiet):
     """Say which Wikipedias the labels of a language identification model reach, and which are in `other`.
 
     With -o FILE.csv, write the mapping of these labels instead, to be changed and given to --languages.
@@ -105,7 +120,10 @@ def languages(metadata, scheme, mapping_file, model, engine, output, quiet):
             {"out": len(written.rows)}))
     else:
         name = metadata or mapping_file or mapping.scheme
-        text = "".join(f"{escaped(line)}\n" for line in report.describe(name, mapping, model, labels))
+        if as_json:
+            text = json.dumps(report.facts(name, mapping, model, labels)) + "\n"
+        else:
+            text = "".join(f"{escaped(line)}\n" for line in report.describe(name, mapping, model, labels))
         files.write_bytes(output, text.encode())
     if output != "-" and not quiet:
         say(f"languages: {len(labels or mapping.lang_of):,} labels -> {output}")

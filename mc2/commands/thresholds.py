@@ -89,6 +89,8 @@ def thresholds(ctx, counts, t_en, p, t_all, min_t, pairs, sweep, pool, as_json, 
     if shows_only and ctx.get_parameter_source("output") is not click.core.ParameterSource.DEFAULT:
         raise click.UsageError("-o: with --sweep, --pool and --json no thresholds are written. Leave it out.")
     refuse_twice([output, *([plot] if plot else [])], [counts])
+    if not dry_run:
+        receipt.begin()
     started = time.monotonic()
     counted, fingerprint = counting.load(counts)
     if pairs or sweep:

@@ -35,10 +35,12 @@ def tokenizer(ctx, inputs, output, vocab_size, keep_case, matched, limit, quiet)
     from mc2.clip.tokenizer_training import trained
     from mc2.errors import BadData
     from mc2.execution import receipt
+    from mc2.execution.run import begin
     from mc2.training import texts
     inputs = options.pair_inputs(ctx, inputs, None)
     extras.need("train", "tokenizers")
     files.refuse_unwritable(output, parquet=False)
+    begin([output], inputs)
     started, count = time.monotonic(), itertools.count()
     found = (text for text, _ in zip(itertools.islice(texts.of_files(inputs, matched), limit), count))
     made = trained(found, vocab_size, keep_case)

@@ -51,7 +51,8 @@ class Progress:
         self._close()
         self.state.update(phase=phase, shards=shards, finished=finished, done=finished, pairs=0,
                           phase_begun=time.time(), failing=0, failed={})
-        self.meter = Meter(f"{self.command}: {phase}", "shards", shards, finished, self.quiet)
+        if finished < shards:
+            self.meter = Meter(f"{self.command}: {phase}", "shards", shards, finished, self.quiet)
         self._write(now=True)
 
     def update(self, pairs=0, failed=False):
@@ -103,7 +104,8 @@ def _rates(state, now=None):
 
 
 def _states(out):
-    """[(path, state, part such as "0/2" or "")] of the work in the directory `out`. Raises BadUsage where there is none."""
+    """[(path, state, part such as "0/2" or "")] of the work in the directory `out`. Raises BadUsage where there is
+    none."""
     paths = sorted(glob.glob(os.path.join(glob.escape(out), ".work", "progress*.json")))
     states = [(path, documents.read(path, REMEDY), _part(path)) for path in filter(os.path.isfile, paths)]
     if not states:

@@ -1,9 +1,10 @@
 """Do what is missing, in rounds, until nothing is; collect what fails, and say so by the shard's name.
 
-A task has `name`, `is_done(item)`, `name_of(item)`, `log_path(item)`, `discard(item)` (what a killed worker left), and is
-called with an item; it returns a number of pairs (mc2.execution.shard.ShardTask is one). An executor has one method, `run(task, items, report)`: it calls
-task(item) for every item somewhere, and report(item, error, pairs) here when that has ended, error being None or an
-exception. What it reports is not believed: after each round the items whose outputs are missing are listed anew.
+A task has `name`, `is_done(item)`, `name_of(item)`, `log_path(item)`, `discard(item)` (what a killed worker left), and
+is called with an item; it returns a number of pairs (mc2.execution.shard.ShardTask is one). An executor has one method,
+`run(task, items, report)`: it calls task(item) for every item somewhere, and report(item, error, pairs) here when that
+has ended, error being None or an exception. What it reports is not believed: after each round the items whose outputs
+are missing are listed anew.
 """
 import errno
 from collections import Counter
@@ -28,8 +29,8 @@ class JobFailed(Mc2Error):
     """Some items could not be done; all others are."""
 
     def __init__(self, phase, failures, others):
-        """phase: of a job of several, else "". failures: {name of a shard: error}. others: whether there are shards that
-        did not fail."""
+        """phase: of a job of several, else "". failures: {name of a shard: error}. others: whether there are shards
+        that did not fail."""
         lines = [f"  {item}: {_told(error)}" for item, error in sorted(failures.items())[:SHOWN]]
         more = [f"  and {len(failures) - SHOWN:,} more"] if len(failures) > SHOWN else []
         what = "1 shard" if len(failures) == 1 else f"{len(failures):,} shards"
@@ -55,8 +56,7 @@ def complete(task, items, executor, progress, total, phase=""):
     job has several.
     """
     waiting = missing(task, items)
-    if waiting:
-        progress.begin(task.name, total, total - len(waiting))
+    progress.begin(task.name, total, total - len(waiting))
     begun_with, tries, failures = waiting, Counter(), {}
     while waiting:
         errors = {}
@@ -71,7 +71,8 @@ def complete(task, items, executor, progress, total, phase=""):
         executor.run(task, waiting, report)
         begun, waiting = waiting, missing(task, waiting)
         tries.update(waiting)
-        hopeless = len(begun) == len(waiting) > 2 and all(isinstance(errors.get(item), WorkerKilled) for item in waiting)
+        hopeless = len(begun) == len(waiting) > 2 and all(
+            isinstance(errors.get(item), WorkerKilled) for item in waiting)
         for item in waiting:
             error = errors.get(item) or WorkerKilled("its output is not there, and no error was seen")
             if isinstance(error, (BadData, BadUsage)) or tries[item] >= TRIES or hopeless:

@@ -55,7 +55,8 @@ class Run:
             its_names = self.names if self.output_dir is not None else \
                 names.of([path for path in self.all_inputs or self.inputs if path != "-"])
             self.reading = dataclasses.replace(self.reading, name=its_names.of_input)
-        self.refuse_twice([*outputs, *(path for path in (self.rejects, self.dropped) if path)])
+        directories = [] if self.output_dir is None else [self.output_dir]
+        self.refuse_twice([*outputs, *directories, *(path for path in (self.rejects, self.dropped) if path)])
 
     def __call__(self, *stages):
         """Run stages from the inputs to the output or output directory, and print the receipt."""
@@ -72,6 +73,7 @@ class Run:
     # ------------------------------------------------------------ one stream
 
     def _stream(self, stages):
+        receipt.begin()
         started = time.monotonic()
         tally = collections.Counter()
         with open_write(self.output) as out:
@@ -124,6 +126,7 @@ class Run:
         started, task = time.monotonic(), self._task(stages)
         if not self.force:
             self._refuse_replacing(task)
+        receipt.begin()
         self.columns.look_at(self.inputs, self.reading)
         work = mark_shards(self.output_dir)
         names.record(self.output_dir, self.names)
@@ -185,8 +188,18 @@ class Run:
         receipt.write(name, summary, tally, output, seconds, self.quiet)
 
 
+def begin(outputs, inputs=()):
+    """The work of a command begins: refuse_twice, and a receipt of an earlier run goes."""
+    refuse_twice(outputs, inputs)
+    receipt.begin()
+
+
 def refuse_twice(outputs, inputs):
-    """Raise BadUsage for an output that is an input, or another output, too."""
+    """Raise BadUsage for an output that is an input, or another output, too; and for a receipt within an output, which
+    is a directory then. Directories of shards are given as outputs too, beside their shards."""
+    for path in receipt.paths():
+        if output := next((each for each in outputs if _is_below(path, each)), None):
+            raise BadUsage(f"--receipt {path}: lies in the output directory {output}. Name another file.")
     inputs = {files.identity(path) for path in inputs
               if files.is_remote(path) or os.path.isfile(path) or os.path.isdir(path)}
     seen = set()
@@ -196,6 +209,13 @@ def refuse_twice(outputs, inputs):
             raise BadUsage(f"{output}: is {'an input' if identity in inputs else 'another output'} too. "
                            f"Name another output.")
         seen.add(identity)
+
+
+def _is_below(path, directory):
+    """Whether a file is, or will be, in a directory or in a folder of it."""
+    if "-" in (path, directory) or files.is_special(path):
+        return False
+    return files.name_below(files.identity(path), files.identity(directory)) is not None
 
 
 def _other_input(manifest, path):

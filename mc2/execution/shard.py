@@ -47,8 +47,9 @@ class ShardTask:
 
     stages: of mc2.execution.stage.Stage. paths: ShardPaths. name: of the task, in messages and logs. upstream: the
     ShardTask whose output is read in place of the shard. skip_bad: put bad lines into quarantine, rather than fail.
-    keep: REJECTS and DROPPED, those that are wanted. longest: bytes of a line, or of a text in Parquet, above which it is
-    no pair. reading: mc2.pairs.columns.Reading of the shards. What is upstream's is taken at any length, and as it is.
+    keep: REJECTS and DROPPED, those that are wanted. longest: bytes of a line, or of a text in Parquet, above which it
+    is no pair. reading: mc2.pairs.columns.Reading of the shards. What is upstream's is taken at any length, and as it
+    is.
     """
 
     def __init__(self, stages, paths, *, name=None, upstream=None, skip_bad=False, keep=(),
@@ -213,7 +214,8 @@ def put_together(task, what, shards, out):
 
 
 def _copy(path, beside, what, out):
-    """Copy a file that was kept beside pairs to a stream. Raises BadData where it is damaged. beside: of the manifest"""
+    """Copy a file that was kept beside pairs to a stream. Raises BadData where it is damaged. beside: of the
+    manifest"""
     expected, crc32 = (beside[what] or {}).get("crc32") if isinstance(beside, dict) else None, 0
     with files.open_read(path) as lines:
         while chunk := lines.read(files.BLOCK):

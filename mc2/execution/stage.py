@@ -50,7 +50,8 @@ class Stage:
         return f"{tally['out']:,} out"
 
     def check_input(self, path):
-        """Refuse a file whose manifest is damaged, or says that the file belongs to other metadata or had another size."""
+        """Refuse a file whose manifest is damaged, or says that the file belongs to other metadata or had another
+        size."""
         theirs = (manifests.read_of_input(path) or {}).get("lineage", {}) if path != "-" else {}
         for what, fingerprint in self.lineage.items():
             if theirs.get(what, fingerprint) != fingerprint:

@@ -27,8 +27,7 @@ def compare(a, b):
             yield f"languages only in {name}: {' '.join(langs)}"
     differences = {lang: _difference(a, b, lang) for lang in a.langs if lang in b.n_entries}
     yield from _totals(differences)
-    changed = sorted((lang for lang, row in differences.items() if row.size),
-                     key=lambda lang: (-differences[lang].size, lang))
+    changed = _changed(differences)
     yield from _table(a, b, {lang: differences[lang] for lang in changed})
     if moved := [lang for lang, row in differences.items() if row.other_order]:
         yield f"the same entries in another order or with other scores: {' '.join(moved)}"
@@ -38,14 +37,59 @@ def compare(a, b):
         yield from _examples(differences[lang])
 
 
+def facts(a, b):
+    """What `compare` says, as a dict: of a and b, their path and fingerprint; is_same; options {name: [of A, of B]};
+    languages_only_in_a and _b; labels_only_in_a and _b; labels_of_another_language {label: [language in A, in B]};
+    other_wikipedias {language: [those in A, in B]}; languages {one that differs: see _facts_of}; entries (the same of
+    all languages); in_another_order (languages)."""
+    found = {"kind": "comparison", "a": {"path": a.path, "fingerprint": a.fingerprint},
+             "b": {"path": b.path, "fingerprint": b.fingerprint}, "is_same": a.fingerprint == b.fingerprint}
+    if found["is_same"]:
+        return found
+    one, other = a.manifest["options"], b.manifest["options"]
+    differences = {lang: _difference(a, b, lang) for lang in a.langs if lang in b.n_entries}
+    of_a, of_b = a.languages, b.languages
+    return {**found, "options": {name: [one.get(name), other.get(name)] for name in _other_options(one, other)},
+            "languages_only_in_a": _missing(a.langs, b.langs), "languages_only_in_b": _missing(b.langs, a.langs),
+            "labels_only_in_a": _missing(of_a.lang_of, of_b.lang_of),
+            "labels_only_in_b": _missing(of_b.lang_of, of_a.lang_of),
+            "labels_of_another_language": {label: [lang, of_b.lang_of[label]] for label, lang in of_a.lang_of.items()
+                                           if of_b.lang_of.get(label, lang) != lang},
+            "other_wikipedias": {lang: [list(group), list(of_b.groups[lang])] for lang, group in of_a.groups.items()
+                                 if of_b.groups.get(lang, group) != group},
+            "entries": {**{name: sum(_number(getattr(row, name)) for row in differences.values())
+                           for name in _Difference._fields[:GROUPS]},
+                        "same": sum(row.same for row in differences.values())},
+            "languages": {lang: {"in_a": a.n_entries[lang], "in_b": b.n_entries[lang], **_facts_of(differences[lang])}
+                          for lang in _changed(differences)},
+            "in_another_order": [lang for lang, row in differences.items() if row.other_order]}
+
+
+def _facts_of(difference):
+    """{group: {source: {"entries": how many, "examples": some}}} of a language, and `same` (entries)."""
+    groups = {name: {source: {"entries": number, "examples": examples} for source, (number, examples) in group.items()}
+              for name, group in zip(_Difference._fields, difference[:GROUPS])}
+    return {**groups, "same": difference.same}
+
+
+def _changed(differences):
+    """The languages of which entries differ, those with most first."""
+    return sorted((lang for lang, row in differences.items() if row.size),
+                  key=lambda lang: (-differences[lang].size, lang))
+
+
 def _missing(langs, others):
     return [lang for lang in langs if lang not in others]
 
 
 def _options(a, b):
-    names = [name for name in {**a, **b} if a.get(name) != b.get(name) and name != "words_end_at"]   # of `spacing`
-    if names:
+    if names := _other_options(a, b):
         yield "options, A | B: " + ", ".join(f"{name} {a.get(name)} | {b.get(name)}" for name in names)
+
+
+def _other_options(a, b):
+    """The names of options that differ; `words_end_at` follows from `spacing`."""
+    return [name for name in {**a, **b} if a.get(name) != b.get(name) and name != "words_end_at"]
 
 
 def _mappings(a, b):
@@ -198,6 +242,25 @@ def compare_texts(a, b, path, lines, longest):
         yield from _gains(lang, found[lang])
 
 
+COUNTS = ("texts", "match_under_both", "only_a", "only_b", "neither", "matches_only_under_a", "matches_only_under_b")
+
+
+def facts_of_texts(a, b, path, lines, longest):
+    """What `compare_texts` says, as a dict. languages: {language in both: COUNTS, and gained_a and gained_b, some texts
+    with the entries that they match under that release only}"""
+    texts, read = _texts(path, lines, longest)
+    shared = sorted((lang for lang in texts if lang in a.n_entries and lang in b.n_entries),
+                    key=lambda lang: (-len(texts[lang]), lang))
+    rows = {}
+    for lang in shared:
+        found = _found(a, b, lang, texts[lang])
+        gained = {name: [{"text": text.text, "entries": getattr(text, only_here)} for text in its]
+                  for name, only_here, its in _gained(found)}
+        rows[lang] = {**dict(zip(COUNTS, _counts(found))), "gained_a": gained["A"], "gained_b": gained["B"]}
+    return {"path": files.name_of(path), "read": read, "is_first": bool(lines and read >= lines), "languages": rows,
+            "left_out": {lang: len(texts[lang]) for lang in sorted(texts) if lang not in rows}}
+
+
 class _Text(NamedTuple):
     """A text with the entries that it matches: under A but not under B, the other way round, and under both."""
 
@@ -246,12 +309,18 @@ def _counts(texts):
 
 
 def _gains(lang, texts):
-    """Yield lines: some texts with the entries that they match under one release only; first those in which the other
-    release finds nothing."""
-    for name, only_here, only_there in ("A", "only_a", "only_b"), ("B", "only_b", "only_a"):
-        gained = [text for text in texts if getattr(text, only_here)]
-        gained.sort(key=lambda text: bool(text.both or getattr(text, only_there)))
-        for text in gained[:EXAMPLES]:
+    """Yield lines: what _gained gives."""
+    for name, only_here, gained in _gained(texts):
+        for text in gained:
             shown = " ".join(text.text.split())
             shown = shown if len(shown) <= LONGEST_TEXT else shown[:LONGEST_TEXT - 1] + "…"
             yield f"  {lang}, only under {name}: {shown} -> {_some(getattr(text, only_here))}"
+
+
+def _gained(texts):
+    """Yield (release, name of the field with its entries, some texts that match entries under this release only), first
+    those in which the other release finds nothing."""
+    for name, only_here, only_there in ("A", "only_a", "only_b"), ("B", "only_b", "only_a"):
+        gained = [text for text in texts if getattr(text, only_here)]
+        gained.sort(key=lambda text: bool(text.both or getattr(text, only_there)))
+        yield name, only_here, gained[:EXAMPLES]

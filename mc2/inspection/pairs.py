@@ -20,17 +20,23 @@ LONGEST_NAME = 100              # characters of an id, a key or a language that 
 def describe(path, metadata, lines, longest, reading=AS_THEY_ARE):
     """Yield lines about pairs. reading: which columns are id and text. A table in which that is not known is described
     as a table."""
+    found = facts(path, metadata, lines, longest, reading)
+    yield from _table(found) if found["kind"] == "table" else _describe(found)
+
+
+def facts(path, metadata, lines, longest, reading=AS_THEY_ARE):
+    """What is known of pairs, or of a table in which it is not known which columns are id and text; dict."""
     try:
-        yield from _describe(path, metadata, lines, longest, reading)
+        return _facts(path, metadata, lines, longest, reading)
     except NoPairs as error:
-        n_columns = "1 column" if len(error.columns) == 1 else f"{len(error.columns):,} columns"
-        yield f"a table of {n_columns}, of which it is not known which are id and text"
-        yield from tables.align([[advice.shown(name), kind] for name, kind in error.columns.items()], right=())
-        if error.hint:
-            yield error.hint
+        return {"kind": "table", "columns": dict(error.columns), "hint": error.hint}
 
 
-def _describe(path, metadata, lines, longest, reading):
+def _facts(path, metadata, lines, longest, reading):
+    """kind, stage (the command that made them), read (pairs), total (None: not known), is_first (whether there may be
+    more), left_out {reason: lines}, columns (as in manifests), keys {key: pairs}, other_keys (of keys that are not told
+    apart), languages {lang: pairs}, other_languages, matched (None: not matched), metadata (whose words are named),
+    is_beside (whether it was found beside the file), pairs (some of them)."""
     manifest = (manifests.read(path) if path != "-" else None) or {}
     read, keys, langs, matches, shown, columns, left_out = 0, Counter(), Counter(), 0, [], [], Counter()
     for block in read_blocks([path], longest=longest, reading=reading, found=lambda _, its: columns.append(its)):
@@ -45,33 +51,66 @@ def _describe(path, metadata, lines, longest, reading):
                 shown.append(record)
         if lines and read >= lines:
             break
-    total = manifest.get("counts", {}).get("out")
-    of = f" of {total:,}" if total is not None and total > read else " (the first)" if lines and read >= lines else ""
-    made = f", made by mc2 {manifest['stage']}" if "stage" in manifest else ""
-    yield f"{'matched ' if keys['matched_entry_ids'] else ''}pairs{made}: {read:,}{of} read"
-    if text := what_was_left_out(left_out).removeprefix(", "):
+    del left_out["in"]
+    are_matched, opened, is_beside = bool(keys["matched_entry_ids"]), None, False
+    if are_matched:
+        opened = named_release(metadata, manifest, manifest.get("lineage", {}).get("metadata"))
+        if not opened and not manifest and (opened := _release_beside(path)):
+            is_beside = True
+    other_keys, other_langs, has_lang = keys.pop(OTHERS, 0), langs.pop(OTHERS, 0), bool(keys["lang"])
+    return {"kind": "pairs", "stage": manifest.get("stage"), "read": read,
+            "total": manifest.get("counts", {}).get("out"), "is_first": bool(lines and read >= lines), "left_out": dict(left_out),
+            "columns": columns[0].description() if columns else {}, "keys": {key: n for key, n in keys.items() if n},
+            "other_keys": other_keys,
+            "languages": {lang or "": n for lang, n in langs.most_common()} if has_lang else {},
+            "other_languages": other_langs if has_lang else 0, "matched": matches if are_matched else None,
+            "metadata": opened.path if opened else None, "is_beside": is_beside,
+            "pairs": [_shown(record, opened) for record in shown]}
+
+
+def _shown(record, opened):
+    """A pair as it is shown: its entries too, where they are known."""
+    ids = record.get("matched_entry_ids")
+    found = {key: record[key] for key in ("id", "text", "lang", "matched_entry_ids") if key in record}
+    if ids and opened and record.get("lang") in opened.n_entries:
+        entries = opened.entries(record["lang"])
+        found["entries"] = [entries[i] if type(i) is int and i < len(entries) else f"{i}?" for i in ids]
+    return found
+
+
+def _table(found):
+    columns = found["columns"]
+    n_columns = "1 column" if len(columns) == 1 else f"{len(columns):,} columns"
+    yield f"a table of {n_columns}, of which it is not known which are id and text"
+    yield from tables.align([[advice.shown(name), kind] for name, kind in columns.items()], right=())
+    if found["hint"]:
+        yield found["hint"]
+
+
+def _describe(found):
+    read, total, keys, langs = found["read"], found["total"], found["keys"], found["languages"]
+    of = f" of {total:,}" if total is not None and total > read else " (the first)" if found["is_first"] else ""
+    made = f", made by mc2 {found['stage']}" if found["stage"] is not None else ""
+    yield f"{'matched ' if found['matched'] is not None else ''}pairs{made}: {read:,}{of} read"
+    if text := what_was_left_out(found["left_out"]).removeprefix(", "):
         yield f"left out: {text}"
-    if columns and (text := said(columns[0].description())):
+    if text := said(found["columns"]):
         yield text
     if not read:
         return
-    yield f"keys: {_listed(keys, read)}"
-    if keys["lang"]:
-        others = langs.pop(OTHERS, 0)
-        most = ", ".join(f"{_short(lang)} {count:,}" for lang, count in langs.most_common(LANGUAGES_SHOWN))
-        yield f"languages: {most}{', ...' if len(langs) > LANGUAGES_SHOWN or others else ''}"
-    if keys["matched_entry_ids"]:
-        yield f"matched: {matches:,} of {read:,}"
-    opened = None
-    if keys["matched_entry_ids"]:
-        opened = named_release(metadata, manifest, manifest.get("lineage", {}).get("metadata"))
-        if not opened and not manifest and (opened := _release_beside(path)):
-            yield f"(words of {opened.path}; name another release with -m)"
-        if not opened:
+    yield f"keys: {_listed(Counter(keys), found['other_keys'], read)}"
+    if langs:
+        most = ", ".join(f"{_short(lang or None)} {count:,}" for lang, count in list(langs.items())[:LANGUAGES_SHOWN])
+        yield f"languages: {most}{', ...' if len(langs) > LANGUAGES_SHOWN or found['other_languages'] else ''}"
+    if found["matched"] is not None:
+        yield f"matched: {found['matched']:,} of {read:,}"
+        if found["is_beside"]:
+            yield f"(words of {found['metadata']}; name another release with -m)"
+        if not found["metadata"]:
             yield "(name the metadata with -m to see the matched words)"
-    for record in shown:
+    for record in found["pairs"]:
         yield ""
-        yield from _record(record, opened)
+        yield from _record(record)
 
 
 def _count(times, names):
@@ -89,9 +128,9 @@ def _name(lang):
     return lang if lang is None or isinstance(lang, str) else f"({type(lang).__name__})"
 
 
-def _listed(keys, read):
-    """The keys, those that most pairs have at least, as they occurred, with the number of pairs that have each."""
-    others = keys.pop(OTHERS, 0)
+def _listed(keys, others, read):
+    """The keys, those that most pairs have at least, as they occurred, with the number of pairs that have each. others:
+    of keys that were not told apart"""
     shown = keys if len(keys) <= KEYS_SHOWN else dict(keys.most_common(KEYS_SHOWN))
     text = ", ".join(_short(key) + ("" if count == read else f" (in {count:,})") for key, count in shown.items())
     if others:
@@ -99,17 +138,11 @@ def _listed(keys, read):
     return text + (f" and {len(keys) - len(shown):,} others" if len(keys) > len(shown) else "")
 
 
-def _record(record, opened):
+def _record(record):
     yield f"{_short(record['id'])}  {_short(record.get('lang', ''))}".rstrip()
     yield f"  {' '.join(record['text'].split())[:200]}"
-    ids = record.get("matched_entry_ids")
-    if not ids:
-        return
-    if opened and record.get("lang") in opened.n_entries:
-        entries = opened.entries(record["lang"])
-        yield "  -> " + ", ".join(entries[i] if type(i) is int and i < len(entries) else f"{i}?" for i in ids)
-    else:
-        yield "  -> " + ", ".join(map(str, ids))
+    if ids := record.get("matched_entry_ids"):
+        yield "  -> " + ", ".join(record.get("entries") or map(str, ids))
 
 
 def _release_beside(path):

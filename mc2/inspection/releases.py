@@ -35,6 +35,36 @@ def describe_packed(manifest):
     yield "Packed: for samples of the entries, unpack it with 'mc2 build-metadata unpack'."
 
 
+def facts(opened):
+    """What is known of a release.Release: as facts_of_packed, and `samples`, {source: some entries}, of the languages
+    with most entries; dict."""
+    found = facts_of_packed(opened.manifest)
+    for lang in _largest(opened.manifest)[:LANGUAGES_SHOWN]:
+        found["languages"][lang]["samples"] = {
+            kind: list(dict.fromkeys(entries)) for kind, entries in _chosen(opened.rows(lang))}
+    return {**found, "is_packed": False}
+
+
+def facts_of_packed(manifest):
+    """What is known of a packed release, from its manifest; dict. languages: wiki_codes, entries, sources {source:
+    entries}, cannot_match (entries), bigram_counts, and `quality`, the report on odd entries."""
+    options, quality = manifest["options"], manifest.get("quality", {})
+    languages = {lang: {**row, **({"quality": quality[lang]} if lang in quality else {})}
+                 for lang, row in manifest["languages"].items()}
+    origins, sourced = manifest.get("origins", []), set(_largest(manifest))
+    return {"kind": "metadata", "fingerprint": manifest["fingerprint"], "is_packed": True,
+            "entries": sum(row["entries"] for row in languages.values()), "scheme": options["scheme"],
+            "spacing": options["spacing"], "nfc": bool(options.get("nfc")), "languages": languages,
+            "without_sources": [lang for lang in languages if lang not in sourced], "origins": origins,
+            "is_starter": any(origin.get("starter") for origin in origins)}
+
+
+def _largest(manifest):
+    """The languages that have sources, most entries first."""
+    sourced = {lang: row for lang, row in manifest["languages"].items() if set(row["sources"]) - {"number"}}
+    return sorted(sourced, key=lambda lang: -sourced[lang]["entries"])
+
+
 def _overview(manifest):
     """Yield lines about all languages. Returns the largest ones, to be shown one by one."""
     languages, options = manifest["languages"], manifest["options"]
@@ -42,8 +72,7 @@ def _overview(manifest):
     nfc = ", nfc" if options.get("nfc") else ""
     yield (f"metadata {manifest['fingerprint'][:12]}: {total:,} entries in {len(languages):,} languages "
            f"({options['scheme']}, spacing {options['spacing']}{nfc})")
-    sourced = {lang: row for lang, row in languages.items() if set(row["sources"]) - {"number"}}
-    largest = sorted(sourced, key=lambda lang: -sourced[lang]["entries"])
+    largest = _largest(manifest)
     kinds = ["number", *sources.KINDS]
     rows = [["language", "entries", *kinds, "cannot match"]]
     for lang in largest[:LANGUAGES_SHOWN]:
@@ -59,7 +88,7 @@ def _overview(manifest):
     if histogram:
         shown = ", ".join(f"{count:,} at least {start:,}" for start, count in sorted(histogram.items()))
         yield f"bigrams by how often they were seen: {shown}"
-    if bare := [lang for lang in languages if lang not in sourced]:
+    if bare := [lang for lang in languages if lang not in largest]:
         yield f"numbers only, as there are no sources: {' '.join(bare)}"
     yield from _origins(manifest)
     if report := manifest.get("quality"):
@@ -78,20 +107,26 @@ def _origins(manifest):
         found = {kind for row in manifest["languages"].values() for kind in row["sources"]}
         missing = [f"no {name}" for kind, name in _OF_WIKIPEDIAS.items() if kind not in found]
         yield (f"A START, not the metadata of the paper{': ' * bool(missing)}{', '.join(missing)}. Add what it lacks "
-               f"to the same sources with 'mc2 build-metadata ngrams|titles|wordnet|import --add', then merge them again.")
+               f"to the same sources with 'mc2 build-metadata ngrams|titles|wordnet|import --add', then merge them "
+               f"again.")
 
 
 def _listed_if_few(langs):
     return f": {' '.join(langs)}" if len(langs) <= LANGUAGES_SHOWN else ""
 
 
-def _samples(rows, each=6):
-    """Yield lines: some entries of each source, evenly spread over its rows."""
+def _samples(rows):
+    """Yield lines: some entries of each source."""
+    for kind, entries in _chosen(rows):
+        yield f"  {kind}: {', '.join(dict.fromkeys(entries))}"
+
+
+def _chosen(rows, each=6):
+    """Yield (source, some of its entries), evenly spread over its rows."""
     for kind, group in itertools.groupby(rows, key=lambda row: row[1]):
         group = list(group)
-        chosen = [group[len(group) * k // each][0] for k in range(each)] if len(group) > each \
+        yield kind, [group[len(group) * k // each][0] for k in range(each)] if len(group) > each \
             else [row[0] for row in group]
-        yield f"  {kind}: {', '.join(dict.fromkeys(chosen))}"
 
 
 # ---------------------------------------------------------------- quality

@@ -1,28 +1,30 @@
 """Compiled matchers: the entries of a language in the form that the native engine maps into memory.
 
 A compiled matcher is a cache of the release: METADATA/{lang}.matcher, or a file in the user's cache directory where
-METADATA cannot be written. It holds a key: the SHA-256 of the entries that it was made from, and how they are
-spaced. A matcher is made again when it is missing or damaged, when its key is another, and when it was written in
-another version of the format. Under wide spacing, texts are set apart at what this Python's version of Unicode calls
-punctuation; the key names the version, so that both engines always find the same.
+METADATA cannot be written; where neither can be, every process makes it in memory. It holds a key: the SHA-256 of the
+entries that it was made from, and how they are spaced. A matcher is made again when it is missing or damaged, when its
+key is another, and when it was written in another version of the format. Under wide spacing, texts are set apart at
+what this Python's version of Unicode calls punctuation; the key names the version, so that both engines always find the
+same.
 """
 import contextlib
 import os
+import tempfile
 import unicodedata
 
 from mc2 import engines, files, own, temporaries
-from mc2.errors import Mc2Error
 from mc2.metadata.spacing import PUBLISHED, WORDS_END_AT, punctuation_bitmap, space_entry
 
 SUFFIX = ".matcher"
+MEMORY = "/dev/shm"             # a file system of Linux that is in memory
 
 
 def open_matcher(release, lang):
     """The native Matcher of one language of a Release, compiled now if need be.
 
-    Opening takes well under a millisecond, and reading the whole file once, to see that it is undamaged, 20 ms for 100 MB.
-    A damaged one, which could give wrong matches, is compiled again. Each process looks for itself: to note what was
-    looked at would cost a file, which might be damaged too.
+    Opening takes well under a millisecond, and reading the whole file once, to see that it is undamaged, 20 ms for 100
+    MB. A damaged one, which could give wrong matches, is compiled again. Each process looks for itself: to note what
+    was looked at would cost a file, which might be damaged too.
     """
     key = key_of(release, lang)
     paths, cache = [os.path.join(release.path, lang + SUFFIX)], files.user_cache("matchers")
@@ -39,25 +41,45 @@ def open_matcher(release, lang):
     for path in paths:
         try:
             compile_matcher(entries, key, path, release.spacing)
-        except OSError as error:        # without permission, or a full disk: try the next path
-            if path == paths[-1]:
-                raise _nowhere_to_write(release, lang, cache, error) from error
-        else:
-            return engines.native().Matcher(path, punctuation_bitmap(release.spacing))
+        except OSError:                 # without permission, or a full disk: try the next path
+            continue
+        return engines.native().Matcher(path, punctuation_bitmap(release.spacing))
+    return in_memory(entries, release.spacing, key)
 
 
-def _nowhere_to_write(release, lang, cache, error):
-    where = "nor to a cache, as this user has no home directory" if cache is None else f"nor to {cache}"
-    return Mc2Error(f"{release.path}: has no compiled matcher for {lang}, and one can be written neither there {where} "
-                    f"({error.strerror}). Have the owner run 'mc2 build-metadata compile {release.path}', set "
-                    f"XDG_CACHE_HOME to a directory that can be written, or match with the engine pyahocorasick "
-                    f"(--engine of match, --match-engine of curate).")
+def in_memory(entries, spacing=PUBLISHED, key=b""):
+    """A native Matcher of these entries that no file keeps: it stays mapped when the name of its file is gone."""
+    for place in None, MEMORY:                          # the directory for temporary files, if there is one
+        try:
+            with tempfile.TemporaryDirectory(prefix="mc2-", dir=place) as folder:
+                path = os.path.join(folder, "entries" + SUFFIX)
+                compile_matcher(entries, key, path, spacing)
+                return engines.native().Matcher(path, punctuation_bitmap(spacing))
+        except OSError:                                 # without permission, or a full disk
+            if place == MEMORY:
+                raise
+
+
+def is_kept_nowhere(release):
+    """Whether compiled matchers of a Release are missing that can be written neither beside it nor to the cache, so
+    that every run makes them anew."""
+    if all(os.path.exists(os.path.join(release.path, lang + SUFFIX)) for lang in release.langs):
+        return False
+    places = [release.path, *filter(None, [files.user_cache("matchers")])]
+    return not any(map(_can_be_written, places))
+
+
+def _can_be_written(directory):
+    """Whether this user can write to a directory, or make it."""
+    while not os.path.exists(directory) and os.path.dirname(directory) != directory:
+        directory = os.path.dirname(directory)
+    return os.access(directory, os.W_OK)
 
 
 def compile_release(release, jobs=1, progress=iter):
     """Compile the languages of a release beside it, in `jobs` processes (0 = all cores). Returns how many had to be
-    compiled: a matcher that is there and undamaged is left as it is. progress: function of an iterable, an item for each
-    language, that gives its items and shows how far it is."""
+    compiled: a matcher that is there and undamaged is left as it is. progress: function of an iterable, an item for
+    each language, that gives its items and shows how far it is."""
     from mc2.execution.processes import map_in_order
     return sum(progress(map_in_order(_CompileWork(release), release.langs, jobs)))
 

@@ -14,7 +14,7 @@ import itertools
 
 import numpy as np
 
-from mc2 import engines
+from mc2 import engines, terminal
 from mc2.metadata import compiled, normal_form
 from mc2.metadata.release import Release
 from mc2.metadata.spacing import PUBLISHED, normalize, space_entry, space_text
@@ -91,6 +91,11 @@ class Metadata:
         self.release = Release(path)
         self.engine = engines.choose("match", engine)
         self.matchers = {}
+        if self.engine == "native" and compiled.is_kept_nowhere(self.release):
+            path = self.release.path
+            terminal.say(f"{path}: has no compiled matchers, and nowhere to write them, so that every run is slower to "
+                         f"start. Have the owner run 'mc2 build-metadata compile {path}', or set XDG_CACHE_HOME to a "
+                         f"directory that can be written.")
 
     @property
     def langs(self):

@@ -81,6 +81,15 @@ def _did_you_mean(missing, names, strings=()):
     return f" Did you mean {choices}?"
 
 
+def for_no_header(row):
+    """The end of a message about a table whose first line is a row, and not the names of the columns."""
+    is_pair = len(row) == 2
+    names = ",".join("url" if cell and "://" in cell else "text" if is_pair else f"column{number}"
+                     for number, cell in enumerate(row, 1))
+    return (f"Where the first line is a pair already, name the columns: --header {names} --id auto"
+            f"{'' if is_pair else ' --text COLUMN'}.")
+
+
 def for_missing_columns(source, missing, kinds):
     """The end of a message about a table that has no columns called like these keys. kinds: {name: kind}"""
     usable = {name: kind for name, kind in kinds.items() if kind in ("", "string", *NUMBERS)}

@@ -1,7 +1,7 @@
 """Pairs as rows of Arrow tables: columns are named like the keys of a pair, and a null is a key that is not there.
 
-Blocks and what `encode` gives are Rows: Arrow's own tables, which go to another process as IPC streams. From rows to rows
-a column that no stage asks for stays as it is.
+Blocks and what `encode` gives are Rows: Arrow's own tables, which go to another process as IPC streams. From rows to
+rows a column that no stage asks for stays as it is.
 
     in JSON Lines                   in a table
     string, true/false              string, bool
@@ -59,7 +59,8 @@ def from_ipc(data):
 
 
 class Rows:
-    """An Arrow table that goes to another process as an IPC stream, with no more than its own rows of what it shares."""
+    """An Arrow table that goes to another process as an IPC stream, with no more than its own rows of what it
+    shares."""
 
     def __init__(self, table):
         self.table = table

@@ -23,6 +23,7 @@ import numpy as np
 
 from mc2 import engines
 from mc2.errors import BadLine
+from mc2.pairs.columns import NOT_TAKEN
 
 # key -> (type, name of the type, what to do when the key is missing)
 KEYS = {
@@ -82,7 +83,8 @@ class Labels:
 
 
 class Lists:
-    """A column of lists of integers. offsets: int64 (n+1,). values: (offsets[n],); list k is offsets[k] to offsets[k+1]"""
+    """A column of lists of integers. offsets: int64 (n+1,). values: (offsets[n],); list k is offsets[k] to
+    offsets[k+1]"""
 
     def __init__(self, offsets, values):
         self.offsets, self.values = offsets, values
@@ -181,8 +183,8 @@ class Batch:
 
     def __init__(self, block, requires=(), skip_bad=False, keep_dropped=False, adds=(), reads=()):
         """requires: keys that every pair must have beside id and text. Raises BadLine where one has not, unless
-        skip_bad. adds: keys that will be added. reads: other keys, of strings, of which the labels will be asked for. To
-        know these two beforehand saves time."""
+        skip_bad. adds: keys that will be added. reads: other keys, of strings, of which the labels will be asked for.
+        To know these two beforehand saves time."""
         self.source = block.source
         self.skip_bad, self.keep_dropped = skip_bad, keep_dropped
         self.tally = Counter()
@@ -343,7 +345,7 @@ class Batch:
         self.tally[f"bad: {kind or reason}"] += 1
         if self._as_it_came:
             self._first_lines = self._first_lines or self._as_it_came.data.split(b"\n")
-            line = self._first_lines[number - self._as_it_came.number].rstrip()
+            line = self._first_lines[number - self._as_it_came.number].partition(NOT_TAKEN)[0].rstrip()
         self.rejects.append(Reject(number, reason + hint, line))
 
 

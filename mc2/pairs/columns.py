@@ -54,6 +54,9 @@ FORMS = [
     Form("img2dataset", ("key", "uid"), ("caption",), ("url",)),
     Form("a Hugging Face imagefolder", ("file_name",), ("text", "caption")),
 ]
+CAPTIONS = "a table of captions"
+# Columns that are taken where no form fits and one alone is called so, in capitals or not; the best first.
+ALONE = {"id": ("id",), "text": ("text", "caption")}
 COCO = Form("COCO captions", ("image_id",), ("caption",))       # annotations, whose own `id` is that of a caption
 FORMS.append(COCO)
 
@@ -79,12 +82,14 @@ class Reading:
 
     given:  ((key of mc2, name of a column), ...); the name of an id may be AUTO
     format: of mc2.pairs.formats, for inputs whose names do not tell theirs
+    header: names of the columns of tables in text whose first line is a row, not the names
     name:   function from a path to what the file is called in ids that are made from file and line
     """
 
     given: tuple = ()
     format: str = None
     name: object = files.base_name
+    header: tuple = ()
 
     @property
     def makes_ids(self):
@@ -93,7 +98,7 @@ class Reading:
     @property
     def options(self):
         """What of it the result depends on, for manifests and descriptions; {} for the usual reading."""
-        options = {"columns": dict(self.given), "format": self.format}
+        options = {"columns": dict(self.given), "format": self.format, "header": list(self.header)}
         return {name: value for name, value in options.items() if value}
 
     def columns_of(self, path, kinds, form=None):
@@ -107,9 +112,12 @@ class Reading:
             "stdin" if path == "-" else files.printable(self.name(path)))
 
 
-def reading_of(columns=(), id=None, text=None, format=None):
-    """The Reading that options ask for. columns: list of "key=name,..." Raises BadUsage for what cannot be meant."""
-    given = {}
+def reading_of(columns=(), id=None, text=None, format=None, header=None):
+    """The Reading that options ask for. columns: list of "key=name,..." header: "name,..." Raises BadUsage for what
+    cannot be meant."""
+    given, names = {}, tuple(header.split(",")) if header is not None else ()
+    if names and (not all(names) or len(set(names)) < len(names)):
+        raise BadUsage(f"--header {header}: give the name of every column, each once, e.g. --header text,url.")
     pairs = [part.partition("=") for each in columns for part in SEPARATOR.split(each)]
     pairs += [(key, "=", name) for key, name in (("id", id), ("text", text)) if name is not None]
     for key, equals, name in pairs:
@@ -121,7 +129,7 @@ def reading_of(columns=(), id=None, text=None, format=None):
         if name == AUTO and key != "id":
             raise BadUsage(f"--columns {key}={AUTO}: only ids can be made. Name a column.")
         given[key] = name
-    return Reading(tuple(sorted(given.items())), format)
+    return Reading(tuple(sorted(given.items())), format, header=names)
 
 
 # ---------------------------------------------------------------- which columns
@@ -148,14 +156,14 @@ class _Search:
         missing = [key for key in ("id", "text") if key not in taken]
         choices = {}
         for form, reading in fits:
-            choices.setdefault(tuple(reading[key] for key in missing), form)
+            choices.setdefault(tuple(reading[key] for key in missing), form.name)
         choices = choices or {(): None}
         if len(choices) > 1:
             raise NoPairs(f"{self.source}: {' and '.join(missing)} may be several columns.", self.kinds,
                           f"Say which are meant: {self._spelled(missing, choices)}.")
         (names, form), = choices.items()
         if missing and not names:
-            self._refuse(missing)
+            names, form = self._alone(missing), CAPTIONS
         taken.update(zip(missing, names))
         form, urls = form if missing else None, self.by_lower["url"]
         if (form or taken["id"] == AUTO) and len(urls) == 1:
@@ -164,7 +172,7 @@ class _Search:
             if key in self.kinds:
                 taken.setdefault(key, key)
         is_said = not self.given.keys().isdisjoint({"id", "text"})
-        return Columns(taken, self._ids(taken), row_name, form.name if form else None, is_said)
+        return Columns(taken, self._ids(taken), row_name, form, is_said)
 
     def _readings(self):
         """(form, {"id": name, "text": name}) of all forms that the columns fit."""
@@ -174,6 +182,14 @@ class _Search:
                          for lowers in (form.ids, form.texts))
                 for id, text in product(*names):
                     yield form, {"id": id, "text": text}
+
+    def _alone(self, missing):
+        """The columns for the keys that are missing, where one alone may be meant for each. Raises NoColumns for any
+        other table."""
+        found = [[name for lower in ALONE[key] for name in self.by_lower.get(lower, ())] for key in missing]
+        if any(len(names) != 1 for names in found) or self.form:
+            self._refuse(missing)
+        return [name for name, in found]
 
     def _ids(self, taken):
         """The column of URLs that ids are made from, "" where they are made from file and line, None where they are not

@@ -11,10 +11,16 @@ back. Values that are no text are written as JSON writes them, lists and objects
 Cells with separators, quotes or line breaks are in quotes, in which a quote is doubled. A line of another number of
 cells than the header, a quote that is not closed, and the like are bad lines, named by the line in which they begin;
 reading goes on with the next line. Lines end with \\n or \\r\\n; \\n is written.
+
+Most TSV of other people has no quotes around cells, and a `"` in it is a letter like any other. So in TSV a cell is in
+quotes only where its closing quote is the last letter of the cell. Where that is not so in its line, it may be a cell
+of several lines; it is taken for one only where the lines make up a row of the right number of cells, and are not rows
+by themselves (see _Rows._tsv_row).
 """
 import csv
 import io
 import json
+import re
 from collections import Counter, deque
 from itertools import chain
 from typing import NamedTuple
@@ -25,12 +31,17 @@ from mc2 import files
 from mc2.errors import BadData, BadLine
 from mc2.pairs import advice, jsonl
 from mc2.pairs.batch import end_before_last_image
+from mc2.pairs.columns import NoPairs
 
 DELIMITERS = {"csv": ",", "tsv": "\t"}
+OTHER_DELIMITERS = {";": "semicolons", "|": "bars"}         # of tables that are not read
 AS_JSON = ("matched_entry_ids", "lid_prob")     # keys of which the cells are JSON
 NO_LIMIT = (1 << 31) - 1         # characters of a cell, the most that csv can be told on every system
 ROW = 50                        # bytes that a row takes beside its cells, about
 CUT_OFF = files.TOO_LONG + b"\n"
+QUOTED = re.compile(r'"([^"]*(?:""[^"]*)*)"(?=\t|$)')        # a cell in quotes
+NAME = re.compile(r"[\w.-]+")
+URL = re.compile("(https?|s3|gs)://", re.IGNORECASE)
 BOM = b"\xef\xbb\xbf"
 HELD = 32 << 20                 # bytes of rows that an output holds back, to know all columns before it names them
 REASONS = {"unexpected end of data": "a quote is not closed.",
@@ -48,7 +59,7 @@ class Block(NamedTuple):
 
     source: str
     number: int
-    names: list
+    names: list                 # of the columns; None for one without a name, of which all cells are empty
     columns: object             # mc2.pairs.columns.Columns, or None
     rows: list
     bad: list
@@ -74,9 +85,10 @@ class Block(NamedTuple):
 
     def _layout(self):
         """[(key, column)] in the order of what is written, as Columns.layout gives it."""
+        names = [name for name in self.names if name is not None]
         if self.columns:
-            return self.columns.layout(self.names)
-        return [(key, key) for key in ("id", "text", *(name for name in self.names if name not in ("id", "text")))]
+            return self.columns.layout(names)
+        return [(key, key) for key in ("id", "text", *(name for name in names if name not in ("id", "text")))]
 
     def _keys(self):
         """The keys of the columns, also of those in which all cells are empty, in the order of what is written."""
@@ -84,7 +96,7 @@ class Block(NamedTuple):
 
     def _lines(self, rows):
         """The rows as JSON Lines, each in the line of the number where the row begins. bytes"""
-        places = {name: place for place, name in enumerate(self.names)}
+        places = {name: place for place, name in enumerate(self.names) if name is not None}
         order = [(key, places[name]) for key, name in self._layout() if name in places]
         as_json = [key for key, _ in order if key in AS_JSON]
         url = places.get(self.columns.urls) if self.columns else None
@@ -116,9 +128,30 @@ def _value(cell):
 
 def header_of(data, format):
     """The cells of the first line of a table; [] where there is none. data: the first bytes of it"""
-    reader = _Rows("", [(1, data.split(b"\n", 1)[0])], format)
-    row = reader.next_row()
-    return row[1] if row and row[1] else []
+    return _first_rows(data, format, 1)[0]
+
+
+def looks_like_table(data, format):
+    """Whether the first lines of an input have the same number of cells, two at least, and the first may be names; of
+    one line alone, whether it has nothing but names. data: the first bytes of it"""
+    header, row = _first_rows(data, format, 2)
+    if len(header) < 2 or not all(header) or len(set(header)) < len(header):
+        return False
+    return len(row) == len(header) if row else all(map(NAME.fullmatch, header))
+
+
+def looks_otherwise_delimited(data):
+    """Whether the first lines of an input are a table whose cells are separated by something that is not read, which
+    the message about its header says. data: the first bytes of it"""
+    lines = data.decode("utf-8-sig", "replace").split("\n", 2)[:2]
+    return any(separator in lines[0] and all(NAME.fullmatch(name.strip()) for name in lines[0].split(separator))
+               and lines[-1].count(separator) == lines[0].count(separator) for separator in OTHER_DELIMITERS)
+
+
+def _first_rows(data, format, n):
+    """The cells of the first n lines that are not blank; [] for one that is no row, or is not there."""
+    reader = _Rows("", enumerate(data.split(b"\n", n + 1)[:n], 1), format)
+    return [row[1] if row and row[1] else [] for row in (reader.next_row() for _ in range(n))]
 
 
 def read_blocks(path, blocks, format, reading, size, whole_images=None, found=None, longest=None):
@@ -130,17 +163,18 @@ def read_blocks(path, blocks, format, reading, size, whole_images=None, found=No
     """
     source = files.name_of(path)
     reader = _Rows(source, blocks, format, longest)
-    header = reader.next_row()
+    header = (0, list(reading.header), None) if reading.header else reader.next_row()
     if header is None:
         return
     names = _names(source, header, format)
-    columns = reading.columns_of(path, dict.fromkeys(names, ""))
+    columns = _columns_of(path, names, reading, header[0])
     if found and columns:
         found(columns)
     rows, bad, held, first = [], [], 0, None
+    reader.width = len(names)
     for number, cells, reason in reader:
         first = first or number
-        reason = reason or _wrong_number(cells, names, format)
+        reason = reason or _wrong_cells(cells, names, format)
         if held >= size:
             block = Block(source, first, names, columns, rows, bad)
             end = _end_before_last_image(block, whole_images) if whole_images and rows else number
@@ -158,27 +192,43 @@ def read_blocks(path, blocks, format, reading, size, whole_images=None, found=No
         yield Block(source, first or header[0] + 1, names, columns, rows, bad)
 
 
+def _columns_of(path, names, reading, header):
+    """The Columns of a table, or None. Raises NoPairs; where the first line looks like a row, with what to do then."""
+    try:
+        return reading.columns_of(path, dict.fromkeys([name for name in names if name is not None], ""))
+    except NoPairs as error:
+        if header and any(name and URL.match(name) for name in names):
+            error.hint = advice.for_no_header(names)
+        raise
+
+
 def rows_of(path, format):
-    """Yield (number of the first line, {column: cell}) of the rows of any table. Raises BadData where there is none, and
-    BadLine at a line that is no row."""
+    """Yield (number of the first line, {column: cell}) of the rows of any table. Raises BadData where there is none,
+    and BadLine at a line that is no row."""
     source = files.name_of(path)
     reader = _Rows(source, files.read_blocks(path), format)
     header = reader.next_row()
     if header is None:
         raise BadData(f"{source}: is empty.")
     names = _names(source, header, format)
+    reader.width = len(names)
     for number, cells, reason in reader:
-        if reason := reason or _wrong_number(cells, names, format):
+        if reason := reason or _wrong_cells(cells, names, format):
             raise BadLine(source, number, *reason)
-        yield number, dict(zip(names, cells))
+        yield number, {name: cell for name, cell in zip(names, cells) if name or cell and name is not None}
 
 
-def _wrong_number(cells, names, format):
-    """(reason, hint) for a row of more or fewer cells than the header; None for any other."""
-    if len(cells) == len(names):
-        return None
-    return f"{len(cells):,} cells, but the header has {len(names):,}.", \
-        f" A cell with a {'tab' if format == 'tsv' else 'comma'} or a quote in it must be in quotes."
+def _wrong_cells(cells, names, format):
+    """(reason, hint) for a row of more or fewer cells than the header, or with one in a column that is left out; None
+    for any other."""
+    if len(cells) != len(names):
+        return f"{len(cells):,} cells, but the header has {len(names):,}.", \
+            f" A cell with a {'tab' if format == 'tsv' else 'comma'} or a quote in it must be in quotes."
+    if None in names:
+        place = next((place for place, name in enumerate(names, 1) if name is None and cells[place - 1].strip()), None)
+        if place:
+            return f"a cell in column {place:,}, which has no name.", " Name the column in the first line."
+    return None
 
 
 def _end_before_last_image(block, pairs_in):
@@ -193,17 +243,20 @@ def _end_before_last_image(block, pairs_in):
 
 
 def _names(source, header, format):
-    """The names of the columns. Raises BadData for a first line that names none."""
+    """The names of the columns, None for those without one, where there are several: such columns come from commas at
+    the ends of lines. Raises BadData for a first line that names none."""
     number, cells, reason = header
     if reason:
         raise BadData(f"{source}:{number}: {reason[0]}{reason[1]}")
-    twice = next((name for name, times in Counter(cells).items() if times > 1), None)
+    if sum(not name.strip() for name in cells) > 1:
+        cells = [name if name.strip() else None for name in cells]
+    twice = next((name for name, times in Counter(cells).items() if times > 1 and name is not None), None)
     if twice is not None:
         raise BadData(f"{source}:{number}: two columns are called {twice!r}. Rename one; the first line must name all "
                       f"columns.")
-    if len(cells) == 1:
+    if len(cells) == 1 and cells[0]:
         for delimiter, name, advised in ((",", "commas", "--format csv"), ("\t", "tabs", "--format tsv"),
-                                         (";", "semicolons", None), ("|", "bars", None)):
+                                         *((each, name, None) for each, name in OTHER_DELIMITERS.items())):
             if delimiter in cells[0] and delimiter != DELIMITERS[format]:
                 raise BadData(f"{source}:{number}: the columns are separated by {name}. "
                               + (f"Say {advised}." if advised else advice.for_delimiter(source, delimiter)))
@@ -212,12 +265,16 @@ def _names(source, header, format):
 
 class _Rows:
     """Iterates over (number of the first line, cells, None) of the rows of a table, or (number, None, (reason, hint))
-    for lines that are no row. Blank lines are passed over."""
+    for lines that are no row. Blank lines are passed over.
+
+    width: cells of a row, once it is known
+    """
 
     def __init__(self, source, blocks, format, longest=None):
         self._longest = NO_LIMIT if longest is None else min(longest, NO_LIMIT)
         self._lines = _Lines(_numbered_lines(source, blocks))
         self._reader = csv.reader(self._lines, delimiter=DELIMITERS[format], strict=True)
+        self._is_tsv, self.width = format == "tsv", None
 
     def __iter__(self):
         return iter(self.next_row, None)
@@ -227,6 +284,8 @@ class _Rows:
         lines, cells = self._lines, []
         while not cells:
             lines.begin()
+            if self._is_tsv and (row := self._tsv_row()):
+                return row
             csv.field_size_limit(self._longest)     # it is one for all readers of the process
             try:
                 cells = next(self._reader)
@@ -241,6 +300,47 @@ class _Rows:
             return lines.row[0][0], None, lines.wrong
         return lines.row[0][0], cells, None
 
+    def _tsv_row(self):
+        """The next row of TSV, where its first line is not to be left to csv: a cell begins with a quote that is not
+        closed at the end of the cell. None for any other line, which is not taken."""
+        lines = self._lines
+        text = lines.peek()
+        if text is None or '"' not in text:
+            return None
+        alone = _cells_of_line(text)
+        if len(alone.cells) != self.width and self.width == text.count("\t") + 1:
+            parts = text.rstrip("\r\n").split("\t")               # also at a tab between two quotes
+            alone = _LineOfCells([cell for part in parts for cell in _cells_of_line(part).cells], False)
+        if alone.are_quoted:
+            return None
+        csv.field_size_limit(self._longest)
+        try:
+            cells = next(self._reader)
+            if not lines.wrong and self._is_one_row(cells, [line.decode() for _, line in lines.row]):
+                return lines.row[0][0], cells, None
+        except (csv.Error, _CutOff):
+            pass
+        lines.take_back()
+        if max(map(len, alone.cells)) > self._longest:
+            return lines.row[0][0], None, self._reason("field larger")
+        if any("\r" in cell for cell in alone.cells):
+            return lines.row[0][0], None, self._reason("new-line character")
+        return lines.row[0][0], alone.cells, None
+
+    def _is_one_row(self, cells, lines):
+        """Whether lines that are one row where quotes count as such are not rows by themselves, to which quotes are
+        letters. A cell of several lines may have as many tabs as a row has; it is taken for one where all cells of the
+        row are in quotes, as they are written here."""
+        if self.width is None:                              # the header
+            return True
+        if len(cells) != self.width:
+            return False
+        if "\t".join('"' + cell.replace('"', '""') + '"' for cell in cells) == "".join(lines).rstrip("\r\n"):
+            return True
+        are_rows = [len(_cells_of_line(line).cells) == self.width for line in lines]
+        has_tab = any("\n" in cell and "\t" in cell for cell in cells)
+        return not any(are_rows[1:-1]) and not (are_rows[0] and has_tab)
+
     def _reason(self, error):
         """(reason, hint) for an error of csv."""
         if "field larger" in error:
@@ -251,6 +351,30 @@ class _Rows:
     def line(self):
         """The lines of the row, or of what is none, as they are. bytes"""
         return b"".join([line for _, line in self._lines.row]).rstrip(b"\r\n")
+
+
+class _LineOfCells(NamedTuple):
+    """The cells of one line of TSV. are_quoted: whether each that begins with a quote is in quotes, as csv reads it."""
+
+    cells: list
+    are_quoted: bool
+
+
+def _cells_of_line(line):
+    """The _LineOfCells of a line of TSV: what is in quotes without them, all else as it is."""
+    cells, at, line = [], 0, line.removesuffix("\n").removesuffix("\r")
+    are_quoted = True
+    while at <= len(line):
+        if quoted := QUOTED.match(line, at):
+            cell, end = quoted[1].replace('""', '"'), quoted.end()
+        else:
+            are_quoted = are_quoted and line[at:at + 1] != '"'
+            end = line.find("\t", at)
+            end = len(line) if end < 0 else end
+            cell = line[at:end]
+        cells.append(cell)
+        at = end + 1
+    return _LineOfCells(cells, are_quoted)
 
 
 class _CutOff(Exception):
@@ -285,6 +409,21 @@ class _Lines:
             self.wrong = "not UTF-8.", f" The byte at column {error.start + 1} of line {line[0]} is wrong."
             return line[1].decode("utf-8", "surrogateescape")
 
+    def peek(self):
+        """The next line, which is still to be read; None where there is none, or where it is wrong."""
+        if not self._waiting:
+            try:
+                self._waiting.append(next(self._lines))
+            except StopIteration:
+                return None
+        line = self._waiting[0][1]
+        if line.endswith(CUT_OFF):
+            return None
+        try:
+            return line.decode()
+        except UnicodeDecodeError:
+            return None
+
     def begin(self):
         """A row begins."""
         self.row, self.wrong = [], None
@@ -296,7 +435,8 @@ class _Lines:
 
 
 def _numbered_lines(source, blocks):
-    """Yield (number, line with its end), without the byte order mark of the first. Raises BadData for text in UTF-16."""
+    """Yield (number, line with its end), without the byte order mark of the first. Raises BadData for text in
+    UTF-16."""
     for number, block in blocks:
         if number == 1:
             if block.startswith((b"\xff\xfe", b"\xfe\xff")):
@@ -378,7 +518,19 @@ def _text_of(rows, format):
 
     # with \r\n as the end of a line both characters are put in quotes within cells
     csv.writer(Sink, delimiter=DELIMITERS[format], lineterminator="\r\n").writerows(rows)
-    return "".join([line[:-2] + "\n" for line in lines]).encode()
+    lines = [line[:-2] + "\n" for line in lines]
+    if format == "tsv":
+        for number, row in enumerate(rows):
+            if lines[number].count("\n") > 1 and not _is_read_as_it_is(row, lines[number]):
+                lines[number] = '"' + '"\t"'.join([cell.replace('"', '""') for cell in row]) + '"\n'
+    return "".join(lines).encode()
+
+
+def _is_read_as_it_is(cells, lines):
+    """Whether the lines of a row of TSV, which are several, are taken for that one row; see _Rows._is_one_row."""
+    reader = _Rows("", [(1, lines.encode())], "tsv")
+    reader.width = len(cells)
+    return [row for _, row, _ in reader] == [cells]
 
 
 class Writer:

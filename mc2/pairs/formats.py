@@ -6,11 +6,11 @@
     .jsonl, any other name, `-`   JSON Lines
 
 All but Parquet are read with .gz, .zst, .bz2 or .xz behind the suffix, and written with .gz or .zst. Where the name
-ends in none of these (stdin, say), an input that begins with the header of a table of pairs, or with an array, is read
-as such.
+ends in none of these (stdin, say), an input that begins with the header of a table, or with an array, is read as such.
 """
 import os
 import re
+from itertools import chain
 
 import orjson
 
@@ -48,13 +48,18 @@ def by_name(path, given=None):
 def by_beginning(data, path, reading):
     """The format of an input of which the name does not tell, or says no more than .json. data: its first bytes"""
     text = data[:PEEK].decode("utf-8-sig", "ignore").lstrip(" \t\r\n")
+    if reading.header:
+        return "tsv" if "\t" in text.split("\n", 1)[0] else "csv"
     if text.startswith("["):
         return "json"
     named = by_name(path, reading.format)
     if text.startswith("{"):
         return "json" if named != "jsonl" and _is_document(data.decode("utf-8-sig", "ignore")) else "jsonl"
     if named is None:
-        return next((format for format in ("csv", "tsv") if _has_header_of_pairs(data, path, reading, format)), "jsonl")
+        known = (format for format in ("csv", "tsv") if _has_header_of_pairs(data, path, reading, format))
+        tables = (format for format in ("tsv", "csv") if delimited.looks_like_table(data[:PEEK], format))
+        others = ["csv"] if delimited.looks_otherwise_delimited(data[:PEEK]) else []
+        return next(chain(known, tables, others), "jsonl")
     return "jsonl"
 
 
@@ -112,9 +117,12 @@ def refuse_unwritable(path):
                        f".parquet.")
 
 
-def refuse_unreadable(path, given=None):
-    """Raise BadUsage where the name of an input is that of a format in which pairs are not read."""
+def refuse_unreadable(path, given=None, header=()):
+    """Raise BadUsage where the name of an input is that of a format in which pairs are not read, or that has no header
+    and is given one."""
     end, compression = suffixes(path)
+    if header and by_name(path, given) not in (None, "csv", "tsv"):
+        raise BadUsage(f"{files.name_of(path)}: --header is for CSV and TSV, whose first line may be a row.")
     if given is None and (end in FOREIGN or end == ".parquet" and compression):
         raise BadUsage(f"{files.name_of(path)}: pairs are not read in this format. Save it as .csv, .jsonl or "
                        f".parquet; or say which of these it is with --format.")

@@ -50,7 +50,7 @@ def _blocks(path, chunks, reading, size, found):
                 record = its_columns
         if isinstance(record, dict) and type(record.get("id")) is _Number and WHOLE.fullmatch(record["id"]):
             record["id"] = str(record["id"])
-        lines.append(_line(record, source, number) + why_not_taken + b"\n")
+        lines.append(_line(record) + why_not_taken + b"\n")
         held += len(lines[-1])
         if held >= size:
             yield jsonl.Block(source, first, b"".join(lines))
@@ -79,19 +79,38 @@ def _columns_of(path, keys, reading, form):
         return None                             # the message about the first object says what to do
 
 
-def _line(record, source, number):
+def _line(record):
     try:
         return orjson.dumps(record, default=lambda value: orjson.Fragment(str(value)),
                             option=orjson.OPT_PASSTHROUGH_SUBCLASS)
     except TypeError:                       # half of a surrogate pair, or many levels: a matter for who reads the line
-        try:
-            return json.dumps(record).encode()
-        except RecursionError:
-            raise BadData(f"{source}:{number}: nested too deeply.") from None
+        return _dumped(record).encode()
 
 
 class _Number(str):
     """A number in its written form."""
+
+
+def _dumped(value):
+    """A value as JSON, of any depth, with its numbers in their written form. str"""
+    parts, waiting = [], [value]            # values, and what stands between them as _Number: it is written as it is
+    while waiting:
+        each = waiting.pop()
+        if isinstance(each, _Number):
+            parts.append(each)
+        elif isinstance(each, dict):
+            waiting.append(_Number("}"))
+            for number, (key, member) in reversed(list(enumerate(each.items()))):
+                waiting += (member, _Number(("," if number else "") + json.dumps(key) + ":"))
+            waiting.append(_Number("{"))
+        elif isinstance(each, list):
+            waiting.append(_Number("]"))
+            for number, member in reversed(list(enumerate(each))):
+                waiting += (member, _Number("," if number else ""))
+            waiting.append(_Number("["))
+        else:
+            parts.append(json.dumps(each))
+    return "".join(parts)
 
 
 def _number(text):

@@ -222,7 +222,8 @@ def _whole_images(tables, pairs_in, longest=None):
 
 @contextlib.contextmanager
 def open_write(path, is_own=False):
-    """Yield a Writer. The file appears, whole, when the block ends without an exception. is_own: see files.open_write"""
+    """Yield a Writer. The file appears, whole, when the block ends without an exception. is_own: see
+    files.open_write"""
     with files.open_write(path, parquet=True, is_own=is_own) as stream:
         writer = Writer(path, stream)
         try:

@@ -42,8 +42,8 @@ def read_blocks(paths, whole_images=None, columns=None, longest=LONGEST_LINE, re
 
     whole_images: function from a Block to the Batch of its pairs, where the adjacent ones of one id are never to be
     split; None = they may be. columns: those of Parquet that are read, by mc2's names; None = all. longest: bytes of a
-    line, or of a text in Parquet, above which it is no pair; None = no limit. reading: mc2.pairs.columns.Reading. found:
-    called with (path, Columns) for inputs whose columns are not called as mc2's are.
+    line, or of a text in Parquet, above which it is no pair; None = no limit. reading: mc2.pairs.columns.Reading.
+    found: called with (path, Columns) for inputs whose columns are not called as mc2's are.
     """
     for path in paths:
         def tell(its_columns, path=path):
@@ -147,7 +147,7 @@ def refuse_unopenable(inputs, outputs, reading=AS_THEY_ARE):
     if "parquet" in [formats.by_name(path, reading.format) for path in inputs] or any(map(files.is_parquet, outputs)):
         from mc2.pairs import parquet                               # noqa: F401
     for path in inputs:
-        formats.refuse_unreadable(path, reading.format)
+        formats.refuse_unreadable(path, reading.format, reading.header)
     for path in outputs:
         formats.refuse_unwritable(path)
     for url in filter(files.is_remote, outputs):

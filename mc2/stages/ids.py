@@ -52,8 +52,8 @@ class _Ids(NamedTuple):
 
 
 def _fit(data, starts, stops):
-    """bool (n,): which strings data[start:stop] fit into an array of bytes: those that are not very long, and do not end in
-    NUL, which it leaves out."""
+    """bool (n,): which strings data[start:stop] fit into an array of bytes: those that are not very long, and do not
+    end in NUL, which it leaves out."""
     last = np.append(data, np.uint8(1))[np.maximum(stops, starts + 1) - 1]
     return (stops - starts <= LONGEST) & ((last != NUL) | (stops == starts))
 
@@ -95,7 +95,8 @@ def _read(path):
 
 
 def _lines_of(block, data):
-    """(starts, stops), int64: where the lines of a block lie that are not empty, without the carriage returns at their ends.
+    """(starts, stops), int64: where the lines of a block lie that are not empty, without the carriage returns at their
+    ends.
 
     data: the same bytes as an array
     """

@@ -1,5 +1,5 @@
-"""Check the file of a fastText model before the module `fasttext` reads it, which trusts its numbers, and with a damaged
-file crashes or never ends.
+"""Check the file of a fastText model before the module `fasttext` reads it, which trusts its numbers, and with a
+damaged file crashes or never ends.
 
 The layout, all numbers little-endian: a header with the training options; the dictionary; for a pruned model the
 buckets that were kept; the input matrix; the output matrix. Either matrix may be quantised. Sizes, counts and indices
@@ -160,8 +160,8 @@ def _check_dictionary(reader, loss):
 
 
 def _check_tree(reader, counts):
-    """Build the tree as fastText does: of the two rarest nodes without a parent, again and again, which are at the end of
-    the labels or at the front of the nodes built so far."""
+    """Build the tree as fastText does: of the two rarest nodes without a parent, again and again, which are at the end
+    of the labels or at the front of the nodes built so far."""
     n_labels, leaf, inner = len(counts), len(counts) - 1, len(counts)
     reader.require(all(0 <= count < NOT_BUILT for count in counts), "an impossible label count")
     counts = counts + [NOT_BUILT] * (n_labels - 1)

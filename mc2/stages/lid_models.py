@@ -56,7 +56,8 @@ class FastText:
         return np.array(found, np.int64), list(numbers)
 
     def probabilities(self, texts, indices):
-        """The probabilities of all labels for some of the cleaned lines, in the order of `labels`: float32 (m, labels)"""
+        """The probabilities of all labels for some of the cleaned lines, in the order of `labels`: float32 (m,
+        labels)"""
         found = np.zeros((len(indices), len(self.labels)), np.float32)
         numbers = {label: number for number, label in enumerate(self.labels)}
         for row, text in zip(found, [texts[index] for index in indices]):
@@ -81,7 +82,8 @@ class FastText:
 
 
 class Native:
-    """A fastText model (.bin or .ftz), run by the native core: the same methods and answers as FastText, for Strings."""
+    """A fastText model (.bin or .ftz), run by the native core: the same methods and answers as FastText, for
+    Strings."""
 
     def __init__(self, path):
         self.path = path

@@ -88,7 +88,8 @@ def rows(path):
     if files.has_suffix(path, *(f".jsonl{packed}" for packed in PACKED)):
         yield from _json_rows(path)
     else:
-        yield from delimited.rows_of(path, "tsv" if files.has_suffix(path, *(f".tsv{packed}" for packed in PACKED)) else "csv")
+        is_tsv = files.has_suffix(path, *(f".tsv{packed}" for packed in PACKED))
+        yield from delimited.rows_of(path, "tsv" if is_tsv else "csv")
 
 
 def _json_rows(path):
@@ -153,8 +154,8 @@ def _coco_rows(where, content):
         for annotation in content["annotations"]:
             texts[annotation["image_id"]].append(annotation["caption"])
     except (KeyError, TypeError) as error:
-        raise BadData(f"{where}: is no file of captions in COCO's form ({type(error).__name__}: {error}). It needs images "
-                      "with `id` and `file_name`, annotations with `image_id` and `caption`.") from None
+        raise BadData(f"{where}: is no file of captions in COCO's form ({type(error).__name__}: {error}). It needs "
+                      "images with `id` and `file_name`, annotations with `image_id` and `caption`.") from None
     yield from enumerate(({"file_name": name, "text": texts[image_id]} for image_id, name in name_of.items()), 1)
 
 

@@ -21,7 +21,7 @@ import zstandard
 from mc2 import __version__, files, keys, manifests, own, tars, temporaries
 from mc2.errors import BadData, BadUsage
 from mc2.execution.processes import map_in_order
-from mc2.execution.run import mark_shards, refuse_foreign_shards
+from mc2.execution.run import begin, mark_shards, refuse_foreign_shards
 from mc2.execution.stage import Stage, Stages
 from mc2.hashing import keyed_hash
 from mc2.pairs import jsonl
@@ -76,6 +76,7 @@ def join(run, tar_paths, output_dir, force=False):
     """Write the pairs of a Run to OUTPUT_DIR/<stem of the tar>.jsonl.zst, and print the receipt."""
     started, tally = time.monotonic(), Counter()
     outputs = _outputs(run, tar_paths, output_dir)
+    begin([output_dir])
     stage = Join(run.inputs, tar_paths, run.skip_bad, run.reading)
     finished = [None if force else _finished(stage, *each) for each in zip(tar_paths, outputs)]
     todo = np.array([manifest is None for manifest in finished])

@@ -22,7 +22,7 @@ from mc2.errors import BadData, BadUsage
 from mc2.evaluation.sources import images_below
 from mc2.execution import receipt
 from mc2.execution.progress import Progress
-from mc2.execution.run import MARK, WORK, mark_shards, refuse_foreign_shards
+from mc2.execution.run import MARK, WORK, begin, mark_shards, refuse_foreign_shards
 from mc2.hashing import keyed_hash
 from mc2.terminal import say
 from mc2.training import captions
@@ -196,6 +196,7 @@ def pack(source, found, output_dir, images_per_tar, bytes_per_tar=None, force=Fa
     parts = list(_parts(found.images, images_per_tar, bytes_per_tar))
     source = files.identity(source)
     stale = _refuse_others_tars(output_dir, source, len(parts), force)
+    begin([output_dir], [source])
     work = mark_shards(output_dir)
     tally = Counter({"in": found.texts, "out": found.texts, "images": len(found.images)})
     tally.update({f"dropped: {what}": len(names) for what, names in found.left_out.items() if names})

@@ -29,6 +29,7 @@ def compile_matchers(metadata, jobs, quiet):
     engines.choose("match", "native")
     started = time.monotonic()
     release = Release(metadata)
+    shared.begin([metadata])
     made = compiled.compile_release(
         release, jobs, lambda made: shared.progress(made, "compile", "languages", quiet, len(release.langs)))
     shared.receipt(quiet, "compile", f"{made:,} of {len(release.langs):,} languages compiled", metadata, started)

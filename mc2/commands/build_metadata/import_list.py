@@ -52,6 +52,7 @@ def import_list(file, lang, add, replace, languages, output, quiet):
     if before and not (add or replace):
         raise click.UsageError(f"{output} has sources of {lang} already: {_counted(lang, before)}. Put the list beside "
                                f"them with --add, or in their place with --replace.")
+    shared.begin([output], [file, languages])
     started = time.monotonic()
     rows, is_array = lists.read(file)
     rows, tally = lists.finished(file, rows) if is_array and not add else lists.tidied(rows)

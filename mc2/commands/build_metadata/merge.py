@@ -74,8 +74,9 @@ def merge(directory, output, scheme, languages, spacing, nfc, only_with_sources,
     from mc2.metadata import merge as merging
     if caps["min_pmi"] is not None and not math.isfinite(caps["min_pmi"]):
         raise click.UsageError(f"--min-pmi {caps['min_pmi']}: not a number that a PMI can reach.")
-    started = time.monotonic()
     mapping = mappings.of(scheme, languages)
+    shared.begin([output], [directory, languages])
+    started = time.monotonic()
     manifest = merging.merge(directory, output, mapping, merging.Caps(**caps), spacing, nfc, jobs,
                              mapping_file=languages, only_with_sources=only_with_sources,
                              progress=lambda made: shared.progress(made, "merge", "languages", quiet, len(mapping.langs)),

@@ -52,6 +52,7 @@ def ngrams(dumps, wiki, output, min_count, is_text, segmenter, jobs, memory, qui
     jobs = jobs or len(os.sched_getaffinity(0))
     parts.memory_per_worker(memory, jobs)               # what cannot be done is said before anything is made
     segmenters.splitter_for(wiki, choice)
+    shared.begin([output], dumps)
     started = time.monotonic()
     inputs = counting.parts_of(dumps, is_text, wiki)
     if not quiet:

@@ -27,6 +27,8 @@ def pack(metadata, output, quiet):
     from mc2.metadata.release import Release
     started = time.monotonic()
     release = Release(metadata)
+    files.refuse_unwritable(output, parquet=False)
+    shared.begin([output], [metadata])
     size = packing.pack(release, output)
     if files.is_kept(output):
         manifests.write_for_file(output, manifests.describe_run(

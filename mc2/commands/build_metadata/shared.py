@@ -43,6 +43,12 @@ def say_replaced(quiet, output, made):
         say(f"replaced: {' '.join(names)}")
 
 
+def begin(outputs, inputs=()):
+    """The work begins: see mc2.execution.run.begin."""
+    from mc2.execution import run
+    run.begin(outputs, [path for path in inputs if path])
+
+
 def receipt(quiet, name, summary, output, started):
     from mc2.execution import receipt
     receipt.write(name, summary, {}, output, time.monotonic() - started, quiet)

@@ -52,6 +52,7 @@ def starter(output, sources, langs, top, wordnet, jobs, quiet):
     directory = sources or os.path.join(os.path.dirname(os.path.normpath(output)), "sources")
     sourcing.refuse_foreign_directory(directory)
     manifests.refuse_foreign_directory(output, release.KIND)
+    shared.begin([output, directory], [wordnet])
     started = time.monotonic()
     chosen = {lang: path for lang, path in lists.items() if not langs or lang in langs}
     lemmas = words.write_wordnet(directory, wordnet or words.WORDNET) if "en" in chosen else 0

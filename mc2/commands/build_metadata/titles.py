@@ -40,6 +40,7 @@ def titles(pageviews, output, wiki, on_error, jobs, memory, quiet):
     for code in wiki:
         shared.check_wiki(code)
     sources.refuse_foreign_directory(output)
+    shared.begin([output], pageviews)
     started = time.monotonic()
     result = build(
         pageviews, output, wiki or languages.wikipedias(), {"wiki": list(wiki), "on_error": on_error},

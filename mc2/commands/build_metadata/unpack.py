@@ -26,6 +26,7 @@ def unpack(archive, output, jobs, quiet):
     from mc2.metadata import compiled, packing
     if archive != "-" and not files.exists(archive):
         raise click.UsageError(f"{archive}: no such file.")
+    shared.begin([output], [archive])
     started = time.monotonic()
 
     def finish(release):

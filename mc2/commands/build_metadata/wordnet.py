@@ -36,6 +36,7 @@ def wordnet(paths, output, lemmas, points, quiet):
     from mc2.metadata.points import has_points
     from mc2.metadata.wordnet import UnknownCode, read
     sources.refuse_foreign_directory(output)
+    shared.begin([output], paths)
     started = time.monotonic()
     lemmas_of, paths_of, tally_of, unknown = {}, {}, {}, []
     for path in paths:

@@ -117,8 +117,8 @@ def _refuse_folder_of(path):
 
 
 def default_cache():
-    """The directory of image features, unless another one is named; None where no home is known. Raises BadData where it is
-    another user's."""
+    """The directory of image features, unless another one is named; None where no home is known. Raises BadData where
+    it is another user's."""
     from mc2 import files, own
     path = files.user_cache("features")
     if path:
