@@ -254,3 +254,11 @@ def test_a_tar_that_becomes_shorter_meanwhile_ends_the_command_with_its_name(sh,
     done = sh(f"mc2 export pairs -o set --format {format} --images 0.tar -q")
     assert (done.status, done.stderr.count("\n")) == (3, 1) and "0.tar: became shorter while it was read" in done.stderr
     assert not (sh / "set/README.md").exists()
+
+
+def test_a_receipt_is_written_but_not_into_the_set(sh):
+    sh.ok("mc2 export pairs -o set --receipt r.json -q")
+    assert json.loads((sh / "r.json").read_bytes())["counts"]["out"] == 4
+    sh.fails("mc2 export pairs -o new --receipt new/r.json", 2, "lies in the output directory new")
+    sh.fails("mc2 export pairs -o new --receipt pairs/0.jsonl", 2, "pairs/0.jsonl")
+    assert not (sh / "new").exists()

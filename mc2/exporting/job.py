@@ -24,7 +24,7 @@ from mc2.execution import names, receipt
 from mc2.execution.local import Local
 from mc2.execution.progress import Progress
 from mc2.execution.rounds import complete
-from mc2.execution.run import Run
+from mc2.execution.run import Run, begin
 from mc2.execution.shard import ShardTask
 from mc2.exporting import card, croissant, division, source, writing
 from mc2.exporting.parts import Export, Locate, Parts
@@ -59,6 +59,7 @@ def export(curated, directory, settings, jobs=1, force=False, quiet=False):
     is_finished = not force and manifest.get("description") == wanted and _is_whole(directory, manifest)
     if not (force or is_finished):
         _refuse_changed_card(directory, manifest)
+    begin([directory], [*curated.shards, *settings.tars])
     with _alone(directory) as work:
         facts = manifest["facts"] if is_finished else _write(curated, directory, work, settings, jobs, force, quiet)
         facts["title"] = " ".join((settings.title or os.path.basename(os.path.realpath(directory))).split())
