@@ -23,7 +23,7 @@ COMMANDS = {
     "curate": "lid to sample as one job over a pool of shards",
     "status": "how far the work on shards is",
     "inspect": "what is in any of these files",
-    "images": "tars of a folder of images with captions",
+    "images": "tars of your own images; downloads of others",
     "join": "a shard of pairs for every tar of images",
     "tokenizer": "a tokenizer made from your own texts",
     "plan": "what a training run of the paper takes: steps, GPU hours",

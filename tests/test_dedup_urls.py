@@ -159,7 +159,7 @@ def test_the_buckets_are_in_the_order_of_the_hashes_however_many_there_are(tmp_p
     for bits in (0, 3, 8):
         with open(tmp_path / f"{bits}", "wb") as stream:
             writer = buckets.Writer(stream, bits)
-            writer.write(buckets.encode(Block("", 1, data).batch()))
+            writer.write((buckets.hashes_of_ids(Block("", 1, data).batch().strings("id")), data))
             writer.close()
         found = buckets.Buckets(str(tmp_path / f"{bits}"))
         batches = urls.gathered([found], bits, 0, 1 << bits, urls.PAIRS, 1 << 20)

@@ -14,7 +14,6 @@ import zstandard
 from mc2 import files
 from mc2.errors import BadData
 from mc2.hashing import keyed_hashes
-from mc2.pairs import jsonl
 
 MAGIC = b"mc2bkt01"
 TRAILER = struct.Struct("<Q8s")         # offset of the index, MAGIC
@@ -24,12 +23,6 @@ FLUSHED = 32 << 20                      # bytes of lines that wait to be written
 def hashes_of_ids(ids):
     """uint64 (n,). ids: mc2.pairs.batch.Strings"""
     return keyed_hashes(["dedup"], [ids])
-
-
-def encode(batch):
-    """What a Writer takes: (hashes of the ids uint64 (n,), the lines as bytes)."""
-    data = jsonl.encode(batch)
-    return hashes_of_ids(batch.strings("id")), data
 
 
 class Writer:

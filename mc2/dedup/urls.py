@@ -10,6 +10,7 @@ bytes stays.
 """
 import collections
 import contextlib
+import functools
 import itertools
 import os
 import tempfile
@@ -41,13 +42,24 @@ SUFFIXES = (".jsonl.zst", ".jsonl.gz", ".jsonl", ".parquet")
 
 
 class Dedup(Stage):
-    """What the result depends on, and the receipt. by: PAIRS, a line goes where another has its id and text; IMAGES,
-    where another has its id"""
+    """What the result depends on, in which form the lines are divided and written, and the receipt.
+
+    by: PAIRS, a line goes where another has its id and text; IMAGES, where another has its id
+    """
 
     name = "dedup urls"
+    shard_bytes = SHARD_BYTES
 
     def __init__(self, by, lineage=None):
         self.by, self.options, self.lineage = by, {"by": by}, lineage or {}
+
+    def lines_of(self, batch):
+        """The lines that are divided, each a pair with its id, for a Batch that was read. bytes"""
+        return jsonl.encode(batch)
+
+    def encoder(self, output):
+        """The function from a Batch of these lines to what goes to the output."""
+        return encoder_of(output)
 
     def __call__(self, batch):
         """All pairs stay: which ones go is known when those of all shards are there."""
@@ -163,7 +175,13 @@ class Divide(ShardTask):
             writer.close()
 
     def encoder(self, output):
-        return buckets.encode
+        return functools.partial(_encode, self.stages.last)
+
+
+def _encode(stage, batch):
+    """What a buckets.Writer takes of a Batch."""
+    lines = stage.lines_of(batch)
+    return buckets.hashes_of_ids(batch.strings("id")), lines
 
 
 class Gather(ShardTask):
@@ -182,7 +200,7 @@ class Gather(ShardTask):
     def __call__(self, name):
         started, tally, output = time.monotonic(), collections.Counter(), self.output(name)
         each, number = (1 << self.bits) // self.parts, number_of(name)
-        sources, encode = list(map(buckets.Buckets, self.divided)), encoder_of(output)
+        sources, encode = list(map(buckets.Buckets, self.divided)), self.stages.last.encoder(output)
         beside = self.paths.beside(DROPPED, name)
         with contextlib.ExitStack() as stack:
             out = stack.enter_context(open_write(output, is_own=True))
@@ -216,7 +234,7 @@ def dedup_stream(run, by, memory):
         run.dropped = output_of_dropped and os.path.join(scratch, "dropped")       # while the pairs are read
         with files.open_write(path, is_own=True) as stream:
             writer = buckets.Writer(stream, bits)
-            for encoded in run.products([], read, buckets.encode):
+            for encoded in run.products([], read, functools.partial(_encode, stages.last)):
                 writer.write(encoded)
             writer.close()
         with contextlib.ExitStack() as stack:
@@ -252,9 +270,12 @@ def _add_what_was_read(tally, read):
     receipt.add_up(tally, {what: times for what, times in read.items() if what not in ("in", "out")})
 
 
-def dedup_shards(run, output_dir, by, memory, *, shards=None, suffix=SUFFIXES[0], executor=None, force=False):
-    """De-duplicate the pairs of a Run to shards in a directory, and print the receipt. shards: how many; None = as many
-    as SHARD_BYTES gives"""
+def dedup_shards(run, output_dir, stage, memory, *, shards=None, suffix=SUFFIXES[0], executor=None, force=False):
+    """De-duplicate the pairs of a Run to shards in a directory, and print the receipt. Returns what happened, a Counter.
+
+    stage: a Dedup. shards: how many; None = as many as its shard_bytes gives. executor: function from a work directory
+    and a name to an executor
+    """
     started = time.monotonic()
     if "-" in run.inputs:
         raise BadUsage("--output-dir: stdin has no name for its shard.")
@@ -262,10 +283,10 @@ def dedup_shards(run, output_dir, by, memory, *, shards=None, suffix=SUFFIXES[0]
     refuse_unopenable([], [os.path.join(output_dir, part_name(0, suffix))])
     run.refuse_twice([os.path.join(output_dir, part_name(0, suffix))])
     _refuse_inputs_within(run, output_dir)
-    job = _Job(run, output_dir, by, memory, shards, suffix)
+    job = _Job(run, output_dir, stage, memory, shards, suffix)
     job.work = mark_shards(output_dir)
     with job.alone(), contextlib.closing(executor(job.work, "dedup")) as workers, \
-            Progress("dedup urls", job.work, run.quiet) as progress:
+            Progress(stage.name, job.work, run.quiet) as progress:
         if force:
             job.forget()
         plan = job.plan() or job.divide(workers, progress)
@@ -282,7 +303,8 @@ def dedup_shards(run, output_dir, by, memory, *, shards=None, suffix=SUFFIXES[0]
     summary = f"{len(run.inputs):,} shards, {tally['in']:,} pairs in, {job.stages.last.summary(tally)} in {len(items):,} shards"
     if len(todo) < len(items):
         summary += f"; {len(items) - len(todo):,} shards were finished"
-    run.receipt("dedup urls", summary, tally, output_dir, time.monotonic() - started)
+    run.receipt(stage.name, summary, tally, output_dir, time.monotonic() - started)
+    return tally
 
 
 def _refuse_inputs_within(run, output_dir):
@@ -312,11 +334,11 @@ def bits_for(inputs, memory):
 class _Job:
     """One de-duplication of a pool into a directory of shards."""
 
-    def __init__(self, run, output_dir, by, memory, shards, suffix):
+    def __init__(self, run, output_dir, stage, memory, shards, suffix):
         self.run, self.out, self.memory, self.shards, self.suffix = run, output_dir, memory, shards, suffix
         self.work = None
         self.folder = os.path.join(output_dir, ".work")
-        self.stages = Stages([Dedup(by, manifests.common_lineage(run.inputs))])
+        self.stages = Stages([stage])
         self.bits = bits_for(run.inputs, memory)
         keep = [what for what, path in ((REJECTS, run.rejects), (DROPPED, run.dropped)) if path]
         logs = None if files.is_remote(output_dir) else os.path.join(self.folder, "logs")
@@ -339,7 +361,7 @@ class _Job:
         """All that the result depends on, in whatever order the inputs are named."""
         described = ({**self.task.description(shard), "bits": None} for shard in self.run.inputs)
         inputs = sorted(described, key=manifests.fingerprint)       # the number of buckets changes nothing
-        return {"inputs": manifests.fingerprint(inputs), "by": self.stages.last.by, "shards": self.shards,
+        return {"inputs": manifests.fingerprint(inputs), "options": self.stages.options, "shards": self.shards,
                 "suffix": self.suffix}
 
     def plan(self):
@@ -376,7 +398,7 @@ class _Job:
     def _parts(self, size):
         """How many output shards there are: a power of two, so that buckets are not divided."""
         parts = 1
-        while size > parts * SHARD_BYTES and parts < 1 << self.bits:
+        while size > parts * self.stages.last.shard_bytes and parts < 1 << self.bits:
             parts *= 2
         return parts
 

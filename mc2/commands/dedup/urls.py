@@ -53,6 +53,7 @@ def urls(ctx, inputs, output, output_dir, pairs, shards, suffix, memory, force, 
     mc2 extract crawl.wat.gz | mc2 dedup urls -o unique.jsonl.zst
     mc2 dedup urls pool/*.parquet -O images --images --suffix .parquet --dropped repeats.jsonl
     """
+    from mc2 import manifests
     from mc2.dedup import urls as dedup
     from mc2.execution.run import Run
     inputs = options.pair_inputs(ctx, inputs, None)
@@ -69,4 +70,5 @@ def urls(ctx, inputs, output, output_dir, pairs, shards, suffix, memory, force, 
         dedup.dedup_stream(run, by, memory)
         return
     with options.printing_scripts(ctx.params["print_only"]):
-        dedup.dedup_shards(run, output_dir, by, memory, shards=shards, suffix=suffix, executor=make, force=force)
+        stage = dedup.Dedup(by, manifests.common_lineage(inputs))
+        dedup.dedup_shards(run, output_dir, stage, memory, shards=shards, suffix=suffix, executor=make, force=force)
