@@ -123,6 +123,11 @@ def _inputs(ctx, param, values):
     return paths
 
 
+def expanded(patterns):
+    """The paths that patterns, @list.txt and names stand for, all of which are there. Raises BadParameter."""
+    return _inputs(None, None, patterns) or []
+
+
 def _why_missing(path):
     from mc2 import files
     if not files.is_remote(path):

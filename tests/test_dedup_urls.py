@@ -9,6 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mc2.dedup import buckets, urls
+from mc2.execution import plans
+from mc2.execution.run import Run
 from mc2.pairs.jsonl import Block
 
 
@@ -109,6 +111,18 @@ def test_what_goes_is_kept_with_the_reason_also_when_all_is_finished(sh, output)
         assert sh.read("dropped.jsonl") == [{"id": None, "text": "x", "dropped": "without id"},
                                             {"id": "a", "text": "1", "dropped": "same id and text"}]
         assert (sh / "rejects.jsonl").read_text() == "bad\n"
+
+
+def test_both_tasks_go_to_other_machines_as_plain_values(sh):
+    sh.write("p.jsonl", *POOL[:10])
+    done = sh("mc2 dedup urls p.jsonl -O out --executor slurm --print")
+    assert done.status == 0 and "#SBATCH" in done.stdout
+    work = Run([str(sh / "p.jsonl")])
+    job = urls._Job(work, str(sh / "out"), urls.Dedup(urls.PAIRS), 1 << 20, None, ".jsonl")
+    gather = job.gather({"parts": 1, "description": {}})
+    for task, item in ((job.task, str(sh / "p.jsonl")), (gather, "00000.jsonl")):
+        assert plans.restored(plans.portable(task))(item) == 10
+    assert len(sh.read("out/00000.jsonl")) == 10
 
 
 def test_a_damaged_intermediate_file_is_named(sh):

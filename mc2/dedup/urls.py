@@ -405,7 +405,8 @@ class _Job:
     def gather(self, plan):
         """The task that makes the output shards."""
         logs = self.task.paths.logs
-        paths = ShardPaths(self.out, self.task.paths.quarantine, os.path.join(self.folder, "gathered"), logs, str)
+        paths = ShardPaths(self.out, self.task.paths.quarantine, os.path.join(self.folder, "gathered"), logs,
+                           names.Names())
         return Gather(list(self.stages), paths, divided=sorted(map(self.task.output, self.run.inputs)), bits=self.bits,
                       parts=plan["parts"], of=manifests.fingerprint(plan["description"]), memory=self.memory,
                       skip_bad=self.run.skip_bad, keep=[DROPPED] if self.run.dropped else [])
