@@ -1,6 +1,6 @@
-"""De-duplication: mc2 dedup urls beside `sort -u`, and the search for near signatures beside all pairs, against the theory.
+"""De-duplication: mc2 dedup urls beside `sort -u`; the search for near signatures beside all pairs and the theory.
 
-    python benchmarks/dedup.py              # 10 million training and 50,000 evaluation signatures, 5 million lines: 3 minutes
+    python benchmarks/dedup.py              # 10 million x 50,000 signatures, 5 million lines: 3 minutes
     python benchmarks/dedup.py --quick      # a tenth of both: half a minute
     python benchmarks/dedup.py --lines 20000000         # 20 million lines: 5 minutes more, 4 GB of disk
 
@@ -72,8 +72,8 @@ def search(way, n, k):
     assert found[near].all(), "a planted copy was not found"
     # of a Poisson distribution
     assert abs(others - expected) <= 5 * math.sqrt(expected) + 5, "more or fewer by chance than the theory says"
-    print(f"{way}\t{n:,}\t{k}\t{seconds:.1f} s\t{n / seconds:,.0f}\t{memory:.0f} MB\t{len(near):,} of {len(near):,}\t{others:,}\t"
-          f"{expected:,.1f}")
+    print(way, f"{n:,}", k, f"{seconds:.1f} s", f"{n / seconds:,.0f}", f"{memory:.0f} MB", f"{len(near):,} of {len(near):,}",
+          f"{others:,}", f"{expected:,.1f}", sep="\t")
 
 
 def write_lines(path, n):
@@ -95,16 +95,17 @@ def compare_lines(n, directory):
     path = os.path.join(directory, "pool.jsonl.zst")
     write_lines(path, n)
     mc2 = f'"{sys.executable}" "{os.path.join(os.path.dirname(__file__), "..", "bin", "mc2")}"'
-    decompress = f'"{sys.executable}" -c "import sys; from mc2 import files\nwith files.open_read(sys.argv[1]) as stream:\n' \
-                 '    while data := stream.read(1 << 20): sys.stdout.buffer.write(data)"'
+    program = ("import shutil, sys; from mc2 import files\n"
+               "with files.open_read(sys.argv[1]) as stream: shutil.copyfileobj(stream, sys.stdout.buffer)")
+    decompress = f'"{sys.executable}" -c "{program}"'
     commands = {"mc2 dedup urls": f'{mc2} dedup urls "{path}" -O "{directory}/out" -q',
                 "sort -u -S 1G": f'{decompress} "{path}" | LC_ALL=C sort -u -S 1G -T "{directory}" --parallel=1 > '
                                  f'"{directory}/sorted"'}
     rows = []
     for name, command in commands.items():
         with open(os.path.join(directory, "usage"), "w+") as usage:
-            program = ("import resource, subprocess, sys; subprocess.run(['bash', '-c', sys.argv[1]], check=True); "
-                       "u = resource.getrusage(resource.RUSAGE_CHILDREN); print(u.ru_utime + u.ru_stime, u.ru_maxrss >> 10)")
+            program = ("import resource, subprocess, sys; subprocess.run(['bash', '-c', sys.argv[1]], check=True); its = "
+                       "resource.getrusage(resource.RUSAGE_CHILDREN); print(its.ru_utime + its.ru_stime, its.ru_maxrss >> 10)")
             environment = {**os.environ, "PYTHONPATH": os.path.join(os.path.dirname(__file__), "..")}
             wall, _ = timing.wall_seconds(lambda: subprocess.run([sys.executable, "-c", program, command], stdout=usage,
                                                                  env=environment, check=True))
@@ -115,7 +116,8 @@ def compare_lines(n, directory):
                                   for name in os.listdir(os.path.join(directory, "out")) if name.endswith(".zst")),
             "sort -u -S 1G": sum(1 for _ in open(os.path.join(directory, "sorted"), "rb"))}
     assert len(set(kept.values())) == 1, kept
-    timing.show(f"{n:,} lines, {kept['mc2 dedup urls']:,} of them distinct", ["", "CPU", "clock", "lines/s", "memory"], rows)
+    timing.show(f"{n:,} lines, {kept['mc2 dedup urls']:,} of them distinct",
+                ["", "CPU", "clock", "lines/s", "memory"], rows)
 
 
 def main():

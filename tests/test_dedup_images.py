@@ -83,7 +83,8 @@ def test_copies_are_found_listed_and_their_pairs_left_out(web, model):
     first, second = web.read("out/removed.jsonl")
     assert first == {"id": "same", "tar": "tars/0.tar", "why": "same bytes", "distance": 0, "against": "eval",
                      "image": "e0.jpg"} and 0 <= second["distance"] <= 8
-    assert "2 tars, 60 images, 2 copies (3.3333%) of 6 evaluation images: 1 of the same bytes, 1 within 8 bits" in done.stderr
+    assert ("2 tars, 60 images, 2 copies (3.3333%) of 6 evaluation images: 1 of the same bytes, 1 within 8 bits"
+            in done.stderr)
     assert "2 shards, 60 pairs in, 58 out, 2 copies of evaluation images -> out/pairs" in done.stderr
     kept = [pair["id"] for name in "01" for pair in web.read(f"out/pairs/{name}.jsonl")]
     assert len(kept) == 58 and not {"same", "small"} & set(kept)

@@ -62,7 +62,8 @@ def pairs_at(base, paths):
 
 
 def test_the_plan_has_a_row_for_each_image_in_an_order_that_mixes_hosts(sh):
-    pairs = [pair for host in "abc" for pair in pairs_at(f"http://{host}.example", [f"/{host}{n} é.jpg" for n in range(20)])]
+    pairs = [pair for host in "abc"
+             for pair in pairs_at(f"http://{host}.example", [f"/{host}{number} é.jpg" for number in range(20)])]
     sh.write("p.jsonl", *pairs, {**pairs[0], "text": "another text"}, {"id": "x", "text": "", "url": "data:,"},
              {"id": "y", "text": ""})
     done = sh("mc2 images plan p.jsonl -O plan --dropped dropped.jsonl")
@@ -85,7 +86,8 @@ def test_the_commands_that_come_next_are_printed_as_a_script(sh):
     for option in ("--resize_mode keep_ratio", "--resize_only_if_bigger True", "--retries 1", "--image_size 384",
                    "--number_sample_per_shard 10000", "--user_agent_token our-name", "--url_list plan"):
         assert given[option.split()[0]] == option.split()[1]
-    assert "--save_additional_columns '[\"id\"]'" in script and "mc2 join 'my pairs.jsonl' --tars 'the tars/*.tar' -O pairs" in script
+    assert "--save_additional_columns '[\"id\"]'" in script
+    assert "mc2 join 'my pairs.jsonl' --tars 'the tars/*.tar' -O pairs" in script
     assert subprocess.run(["bash", "-n"], input=script.encode()).returncode == 0
 
 
@@ -100,7 +102,8 @@ def test_pairs_without_any_url_are_an_error(sh):
     sh.write("p.jsonl", {"id": "a", "text": "", "link": "http://a.example/1.jpg"})
     done = sh("mc2 images plan p.jsonl -O plan -q")
     assert done.status == 3 and "none of the 1 pairs has a URL" in done.stderr and "--columns url=NAME" in done.stderr
-    assert "1 images" in sh.ok("mc2 images plan p.jsonl -O plan --columns url=link")
+    script = sh.ok("mc2 images plan p.jsonl -O plan --columns url=link")
+    assert "# 1 images." in script and "mc2 join p.jsonl --columns url=link --tars" in script
 
 
 # ---------------------------------------------------------------- after the download
@@ -118,7 +121,8 @@ def test_pairs_without_any_url_are_an_error(sh):
     ("image too small", "too small"), ("aspect ratio too large", "too slim"), ("image area too large", "too large"),
     ("URL can't contain control characters. '/my photo.jpg' (found at least ' ')", "URL"),
     ("'ascii' codec can't encode character '\\xfc' in position 5", "URL"), ("unknown url type: 'data'", "URL"),
-    ("HTTP Error 301: The HTTP server returned a redirect error that would lead to an infinite loop.", "redirects without end"),
+    ("HTTP Error 301: The HTTP server returned a redirect error that would lead to an infinite loop.",
+     "redirects without end"),
     ("something new", "other"), (None, "other")])
 def test_messages_of_img2dataset_have_classes(message, expected):
     assert class_of(message) == expected
@@ -285,7 +289,7 @@ def web():
 @pytest.mark.skipif(PROGRAM is None, reason="img2dataset is not installed; MC2_IMG2DATASET may name its program")
 def test_the_printed_commands_download_check_and_join(sh, web):
     good = ["/good/1.jpg", "/good/2.jpg", "/good/my photo.jpg", "/good/ü.jpg", "/moved/3.jpg"]
-    bad = ["/404/a.jpg", "/429/a.jpg", "/503/a.jpg", "/slow/a.jpg", "/half/a.jpg", "/html/a.jpg", "/pixel/a.jpg", "/noai/a.jpg"]
+    bad = [f"/{kind}/a.jpg" for kind in ("404", "429", "503", "slow", "half", "html", "pixel", "noai")]
     pairs = pairs_at(web, good + bad)
     sh.write("p.jsonl", *pairs, {**pairs[0], "text": "another text"})
     script = sh.ok("mc2 images plan p.jsonl -O plan --threads 8")

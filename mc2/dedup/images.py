@@ -133,9 +133,9 @@ class Job:
             raise BadData(f"no image of the {len(self.tars):,} tars can be decoded.")
         if tally["copies"] > at_most * tally["images"]:
             raise BadData(
-                f"{tally['copies']:,} of {tally['images']:,} training images ({tally['copies'] / tally['images']:.2%}) would "
-                f"go, more than --at-most {at_most:.4g}: nothing is removed. {candidates} lists them. Look at --calibrate; a "
-                "smaller -k removes fewer, and --at-most allows more.")
+                f"{tally['copies']:,} of {tally['images']:,} training images ({tally['copies'] / tally['images']:.2%}) "
+                f"would go, more than --at-most {at_most:.4g}: nothing is removed. {candidates} lists them. Look at "
+                "--calibrate; a smaller -k removes fewer, and --at-most allows more.")
         shutil.copyfile(candidates, candidates + ".copy")
         os.replace(candidates + ".copy", self.list_path)
         return tally
@@ -193,7 +193,7 @@ class Job:
         random = np.concatenate([hamming.ones(each ^ theirs) for each in np.concatenate(sample)[:RANDOM]])
         mean, variance = float(random.mean()), float(random.var())
         yield (f"{len(random):,} pairs of a training and an evaluation image: {mean:.1f} of {hamming.BITS} bits differ "
-               f"(standard deviation {variance ** 0.5:.1f}, smallest {int(random.min())}; unrelated pictures: 32.0 and 4.0)")
+               f"(standard deviation {variance ** 0.5:.1f}, smallest {int(random.min())}; unrelated: 32.0 and 4.0)")
         rows = [("k", "such pairs", "would be lost by chance", "within k here")]
         for k in range(SHOWN_K + 1):
             lost = hamming.share_lost(hamming.chance_by(mean, variance, k), len(evaluation))
@@ -284,11 +284,12 @@ def dedup(job, executor, at_most, calibrate):
         tally = job.compare(evaluation, at_most)
         progress.end()
     manifests.write_for_file(job.list_path, manifests.describe_run(
-        "removed images", job.tars if len(job.tars) <= 1000 else [], {"k": job.k, "specification": job.specification.content},
+        "removed images", job.tars if len(job.tars) <= 1000 else [],
+        {"k": job.k, "specification": job.specification.content},
         {"in": tally["images"], "out": tally["images"] - tally["copies"]}, time.monotonic() - started))
     summary = (f"{len(job.tars):,} tars, {tally['images']:,} images, {tally['copies']:,} copies "
-               f"({tally['copies'] / tally['images']:.4%}) of {len(evaluation):,} evaluation images: {tally[SAME]:,} of the same "
-               f"bytes, {tally[NEAR]:,} within {job.k} bits")
+               f"({tally['copies'] / tally['images']:.4%}) of {len(evaluation):,} evaluation images: "
+               f"{tally[SAME]:,} of the same bytes, {tally[NEAR]:,} within {job.k} bits")
     if tally["broken"]:
         summary += f"; {tally['broken']:,} images cannot be decoded"
     receipt.write("dedup images", summary, tally, job.list_path, time.monotonic() - started, job.quiet)

@@ -192,7 +192,8 @@ class Sign:
         if self.description(item) != description:
             raise BadData(f"{item}: changed while it was read. Run again when it is complete.")
         signatures = np.concatenate(parts) if parts else np.zeros(0, np.uint64)
-        write(self.output(item), Signed(self.specification.content, names, signatures, np.array(contents, np.uint64), broken))
+        contents = np.array(contents, np.uint64)
+        write(self.output(item), Signed(self.specification.content, names, signatures, contents, broken))
         manifests.write_for_file(self.output(item), manifests.describe_run(
             KIND, [item], {}, {"in": len(names) + broken, "out": len(names)}, time.monotonic() - started,
             description=description))
@@ -233,6 +234,6 @@ def refuse_others(path, signed, specification):
     if Specification(signed.specification).fingerprint != specification.fingerprint:
         theirs, ours = (each.get("descriptor", {}).get("model", each.get("descriptor", {}).get("method"))
                         for each in (signed.specification, specification.content))
-        raise BadUsage(f"{path}: its signatures are of another specification ({theirs}, these are of {ours}; or of another "
-                       "mean or seed), so they cannot be compared. Name the images themselves, or give --specification with "
-                       "the one that they were made with.")
+        raise BadUsage(f"{path}: its signatures are of another specification ({theirs}, these are of {ours}; or of "
+                       "another mean or seed), so they cannot be compared. Name the images themselves, or give "
+                       "--specification with the one that they were made with.")

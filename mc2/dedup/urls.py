@@ -75,7 +75,7 @@ def kept(data, by, keep_dropped=False):
     found = jsonl.Block("", 1, data).batch()
     ids, texts = found.strings("id"), found.strings("text")
     of_id, of_pair = buckets.hashes_of_ids(ids), keyed_hashes(["dedup"], [ids, texts])
-    lines = [found.line(index) for index in range(len(found))]
+    lines = jsonl.encode(found).split(b"\n")[:-1]
     order = _order(of_id, of_pair, lines)
     batch = _batch_of(lines, order, keep_dropped)
     same_id, same_pair = (same_as_before(columns) for columns in _columns(batch))
@@ -300,7 +300,7 @@ def dedup_shards(run, output_dir, stage, memory, *, shards=None, suffix=SUFFIXES
     for name in items:
         receipt.add_up(tally, manifests.read(gather.output(name))["counts"])
     _add_what_was_read(tally, collections.Counter(plan["read"]))
-    summary = f"{len(run.inputs):,} shards, {tally['in']:,} pairs in, {job.stages.last.summary(tally)} in {len(items):,} shards"
+    summary = f"{len(run.inputs):,} shards, {tally['in']:,} pairs in, {stage.summary(tally)} in {len(items):,} shards"
     if len(todo) < len(items):
         summary += f"; {len(items) - len(todo):,} shards were finished"
     run.receipt(stage.name, summary, tally, output_dir, time.monotonic() - started)

@@ -38,8 +38,7 @@ CLASSES = [
     ("DNS", r"Name or service not known|No address associated|nodename nor servname|getaddrinfo|Errno -[25]\]", False),
     ("timeout", r"timed out|Timeout", True),
     ("TLS", r"SSL|CERTIFICATE|certificate", False),
-    ("connection", r"Connection|closed connection|IncompleteRead|unreachable|No route to host|Errno 1\d\d\]|BadStatusLine",
-     True),
+    ("connection", r"Connection|closed connection|IncompleteRead|unreachable|No route|Errno 1\d\d\]|BadStatusLine", True),
     ("URL", r"unknown url type|control characters|can't encode|no host given|nonnumeric port|label|Invalid", False),
     ("decode", r"Image decoding error|cannot identify|decod", False),
     ("too small", r"image too small", False),
@@ -144,8 +143,9 @@ class Check:
             if match := SHARD.fullmatch(name):
                 parts.setdefault(match[1], set()).add(match[2])
         self.unfinished = sorted(number for number, its in parts.items() if "_stats.json" not in its)
-        self.without_rows = sorted(number for number, its in parts.items() if "_stats.json" in its and ".parquet" not in its)
-        with_rows = sorted(number for number, its in parts.items() if ".parquet" in its and number not in self.unfinished)
+        finished = sorted(parts.keys() - set(self.unfinished))
+        self.without_rows = [number for number in finished if ".parquet" not in parts[number]]
+        with_rows = [number for number in finished if ".parquet" in parts[number]]
         if not parts:
             raise BadUsage(f"{folder}: holds nothing of img2dataset: no 00000.tar, 00000.parquet or 00000_stats.json. Name "
                            "its --output_folder.")
@@ -238,7 +238,8 @@ class Check:
                 yield f"{len(numbers):,} shards {what} ({', '.join(numbers[:3])}): {advice}"
         yield from map(escaped, self.damaged)
         if self.images_twice:
-            yield f"{self.images_twice:,} images of an id that has one already: img2dataset had a row per text; see images plan"
+            yield (f"{self.images_twice:,} images of an id that has one already: img2dataset had a row per text; see images "
+                   "plan")
         if self.contents_twice:
             yield f"{self.contents_twice:,} images with the same bytes (SHA-256) as another"
         if self.white > self.looked_at / 2:
@@ -248,7 +249,8 @@ class Check:
             yield ("no column id: the pairs must have img2dataset's keys as ids. Next time: "
                    "--save_additional_columns '[\"id\"]'")
         if self.again_ids:
-            yield f"{len(self.again_ids):,} may go better another time (timeouts, 5xx, 429, connections): --retry FILE writes them"
+            yield (f"{len(self.again_ids):,} may go better another time (timeouts, 5xx, 429, connections): --retry FILE writes "
+                   "them")
 
 
 def _read_or_damaged(path):

@@ -69,8 +69,11 @@ def plan(run, output_dir, memory, *, executor, force=False):
     return tally["out"]
 
 
-def commands(images, output_dir, inputs, tars, *, image_size, min_image_size, max_aspect_ratio, user_agent, threads):
-    """The commands that come next, as a script of the shell. str"""
+def commands(images, output_dir, inputs, tars, reading, *, image_size, min_image_size, max_aspect_ratio, user_agent, threads):
+    """The commands that come next, as a script of the shell. str
+
+    reading: mc2.pairs.columns.Reading of the inputs
+    """
     size = BYTES_OF_IMAGE * (image_size / 256) ** 2
     folder, tars_of = shlex.quote(tars), shlex.quote(f"{tars}/*.tar")
     return f"""\
@@ -83,7 +86,7 @@ img2dataset --url_list {shlex.quote(output_dir)} --input_format parquet --url_co
     --min_image_size {min_image_size} --max_aspect_ratio {max_aspect_ratio:g} \\
     --processes_count "$(nproc)" --thread_count {threads} --retries 1 --user_agent_token {shlex.quote(user_agent)}
 mc2 images check {folder} --plan {shlex.quote(output_dir)} --retry retry.parquet
-mc2 join {_named(inputs, output_dir)} --tars {tars_of} -O pairs
+mc2 join {_named(inputs, output_dir)}{_spelled(reading)} --tars {tars_of} -O pairs
 mc2 train b32-xlmv --train-data {tars_of} --pairs 'pairs/*.jsonl.zst' -c counts -t thresholds.json -o run
 """
 
@@ -94,6 +97,12 @@ def _bytes(number):
         if number >= each:
             return f"{number / each:,.1f} {unit}"
     return f"{number / 1e6:,.1f} MB"
+
+
+def _spelled(reading):
+    """The options that say how the pairs are read, as words of a command."""
+    given = ",".join(f"{key}={name}" for key, name in reading.given)
+    return (f" --columns {shlex.quote(given)}" if given else "") + (f" --format {reading.format}" if reading.format else "")
 
 
 def _named(inputs, output_dir):

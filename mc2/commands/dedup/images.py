@@ -83,8 +83,8 @@ def images(ctx, tars, against, model, phash, out, pairs, k, at_most, calibrate, 
         raise click.UsageError("--dropped goes with --pairs.")
     make = options.executor_of(jobs, **executor)
     shards = options.expanded(pairs)
-    job = copies.Job(tar_names.expand(tars), copies.evaluation_paths(against), out, model=model or "phash",
-                     options={"image_size": image_size, "device": device, "directory": os.getcwd()}, k=k, seed=seed, sample=sample,
+    job = copies.Job(tar_names.expand(tars), copies.evaluation_paths(against), out, model=model or "phash", k=k, seed=seed,
+                     options={"image_size": image_size, "device": device, "directory": os.getcwd()}, sample=sample,
                      specification=specification, quiet=quiet)
     job.refuse_strangers(shards)
     run = Run(shards, output_dir=f"{out}/pairs", jobs=jobs, executor=make, dropped=dropped, quiet=quiet,

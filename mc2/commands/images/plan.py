@@ -55,6 +55,6 @@ def plan(ctx, inputs, output_dir, tars, image_size, min_image_size, max_aspect_r
               command="images plan", reading=reading, skip_bad=on_error == "skip" or bool(rejects))
     with options.printing_scripts(ctx.params["print_only"]):
         images = planning.plan(run, output_dir, memory, executor=make, force=force)
-        click.echo(planning.commands(images, output_dir, inputs, tars, image_size=image_size,
+        click.echo(planning.commands(images, output_dir, inputs, tars, reading, image_size=image_size,
                                      min_image_size=min_image_size, max_aspect_ratio=max_aspect_ratio,
                                      user_agent=user_agent, threads=threads), nl=False)

@@ -50,7 +50,8 @@ private:
         std::vector<uint32_t> begins, next, rows;
         std::vector<uint64_t> signatures;
 
-        void fill(const uint64_t* searched, size_t first, size_t last, uint32_t shift, const std::vector<uint32_t>& changes) {
+        void fill(const uint64_t* searched, size_t first, size_t last, uint32_t shift,
+                  const std::vector<uint32_t>& changes) {
             begins.assign(buckets + 1, 0);
             for (size_t row = first; row < last; row++)
                 for (uint32_t change : changes) begins[(value_of(searched[row], shift) ^ change) + 1]++;
@@ -67,7 +68,9 @@ private:
         }
     };
 
-    static uint32_t value_of(uint64_t signature, uint32_t shift) { return static_cast<uint32_t>(signature >> shift & 0xFFFF); }
+    static uint32_t value_of(uint64_t signature, uint32_t shift) {
+        return static_cast<uint32_t>(signature >> shift & 0xFFFF);
+    }
 
     MC2_INLINE static void look_up(const Band& band, const uint64_t* queries, size_t n, uint32_t shift, uint32_t k,
                                    uint8_t* distances, uint32_t* rows) {
