@@ -13,6 +13,7 @@ from mc2.terminal import say, say_trace
 # summary has at most 58 characters, so that a terminal of 80 columns shows all of it.
 COMMANDS = {
     "build-metadata": "wordnets, Wikipedia dumps, your own lists -> entries",
+    "dedup": "each pair once; no images of the evaluation in training",
     "lid": "the language of every alt-text",
     "match": "the entries that occur in it",
     "count": "how many texts match each entry",
@@ -24,7 +25,7 @@ COMMANDS = {
     "explain": "why a pair was kept or dropped",
     "compare": "how two curations differ, or two releases",
     "inspect": "what is in any of these files",
-    "images": "tars of a folder of images with captions",
+    "images": "tars of your own images; downloads of others",
     "join": "a shard of pairs for every tar of images",
     "export": "a curated set as a data set for Hugging Face, with a card",
     "tokenizer": "a tokenizer made from your own texts",

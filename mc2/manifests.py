@@ -97,6 +97,13 @@ def read_of_input(path):
     return manifest
 
 
+def common_lineage(inputs):
+    """The fingerprints that the manifests of all inputs agree on, so that later commands can compare them."""
+    found = [(read(path) or {}).get("lineage", {}) if path != "-" else {} for path in inputs]
+    return {what: fingerprint for what, fingerprint in found[0].items()
+            if all(each.get(what) == fingerprint for each in found)}
+
+
 def verify(path):
     """Raise BadData where a local file that mc2 wrote, with a manifest beside it, is not what it was. Reads it once."""
     expected = crc32_of(path)

@@ -167,6 +167,11 @@ def _inputs(ctx, param, values):
     return paths
 
 
+def expanded(patterns):
+    """The paths that patterns, @list.txt and names stand for, all of which are there. Raises BadParameter."""
+    return _inputs(None, None, patterns) or []
+
+
 def _why_missing(path):
     from mc2 import files
     if not files.is_remote(path):
@@ -321,7 +326,8 @@ thresholds = click.option("-t", "--thresholds", required=True, envvar="MC2_THRES
 
 
 
-def _check_outputs(ctx, output_dir):
+def check_outputs(ctx, output_dir):
+    """Raise UsageError where -o and -O are both given."""
     if output_dir is not None and ctx.get_parameter_source("output") is not click.core.ParameterSource.DEFAULT:
         raise click.UsageError("-o and -O exclude each other.")
 
@@ -422,8 +428,8 @@ def reads_pairs(command=None, *, reduces=False):
             outputs = {}
             if not reduces:
                 outputs = {key: rest.pop(key) for key in ("output", "output_dir", "force", "dropped")}
-                _check_outputs(ctx, outputs["output_dir"])
-                outputs["executor"] = executor_of(jobs, **_executor_options(ctx, rest, outputs["output_dir"]))
+                check_outputs(ctx, outputs["output_dir"])
+                outputs["executor"] = executor_of(jobs, **given_executor_options(ctx, rest, outputs["output_dir"]))
                 outputs.update(part=shard, all_inputs=all_inputs)
             say_how_to_be_faster(quiet)
             if ctx.params.get("print_only"):
@@ -445,7 +451,7 @@ def reads_pairs(command=None, *, reduces=False):
     return decorate(command) if command else decorate
 
 
-def _executor_options(ctx, given, output_dir):
+def given_executor_options(ctx, given, output_dir):
     """Take the options of the executor out of those given. Raises UsageError for one without -O."""
     taken = {name: given.pop(name) for name in EXECUTOR_OPTIONS}
     for name in EXECUTOR_OPTIONS if output_dir is None else ():

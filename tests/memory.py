@@ -23,6 +23,8 @@ if __name__ == "__main__":
     os.fsync = os.fstat                         # as in conftest.py
     from mc2.training import join
     join.BUFFER = 1 << 20                       # so that small pools fill it
+    from mc2.dedup import buckets
+    buckets.FLUSHED = 1 << 20
     from mc2.__main__ import main
     atexit.register(write_report, report)
     main()

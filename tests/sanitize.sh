@@ -42,7 +42,7 @@ build_and_test() {
             stop "the native core or the module fasttext to compare it with is not there"
         "$python" -m pytest -q --capture=sys -p no:cacheprovider \
             tests/test_native_matcher.py tests/test_native_lid.py tests/test_native_clean.py \
-            tests/test_native_balance.py tests/test_native_lines.py tests/test_ids.py tests/test_matching.py tests/test_lid.py \
+            tests/test_native_balance.py tests/test_native_dedup.py tests/test_native_lines.py tests/test_ids.py tests/test_matching.py tests/test_lid.py \
             tests/test_records.py ||
             stop "the tests failed"
         unset LD_PRELOAD MC2_SIMD

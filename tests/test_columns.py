@@ -68,6 +68,7 @@ def test_options_that_cannot_be_meant_are_refused(columns, id, text, message):
     (["uid", "text"], "DataComp", {"id": "uid", "text": "text"}),
     (["uid", "url", "alt"], "cc2dataset", {"id": "uid", "text": "alt", "url": "url"}),
     (["url", "caption", "key", "status"], "img2dataset", {"id": "key", "text": "caption", "url": "url"}),
+    (["id", "url", "key", "status", "caption"], "img2dataset", {"id": "id", "text": "caption", "url": "url"}),
     (["file_name", "text"], "a Hugging Face imagefolder", {"id": "file_name", "text": "text"}),
     (["file_name", "caption"], "a Hugging Face imagefolder", {"id": "file_name", "text": "caption"}),
     (["image_id", "caption"], "COCO captions", {"id": "image_id", "text": "caption"}),

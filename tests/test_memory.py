@@ -127,6 +127,11 @@ def test_a_shard_is_streamed_however_repetitive_it_is(pools):
     assert_flat(pools, "filter sameSIZE.jsonl.zst --with one_reason:Odd -o out.jsonl.zst", 80 * MB)
 
 
+def test_deduplication_holds_a_part_of_the_pairs_at_a_time(pools):
+    """The small pool does not fill the buffer of 1 MB, and has less than that in each of its 256 buckets."""
+    assert_flat(pools, "dedup urls inSIZE.jsonl -o out.jsonl", 30 * MB)
+
+
 def test_joining_takes_some_bytes_for_each_image(pools):
     """The table of ids: 12 bytes for an image, and twice as much while it is sorted."""
     for size in (1, 10):

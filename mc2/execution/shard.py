@@ -126,7 +126,7 @@ class ShardTask:
         for stage in self.stages:
             stage.begin(shard)
         with contextlib.ExitStack() as stack:
-            out, encode = stack.enter_context(open_write(output, is_own=True)), encoder_of(output)
+            out, encode = stack.enter_context(self.open_output(output)), self.encoder(output)
             beside = self._open_beside(shard, stack)
             for block in read_blocks([source], self.stages.whole_images, longest=self.longest, reading=self.reading,
                                      found=lambda _, its: columns.append(its)):
@@ -145,6 +145,14 @@ class ShardTask:
         manifests.write_for_file(output, self.stages.manifest([source], tally, time.monotonic() - started,
                                                               description=description, beside=kept, **more))
         return tally["in"]
+
+    def open_output(self, output):
+        """A context manager of what takes the products of `encoder`."""
+        return open_write(output, is_own=True)
+
+    def encoder(self, output):
+        """The function from a Batch to what is written of it."""
+        return encoder_of(output)
 
     def _product(self, block, encode):
         """(what is written of a block, its batch)"""

@@ -1,4 +1,4 @@
-// The Python module mc2._native: lines of pairs, language identification, matching, counting and sampling.
+// The Python module mc2._native: lines of pairs, language identification, matching, counting, sampling, signatures.
 #include <pybind11/pybind11.h>
 
 #include <cerrno>
@@ -13,6 +13,7 @@ void bind_lid(py::module_& module);
 void bind_text(py::module_& module);
 void bind_pairs(py::module_& module);
 void bind_balance(py::module_& module);
+void bind_dedup(py::module_& module);
 
 namespace {
 
@@ -36,4 +37,5 @@ PYBIND11_MODULE(_native, module) {
     bind_text(module);
     bind_pairs(module);
     bind_balance(module);
+    bind_dedup(module);
 }

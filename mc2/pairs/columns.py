@@ -52,6 +52,7 @@ FORMS = [
     Form("LAION", ("hash", "sample_id"), ("text",), ("url",)),
     Form("cc2dataset", ("uid",), ("alt",)),
     Form("img2dataset", ("key", "uid"), ("caption",), ("url",)),
+    Form("img2dataset", ("id",), ("caption",), ("url", "key", "status")),       # with --save_additional_columns
     Form("a Hugging Face imagefolder", ("file_name",), ("text", "caption")),
 ]
 CAPTIONS = "a table of captions"

@@ -46,7 +46,7 @@ class Join(Stage):
         self.known = all("bytes" in description for description in described)       # no pipe among them
         self.options = {"pairs": manifests.fingerprint(described), "skip_bad": skip_bad, "tars": manifests.fingerprint(
             files.map_paths(manifests.describe_file, tar_paths)), **reading.options}
-        self.lineage = _common_lineage(inputs)
+        self.lineage = manifests.common_lineage(inputs)
         self.sampled = manifests.sampled(inputs)
 
     def summary(self, tally):
@@ -103,13 +103,6 @@ def _outputs(run, tar_paths, output_dir):
     refuse_unopenable(run.inputs, outputs, run.reading)
     run.refuse_twice(outputs, also=tar_paths)
     return outputs
-
-
-def _common_lineage(inputs):
-    """The fingerprints that the manifests of all inputs agree on, so that later commands can compare them."""
-    found = [(manifests.read(path) or {}).get("lineage", {}) if path != "-" else {} for path in inputs]
-    return {what: fingerprint for what, fingerprint in found[0].items()
-            if all(each.get(what) == fingerprint for each in found)}
 
 
 def _finished(stage, path, output):

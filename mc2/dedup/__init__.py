@@ -1,0 +1,1 @@
+"""De-duplication: of pairs by id and text, and of training images against those of an evaluation."""
