@@ -381,11 +381,14 @@ def executor_of(jobs, executor, address, slurm_option, slurm_groups, print_only)
 
 @contextlib.contextmanager
 def printing_scripts(wanted):
-    """Print the script of SLURM that ends the block, where one is wanted."""
+    """Print the script of SLURM that ends the block, where one is wanted. Nothing is done then, so the receipt of an
+    earlier run stays."""
     if not wanted:
         yield
         return
+    from mc2.execution import receipt
     from mc2.execution.slurm import Printed
+    receipt.keep_in(None)
     try:
         yield
     except Printed as printed:
@@ -432,9 +435,6 @@ def reads_pairs(command=None, *, reduces=False):
                 outputs["executor"] = executor_of(jobs, **given_executor_options(ctx, rest, outputs["output_dir"]))
                 outputs.update(part=shard, all_inputs=all_inputs)
             say_how_to_be_faster(quiet)
-            if ctx.params.get("print_only"):
-                from mc2.execution import receipt
-                receipt.keep_in(None)               # nothing is done, so the receipt of an earlier run stays
             run = Run(inputs, **outputs, jobs=jobs, dry_run=dry_run, rejects=rejects, longest=longest_line, quiet=quiet,
                       command=ctx.info_name, reading=reading,
                       skip_bad=on_error == "skip" or bool(rejects))

@@ -256,3 +256,11 @@ def test_a_damaged_file_of_signatures_is_named(tmp_path):
     path.write_bytes(path.read_bytes()[:-4])
     with pytest.raises(BadData, match="a.sig.zst"):
         signatures.read(str(path))
+
+
+@pytest.mark.parametrize("more, counted", [("", {"images": 60, "copies": 2}), ("--pairs 'pairs/*.jsonl'", {"in": 60, "out": 58})])
+def test_a_receipt_is_written_but_not_into_the_output(web, more, counted):
+    command = f"mc2 dedup images 'tars/*.tar' --against eval --phash -O out --at-most 5% {more} -q --receipt"
+    web.fails(f"{command} out/r.json", 2, "lies in the output directory out")
+    web.ok(f"{command} r.json")
+    assert json.loads((web / "r.json").read_bytes())["counts"].items() >= counted.items()

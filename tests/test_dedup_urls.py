@@ -179,3 +179,11 @@ def test_the_buckets_are_in_the_order_of_the_hashes_however_many_there_are(tmp_p
         batches = urls.gathered([found], bits, 0, 1 << bits, urls.PAIRS, 1 << 20)
         orders.append([batch.line(index) for batch in batches for index in range(len(batch))])
     assert orders[0] == orders[1] == orders[2] and sorted(orders[0]) == sorted(data.splitlines())
+
+
+@pytest.mark.parametrize("output", ["-o out.jsonl", "-O out"])
+def test_a_receipt_is_written(sh, output):
+    sh.write("p.jsonl", {"id": "b", "text": "x"}, {"id": "b", "text": "x"})
+    sh.ok(f"mc2 dedup urls p.jsonl {output} --receipt r.json -q")
+    assert json.loads((sh / "r.json").read_bytes())["counts"] \
+        == {"in": 2, "out": 1, "images": 1, "dropped: same id and text": 1}

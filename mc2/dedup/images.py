@@ -24,7 +24,7 @@ from mc2.errors import BadData, BadUsage
 from mc2.evaluation.sources import images_below
 from mc2.execution import receipt, rounds
 from mc2.execution.progress import Progress
-from mc2.execution.run import mark_shards, refuse_foreign_shards
+from mc2.execution.run import begin, mark_shards, refuse_foreign_shards
 from mc2.execution.stage import Stage
 from mc2.tables import align
 
@@ -274,6 +274,7 @@ class WithoutCopies(Stage):
 def dedup(job, executor, at_most, calibrate):
     """Sign and compare; print the receipt. Returns the lines of the calibration where that is wanted, else None."""
     started = time.monotonic()
+    begin([job.out], job.tars)
     work = mark_shards(job.out)
     with temporaries.locked(work, f"{job.out}: another run is writing this output. Wait for it to end.", is_own=True), \
             contextlib.closing(executor(work, "dedup")) as workers, \

@@ -227,6 +227,7 @@ def number_of(name):
 
 def dedup_stream(run, by, memory):
     """De-duplicate the pairs of a Run to its output, a file or stdout, and print the receipt."""
+    receipt.begin()
     started, read, tally = time.monotonic(), collections.Counter(), collections.Counter()
     stages, bits = Stages([Dedup(by, manifests.common_lineage(run.inputs))]), bits_for(run.inputs, memory)
     with tempfile.TemporaryDirectory(prefix="mc2-dedup-") as scratch:
@@ -281,8 +282,9 @@ def dedup_shards(run, output_dir, stage, memory, *, shards=None, suffix=SUFFIXES
         raise BadUsage("--output-dir: stdin has no name for its shard.")
     refuse_foreign_shards(output_dir)
     refuse_unopenable([], [os.path.join(output_dir, part_name(0, suffix))])
-    run.refuse_twice([os.path.join(output_dir, part_name(0, suffix))])
+    run.refuse_twice([os.path.join(output_dir, part_name(0, suffix)), output_dir])
     _refuse_inputs_within(run, output_dir)
+    receipt.begin()
     job = _Job(run, output_dir, stage, memory, shards, suffix)
     job.work = mark_shards(output_dir)
     with job.alone(), contextlib.closing(executor(job.work, "dedup")) as workers, \
