@@ -7,17 +7,20 @@ from mc2.extract.urls import is_template
 LAZY = ("data-src", "data-lazy-src", "data-original", "data-lazy", "data-orig-src", "data-original-src", "data-actualsrc",
         "data-echo", "data-srcset", "data-lazy-srcset", "srcset")
 # Pictures that stand in until then, by their names: blank.gif, spacer.png, 1x1.gif, placeholder-300x200.png
-PLACEHOLDER = re.compile(r"(?:^|/)(?:blank|spacer|pixel|transparent|placeholder|lazy(?:load)?|loading|loader|empty|clear|"
+PLACEHOLDER = re.compile(r"(?:blank|spacer|pixel|transparent|placeholder|lazy(?:load)?|loading|loader|empty|clear|"
                          r"grey|gray|1x1|1px|trans)(?:[-_.]?(?:\d+x\d+|\d+px|\d+|gif|img|image|pixel|bg|placeholder))?"
                          r"\.(?:gif|png|svg|jpe?g|webp)(?:[?#]|$)", re.IGNORECASE)
-MAYBE = re.compile("blank|spacer|pixel|trans|placeholder|lazy|load|empty|clear|gr[ea]y|1x1|1px", re.IGNORECASE)
+FIRST = set("bspltcg1eBSPLTCGE")            # characters with which their names begin
 SPACE = " \t\n\f\r"
 DESCRIPTOR = re.compile(r"(\d+)(w|h)|(-?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)x")
 NONE = "placeholders"           # the reason for an image of which only a placeholder is known
 
 
 def is_placeholder(url):
-    return MAYBE.search(url) is not None and PLACEHOLDER.search(url) is not None
+    if "?" in url:
+        url = url.partition("?")[0]
+    name = url.rfind("/") + 1
+    return url[name:name + 1] in FIRST and PLACEHOLDER.match(url, name) is not None
 
 
 def source_of(attributes, sources=()):

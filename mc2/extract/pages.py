@@ -133,7 +133,7 @@ def _add(made, number, response, text, page_url, sources):
     page = made.page(number, page_url, base, optouts, lang)
     if "og:image" in sources:
         _add_og_image(page, metas)
-    wanted = [name for name in ATTRIBUTES if name in sources]
+    wanted, without_text = [name for name in sources if name in ATTRIBUTES], []
     for element in shown:
         attributes = element.attributes
         texts = [(name, attributes.get(name)) for name in wanted]
@@ -144,7 +144,8 @@ def _add(made, number, response, text, page_url, sources):
         elif any(text for _, text in texts):
             page.add(images.source_of(attributes, lambda: _sources_around(element)), texts)
         else:
-            page.drop_without_text(attributes.get("src") or "")
+            without_text.append(attributes.get("src") or "")
+    page.drop_without_text(without_text)
     if "json-ld" in sources:
         _add_linked_data(page, tree)
     page.end()

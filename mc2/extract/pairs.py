@@ -14,6 +14,7 @@ from mc2.pairs.columns import id_of_url
 
 NO_TEXT, OPTED_OUT, REPEATED, LONG_TEXT, PIXEL = (
     "images without text", "opted out", "repeated on a page", "long texts", "tracking pixels")
+NO_PAGE_URL = "pages without a URL"
 OTHER_STATUS = "pages with another HTTP status than 200"
 UNSEEN = " \u200b\u200c\u200d"
 LONGEST_TEXT = 100_000          # characters
@@ -57,10 +58,9 @@ class Page:
 
     def add(self, url, texts):
         """An image. url: as the page has it. texts: (source, text) pairs; a text may be "" or None"""
-        texts = [(source, cleaned) for source, text in texts if text and (cleaned := clean(text))]
-        made = self.made
+        texts, made = [(source, cleaned) for source, text in texts if text and (cleaned := clean(text))], self.made
         if not texts:
-            self.drop_without_text(url)
+            self.drop_without_text([url])
             return
         try:
             if images.is_placeholder(url):
@@ -86,9 +86,13 @@ class Page:
             else:
                 found[text] = source
 
-    def drop_without_text(self, url):
-        """Count an image that has no text."""
-        self.made.drop(self.number, NO_TEXT, self.url, url)
+    def drop_without_text(self, urls):
+        """Count images that have no text. urls: list of str"""
+        if self.made.keeps_dropped:
+            for url in urls:
+                self.made.drop(self.number, NO_TEXT, self.url, url)
+        elif urls:
+            self.made.dropped[NO_TEXT] += len(urls)
 
     def drop_pixel(self, url, texts):
         """Count an image of one pixel."""

@@ -7,13 +7,13 @@ import numpy as np
 from mc2 import extras, files
 from mc2.execution.stage import Stage
 from mc2.extract import optout, warc, wat
-from mc2.extract.pairs import Made
+from mc2.extract.pairs import NO_PAGE_URL, Made
 from mc2.pairs import jsonl
 from mc2.pairs.batch import Reject
 
 BLOCK = 2 << 20                 # bytes of records: the unit of work
 LONGEST = 16 << 20              # bytes of a record
-TOO_LONG, NO_PAGE_URL = "long pages", "pages without a URL"
+TOO_LONG = "long pages"
 HTML, WAT, DAMAGE, LONG = "html", "wat", "damage", "long"           # kinds of Items
 SEE = " --on-error skip counts it and reads on."
 
@@ -71,41 +71,39 @@ class Extract(Stage):
 
     def _items(self, path, source):
         """Yield the Items of a file."""
-        warcinfo, number = "", 0
+        producer, number = None, 0          # whether its entities are encoded, where its version is known
 
         def is_wanted(header):
             nonlocal number
             number += 1
-            kind = _field(header, b"WARC-Type").lower()
-            content_type = _field(header, b"Content-Type").lower()
-            return kind == b"warcinfo" or kind == b"metadata" and b"json" in content_type \
-                or kind == b"response" and (b"http" in content_type or not content_type)
+            kind = warc.field(header, "WARC-Type").lower()
+            if kind not in ("metadata", "response"):
+                return kind == "warcinfo"
+            content_type = warc.field(header, "Content-Type").lower()
+            return ("json" if kind == "metadata" else "http") in content_type or not content_type
 
         with files.open_as_it_is(path) as stream:
             for found in warc.records(stream, source, self.longest, is_wanted):
                 if isinstance(found, warc.Damage):
                     yield Item(DAMAGE, number, found.kind, found.reason)
                     continue
-                kind, url = found.field("WARC-Type").lower(), found.field("WARC-Target-URI").strip("<>")
+                kind = found.field("WARC-Type").lower()
+                if kind == "warcinfo":
+                    producer = wat.producer_has_entities((found.content or b"").decode("utf-8", "replace"))
+                    continue
+                if kind == "metadata" and found.content is not None and wat.is_of_no_page(found.content):
+                    continue
+                url = found.field("WARC-Target-URI").strip("<>")
                 if found.content is None:
                     yield Item(LONG, number, url, b"")
-                elif kind == "warcinfo":
-                    warcinfo = found.content.decode("utf-8", "replace")
                 elif kind == "metadata":
-                    yield Item(WAT, number, url, found.content, wat.has_entities(found.field("WARC-Date"), warcinfo))
+                    is_encoded = wat.has_entities(found.field("WARC-Date")) if producer is None else producer
+                    yield Item(WAT, number, url, found.content, is_encoded)
                 else:
                     yield Item(HTML, number, url, found.content)
 
     def summary(self, tally):
         return f"{tally['images']:,} images, {tally['out']:,} pairs"
-
-
-def _field(header, name):
-    """A field of a header, b"" where it is not there. name: as it is mostly written"""
-    at = header.find(b"\n" + name + b":")
-    if at < 0:
-        at = header.lower().find(b"\n" + name.lower() + b":")
-    return b"" if at < 0 else header[at + len(name) + 2:header.find(b"\n", at + 1)].strip()
 
 
 class Block(NamedTuple):

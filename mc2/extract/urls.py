@@ -8,6 +8,7 @@ import functools
 import ipaddress
 import re
 import socket
+import string
 from urllib.parse import quote, urljoin, urlsplit
 
 LONGEST = 2000                  # characters of a URL
@@ -16,9 +17,10 @@ ENDS = "".join(map(chr, range(33)))
 SCHEME = re.compile("([a-zA-Z][a-zA-Z0-9+.-]*):")
 HTTP = ("http://", "https://")
 KEPT = "!#$%&'()*+,/:;=?@[]~"   # characters beside letters, digits and _.- that stay as they are
-TO_ENCODE = re.compile(r"[^!#$%&'()*+,./:;=?@\[\]~\-\w]", re.ASCII)
+PLAIN = (KEPT + string.ascii_letters + string.digits + "_.-").encode()
 # {{ url }}, ${url}, <%= url %>, {width}, [[url]], and encoded ones
 TEMPLATE = re.compile(r"\{\{|\$\{|<%|\{%|\{[\w.-]+\}|\[\[|%7B%7B|%7B[\w.-]+%7D", re.IGNORECASE)
+USUAL_HOST = re.compile(r"(?:[a-z0-9_-]+\.)+[a-z][a-z0-9-]*")
 LOCAL = (".localhost", ".local", ".internal", ".home.arpa")
 
 NO_URL, DATA_URL, OTHER_SCHEME, PRIVATE, LONG, BAD, TEMPLATE_URL = (
@@ -49,11 +51,17 @@ class Base:
         self._scheme = self.url[:host - 2]
         self._folder = self._origin + "/" if root < 0 else self.url[:self.url.rfind("/", 0, path) + 1]
         self._is_plain = "/." not in self._folder
+        self._above = []                # the folders above, the nearest one first, once they are asked for
 
     def join(self, url):
         """A relative URL as an absolute one. The frequent forms are joined at once, the others by urljoin."""
-        if "/." not in url and url[0] not in ".?#":
-            if url[0] != "/":
+        first = url[0]
+        if first == "." and self._is_plain:
+            n_up, rest = _steps_up(url)
+            if rest and "/." not in rest and rest[0] not in "./?#":
+                return self._folder_above(n_up) + rest
+        elif "/." not in url and first not in ".?#":
+            if first != "/":
                 if self._is_plain:
                     return self._folder + url
             elif url[1:2] != "/":
@@ -66,12 +74,34 @@ class Base:
             raise Refused(BAD) from None
 
 
+    def _folder_above(self, n):
+        """The folder n levels above that of the page; the root where there are fewer."""
+        while len(self._above) <= n:
+            below = self._above[-1] if self._above else self._folder
+            is_root = len(below) == len(self._origin) + 1 or not self._above
+            self._above.append(below if is_root else below[:below.rfind("/", 0, -1) + 1])
+        return self._above[n]
+
+
+def _steps_up(url):
+    """(How many times `../` begins a relative URL, what comes after these and after `./`)."""
+    n, at = 0, 0
+    while True:
+        if url.startswith("../", at):
+            n, at = n + 1, at + 3
+        elif url.startswith("./", at):
+            at += 2
+        else:
+            return n, url[at:]
+
+
 def absolute(url, base, keeps_private=False):
     """The absolute URL of an image. base: Base. keeps_private: whether addresses of private networks are taken. Raises
     Refused."""
-    url = _stripped(url)
-    if not url:
-        raise Refused(NO_URL)
+    if not (url and url.isprintable() and url[0] != " " != url[-1]):        # nearly all are so
+        url = _stripped(url)
+        if not url:
+            raise Refused(NO_URL)
     if not url.startswith(HTTP):
         if scheme := SCHEME.match(url):
             name = scheme[1].lower()
@@ -106,7 +136,7 @@ def _with_slashes(url):
 
 def encoded(url):
     """An absolute URL with what may not stand in one percent-encoded, and its host in ASCII. Raises Refused."""
-    if not TO_ENCODE.search(url) and "%7" not in url:
+    if not url.encode("utf-8", "replace").translate(None, PLAIN) and "%7" not in url:
         return url
     if TEMPLATE.search(url):
         raise Refused(TEMPLATE_URL)
@@ -135,6 +165,8 @@ def _ascii_host(host):
 def _kind_of_host(host):
     """None for the host of a URL that may be reached from everywhere, PRIVATE for an address of this machine or of a
     private network, BAD for what is none."""
+    if USUAL_HOST.fullmatch(host) and not host.endswith(LOCAL):
+        return None
     host = re.split(r"[?#]", host, maxsplit=1)[0].rpartition("@")[2].lower()
     if host.startswith("["):
         return _kind_of_address(host[1:].partition("]")[0])

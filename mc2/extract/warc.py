@@ -24,9 +24,7 @@ LOOKED_AT = 1 << 12             # bytes by which a member is known
 LONGEST_HEADER = 1 << 16
 GZIP, ZSTD, WARC = b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"WARC/"
 SKIPPABLE = b"\x2a\x4d\x18"     # of zstd, from the second byte
-LENGTH = re.compile(rb"\nContent-Length:[ \t]*(\d{1,18})[ \t]*\r?\n", re.IGNORECASE)
-HEADER_END = re.compile(rb"\r?\n\r?\n")
-BETWEEN = b"\r\n"               # bytes between two records
+LINE_FEEDS = re.compile(rb"\n\r?\n")
 
 
 class Record(NamedTuple):
@@ -39,8 +37,7 @@ class Record(NamedTuple):
 
     def field(self, name):
         """A field of the header, "" where it is not there."""
-        found = re.search(rb"\n%b:[ \t]*([^\r\n]*)" % re.escape(name.encode()), self.header, re.IGNORECASE)
-        return found[1].decode("utf-8", "replace").strip() if found else ""
+        return field(self.header, name)
 
 
 class Damage(NamedTuple):
@@ -60,6 +57,15 @@ class Piece(NamedTuple):
     data: bytes
     begins: bool
     ends: bool
+
+
+def field(header, name):
+    """A field of the header of a record, "" where it is not there. name: as it is mostly written"""
+    name = f"\n{name}:".encode()
+    at = header.find(name)
+    if at < 0:
+        at = header.lower().find(name.lower())
+    return header[at + len(name):header.find(b"\n", at + 1)].decode("utf-8", "replace").strip() if at >= 0 else ""
 
 
 def records(stream, source, longest, is_wanted):
@@ -262,7 +268,7 @@ class _Parser:
                     at = begins
                 if self._whole:
                     yield from self._given()
-                end = HEADER_END.search(data, at, at + LONGEST_HEADER)
+                end = _end_of_header(data, at)
                 if not end:
                     if not piece.ends and len(data) - at < LONGEST_HEADER:
                         self._rest = data[at:]
@@ -270,14 +276,13 @@ class _Parser:
                     yield self._damage(piece, "records without a header", "has a header without an end")
                     at += len(WARC)
                     continue
-                header = data[at:end.end()]
-                length = LENGTH.search(header)
-                at = end.end()
-                if not length:
+                header, at = data[at:end], end
+                length = field(header, "Content-Length")
+                if not (length.isascii() and length.isdigit() and len(length) < 19):
                     yield self._damage(piece, "records without a length", "does not say its length")
                     continue
                 self._is_lost = False
-                self._header, self._parts, self._wanting = header, [], int(length[1])
+                self._header, self._parts, self._wanting = header, [], int(length)
                 self._offset = piece.offset
                 self._keeps = self.is_wanted(header)
                 self._is_long = self._wanting > self.longest
@@ -335,6 +340,15 @@ class _Parser:
                                                                 f"{self._offset:,}.")
         elif self._whole:
             yield from self._given()
+
+
+def _end_of_header(data, at):
+    """The index behind the empty line that ends a header; 0 where there is none."""
+    end = data.find(b"\r\n\r\n", at, at + LONGEST_HEADER)
+    if end >= 0 and data.find(b"\n\n", at, end) < 0:
+        return end + 4
+    found = LINE_FEEDS.search(data, at, at + LONGEST_HEADER)
+    return found.end() if found else 0
 
 
 def _skipped(data, at):
