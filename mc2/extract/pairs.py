@@ -123,7 +123,7 @@ def clean(text):
     text = " ".join(text.split())
     if text.isprintable():
         return text
-    text = CONTROLS.sub("", text)
+    text = " ".join(CONTROLS.sub("", text).split())
     return text if invisible.IGNORED.sub("", text).strip(UNSEEN) else ""
 
 

@@ -91,7 +91,7 @@ def records(stream, source, longest, is_wanted):
     parser = _Parser(longest, is_wanted, checks_digests=beginning == WARC)
     for piece in pieces:
         for found in [piece] if isinstance(piece, Damage) else parser.feed(piece):
-            if is_gzip and isinstance(found, Damage) and not parser.n_records and parser.is_foreign:
+            if parser.is_foreign:
                 raise BadData(f"{source}: is no WARC file: what it holds, decompressed, does not begin with WARC/.")
             yield found
         if isinstance(piece, Damage):
@@ -232,7 +232,7 @@ class _Parser:
     def __init__(self, longest, is_wanted, checks_digests):
         self.longest, self.is_wanted, self.checks_digests = longest, is_wanted, checks_digests
         self.n_records = 0
-        self.is_foreign = False         # whether the last damage was that no record begins
+        self.is_foreign = False         # whether what comes first is no record
         self.forget()
 
     def forget(self):
@@ -303,16 +303,14 @@ class _Parser:
         """The Damage of bytes where a record should begin, once for all of them."""
         if self._is_lost:
             return
+        self.is_foreign = not self._whole and not self.n_records
         if self._whole:
             self._whole = None
             yield self._damage(piece, "records of another length", "is longer than it says")
         else:
             yield self._damage(piece, "bytes that are no record", "does not begin as one")
-            self.is_foreign = True
-        self._is_lost = True
 
     def _damage(self, piece, kind, what):
-        self.is_foreign = False
         self._is_lost = True
         return Damage(piece.offset, kind, f"the record at byte {piece.offset:,} {what}.")
 
