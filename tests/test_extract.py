@@ -1,8 +1,6 @@
 """mc2 extract: the pairs of WAT and WARC files, on every way through mc2."""
 import gzip
 import hashlib
-import io
-import sys
 
 import orjson
 import pytest
@@ -102,6 +100,8 @@ def test_figcaptions_open_graph_and_linked_data_are_taken_where_they_are_wanted(
     ('<img src="http://user@192.168.0.1/a.jpg" alt="a cat">', "private addresses"),
     ('<img src="http://2130706433/a.jpg" alt="a cat">', "private addresses"),
     ('<img src="http://printer/a.jpg" alt="a cat">', "private addresses"),
+    ('<img src="http://１２７.0.0.1/a.jpg" alt="a cat">', "private addresses"),
+    ('<img src="http://%31.0.0.1/a.jpg" alt="a cat">', "bad URLs"),
     ('<img src="http://[x/a.jpg" alt="a cat">', "bad URLs"),
     ('<img src="http:///a.jpg" alt="a cat">', "bad URLs"),
     (f'<img src="/{"a" * 2000}.jpg" alt="a cat">', "long URLs"),

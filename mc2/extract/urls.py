@@ -21,6 +21,7 @@ PLAIN = (KEPT + string.ascii_letters + string.digits + "_.-").encode()
 # {{ url }}, ${url}, <%= url %>, {width}, [[url]], and encoded ones
 TEMPLATE = re.compile(r"\{\{|\$\{|<%|\{%|\{[\w.-]+\}|\[\[|%7B%7B|%7B[\w.-]+%7D", re.IGNORECASE)
 USUAL_HOST = re.compile(r"(?:[a-z0-9_-]+\.)+[a-z][a-z0-9-]*")
+FORBIDDEN = re.compile(r"""[\0- "#%/:<>?@\[\\\]^`{|}\x7f]""")         # in a host (WHATWG)
 LOCAL = (".localhost", ".local", ".internal", ".home.arpa")
 
 NO_URL, DATA_URL, OTHER_SCHEME, PRIVATE, LONG, BAD, TEMPLATE_URL = (
@@ -170,8 +171,14 @@ def _kind_of_host(host):
     host = re.split(r"[?#]", host, maxsplit=1)[0].rpartition("@")[2].lower()
     if host.startswith("["):
         return _kind_of_address(host[1:].partition("]")[0])
-    name = host.partition(":")[0].rstrip(".")
-    if not name or any(character in ' "<>\\^`{|}%' for character in name) and not TEMPLATE.search(name):
+    name, _, port = host.partition(":")
+    if port and not (port.isascii() and port.isdigit()) and not TEMPLATE.search(port):
+        return BAD
+    try:
+        name = (name if name.isascii() else name.encode("idna").decode()).rstrip(".")
+    except UnicodeError:
+        return BAD
+    if not name or FORBIDDEN.search(name) and not TEMPLATE.search(name):
         return BAD
     if re.fullmatch(r"\d+|0x[\da-f]*", name.rpartition(".")[2]):
         try:

@@ -168,11 +168,13 @@ def _member(window, start, longest):
     if not window.startswith(GZIP, start):
         if _are_zeros(window, start):               # which gzip passes over too
             return window.end, None
+        if window.end - start < len(GZIP) and window.startswith(GZIP[:1], start):
+            return start, _cut_off(start)
         return start, Damage(start, "bytes between gzip members", f"no gzip member begins at byte {start:,}.")
     inflater, parts, held, at, begins = zlib.decompressobj(31), [], 0, start, True
     while not inflater.eof:
         if at == window.end and not window.more(start if window.begin <= start and at - start <= KEPT else at):
-            return at, Damage(start, "cut off", f"the file is cut off in the gzip member that begins at byte {start:,}.")
+            return at, _cut_off(start)
         index = at - window.begin
         data = memoryview(window.data)[index:index + STEP]
         try:
@@ -187,6 +189,10 @@ def _member(window, start, longest):
             parts, held, begins = [], 0, False
     yield Piece(start, b"".join(parts), begins, True)
     return at, None
+
+
+def _cut_off(start):
+    return Damage(start, "cut off", f"the file is cut off in the gzip member that begins at byte {start:,}.")
 
 
 def _are_zeros(window, start):
