@@ -105,15 +105,13 @@ class Page:
             rest["optout"] = self.optouts
         if self.lang:
             rest["page_lang"] = self.lang
-        end = b"," + orjson.dumps(_without_surrogates(rest))[1:] + b"\n"
-        lines, dumps = self.made.lines, orjson.dumps
+        rest, lines = _without_surrogates(rest), self.made.lines
         before = len(lines)
         for its_id, (url, texts) in self._images.items():
-            if texts:
-                begin = b'{"id":"%b","url":%b,"text":' % (its_id.encode(), dumps(url))
-                self.made.n_images += 1
-                for text, source in texts.items():
-                    lines.append(b'%b%b,"source":"%b"%b' % (begin, dumps(text), source.encode(), end))
+            for text, source in texts.items():
+                pair = {"id": its_id, "url": url, "text": text, "source": source, **rest}
+                lines.append(orjson.dumps(pair, option=orjson.OPT_APPEND_NEWLINE))
+            self.made.n_images += bool(texts)
         self.made.numbers += [self.number] * (len(lines) - before)
 
 

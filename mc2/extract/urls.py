@@ -49,6 +49,8 @@ class Base:
         path = min(index for index in (self.url.find("?"), self.url.find("#"), len(self.url)) if index >= 0)
         root = self.url.find("/", host, path)
         self._origin = self.url[:path] if root < 0 else self.url[:root]
+        self.origin = self._origin + "/"
+        self.kind_of_host = _kind_of_host(self._origin[host:])
         self._scheme = self.url[:host - 2]
         self._folder = self._origin + "/" if root < 0 else self.url[:self.url.rfind("/", 0, path) + 1]
         self._is_plain = "/." not in self._folder
@@ -113,11 +115,11 @@ def absolute(url, base, keeps_private=False):
             url = _with_slashes(url)
         if not url.startswith(HTTP):
             url = base.join(url)
-    if not url.startswith(HTTP):
-        raise Refused(BAD)
+            if not url.startswith(HTTP):
+                raise Refused(BAD)
     if len(url) > LONGEST:
         raise Refused(LONG)
-    kind = _kind_of_host(url.split("/", 3)[2])
+    kind = base.kind_of_host if url.startswith(base.origin) else _kind_of_host(url.split("/", 3)[2])
     if kind is BAD or kind is PRIVATE and not keeps_private:
         raise Refused(kind)
     return url
@@ -137,10 +139,13 @@ def _with_slashes(url):
 
 def encoded(url):
     """An absolute URL with what may not stand in one percent-encoded, and its host in ASCII. Raises Refused."""
-    if not url.encode("utf-8", "replace").translate(None, PLAIN) and "%7" not in url:
+    odd = url.encode("utf-8", "replace").translate(None, PLAIN)
+    if not odd and "%7" not in url:
         return url
     if TEMPLATE.search(url):
         raise Refused(TEMPLATE_URL)
+    if not odd.strip(b" "):             # hosts have none
+        return url.replace(" ", "%20")
     scheme, _, rest = url.partition("://")
     host = re.match(r"[^/?#]*", rest)[0]
     return f"{scheme}://{_ascii_host(host)}{quote(rest[len(host):], safe=KEPT, errors='replace')}"

@@ -90,6 +90,10 @@ def records(stream, source, longest, is_wanted):
                       f"names end in .warc.gz or .warc.wat.gz.")
     parser = _Parser(longest, is_wanted, checks_digests=beginning == WARC)
     for piece in pieces:
+        if (record := parser.only_record(piece)) is not None:
+            if record:
+                yield record
+            continue
         for found in [piece] if isinstance(piece, Damage) else parser.feed(piece):
             if parser.is_foreign:
                 raise BadData(f"{source}: is no WARC file: what it holds, decompressed, does not begin with WARC/.")
@@ -249,6 +253,23 @@ class _Parser:
         self._parts, self._wanting = [], 0
         self._whole = None              # a Record that waits for what follows it
         self._is_lost = False           # whether the beginning of a record is looked for, of which Damage was given
+
+    def only_record(self, piece):
+        """The Record of a Piece that is just one whole record, as nearly all are; False where it is not wanted, None where
+        the Piece is something else. What `feed` gives, in half of the time."""
+        if isinstance(piece, Damage) or not (piece.begins and piece.ends) or self._header or self._whole or self._rest:
+            return None
+        data, end = piece.data, _end_of_header(piece.data, 0)
+        header = data[:end]
+        length = field(header, "Content-Length")
+        if not data.startswith(WARC) or not length.isdecimal() or end + int(length[:18]) + 4 != len(data) \
+                or not data.endswith(b"\r\n\r\n") or self.checks_digests:
+            return None
+        self.n_records += 1
+        self._is_lost = False
+        if not self.is_wanted(header):
+            return False
+        return Record(piece.offset, header, data[end:-4] if len(data) - end - 4 <= self.longest else None)
 
     def feed(self, piece):
         """Yield what ends in a Piece."""

@@ -76,10 +76,14 @@ class _WatPage(NamedTuple):
         if self.shown:
             page.add(self.shown["url"], [("og:image", self.shown["text"])])
         shown = [link for link in self.links if link.get("path") == IMAGE]
-        with_text = [link for link in shown if any(map(link.get, wanted))]
-        for link in with_text:
-            page.add(link.get("url") or "", [(source, link[source]) for source in wanted if link.get(source)])
-        page.drop_without_text([link.get("url") or "" for link in shown if not any(map(link.get, wanted))])
+        without_text = []
+        for link in shown:
+            texts = [(source, text) for source in wanted if (text := link.get(source))]
+            if texts:
+                page.add(link.get("url") or "", texts)
+            else:
+                without_text.append(link.get("url") or "")
+        page.drop_without_text(without_text)
         page.end()
 
     def decoded(self):
