@@ -33,15 +33,14 @@ def _names(known=None):
 @click.option("--longest-page", type=options.Size(), default="16M", show_default=True, metavar="SIZE",
               help="A longer record is passed over and counted.")
 def extract(run, sources, optouts, directives, private, longest_page):
-    """Make pairs of the pages of a crawl: WAT or WARC files, as Common Crawl publishes them.
+    """Make pairs of crawled pages: WAT or WARC files, as Common Crawl publishes them.
 
     A pair has id, url, text, source (the attribute that the text was), page, and where it is so optout and page_lang.
     The candidate texts of an image on a page are on adjacent lines, in the order of the page. What is left out is
     counted by reason; --dropped keeps it.
 
     WAT files have the alt and title of images that are in the page itself. WARC files are eight times as large and
-    have the rest: lazily loaded images, <picture>, data-image-title, figcaption, JSON-LD. `mc2 dedup urls` makes one
-    of images that are on several pages.
+    have the rest: lazily loaded images, <picture>, data-image-title, figcaption, JSON-LD.
 
     \b
     mc2 extract crawl/*.warc.wat.gz -O pairs -j 0

@@ -84,13 +84,15 @@ class Stages:
 
     def blocks(self, paths, **reading):
         """The Blocks of these inputs, in order. reading: options of mc2.pairs.shards.read_blocks, for inputs of pairs"""
-        read_blocks = self.stages[0].read_blocks
-        return read_blocks(paths) if read_blocks else shards.read_blocks(paths, **reading)
+        for stage in self.stages[:1]:
+            if stage.read_blocks:
+                return stage.read_blocks(paths)
+        return shards.read_blocks(paths, **reading)
 
     @property
     def takes(self):
         """What the inputs hold, as people call it."""
-        return self.stages[0].takes
+        return self.stages[0].takes if self.stages else Stage.takes
 
     def product(self, batch, make):
         """make(batch) after the batch went through the stages: the bytes of an encoder, say."""
