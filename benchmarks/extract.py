@@ -11,7 +11,7 @@ cc2dataset is its function `extract_documents_from_wat` where the package is ins
 steps written anew: alt alone, no check of damage, of addresses and of opt-outs, the file whole in memory. That of lxml
 is a plain loop with FastWARC: alt, title and data-image-title, characters by header and meta, no lazy images, no opt-outs.
 
-Expect 1.25 times the speed of cc2dataset and 1.7 times that of lxml, and memory that does not grow with the file.
+Expect 1.2 times the speed of cc2dataset and 1.7 times that of lxml, and memory that does not grow with the file.
 """
 import argparse
 import hashlib

@@ -37,6 +37,7 @@ BASE = "https://user@a.org:8080/b/c/d;p?q=/x/y#/z/"
     ("../../../g", "https://user@a.org:8080/g"), ("././.././g?a=../b", "https://user@a.org:8080/b/g?a=../b"),
     ("g/../h", "https://user@a.org:8080/b/c/h"), ("/a/./b/../c", "https://user@a.org:8080/a/c"),
     ("HTTPS://B.org/x", "https://B.org/x"), ("  /g\n\t/h ", "https://user@a.org:8080/g/h"),
+    ("https:\\\\b.org\\x", "https://b.org/x"), ("https://b.org\\@c.org/x", "https://b.org/@c.org/x"),
     ("\\g\\h?\\", "https://user@a.org:8080/g/h?\\"), ("\0/g", "https://user@a.org:8080/g"),
 ])
 def test_relative_urls_are_made_absolute(url, absolute):

@@ -33,7 +33,7 @@ class Made:
         self.keeps_private, self.keeps_dropped = keeps_private, keeps_dropped
         self.lines, self.numbers = [], []
         self.n_pages, self.n_images = 0, 0
-        self.counts, self.dropped, self.kept = Counter(), Counter(), []
+        self.dropped, self.kept = Counter(), []
 
     def drop(self, number, reason, page, url="", text=""):
         """Count an image, a text or a page that gives no pair."""
@@ -86,13 +86,13 @@ class Page:
             else:
                 found[text] = source
 
-    def drop_without_text(self, urls):
-        """Count images that have no text. urls: list of str"""
+    def drop_without_text(self, addresses):
+        """Count images that have no text. addresses: list of URLs as the page has them"""
         if self.made.keeps_dropped:
-            for url in urls:
-                self.made.drop(self.number, NO_TEXT, self.url, url)
-        elif urls:
-            self.made.dropped[NO_TEXT] += len(urls)
+            for address in addresses:
+                self.made.drop(self.number, NO_TEXT, self.url, address)
+        elif addresses:
+            self.made.dropped[NO_TEXT] += len(addresses)
 
     def drop_pixel(self, url, texts):
         """Count an image of one pixel."""

@@ -3,6 +3,7 @@ from collections import Counter
 from typing import NamedTuple
 
 import numpy as np
+import orjson
 
 from mc2 import extras, files
 from mc2.execution.stage import Stage
@@ -154,6 +155,5 @@ def _add(made, item, sources):
 
 def _described(source, item, reason):
     """A line of JSON that says which record could not be read. bytes"""
-    import orjson
     return orjson.dumps({"file": source, "record": item.number, "reason": reason,
                          "page": item.url if item.kind != DAMAGE else None})

@@ -76,7 +76,6 @@ class Base:
         except ValueError:
             raise Refused(BAD) from None
 
-
     def _folder_above(self, n):
         """The folder n levels above that of the page; the root where there are fewer."""
         while len(self._above) <= n:
@@ -105,14 +104,14 @@ def absolute(url, base, keeps_private=False):
         url = _stripped(url)
         if not url:
             raise Refused(NO_URL)
+    if "\\" in url:
+        url = _with_slashes(url)
     if not url.startswith(HTTP):
         if scheme := SCHEME.match(url):
             name = scheme[1].lower()
             if name not in ("http", "https"):
                 raise Refused(DATA_URL if name == "data" else OTHER_SCHEME)
             url = name + url[len(name):]
-        if "\\" in url:
-            url = _with_slashes(url)
         if not url.startswith(HTTP):
             url = base.join(url)
             if not url.startswith(HTTP):
