@@ -212,9 +212,10 @@ def test_the_base_of_a_wat_is_heeded(sh):
 @pytest.mark.parametrize("data", [b'{"Envelope', b'{"HTML-Metadata":{}}', b'{"Envelope":{"HTML-Metadata":[]}}', b"[]",
                                   b'{"Envelope":7,"HTML-Metadata":0}'])
 def test_a_record_of_json_that_is_no_wat_is_a_bad_record_that_is_named(sh, data):
-    write(sh / "in.wat.gz", wat({"url": "/a.jpg", "alt": "a"}), record("metadata", data, content_type="application/json"))
-    sh.fails("mc2 extract in.wat.gz -o out.jsonl", 3, "mc2 extract: in.wat.gz:2: the record of https://a.org/dir/page.html "
-             "is not a WAT record. --on-error skip counts it and reads on.")
+    bad = record("metadata", data, content_type="application/json")
+    write(sh / "in.wat.gz", wat({"url": "/a.jpg", "alt": "a"}), bad)
+    sh.fails("mc2 extract in.wat.gz -o out.jsonl", 3, "mc2 extract: in.wat.gz:2: the record of "
+             "https://a.org/dir/page.html is not a WAT record. --on-error skip counts it and reads on.")
     done = sh("mc2 extract in.wat.gz -o out.jsonl --rejects r.jsonl")
     assert done.status == 0 and "1 pairs, 1 bad lines skipped (records that are not a WAT record)" in done.stderr
     assert sh.read("r.jsonl")[0]["record"] == 2

@@ -49,15 +49,17 @@ def test_relative_urls_are_made_absolute(url, absolute):
 def test_the_short_ways_to_join_urls_give_what_urljoin_gives(parts, page):
     from urllib.parse import urljoin
     url = "/".join(parts)
-    if url and url[-1] not in "?#" and "?#" not in url and "//" not in url and "/?" not in url:     # urljoin drops empty parts
+    if url and url[-1] not in "?#" and "?#" not in url and "//" not in url and "/?" not in url:     # urljoin drops these
         assert urls.Base(page).join(url) == urljoin(page, url)
 
 
 @pytest.mark.parametrize("url, encoded", [
-    ("https://a.org/a b.jpg", "https://a.org/a%20b.jpg"), ("https://a.org/%20é.jpg?ü=\"", "https://a.org/%20%C3%A9.jpg?%C3%BC=%22"),
+    ("https://a.org/a b.jpg", "https://a.org/a%20b.jpg"),
+    ("https://a.org/%20é.jpg?ü=\"", "https://a.org/%20%C3%A9.jpg?%C3%BC=%22"),
     ("https://bücher.example/x", "https://xn--bcher-kva.example/x"), ("https://a.org/{x", "https://a.org/%7Bx"),
     ("https://a.org/[1]~(2)'!$&+,;=:@%zz", "https://a.org/[1]~(2)'!$&+,;=:@%zz"),
-    ("https://a.org/\u200b\u202ex", "https://a.org/%E2%80%8B%E2%80%AEx"), ("https://a.org/😀", "https://a.org/%F0%9F%98%80")])
+    ("https://a.org/\u200b\u202ex", "https://a.org/%E2%80%8B%E2%80%AEx"),
+    ("https://a.org/😀", "https://a.org/%F0%9F%98%80")])
 def test_urls_are_percent_encoded_and_hosts_are_in_ascii(url, encoded):
     assert urls.encoded(url) == encoded == urls.encoded(encoded)
 
@@ -104,7 +106,8 @@ def test_a_picture_is_that_which_is_shown_once_the_page_is_loaded(img, name):
 
 @pytest.mark.parametrize("srcset, largest", [
     ("a.jpg", ["a.jpg"]), ("a.jpg, b.jpg 2x", ["b.jpg", "a.jpg"]), ("a.jpg 100w,b.jpg 200w", ["b.jpg", "a.jpg"]),
-    (" , a.jpg,  ,b.jpg 2x,", ["b.jpg", "a.jpg"]), ("data:image/png;base64,AA,BB= 1x, b.jpg 2x", ["b.jpg", "data:image/png;base64,AA,BB="]),
+    (" , a.jpg,  ,b.jpg 2x,", ["b.jpg", "a.jpg"]),
+    ("data:image/png;base64,AA,BB= 1x, b.jpg 2x", ["b.jpg", "data:image/png;base64,AA,BB="]),
     ("a.jpg 1q, b.jpg 1x", ["b.jpg"]), ("a.jpg 1x 100h", ["a.jpg"]), ("a,b.jpg 3x", ["a,b.jpg"]),
     ("a.jpg (1x, 2x), b.jpg 1x", ["b.jpg"]), ("", []), (",", []), ("a.jpg .5x, b.jpg 1e-1x", ["a.jpg", "b.jpg"])])
 def test_srcset_is_read_as_browsers_do(srcset, largest):
@@ -154,7 +157,8 @@ def test_utf8_that_is_cut_off_within_a_character_is_still_that():
     assert pairs_of("<img src=a.jpg alt='größe'>ü".encode()[:-1], headers="Content-Type: text/html")[0][1] == "größe"
 
 
-@given(st.binary(max_size=60), st.sampled_from(["", "text/html; charset=utf-16", "charset=hex", "charset=\ud800", "charset=idna"]))
+@given(st.binary(max_size=60), st.sampled_from([
+    "", "text/html; charset=utf-16", "charset=hex", "charset=\ud800", "charset=idna"]))
 def test_no_bytes_are_too_odd(data, content_type):
     assert isinstance(charsets.text_of(data, content_type), (bytes, str))
 
@@ -176,7 +180,8 @@ IMAGE = "<img src=a.jpg alt=x>"
 
 @pytest.mark.parametrize("html", [
     "<div>" * 200_000, "<div/>" * 200_000, "<div></x>" * 200_000, "<ul><li>" * 100_000, "<DIV CLASS='>'>" * 200_000,
-    "".join(f"<p><font id={number}>" for number in range(10_000)), "<a " + " ".join(f"a{n}=1" for n in range(50_000)) + ">",
+    "".join(f"<p><font id={number}>" for number in range(10_000)),
+    "<a " + " ".join(f"a{n}=1" for n in range(50_000)) + ">",
     "<div>" * 20_000 + "<p>x</p>" * 500_000], ids=lambda html: html[:12])
 def test_pages_that_take_a_time_that_grows_with_the_square_are_refused_at_once(html):
     started = time.process_time()
@@ -194,7 +199,8 @@ def test_long_pages_of_any_usual_form_are_read(html):
     assert (pairs_of(html + IMAGE) or [("", "x")])[-1][1] == "x"
 
 
-@given(st.lists(st.sampled_from(["<div>", "</div>", "<", ">", "<img ", "alt='x", "'", '"', "<!--", "-->", "<script>", "</script",
+@given(st.lists(st.sampled_from(["<div>", "</div>", "<", ">", "<img ",
+                                  "alt='x", "'", '"', "<!--", "-->", "<script>", "</script",
                                  "<svg>", "<table>", "<template>", "\0", "&#xD800;", "src=//a.org/b", " ", "é"]), max_size=40))
 def test_no_html_is_too_odd(parts):
     html = "".join(parts)

@@ -49,8 +49,8 @@ def extract(run, sources, optouts, directives, private, longest_page):
     zcat page.warc.gz | mc2 extract | jq -c '[.text, .url]'
     mc2 extract @paths.txt -O s3://bucket/pairs --executor ray --address auto
 
-    A file that is damaged or cut off ends its shard with a message that says where; --on-error skip reads on at the next
-    record, and counts it.
+    A file that is damaged or cut off ends its shard with a message that says where; --on-error skip reads on at the
+    next record, and counts it.
     """
     from mc2.extract.stage import Extract
     run(Extract(sources, optouts, directives, private == "keep", longest_page))

@@ -114,7 +114,8 @@ class ShardTask:
     # ------------------------------------------------------------ do it
 
     def __call__(self, shard):
-        """Do the shard. Returns the number of its pairs, or of those that were made of it. Raises BadData where it changed while it was read."""
+        """Do the shard. Returns the number of its pairs, or of those that were made of it. Raises BadData where it changed
+        while it was read."""
         started, description = time.monotonic(), self.description(shard)
         source, output, tally = self.upstream.output(shard) if self.upstream else shard, self.output(shard), \
             collections.Counter()

@@ -21,7 +21,7 @@ class Stage:
     observes = False        # whether it changes nothing, and so sees the pairs last, as they are written
     whole_images = False    # whether the lines of one image must come in one batch; see `check`
     takes = "pairs"         # what it is given, as the receipt calls it
-    read_blocks = None      # where a first stage reads no pairs: function from paths to the Blocks of what it makes of them
+    read_blocks = None      # where a first stage reads no pairs: function from paths to Blocks
     options = {}            # what else the output depends on: part of "finished", kept in the manifest
     lineage = {}            # fingerprints that the manifest carries on, e.g. {"metadata": ...}
     paths = {}              # where these artefacts were, for `mc2 inspect`

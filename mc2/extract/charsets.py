@@ -17,7 +17,7 @@ LABELS = {
                      "windows-1252", "x-cp1252"), "cp1252"),
     **dict.fromkeys(("gb2312", "gbk", "gb_2312-80", "gb18030", "x-gbk", "chinese"), "gb18030"),
     **dict.fromkeys(("shift_jis", "shift-jis", "sjis", "x-sjis", "ms_kanji", "windows-31j", "cp932"), "cp932"),
-    **dict.fromkeys(("euc-kr", "ks_c_5601-1987", "ks_c_5601-1989", "ksc5601", "korean", "windows-949", "cp949"), "cp949"),
+    **dict.fromkeys(("euc-kr", "ks_c_5601-1987", "ks_c_5601-1989", "ksc5601", "korean", "windows-949"), "cp949"),
     **dict.fromkeys(("big5", "big5-hkscs", "cn-big5", "x-x-big5"), "big5hkscs"),
     **dict.fromkeys(("iso-8859-9", "latin5", "windows-1254", "cp1254"), "cp1254"),
     **dict.fromkeys(("tis-620", "iso-8859-11", "windows-874", "dos-874", "cp874"), "cp874"),

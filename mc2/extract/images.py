@@ -4,8 +4,8 @@ import re
 from mc2.extract.urls import is_template
 
 # What scripts that load images when they come into view take the URL from.
-LAZY = ("data-src", "data-lazy-src", "data-original", "data-lazy", "data-orig-src", "data-original-src", "data-actualsrc",
-        "data-echo", "data-srcset", "data-lazy-srcset", "srcset")
+LAZY = ("data-src", "data-lazy-src", "data-original", "data-lazy", "data-orig-src", "data-original-src",
+        "data-actualsrc", "data-echo", "data-srcset", "data-lazy-srcset", "srcset")
 # Pictures that stand in until then, by their names: blank.gif, spacer.png, 1x1.gif, placeholder-300x200.png
 PLACEHOLDER = re.compile(r"(?:blank|spacer|pixel|transparent|placeholder|lazy(?:load)?|loading|loader|empty|clear|"
                          r"grey|gray|1x1|1px|trans)(?:[-_.]?(?:\d+x\d+|\d+px|\d+|gif|img|image|pixel|bg|placeholder))?"

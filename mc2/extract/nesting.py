@@ -1,8 +1,8 @@
-"""How long a parser of HTML would take: for most pages a time that grows with their length, but for some with its square.
+"""How long a parser of HTML would take: mostly a time that grows with their length, but for some pages with its square.
 
 A parser looks through all open elements at many tags, repeats all open elements that format text (<b>, <font>) in each
-paragraph, and compares each attribute of a tag with all others. So 200,000 nested <div> take lexbor ten minutes. What is
-counted here from the tags alone is about what lexbor would have to do.
+paragraph, and compares each attribute of a tag with all others. So 200,000 nested <div> take lexbor ten minutes. What
+is counted here from the tags alone is about what lexbor would have to do.
 """
 import re
 from collections import Counter, defaultdict
@@ -14,7 +14,7 @@ MOST_STEPS = 300_000_000        # of looking at open elements, up to 10 ns each
 MOST_REPEATED = 2_000_000       # elements that are made again, about 700 ns each
 MOST_ATTRIBUTES = 5000          # of a tag: more than 12 million comparisons
 LONG_TAG = 2 * MOST_ATTRIBUTES  # bytes that so many attributes take at least
-REPEATED_ALIKE = 3              # elements with the same attributes that are repeated at most (WHATWG: Noah's Ark clause)
+REPEATED_ALIKE = 3              # elements with the same attributes that are repeated (WHATWG: Noah's Ark clause)
 
 TAG = re.compile(rb"""<(?:!--.*?(?:-->|\Z)|(script|style|textarea|title|xmp|noembed|noframes)\b.*?(?:</\1|\Z)|"""
                  rb"""(/?)([a-zA-Z][^\s/>]*)((?:[^>"']|"[^"]*(?:"|\Z)|'[^']*(?:'|\Z))*)(?:>|\Z))""",

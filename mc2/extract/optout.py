@@ -1,7 +1,7 @@
 """Whether a page asks not to be used: for machine learning, or for its images.
 
-`noai`, `noimageai`, `noimageindex` and `noml` in <meta name="robots"> and in the header X-Robots-Tag, also in those that
-name one agent (`<meta name="ccbot">`, `X-Robots-Tag: gptbot: noai`); and `tdm-reservation: 1` in a header or a <meta>
+`noai`, `noimageai`, `noimageindex` and `noml` in <meta name="robots"> and in the header X-Robots-Tag, also in those
+that name one agent (`<meta name="ccbot">`, `X-Robots-Tag: gptbot: noai`); and `tdm-reservation: 1` in a header or a <meta>
 (W3C TDM Reservation Protocol).
 """
 import re
@@ -18,8 +18,8 @@ def is_for_robots(name):
 
 
 def found_in(robots, tdm, directives=DIRECTIVES):
-    """The directives that a page has, ascending: those of `directives`, and TDM. robots, tdm: lists of the values of the
-    metas and headers"""
+    """The directives that a page has, ascending: those of `directives`, and TDM. robots, tdm: lists of the values of
+    the metas and headers"""
     found = {word for value in robots for word in WORD.findall(value.lower()) if word in directives}
     if any(value.strip() == "1" for value in tdm):
         found.add(TDM)

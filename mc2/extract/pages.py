@@ -87,8 +87,8 @@ def _joined_chunks(body):
 
 
 def add_images(made, number, data, page_url, sources):
-    """Add the images of a page. made: mc2.extract.pairs.Made. number: of the record. data: HTTP response. page_url: str.
-    sources: the texts that are wanted. Returns False where it is no HTTP response."""
+    """Add the images of a page. made: mc2.extract.pairs.Made. number: of the record. data: HTTP response. page_url:
+    str. sources: the texts that are wanted. Returns False where it is no HTTP response."""
     try:
         response = Response(data)
     except ValueError:

@@ -1,4 +1,4 @@
-"""The pairs of pages: the texts of an image on adjacent lines, in the order of the page; and what was left out, and why.
+"""The pairs of pages: the texts of an image on adjacent lines, in the order of the page; and what was left out and why.
 
 A line is {"id", "url", "text", "source", "page"}, with "optout" where the page has opt-outs that are kept, and
 "page_lang" where it names its language.

@@ -21,8 +21,8 @@ SEE = " --on-error skip counts it and reads on."
 
 class Item(NamedTuple):
     """A record that may have pairs, or what stands in its place. number: of the record in its file, from 1. url: of the
-    page, or for damage the kind of it. data: content, or for damage the reason. is_encoded: of a WAT record, whether its
-    entities are as they were in the page"""
+    page, or for damage the kind of it. data: content, or for damage the reason. is_encoded: of a WAT record, whether
+    its entities are as they were in the page"""
 
     kind: str
     number: int
@@ -40,8 +40,8 @@ class Extract(Stage):
     def __init__(self, sources, optouts="drop", directives=optout.DIRECTIVES, keeps_private=False, longest=LONGEST):
         """sources: of mc2.extract.pages.SOURCES, in the order in which the texts of an image come. optouts: "drop" or
         "keep" the images of pages that have one of these directives, or reserve text and data mining. keeps_private:
-        whether images at localhost and in private networks are taken. longest: bytes of a record above which it is passed
-        over."""
+        whether images at localhost and in private networks are taken. longest: bytes of a record above which it is
+        passed over."""
         extras.need("extract", "selectolax", "chardet")
         self.sources, self.optouts, self.directives = tuple(sources), optouts, tuple(directives)
         self.keeps_private, self.longest = keeps_private, longest

@@ -1,7 +1,7 @@
 """The URL of an image: made absolute, checked, percent-encoded; and the id that is made from it.
 
-The id is that of mc2.pairs.columns.id_of_url, of the absolute URL before it is percent-encoded, so that ids are those of
-the published code (MetaCLIP's parse_wat). As browsers do, white space at the ends, tabs and line breaks are
+The id is that of mc2.pairs.columns.id_of_url, of the absolute URL before it is percent-encoded, so that ids are those
+of the published code (MetaCLIP's parse_wat). As browsers do, white space at the ends, tabs and line breaks are
 taken out of a URL, and a backslash before its query is a slash (WHATWG, URL Standard).
 """
 import functools

@@ -133,7 +133,7 @@ def _plain(chunks):
 # ---------------------------------------------------------------- members of gzip
 
 class _Window:
-    """Some bytes of a stream: `data`, of which the first one is at `begin` in the file, and the next to come at `end`."""
+    """Some bytes of a stream: `data`, of which the first one is at `begin` in the file, and the next one at `end`."""
 
     def __init__(self, stream):
         self.stream, self.begin, self.data = stream, 0, b""
@@ -184,8 +184,9 @@ def _member(window, start, longest):
         try:
             parts.append(inflater.decompress(data))
         except zlib.error as error:
-            return at, Damage(start, "damaged gzip members", f"the gzip member that begins at byte {start:,} is damaged "
-                                                             f"({str(error).rpartition(': ')[2]}).")
+            why = str(error).rpartition(": ")[2]
+            return at, Damage(start, "damaged gzip members",
+                              f"the gzip member that begins at byte {start:,} is damaged ({why}).")
         at += len(data) - len(inflater.unused_data)
         held += len(parts[-1])
         if held > longest and not inflater.eof:
@@ -255,8 +256,8 @@ class _Parser:
         self._is_lost = False           # whether the beginning of a record is looked for, of which Damage was given
 
     def only_record(self, piece):
-        """The Record of a Piece that is just one whole record, as nearly all are; False where it is not wanted, None where
-        the Piece is something else. What `feed` gives, in half of the time."""
+        """The Record of a Piece that is just one whole record, as nearly all are; False where it is not wanted, None
+        where the Piece is something else. What `feed` gives, in half of the time."""
         if isinstance(piece, Damage) or not (piece.begins and piece.ends) or self._header or self._whole or self._rest:
             return None
         data, end = piece.data, _end_of_header(piece.data, 0)

@@ -1,7 +1,7 @@
 """The images of a page as its WAT record has them: the `src` of every <img>, with `alt` and `title`, and no more.
 
-The programs that make WAT decode entities (`&amp;`) since August 2019; before that they left them as they were. So texts
-and URLs are decoded here only where the producer is older: by the date in its version, else by the date of the record.
+The programs that make WAT decode entities (`&amp;`) since August 2019; before that they left them as they were. So
+texts and URLs are decoded here only where the producer is older: by the date in its version, else by the date of the record.
 """
 import html
 import json
@@ -38,8 +38,8 @@ def is_of_no_page(data):
 
 
 def add_images(made, number, data, is_encoded, sources):
-    """Add the images of a WAT record. made: mc2.extract.pairs.Made. number: of the record. data: its content. is_encoded:
-    whether entities are as they were in the page. sources: the texts that are wanted. Returns False where it is no WAT
+    """Add the images of a WAT record. made: mc2.extract.pairs.Made. number: of the record. data: its content.
+    is_encoded: whether entities are as they were in the page. sources: the texts that are wanted. Returns False where it is no WAT
     record."""
     try:
         found = _page(data, made, sources)
@@ -52,8 +52,8 @@ def add_images(made, number, data, is_encoded, sources):
 
 
 class _WatPage(NamedTuple):
-    """What of a WAT record pairs are made of. links: objects with "path", "url" and maybe "alt" and "title", of images and
-    others. shown: "url" and "text" of its og:image, or {}"""
+    """What of a WAT record pairs are made of. links: objects with "path", "url" and maybe "alt" and "title", of images
+    and others. shown: "url" and "text" of its og:image, or {}"""
 
     url: str
     links: list
@@ -95,8 +95,8 @@ class _WatPage(NamedTuple):
 
 
 def _page(data, made, sources):
-    """The _WatPage of a record; None where it is no JSON. Raises KeyError, TypeError or AttributeError where it is no WAT
-    record."""
+    """The _WatPage of a record; None where it is no JSON. Raises KeyError, TypeError or AttributeError where it is no
+    WAT record."""
     try:
         record = orjson.loads(data)
     except orjson.JSONDecodeError:
