@@ -1,7 +1,10 @@
 """What a page says about its images: URLs, lazy sources, srcset, characters, nesting."""
+import gzip
 import time
+import zlib
 
 import pytest
+import zstandard
 
 pytest.importorskip("selectolax")
 
@@ -166,11 +169,19 @@ def test_no_bytes_are_too_odd(data, content_type):
 @pytest.mark.parametrize("body, headers", [
     (b"5\r\n<img \r\n1D;x=y\r\nsrc=a.jpg alt=x>xxxxxxxxxxxxx\r\n0\r\n\r\n", "Transfer-Encoding: chunked"),
     (b"<img src=a.jpg alt=x>", "Transfer-Encoding: chunked"), (b"<img src=a.jpg alt=x>", "Content-Encoding: br"),
-    (__import__("gzip").compress(b"<img src=a.jpg alt=x>"), "Content-Encoding: gzip"),
-    (__import__("zlib").compress(b"<img src=a.jpg alt=x>"), "Content-Encoding: deflate"),
-    (__import__("zstandard").compress(b"<img src=a.jpg alt=x>"), "Content-Encoding: zstd")])
+    (gzip.compress(b"<img src=a.jpg alt=x>"), "Content-Encoding: gzip"),
+    (zlib.compress(b"<img src=a.jpg alt=x>"), "Content-Encoding: deflate"),
+    (zstandard.compress(b"<img src=a.jpg alt=x>"), "Content-Encoding: zstd")])
 def test_transfer_and_content_encodings_are_undone_where_the_crawler_did_not(body, headers):
     assert pairs_of(body, headers=f"Content-Type: text/html\r\n{headers}") == [("https://a.org/dir/a.jpg", "x")]
+
+
+@pytest.mark.parametrize("encoding, compress", [("gzip", gzip.compress), ("deflate", zlib.compress),
+                                                ("zstd", zstandard.compress)])
+def test_a_page_that_stands_for_much_is_cut_off(encoding, compress):
+    body = compress(b"<img src=a.jpg alt=x>" + bytes(100_000_000))
+    response = pages.Response(f"HTTP/1.1 200 OK\r\nContent-Encoding: {encoding}\r\n\r\n".encode() + body)
+    assert len(response.content()) <= pages.MOST_INFLATED
 
 
 # ---------------------------------------------------------------- how long it takes
@@ -197,6 +208,17 @@ def test_pages_that_take_a_time_that_grows_with_the_square_are_refused_at_once(h
 def test_long_pages_of_any_usual_form_are_read(html):
     assert not nesting.is_too_deep(html)
     assert (pairs_of(html + IMAGE) or [("", "x")])[-1][1] == "x"
+
+
+@pytest.mark.parametrize("html", [
+    "<picture>" + "<source srcset=a>" * 20_000 + "<img src='data:,' alt=x>" * 20_000,
+    "<figure>" + "<img src=a.jpg alt=x>" * 20_000, "<base>" * 20_000, "<meta name=robots content=noai>" * 20_000,
+    "<img src=a.jpg alt=x srcset='" + "a 1x," * 100_000 + "'>", "<img src=a.jpg alt='" + "&amp;" * 100_000 + "'>"],
+    ids=lambda html: html[:12])
+def test_many_elements_of_one_kind_take_a_time_that_grows_with_their_number(html):
+    started = time.process_time()
+    pairs_of(html + IMAGE, sources=pages.SOURCES)
+    assert time.process_time() - started < 5
 
 
 @given(st.lists(st.sampled_from(["<div>", "</div>", "<", ">", "<img ",

@@ -14,7 +14,8 @@ BAD = "not an HTTP response"
 ELEMENTS = "html, base, meta, img, amp-img"
 POINT = ("0", "1", "0px", "1px")        # width and height of a tracking pixel
 LEVELS = 4                              # that a <figure> is above its image at most
-MOST_INFLATED = 64 << 20                # bytes of a page
+MOST_SOURCES = 100                      # of a <picture>
+MOST_INFLATED = 16 << 20                # bytes of a page
 ATTRIBUTES = ("alt", "title", "data-image-title")
 SOURCES = (*ATTRIBUTES, "figcaption", "og:image", "json-ld")
 BY_DEFAULT = ATTRIBUTES
@@ -62,7 +63,7 @@ class Response:
             if encoding == "deflate":
                 return zlib.decompressobj(15 if body[:1] == b"\x78" else -15).decompress(body, MOST_INFLATED)
             if encoding == "zstd":
-                return zstandard.ZstdDecompressor().decompressobj().decompress(body[:MOST_INFLATED])
+                return zstandard.ZstdDecompressor().stream_reader(body).read(MOST_INFLATED)
         except (zlib.error, zstandard.ZstdError):
             return None
         return body if encoding in ("gzip", "x-gzip") else None
@@ -134,15 +135,16 @@ def _add(made, number, response, text, page_url, sources):
     if "og:image" in sources:
         _add_og_image(page, metas)
     wanted, without_text = [name for name in sources if name in ATTRIBUTES], []
+    captions, pictures = {}, {}
     for element in shown:
         attributes = element.attributes
         texts = [(name, attributes.get(name)) for name in wanted]
         if "figcaption" in sources:
-            texts.append(("figcaption", _caption(element)))
+            texts.append(("figcaption", _caption(element, captions)))
         if attributes.get("width") in POINT and attributes.get("height") in POINT:
             page.drop_pixel(attributes.get("src") or "", texts)
         elif any(text for _, text in texts):
-            page.add(images.source_of(attributes, lambda: _sources_around(element)), texts)
+            page.add(images.source_of(attributes, lambda: _sources_around(element, pictures)), texts)
         else:
             without_text.append(attributes.get("src") or "")
     page.drop_without_text(without_text)
@@ -156,23 +158,28 @@ def _contents(metas, is_wanted):
     return [meta.get("content") or "" for meta in metas if is_wanted((meta.get("name") or "").lower())]
 
 
-def _sources_around(element):
-    """The attributes of the <source>s of the <picture> around an image."""
+def _sources_around(element, known):
+    """The attributes of the <source>s of the <picture> around an image. known: {picture: these}, of those that were
+    looked at: a hostile page has thousands of images in one"""
     parent = element.parent
     if parent is None or parent.tag != "picture":
         return []
-    return [source.attributes for source in parent.css("source")]
+    if parent.mem_id not in known:
+        known[parent.mem_id] = [source.attributes for source in parent.css("source")[:MOST_SOURCES]]
+    return known[parent.mem_id]
 
 
-def _caption(element):
-    """The text of the <figcaption> of the <figure> around an image; "" where there is none."""
+def _caption(element, known):
+    """The text of the <figcaption> of the <figure> around an image; "" where there is none. known: {figure: its text}"""
     for _ in range(LEVELS):
         element = element.parent
         if element is None:
             return ""
         if element.tag == "figure":
-            caption = element.css_first("figcaption")
-            return caption.text(separator=" ") if caption else ""
+            if element.mem_id not in known:
+                caption = element.css_first("figcaption")
+                known[element.mem_id] = caption.text(separator=" ") if caption else ""
+            return known[element.mem_id]
     return ""
 
 
