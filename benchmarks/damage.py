@@ -420,6 +420,26 @@ def of_others(folder):
     shutil.copy(lid_models.default_model(), folder / "lid.ftz")
 
 
+def crawl(folder):
+    """Pages of a crawl: WARC with a member of gzip for each record, and with digests in place of gzip; WAT."""
+    import base64
+    import hashlib
+
+    import crawls
+    pages, plain = [], []
+    for number in range(40):
+        url = f"https://{WORDS[number % len(WORDS)]}.org/{number}"
+        page = crawls.response(f"<img src=/{number}.jpg alt='{' '.join(WORDS[:number % 15 + 1])}'>", url)
+        header, _, content = page.removesuffix(b"\r\n\r\n").partition(b"\r\n\r\n")
+        digest = base64.b32encode(hashlib.sha1(content).digest()).decode()
+        pages.append(page)
+        plain.append(crawls.record("response", content, url, more=f"WARC-Block-Digest: sha1:{digest}\r\n"))
+    crawls.write(folder / "p.warc.gz", *pages)
+    crawls.write(folder / "p.warc", *plain)
+    crawls.write(folder / "p.wat.gz", crawls.warcinfo(), *(crawls.wat({"url": f"/{word}.jpg", "alt": word})
+                                                           for word in WORDS))
+
+
 def pictures_of_others(folder):
     """An evaluation whose lists are .npy files."""
     from miniatures import models, slip
@@ -527,6 +547,9 @@ def kinds_of_others():
     if importlib.util.find_spec("pyarrow"):
         found += [kind("Parquet", "q.parquet", "lid q.parquet -o new.jsonl"),
                   kind("Parquet of mc2", "own.parquet", "lid own.parquet -o new.jsonl")]
+    if importlib.util.find_spec("selectolax"):
+        found += [kind(f"crawl, {suffix}{skips and ', skipping'}", f"p{suffix}", f"extract p{suffix} -o new.jsonl{skips}",
+                       made=crawl) for suffix in (".warc.gz", ".wat.gz", ".warc") for skips in ("", " --on-error skip")]
     if has_torch():
         found.append(kind("lists, .npy", "slip26/data/*.npy", slip, (), pictures_of_others))
     return found

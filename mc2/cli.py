@@ -13,6 +13,7 @@ from mc2.terminal import say, say_trace
 # summary has at most 58 characters, so that a terminal of 80 columns shows all of it.
 COMMANDS = {
     "build-metadata": "wordnets, Wikipedia dumps, your own lists -> entries",
+    "extract": "pages of Common Crawl (WAT, WARC) -> pairs",
     "dedup": "each pair once; no images of the evaluation in training",
     "lid": "the language of every alt-text",
     "match": "the entries that occur in it",

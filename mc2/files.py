@@ -187,7 +187,7 @@ def open_read(path, suffix=None):
     Raises BadData when a compressed input is damaged or cut off.
     """
     suffix = suffix or path
-    with _opened(path) as raw:
+    with open_as_it_is(path) as raw:
         if has_suffix(suffix, *FRAMES):
             yield io.BufferedReader(_FrameReader(_frames(raw, suffix)), BLOCK)
         elif has_suffix(suffix, ".bz2"):
@@ -198,8 +198,9 @@ def open_read(path, suffix=None):
 
 
 @contextlib.contextmanager
-def _opened(path):
-    """The bytes of an input as they are, with BadData for what is wrong with it when it is decompressed."""
+def open_as_it_is(path):
+    """The bytes of an input (a path, or `-` for stdin) as they are, with BadData for what is wrong with it when it is
+    decompressed."""
     name = name_of(path)
     with contextlib.ExitStack() as stack:
         try:
@@ -366,7 +367,7 @@ def lines_in(block):
 def open_chunks(path, size=BLOCK):
     """The bytes of an input, decompressed, as an iterator of chunks of any length: with as few copies as can be."""
     if has_suffix(path, *FRAMES):
-        with _opened(path) as raw:
+        with open_as_it_is(path) as raw:
             yield _frames(raw, path)
     else:
         with open_read(path) as stream:

@@ -220,7 +220,7 @@ def _shards_in(directory):
     """A pattern for the files of pairs in a directory, or in the folders of a local one (part=0/0.parquet); None where
     there are none."""
     suffixes = [".jsonl.zst", ".jsonl.gz", ".parquet", ".jsonl", ".csv", ".csv.gz", ".csv.zst", ".tsv", ".tsv.gz",
-                ".tsv.zst"]
+                ".tsv.zst", ".wat.gz", ".warc.gz", ".wat", ".warc"]
     from mc2 import files
     folders, pattern = [directory], directory
     while folders and pattern.count("*") < DEEPEST:
@@ -416,14 +416,17 @@ def say_how_to_be_faster(quiet):
                    "there is a C++ compiler (Debian: apt-get install g++), install mc2 again; -q hides this line.", err=True)
 
 
-def reads_pairs(command=None, *, reduces=False):
+def reads_pairs(command=None, *, reduces=False, takes="pairs"):
     """Give a command the options of reading pairs, as one argument `run` (see mc2.execution.run.Run).
 
-    A command that reduces has its own -o, and takes directories as inputs.
+    A command that reduces has its own -o, and takes directories as inputs. takes: what the inputs hold, where they are
+    no pairs: such a command has no options about columns and lines.
     """
+    of_pairs = takes == "pairs"
+
     def decorate(function):
         @functools.wraps(function)
-        def wrapper(*args, inputs, shard, jobs, dry_run, on_error, rejects, longest_line, quiet, reading, **rest):
+        def wrapper(*args, inputs, shard, jobs, dry_run, on_error, rejects, quiet, **rest):
             from mc2.execution.run import Run
             ctx = click.get_current_context()
             all_inputs = pair_inputs(ctx, inputs, None, allow_directories=reduces)
@@ -435,16 +438,17 @@ def reads_pairs(command=None, *, reduces=False):
                 outputs["executor"] = executor_of(jobs, **given_executor_options(ctx, rest, outputs["output_dir"]))
                 outputs.update(part=shard, all_inputs=all_inputs)
             say_how_to_be_faster(quiet)
-            run = Run(inputs, **outputs, jobs=jobs, dry_run=dry_run, rejects=rejects, longest=longest_line, quiet=quiet,
-                      command=ctx.info_name, reading=reading,
+            how = {"longest": rest.pop("longest_line"), "reading": rest.pop("reading")} if of_pairs else {}
+            run = Run(inputs, **outputs, **how, jobs=jobs, dry_run=dry_run, rejects=rejects, quiet=quiet, takes=takes,
+                      command=ctx.info_name,
                       skip_bad=on_error == "skip" or bool(rejects))
             with printing_scripts(ctx.params.get("print_only")):
                 return function(*args, run=run, **rest)
 
         own = [] if reduces else [output, output_dir, force]
         after = [] if reduces else [dropped, executor_options]
-        all_options = [inputs, reads_columns, *own, jobs, shard, dry_run, on_error, rejects, longest, *after, quiet,
-                       receipt, log_every, verbose]
+        all_options = [inputs, *([reads_columns] if of_pairs else []), *own, jobs, shard, dry_run, on_error, rejects,
+                       *([longest] if of_pairs else []), *after, quiet, receipt, log_every, verbose]
         for option in reversed(all_options):
             wrapper = option(wrapper)
         return wrapper

@@ -78,10 +78,10 @@ def made(sh, command):
 
 
 def test_the_table_has_every_command_that_reads_pairs():
-    """But curate, a job over the shards of a pool, which has tests of its own."""
+    """But curate, a job over the shards of a pool, and extract, which reads pages: they have tests of their own."""
     def reads_pairs(name):
         return {"inputs", "on_error"} <= {param.name for param in cli.get_command(None, name).params}
-    assert {reader.name for reader in READERS} | {"curate"} == set(filter(reads_pairs, COMMANDS))
+    assert {reader.name for reader in READERS} | {"curate", "extract"} == set(filter(reads_pairs, COMMANDS))
 
 
 def all_commands(group=cli, path=""):

@@ -17,7 +17,7 @@ from mc2.execution.found import Found
 from mc2.execution.local import Local
 from mc2.execution.progress import Progress
 from mc2.execution.shard import DROPPED, REJECTS, ShardPaths, ShardTask, put_together
-from mc2.execution.stage import Stages
+from mc2.execution.stage import Stage, Stages
 from mc2.meter import Meter
 from mc2.pairs.columns import Reading
 from mc2.pairs.shards import LONGEST_LINE, encoder_of, open_write, refuse_unopenable
@@ -46,17 +46,22 @@ class Run:
     quiet: bool = False
     reading: Reading = Reading()                # which columns of the inputs are id and text
     command: str = "mc2"      # its name, shown with how far it is
+    takes: str = Stage.takes    # what the inputs hold, where they are no pairs
 
     def __post_init__(self):
         self.columns = Found(self.quiet)
         outputs = [self.output] if self.output_dir is None else self._plan_shards()
-        refuse_unopenable(self.inputs, outputs, self.reading)
+        refuse_unopenable(self.inputs if self._are_pairs else [], outputs, self.reading)
         if self.reading.makes_ids:
             its_names = self.names if self.output_dir is not None else \
                 names.of([path for path in self.all_inputs or self.inputs if path != "-"])
             self.reading = dataclasses.replace(self.reading, name=its_names.of_input)
         directories = [] if self.output_dir is None else [self.output_dir]
         self.refuse_twice([*outputs, *directories, *(path for path in (self.rejects, self.dropped) if path)])
+
+    @property
+    def _are_pairs(self):
+        return self.takes == Stage.takes
 
     def __call__(self, *stages):
         """Run stages from the inputs to the output or output directory, and print the receipt."""
@@ -82,7 +87,7 @@ class Run:
         seconds = time.monotonic() - started
         if files.is_kept(self.output):
             manifests.write_for_file(self.output, stages.manifest(self.inputs, tally, seconds, **self.columns.noted()))
-        self.receipt(stages.last.name, f"{tally['in']:,} pairs in, {stages.last.summary(tally)}", tally, self.output,
+        self.receipt(stages.last.name, f"{tally['in']:,} {self.takes} in, {stages.last.summary(tally)}", tally, self.output,
                      seconds)
 
     def products(self, stages, tally, make, needs=None, columns=None):
@@ -127,7 +132,8 @@ class Run:
         if not self.force:
             self._refuse_replacing(task)
         receipt.begin()
-        self.columns.look_at(self.inputs, self.reading)
+        if self._are_pairs:
+            self.columns.look_at(self.inputs, self.reading)
         work = mark_shards(self.output_dir)
         names.record(self.output_dir, self.names)
         executor = self.executor(work, stages.last.name, self.part) if self.executor else Local(self.jobs)
@@ -141,7 +147,7 @@ class Run:
         for path, manifest in zip(todo, files.map_paths(lambda path: manifests.read(task.output(path)), todo)):
             receipt.add_up(tally, manifest["counts"])
             self.columns.say(path, manifest.get("columns"))
-        summary = f"{len(todo):,} shards, {tally['in']:,} pairs in, {stages.last.summary(tally)}"
+        summary = f"{len(todo):,} shards, {tally['in']:,} {self.takes} in, {stages.last.summary(tally)}"
         if len(todo) < len(self.inputs):
             summary += f"; {len(self.inputs) - len(todo):,} shards were finished"
         self.receipt(stages.last.name, summary, tally, self.output_dir, time.monotonic() - started)
@@ -181,7 +187,7 @@ class Run:
         refuse_twice(outputs, [*self.inputs, *also])
 
     def _meter(self):
-        return Meter(self.command, "pairs", quiet=self.quiet, scaled=True)
+        return Meter(self.command, self.takes, quiet=self.quiet, scaled=True)
 
     def receipt(self, name, summary, tally, output, seconds):
         """See receipt.write."""

@@ -12,9 +12,9 @@ import zlib
 from mc2 import __version__, files, manifests, temporaries
 from mc2.errors import BadData
 from mc2.execution.receipt import add_up
-from mc2.execution.stage import Stages, first_error_of
+from mc2.execution.stage import Stage, Stages, first_error_of
 from mc2.pairs import jsonl
-from mc2.pairs.shards import AS_THEY_ARE, LONGEST_LINE, encoder_of, is_plain, open_write, read_blocks
+from mc2.pairs.shards import AS_THEY_ARE, LONGEST_LINE, encoder_of, is_plain, open_write
 
 QUARANTINE, REJECTS, DROPPED = "quarantine", "rejects", "dropped"      # what a shard may leave beside its pairs
 
@@ -115,7 +115,8 @@ class ShardTask:
     # ------------------------------------------------------------ do it
 
     def __call__(self, shard):
-        """Do the shard. Returns the number of pairs. Raises BadData where it changed while it was read."""
+        """Do the shard. Returns the number of its pairs, or of those that were made of it. Raises BadData where it changed
+        while it was read."""
         started, description = time.monotonic(), self.description(shard)
         source, output, tally = self.upstream.output(shard) if self.upstream else shard, self.output(shard), \
             collections.Counter()
@@ -128,8 +129,8 @@ class ShardTask:
         with contextlib.ExitStack() as stack:
             out, encode = stack.enter_context(self.open_output(output)), self.encoder(output)
             beside = self._open_beside(shard, stack)
-            for block in read_blocks([source], self.stages.whole_images, longest=self.longest, reading=self.reading,
-                                     found=lambda _, its: columns.append(its)):
+            for block in self.stages.blocks([source], whole_images=self.stages.whole_images, longest=self.longest,
+                                            reading=self.reading, found=lambda _, its: columns.append(its)):
                 made, batch = first_error_of(block, lambda block: self._product(block, encode))
                 out.write(made)
                 add_up(tally, batch.tally)
@@ -144,7 +145,7 @@ class ShardTask:
         kept = {what: stream.content() for what, stream in beside.items()}
         manifests.write_for_file(output, self.stages.manifest([source], tally, time.monotonic() - started,
                                                               description=description, beside=kept, **more))
-        return tally["in"]
+        return tally["in" if self.stages.takes == Stage.takes else "out"]
 
     def open_output(self, output):
         """A context manager of what takes the products of `encoder`."""

@@ -3,6 +3,7 @@ import math
 
 from mc2 import manifests
 from mc2.errors import BadData, BadLine
+from mc2.pairs import shards
 
 
 class Stage:
@@ -19,6 +20,8 @@ class Stage:
     reads = ()              # other keys, of strings, whose labels it asks for: they need not be there
     observes = False        # whether it changes nothing, and so sees the pairs last, as they are written
     whole_images = False    # whether the lines of one image must come in one batch; see `check`
+    takes = "pairs"         # what it is given, as the receipt calls it
+    read_blocks = None      # where a first stage reads no pairs: function from paths to Blocks
     options = {}            # what else the output depends on: part of "finished", kept in the manifest
     lineage = {}            # fingerprints that the manifest carries on, e.g. {"metadata": ...}
     paths = {}              # where these artefacts were, for `mc2 inspect`
@@ -80,6 +83,18 @@ class Stages:
 
     def __iter__(self):
         return iter(self.stages)
+
+    def blocks(self, paths, **reading):
+        """The Blocks of these inputs, in order. reading: options of mc2.pairs.shards.read_blocks, for inputs of pairs"""
+        for stage in self.stages[:1]:
+            if stage.read_blocks:
+                return stage.read_blocks(paths)
+        return shards.read_blocks(paths, **reading)
+
+    @property
+    def takes(self):
+        """What the inputs hold, as people call it."""
+        return self.stages[0].takes if self.stages else Stage.takes
 
     def product(self, batch, make):
         """make(batch) after the batch went through the stages: the bytes of an encoder, say."""

@@ -2,7 +2,6 @@
 from mc2.execution.processes import map_in_order
 from mc2.execution.shard import dropped, rejected
 from mc2.execution.stage import first_error_of
-from mc2.pairs.shards import read_blocks
 
 
 class BlockWork:
@@ -22,5 +21,5 @@ class BlockWork:
 
 
 def products(work, inputs, jobs, **reading):
-    """Yield what the BlockWork gives for the blocks of all inputs, in order. reading: options of read_blocks"""
-    yield from map_in_order(work, read_blocks(inputs, **reading), jobs)
+    """Yield what the BlockWork gives for the blocks of all inputs, in order. reading: options of mc2.pairs.shards.read_blocks"""
+    yield from map_in_order(work, work.stages.blocks(inputs, **reading), jobs)

@@ -24,6 +24,7 @@ LINES = (".jsonl", ".ndjson", ".jsonlines")
 # Formats of others, in which pairs are neither read nor written.
 FOREIGN = (".arrow", ".feather", ".orc", ".avro", ".xls", ".xlsx", ".ods", ".pkl", ".pickle", ".npy", ".npz", ".tar",
            ".zip", ".7z", ".lz4", ".lzma", ".br", ".sz", ".sqlite", ".db", ".html", ".xml", ".yaml", ".h5")
+CRAWL = (".warc", ".wat")       # files of which `mc2 extract` makes pairs
 PEEK = 1 << 16                  # bytes that are looked at
 _COCO = re.compile(r'\s*\{\s*"(info|images|annotations|licenses|type|categories)"\s*:\s*[\[{"]')
 
@@ -100,9 +101,11 @@ def _is_document(text):
 
 
 def written_name(name):
-    """What the output for an input of this name is called: the same, but JSON documents become JSON Lines, and
-    compression that is only read becomes .zst."""
+    """What the output for an input of this name is called: the same, but JSON documents and files of a crawl become
+    JSON Lines, and compression that is only read becomes .zst."""
     end, compression = suffixes(name)
+    if end in CRAWL:
+        return name[:len(name) - len(compression)] + ".jsonl.zst"
     stem = name[:len(name) - len(compression)]
     if end == ".json":
         stem = stem[:-len(end)] + ".jsonl"
@@ -123,6 +126,8 @@ def refuse_unreadable(path, given=None, header=()):
     end, compression = suffixes(path)
     if header and by_name(path, given) not in (None, "csv", "tsv"):
         raise BadUsage(f"{files.name_of(path)}: --header is for CSV and TSV, whose first line may be a row.")
+    if given is None and end in CRAWL:
+        raise BadUsage(f"{files.name_of(path)}: is a file of a crawl. 'mc2 extract' makes pairs of it.")
     if given is None and (end in FOREIGN or end == ".parquet" and compression):
         raise BadUsage(f"{files.name_of(path)}: pairs are not read in this format. Save it as .csv, .jsonl or "
                        f".parquet; or say which of these it is with --format.")
