@@ -36,6 +36,7 @@ class Data:
     pairs:         files of pairs named like the tars (00012.tar, 00012.jsonl.zst), or None: the tars hold the texts
     counts, thresholds:  for online curation
     aug_scale:     (least, most) share of an image's area in a crop
+    rgb:           whether an image becomes RGB "before-resize" or "after-resize" (mc2/clip/images.py)
     shuffle_texts: a control: every image gets the text of another image of its batch
     open_tars:     tars that a process reads in rotation
     jpeg_scaling:  decode large JPEGs at a reduced scale
@@ -50,6 +51,7 @@ class Data:
     image_size: int = 224
     aug_scale: tuple = (0.9, 1.0)
     interpolation: str = "bicubic"
+    rgb: str = "before-resize"
     shuffle_texts: bool = False
     open_tars: int = 4
     jpeg_scaling: bool = False
@@ -166,8 +168,8 @@ def data_of(config):
         tars=inputs["tars"], pairs=inputs["pairs"], curation=data["curation"], counts=data["counts"],
         thresholds=data["thresholds"], seed=config["values"]["schedule"]["seed"],
         image_size=config["architecture"]["vision_cfg"]["image_size"], aug_scale=tuple(data["aug_scale"]),
-        interpolation=data["image_interpolation"], jpeg_scaling=data["jpeg_scaling"],
-        shuffle_texts=data["shuffle_texts"], open_tars=data["open_tars"])
+        interpolation=data["image_interpolation"], rgb=data["image_rgb"],
+        jpeg_scaling=data["jpeg_scaling"], shuffle_texts=data["shuffle_texts"], open_tars=data["open_tars"])
 
 
 def count_warnings(data):
