@@ -113,6 +113,11 @@ def is_so_on_all(condition):
     return all(_of_all(bool(condition)))
 
 
+def merged(own):
+    """The dicts of all ranks as one, on every rank."""
+    return {key: value for each in _of_all(own) for key, value in each.items()}
+
+
 def _of_all(value):
     _, world = rank_and_world()
     values = [value] * world

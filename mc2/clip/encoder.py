@@ -56,7 +56,7 @@ class Model:
         self.tokenizer, self.name, self.fingerprint = tokenizer, name, fingerprint
         self.device, self.precision, self.notes = torch.device(device), precision, list(notes)
         self.image_size = image_size
-        self.transform = Transform(image_size, preprocess["interpolation"], preprocess["resize_mode"], preprocess["rgb"])
+        self.transform = Transform(image_size, *(preprocess[key] for key in ("interpolation", "resize_mode", "rgb")))
         self.mean, self.std = list(preprocess["mean"]), list(preprocess["std"])
         if precision == "bf16":
             to_bfloat16(network)

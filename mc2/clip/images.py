@@ -117,8 +117,8 @@ def _without_texts(data):
 
 
 def _eight_bits(image):
-    """An image of more than 8 bits of grey as one of 8 bits, others as they are. Raises Corrupt where nothing says which
-    value is white."""
+    """An image of more than 8 bits of grey as one of 8 bits, others as they are. Raises Corrupt where nothing says
+    which value is white."""
     if image.mode == "F":
         raise Corrupt("floating-point numbers, of which none is said to be white")
     if image.mode == "I" and image.format not in ("PNG", "PPM"):        # in these it holds 16 bits
@@ -218,7 +218,8 @@ def reduce(image, box, size):
 
 
 class _decoding(warnings.catch_warnings):
-    """Turns whatever an image makes Pillow raise into Corrupt, and hides its warnings. data: its bytes, if it has any."""
+    """Turns whatever an image makes Pillow raise into Corrupt, and hides its warnings. data: its bytes, if it has
+    any."""
 
     def __init__(self, data=b""):
         super().__init__()

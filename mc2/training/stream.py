@@ -39,7 +39,7 @@ from mc2.errors import BadData, Mc2Error
 from mc2.execution.stage import Stages
 from mc2.pairs.batch import Labels
 from mc2.pairs.shards import read_blocks
-from mc2.training import division
+from mc2.training import division, loading
 from mc2.training.division import Cursor
 
 COLUMNS = ("id", "text", "lang", "matched_entry_ids")
@@ -115,8 +115,7 @@ class Stream(torch.utils.data.IterableDataset):
         pairs = self.pairs(cursor, self.first + stream)
         try:
             while True:
-                batch = self._batch(list(itertools.islice(pairs, self.batch_size)))
-                yield batch, stream, cursor.state()
+                yield self._batch(list(itertools.islice(pairs, self.batch_size))), stream, cursor.state()
         except (Mc2Error, OSError, MemoryError) as error:
             yield error
 
@@ -128,8 +127,8 @@ class Stream(torch.utils.data.IterableDataset):
         for lang in langs:
             self.tally["kept", lang] += 1
         tally, self.tally = self.tally, Counter()
-        return Batch(torch.from_numpy(np.stack(pixels)),
-                     {name: torch.from_numpy(tokenize(texts)) for name, tokenize in self.tokenizers.items()},
+        return Batch(loading.shared(torch.from_numpy(np.stack(pixels))),
+                     {name: loading.shared(torch.from_numpy(tokenize(texts))) for name, tokenize in self.tokenizers.items()},
                      ids, texts, langs, tally)
 
     def pairs(self, cursor, stream):
