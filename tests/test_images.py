@@ -60,8 +60,8 @@ def test_grey_of_16_bits_whose_0_is_white_is_turned_round():
 
 
 @pytest.mark.parametrize("pixels, reason", [
-    (STEPS.astype(np.int32), "integers of 32 bits or with a sign, of which none is said to be white"),
-    (STEPS / np.float32(65_535), "floating-point numbers, of which none is said to be white")])
+    (STEPS.astype(np.int32), "integers of which none is said to be white"),
+    (STEPS / np.float32(65_535), "floating-point numbers of which none is said to be white")])
 def test_numbers_of_which_none_is_white_are_corrupt_and_not_black(pixels, reason):
     data = encoded(Image.fromarray(pixels), "TIFF")
     for decode in (images.decode, lambda data: images.training(data, ("0", "id"), 8),
@@ -85,10 +85,10 @@ def test_a_png_with_long_texts_or_a_long_profile_is_read():
 
 @pytest.mark.parametrize("data, reason", [
     (b"", "empty (0 bytes)"),
-    (b"<!DOCTYPE html>", "not an image that is read, but HTML or XML text"),
-    (b"\0\0\0\x0cjP  \r\n\x87\n", "not an image that is read, but a JPEG 2000 image"),
-    (b"\0\0\0\x18ftypheic", "not an image that is read, but a HEIF image or a film"),
-    (b"plain", "not an image that is read"),
+    (b"<!DOCTYPE html>", "HTML or XML text"),
+    (b"\0\0\0\x0cjP  \r\n\x87\n", "JPEG 2000 (not read)"),
+    (b"\0\0\0\x18ftypheic", "HEIF or a film (not read)"),
+    (b"plain", "unknown kind of file"),
     (encoded(photo(300, 200))[:2000], "cut off"),
     (b"BM" + bytes(8) + b"\x36\0\0\0\x28\0\0\0" + (20_000).to_bytes(4, "little") * 2 + b"\1\0\x18\0" + bytes(24),
      "too many pixels")])

@@ -76,7 +76,7 @@ class Batches(torch.utils.data.Dataset):
     def __getitem__(self, index):
         return loading.shared(torch.zeros(200_000 if index < 4 else 2_000_000, dtype=torch.uint8))
 
-for strategy in torch.multiprocessing.get_all_sharing_strategies():
+for strategy in sorted(torch.multiprocessing.get_all_sharing_strategies()):
     torch.multiprocessing.set_sharing_strategy(strategy)
     given = 0
     try:
@@ -93,7 +93,7 @@ def test_a_batch_that_finds_no_room_ends_the_run(little_room, tmp_path):
     done = subprocess.run(f"{LITTLE_ROOM} {sys.executable} {tmp_path / 'full.py'}", shell=True, capture_output=True,
                           text=True, timeout=100, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)})
     assert done.stderr == "" and done.stdout.splitlines() == [
-        f"{strategy} 4 /dev/shm is full: " for strategy in torch.multiprocessing.get_all_sharing_strategies()]
+        f"{strategy} 4 /dev/shm is full: " for strategy in sorted(torch.multiprocessing.get_all_sharing_strategies())]
 
 
 # ---------------------------------------------------------------- processes

@@ -40,11 +40,11 @@ VERSION = 2                         # of the pixels: a change of it makes kept f
 BITS_PER_SAMPLE, PHOTOMETRIC, WHITE_IS_ZERO = 258, 262, 0                  # of a TIFF
 PNG = b"\x89PNG\r\n\x1a\n"
 PASSED_OVER = (b"tEXt", b"zTXt", b"iTXt", b"iCCP")                          # chunks of a PNG
-KINDS = {           # of what is no image that is read: first bytes
-    "HTML or XML text": (b"<",), "a JPEG 2000 image": (b"\0\0\0\x0cjP  ", b"\xff\x4f\xff\x51"), "a PDF": (b"%PDF",),
-    "a JPEG XL image": (b"\0\0\0\x0cJXL ", b"\xff\x0a"), "a Photoshop file": (b"8BPS",),
-    "compressed": (b"\x1f\x8b", b"\x28\xb5\x2f\xfd"), "a pointer of Git LFS": (b"version https://git-lfs",)}
-
+KINDS = {           # of files that are not read: their first bytes
+    "HTML or XML text": (b"<",), "JPEG 2000 (not read)": (b"\0\0\0\x0cjP  ", b"\xff\x4f\xff\x51"),
+    "JPEG XL (not read)": (b"\0\0\0\x0cJXL ", b"\xff\x0a"), "PDF (not read)": (b"%PDF",),
+    "Photoshop (not read)": (b"8BPS",), "compressed file": (b"\x1f\x8b", b"\x28\xb5\x2f\xfd"),
+    "pointer of Git LFS": (b"version https://git-lfs",)}
 TOO_MANY = "too many pixels"
 
 
@@ -120,9 +120,9 @@ def _eight_bits(image):
     """An image of more than 8 bits of grey as one of 8 bits, others as they are. Raises Corrupt where nothing says
     which value is white."""
     if image.mode == "F":
-        raise Corrupt("floating-point numbers, of which none is said to be white")
+        raise Corrupt("floating-point numbers of which none is said to be white")
     if image.mode == "I" and image.format not in ("PNG", "PPM"):        # in these it holds 16 bits
-        raise Corrupt("integers of 32 bits or with a sign, of which none is said to be white")
+        raise Corrupt("integers of which none is said to be white")
     if image.mode != "I" and not image.mode.startswith("I;16"):
         return image
     tags = getattr(image, "tag_v2", {})                                 # of a TIFF
@@ -244,7 +244,7 @@ def _corrupt(error, data):
         return Corrupt(TOO_MANY, said)
     if isinstance(error, OSError) and "truncated" in str(error).lower():
         return Corrupt("cut off", said)
-    return Corrupt("damaged, or of a kind that Pillow does not read", said)
+    return Corrupt("damaged or of an unknown kind", said)
 
 
 def _kind_of(data):
@@ -252,8 +252,7 @@ def _kind_of(data):
     start = data[:64].lstrip(b"\xef\xbb\xbf \t\r\n")
     if not data:
         return "empty (0 bytes)", ""
-    found = next((kind for kind, firsts in KINDS.items() if start.startswith(firsts)), None)
+    found = next((kind for kind, firsts in KINDS.items() if start.startswith(firsts)), "unknown kind of file")
     if data[4:8] == b"ftyp":
-        found = "a HEIF image or a film"
-    return f"not an image that is read{f', but {found}' if found else ''}", "cannot identify it as one of " + ", ".join(
-        _formats())
+        found = "HEIF or a film (not read)"
+    return found, f"cannot identify it as one of {', '.join(_formats())}"
