@@ -94,6 +94,30 @@ def test_a_cache_that_cannot_be_written_is_said_once(model, pictures, tmp_path, 
     assert len(features) == 5 and capsys.readouterr().err.count("image features are not kept") == 1
 
 
+def test_skipped_images_are_counted_by_reason_also_from_the_cache(model, pictures, tmp_path, capsys):
+    (pictures / "1.jpg").write_bytes(b"")
+    (pictures / "2.jpg").write_bytes(b"<html>")
+    with pytest.raises(BadData, match=r"1.jpg, 2.jpg: cannot be decoded as images: 1 empty \(0 bytes\), 1 HTML or XML text"):
+        encoder(model).images(folder(pictures))
+    for _ in ("encoded", "from the cache"):
+        skipping = encoder(model, on_error="skip", cache=str(tmp_path / "cache"))
+        skipping.images(folder(pictures))
+        assert skipping.skipped_for == skipping.all_skipped_for == {"empty (0 bytes)": 1, "HTML or XML text": 1}
+        assert "(1 empty (0 bytes), 1 HTML or XML text): 1.jpg, 2.jpg" in capsys.readouterr().err
+
+
+def test_the_order_of_rgb_and_resize_is_chosen_and_recorded(run_directory, pictures, tmp_path):
+    images.picture(7).convert("P").save(pictures / "7.png")
+    made = []
+    for number, order in enumerate(["before-resize", "after-resize"]):
+        assert run(["eval", "embed", "--images", str(pictures), "--model", str(run_directory), "--image-rgb", order,
+                    "--no-cache", "--workers", "0", "-q", "-o", str(tmp_path / order)]) == 0
+        made.append(np.load(tmp_path / order / "images.npy"))
+        transform = json.loads((tmp_path / order / "manifest.json").read_bytes())["model"]["transform"]
+        assert transform == "shortest 32 bicubic" + ", RGB after resize" * number
+    assert np.array_equal(made[0][:5], made[1][:5]) and not np.allclose(made[0][5], made[1][5])
+
+
 def test_images_none_of_which_can_be_decoded_are_no_score(model, tmp_path):
     (tmp_path / "0.jpg").write_bytes(b"no image")
     with pytest.raises(BadData, match="none of the 1 images can be decoded"):

@@ -149,10 +149,11 @@ class Encoder:
     def _cached(self, path, rows):
         """(features, {index of a broken image: [reason, detail]}) in that file of the cache; (None, {}) where a rank
         does not find it."""
-        features, faults = _opened(path, rows) if path else (None, {})
+        features = _opened(path, rows) if path else None
         if features is not None and not self.skips and np.isnan(features[:, 0]).any():
             features = None                     # of a run that skipped: encode again, to name the broken ones
-        return (features, faults) if distributed.is_so_on_all(features is not None) else (None, {})
+        is_there = distributed.is_so_on_all(features is not None)
+        return (features, _faults_of(path)) if is_there else (None, {})
 
     def _shown(self, batches, unit, number=None):
         return meter.shown(batches, "eval", f"batches of {self.batch_size} {unit}",
@@ -190,15 +191,17 @@ def _note_of(path):
 
 
 def _opened(path, rows):
-    """(float32 features with that many rows, mapped, {index of a broken image: [reason, detail]}) in a file of the
-    cache and its note; (None, {}) where it holds something else, is damaged, or its note is."""
+    """The features in a file of the cache, float32 with that many rows, mapped; None where it holds something else, is
+    damaged, or its note is."""
     try:
-        note = documents.read(_note_of(path), "")
-        if note.get("crc32") != files.crc32_of(path):
-            return None, {}
+        if documents.read(_note_of(path), "").get("crc32") != files.crc32_of(path):
+            return None
         features = parsing.array(path, mapped=True)
-        faults = {int(index): fault for index, fault in note.get("broken", {}).items()}
     except (OSError, ValueError, BadData):
-        return None, {}
-    fits = features.ndim == 2 and len(features) == rows and features.dtype == np.float32
-    return (features, faults) if fits else (None, {})
+        return None
+    return features if features.ndim == 2 and len(features) == rows and features.dtype == np.float32 else None
+
+
+def _faults_of(path):
+    """{index of a broken image: [reason, detail]} that the note of features in the cache has."""
+    return {int(index): fault for index, fault in documents.read(_note_of(path), "").get("broken", {}).items()}
