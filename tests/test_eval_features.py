@@ -16,7 +16,7 @@ require_train()
 from conftest import ROOT                                               # noqa: E402
 from mc2.cli import run                                                 # noqa: E402
 from mc2.clip.load import load_model                                    # noqa: E402
-from mc2.errors import BadData                                          # noqa: E402
+from mc2.errors import BadData, Mc2Error                                # noqa: E402
 from mc2.evaluation import encoding, results, sources, suites, tasks    # noqa: E402
 from miniatures import images, world                                    # noqa: E402
 from miniatures import models as tiny                                   # noqa: E402
@@ -136,6 +136,15 @@ def test_workers_and_batches_change_nothing(model, pictures):
     expected, _ = encoder(model).images(folder(pictures))
     found, _ = encoder(model, workers=2, batch_size=2).images(folder(pictures))
     np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+def test_without_room_in_shared_memory_fewer_processes_decode_unless_their_number_is_given(model, pictures, monkeypatch):
+    monkeypatch.setattr(encoding.os, "cpu_count", lambda: 3)
+    for room, workers in ((1 << 30, 3), (5 * 3 * 32 ** 2, 2), (100, 0)):
+        monkeypatch.setattr(encoding.loading, "_room", lambda: room)
+        assert encoder(model, workers=None)._workers_for(3 * 32 ** 2, 9) == workers
+    with pytest.raises(Mc2Error, match="or give a smaller --batch-size or --workers 0"):
+        encoder(model, workers=3).images(folder(pictures))
 
 
 def test_broken_images_are_named_and_refused_or_counted(model, pictures, tmp_path, capsys):

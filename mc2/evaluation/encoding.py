@@ -18,6 +18,7 @@ from mc2.terminal import say
 from mc2.training import loading
 
 NAMED = 3               # a message names so many broken images
+MOST_WORKERS = 4        # where nobody says how many
 UNKNOWN = "for an unknown reason"
 
 
@@ -30,8 +31,8 @@ class Encoder:
     """
 
     def __init__(self, model, *, cache=None, batch_size=64, workers=0, on_error="stop", quiet=False):
-        """cache: a directory or None. workers: processes that decode images. on_error: `stop` at an image that cannot
-        be decoded, or `skip` it and count it."""
+        """cache: a directory or None. workers: processes that decode images; None: as many as there are cores and
+        room for. on_error: `stop` at an image that cannot be decoded, or `skip` it and count it."""
         self.model, self.cache, self.batch_size, self.workers = model, cache, batch_size, workers
         self.skips, self.quiet = on_error == "skip", quiet
         self.rank, self.world = distributed.rank_and_world()
@@ -82,9 +83,7 @@ class Encoder:
     def _encode_images(self, source):
         begin, end = distributed.own_share(len(source))
         batches = -(-(end - begin) // self.batch_size)
-        workers = min(self.workers, max(batches, 1))
-        loading.refuse_too_little_room(min(self.batch_size, end - begin) * 3 * self.model.image_size ** 2, workers,
-                                       batches=batches, advice=["a smaller --batch-size"])
+        workers = self._workers_for(min(self.batch_size, end - begin) * 3 * self.model.image_size ** 2, batches)
         loader = loading.loader_of(
             _Decoded(source, self.model.transform), workers, batch_size=self.batch_size, sampler=range(begin, end),
             collate_fn=_together, pin_memory=self.model.device.type == "cuda")
@@ -102,6 +101,18 @@ class Encoder:
             features.append(rows)
             broken.update(faults)
         return np.concatenate(features) if features else None, broken
+
+    def _workers_for(self, batch_bytes, batches):
+        """How many processes decode so many batches. Raises NoRoom where /dev/shm has no room for those asked for."""
+        workers = min(MOST_WORKERS, os.cpu_count() or 1) if self.workers is None else self.workers
+        for number in range(min(workers, max(batches, 1)), 0, -1):
+            try:
+                loading.refuse_too_little_room(batch_bytes, number, batches=batches, advice=["a smaller --batch-size"])
+                return number
+            except loading.NoRoom:
+                if self.workers is not None:
+                    raise
+        return 0
 
     def _width(self):
         return len(self.model.encode_texts([""])[0])

@@ -128,10 +128,6 @@ def default_cache():
     return path
 
 
-def _workers(ctx, param, value):
-    return min(4, os.cpu_count() or 1) if value is None else value
-
-
 def there(ctx, param, value):
     """The folder or tars of --images, which must be there before the model is loaded."""
     if value:
@@ -159,8 +155,9 @@ OPTIONS = {
         "--batch-size", type=click.IntRange(1), default=64, show_default=True, metavar="N",
         help="Images or texts that go through the model at a time."),
     "workers": click.option(
-        "--workers", type=click.IntRange(0), metavar="N", callback=_workers,
-        help="Processes that decode images. Default: the cores, at most 4. They hand images over in /dev/shm; 0: none."),
+        "--workers", type=click.IntRange(0), metavar="N",
+        help="Processes that decode images. Default: the cores, at most 4, and no more than /dev/shm has room for, in which "
+             "they hand images over. 0: none."),
     "cache": click.option(
         "--cache", metavar="DIR", envvar="MC2_CACHE",
         help="Where image features are kept (or $MC2_CACHE). Default: ~/.cache/mc2/features."),
