@@ -381,8 +381,8 @@ class Model:
                 image = stream.read()
         try:
             return self._model.transform(image)
-        except Corrupt:
-            raise BadData(f"{name}: cannot be decoded as an image.") from None
+        except Corrupt as corrupt:
+            raise BadData(f"{name}: cannot be decoded as an image: {str(corrupt).rstrip('.')}.") from None
 
     def _features(self, encode, items):
         items, parts = iter(items), []

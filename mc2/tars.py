@@ -26,6 +26,7 @@ LARGEST_EXTRA = 1 << 20                                     # bytes of a long na
 IMAGES = ("jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff", "avif")
 ABOUT_EXTENSIONS = (f"The extension of a member is all after the first dot of its name; those of images are "
                     f"{', '.join(IMAGES)}. 'mc2 images pack FOLDER' makes such tars.")
+TEXTS = ("text", "caption")                                 # keys of a sample's json
 KEY = re.compile(r"((?:.*/)?[^./]+)\.([^/]*)", re.DOTALL)   # key and extension, as webdataset divides them
 
 # first bytes of a compressed file: the tool that decompresses it
@@ -169,12 +170,20 @@ def record(members):
 
 
 def text(members, found):
-    """The text in a sample's json (`text` or `caption`), else in its txt; None where there is none but white space.
-    found: as `record` gives it."""
-    chosen = next((found[key] for key in ("text", "caption") if isinstance(found.get(key), str)), None)
-    if chosen is None and "txt" in members:
-        chosen = members["txt"].decode("utf-8", "replace")
-    return chosen if chosen and chosen.strip() else None
+    """The text in a sample's json (`text` or `caption`) or in its txt, the first that is more than white space; None where
+    there is none. found: as `record` gives it."""
+    return next((each for each in _texts(members, found) if each and each.strip()), None)
+
+
+def has_empty_text(members, found):
+    """Whether a sample names a text, but none that is more than white space: img2dataset writes null and an empty txt."""
+    return ("txt" in members or any(key in found for key in TEXTS)) and text(members, found) is None
+
+
+def _texts(members, found):
+    yield from (found[key] for key in TEXTS if isinstance(found.get(key), str))
+    if "txt" in members:
+        yield members["txt"].decode("utf-8-sig", "replace")
 
 
 class _Tar:

@@ -16,7 +16,7 @@ require_train()
 from conftest import ROOT                                               # noqa: E402
 from mc2.cli import run                                                 # noqa: E402
 from mc2.clip.load import load_model                                    # noqa: E402
-from mc2.errors import BadData                                          # noqa: E402
+from mc2.errors import BadData, Mc2Error                                # noqa: E402
 from mc2.evaluation import encoding, results, sources, suites, tasks    # noqa: E402
 from miniatures import images, world                                    # noqa: E402
 from miniatures import models as tiny                                   # noqa: E402
@@ -94,6 +94,30 @@ def test_a_cache_that_cannot_be_written_is_said_once(model, pictures, tmp_path, 
     assert len(features) == 5 and capsys.readouterr().err.count("image features are not kept") == 1
 
 
+def test_skipped_images_are_counted_by_reason_also_from_the_cache(model, pictures, tmp_path, capsys):
+    (pictures / "1.jpg").write_bytes(b"")
+    (pictures / "2.jpg").write_bytes(b"<html>")
+    with pytest.raises(BadData, match=r"1.jpg, 2.jpg: cannot be decoded as images: 1 empty \(0 bytes\), 1 HTML or XML text"):
+        encoder(model).images(folder(pictures))
+    for _ in ("encoded", "from the cache"):
+        skipping = encoder(model, on_error="skip", cache=str(tmp_path / "cache"))
+        skipping.images(folder(pictures))
+        assert skipping.skipped_for == skipping.all_skipped_for == {"empty (0 bytes)": 1, "HTML or XML text": 1}
+        assert "(1 empty (0 bytes), 1 HTML or XML text): 1.jpg, 2.jpg" in capsys.readouterr().err
+
+
+def test_the_order_of_rgb_and_resize_is_chosen_and_recorded(run_directory, pictures, tmp_path):
+    images.picture(7).convert("P").save(pictures / "7.png")
+    made = []
+    for number, order in enumerate(["before-resize", "after-resize"]):
+        assert run(["eval", "embed", "--images", str(pictures), "--model", str(run_directory), "--image-rgb", order,
+                    "--no-cache", "--workers", "0", "-q", "-o", str(tmp_path / order)]) == 0
+        made.append(np.load(tmp_path / order / "images.npy"))
+        transform = json.loads((tmp_path / order / "manifest.json").read_bytes())["model"]["transform"]
+        assert transform == "shortest 32 bicubic" + ", RGB after resize" * number
+    assert np.array_equal(made[0][:5], made[1][:5]) and not np.allclose(made[0][5], made[1][5])
+
+
 def test_images_none_of_which_can_be_decoded_are_no_score(model, tmp_path):
     (tmp_path / "0.jpg").write_bytes(b"no image")
     with pytest.raises(BadData, match="none of the 1 images can be decoded"):
@@ -112,6 +136,15 @@ def test_workers_and_batches_change_nothing(model, pictures):
     expected, _ = encoder(model).images(folder(pictures))
     found, _ = encoder(model, workers=2, batch_size=2).images(folder(pictures))
     np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+def test_without_room_in_shared_memory_fewer_processes_decode_unless_their_number_is_given(model, pictures, monkeypatch):
+    monkeypatch.setattr(encoding.os, "cpu_count", lambda: 3)
+    for room, workers in ((1 << 30, 3), (5 * 3 * 32 ** 2, 2), (100, 0)):
+        monkeypatch.setattr(encoding.loading, "_room", lambda: room)
+        assert encoder(model, workers=None)._workers_for(3 * 32 ** 2, 9) == workers
+    with pytest.raises(Mc2Error, match="or give a smaller --batch-size or --workers 0"):
+        encoder(model, workers=3).images(folder(pictures))
 
 
 def test_broken_images_are_named_and_refused_or_counted(model, pictures, tmp_path, capsys):

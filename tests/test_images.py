@@ -1,6 +1,8 @@
 """Images as they go into training and evaluation, beside torchvision and open_clip."""
 import io
+import pickle
 import random
+import zlib
 
 import numpy as np
 import pytest
@@ -14,10 +16,10 @@ from PIL import Image                                               # noqa: E402
 from torchvision.transforms import InterpolationMode, v2            # noqa: E402
 
 from mc2.clip import images                                     # noqa: E402
+from mc2.clip.encoder import Transform                              # noqa: E402
 
 FORMS = [("RGB", "JPEG"), ("L", "JPEG"), ("CMYK", "JPEG"), ("RGB", "PNG"), ("RGBA", "PNG"), ("P", "PNG"),
-         ("LA", "PNG"), ("1", "PNG"), ("I;16", "PNG"), ("RGB", "WEBP"), ("RGBA", "WEBP"), ("P", "GIF"), ("RGB", "BMP"),
-         ("RGB", "TIFF")]
+         ("LA", "PNG"), ("1", "PNG"), ("RGB", "WEBP"), ("RGBA", "WEBP"), ("P", "GIF"), ("RGB", "BMP"), ("RGB", "TIFF")]
 
 
 def photo(width, height, seed=0):
@@ -35,9 +37,84 @@ def encoded(image, format="JPEG", **options):
 
 @pytest.mark.parametrize("mode, format", FORMS)
 def test_every_kind_of_image_becomes_rgb_as_open_clip_reads_it(mode, format):
-    data = encoded(photo(40, 30).convert("L").convert(mode) if mode == "I;16" else photo(40, 30).convert(mode), format)
+    data = encoded(photo(40, 30).convert(mode), format)
     assert np.array_equal(np.asarray(images.decode(data)), np.asarray(Image.open(io.BytesIO(data)).convert("RGB")))
     assert images.training(data, ("0:0", "id"), 16).shape == (3, 16, 16)
+
+
+STEPS = np.array([[0, 255, 256], [32_768, 65_279, 65_535]], np.uint16)        # of grey in 16 bits
+
+
+@pytest.mark.parametrize("data", [
+    encoded(Image.fromarray(STEPS), "PNG"), encoded(Image.fromarray(STEPS), "TIFF"),
+    encoded(Image.frombytes("I;16B", (3, 2), STEPS.astype(">u2").tobytes()), "TIFF"),
+    b"P5 3 2 65535\n" + STEPS.astype(">u2").tobytes()], ids=["png", "tiff", "big-endian tiff", "pgm"])
+def test_grey_of_16_bits_gives_its_8_highest(data):
+    assert np.asarray(images.decode(data))[..., 0].tolist() == [[0, 0, 1], [128, 254, 255]]
+    assert images.training(data, ("0", "id"), 8).max() > 200 > images.training(data, ("0", "id"), 8).min()
+
+
+def test_grey_of_16_bits_whose_0_is_white_is_turned_round():
+    data = encoded(Image.fromarray(STEPS), "TIFF", tiffinfo={262: 0})
+    assert np.asarray(images.decode(data))[..., 1].tolist() == [[255, 255, 254], [127, 1, 0]]
+
+
+@pytest.mark.parametrize("pixels, reason", [
+    (STEPS.astype(np.int32), "integers of which none is said to be white"),
+    (STEPS / np.float32(65_535), "floating-point numbers of which none is said to be white")])
+def test_numbers_of_which_none_is_white_are_corrupt_and_not_black(pixels, reason):
+    data = encoded(Image.fromarray(pixels), "TIFF")
+    for decode in (images.decode, lambda data: images.training(data, ("0", "id"), 8),
+                   lambda data: Transform(8)(Image.fromarray(pixels))):
+        with pytest.raises(images.Corrupt, match=reason):
+            decode(data)
+
+
+def chunk(kind, data):
+    return len(data).to_bytes(4, "big") + kind + data + zlib.crc32(kind + data).to_bytes(4, "big")
+
+
+def test_a_png_with_long_texts_or_a_long_profile_is_read():
+    plain, packed = encoded(photo(20, 10), "PNG"), zlib.compress(bytes(3_000_000))
+    for notes in (chunk(b"zTXt", b"Comment\0\0" + packed), chunk(b"iCCP", b"profile\0\0" + packed),
+                  chunk(b"iTXt", b"Comment\0\1\0\0\0" + packed), chunk(b"tEXt", b"Comment\0" + b"x" * 900_000) * 80):
+        for place in (33, len(plain) - 12):             # after IHDR, before IEND
+            data = plain[:place] + notes + plain[place:]
+            assert np.array_equal(np.asarray(images.decode(data)), np.asarray(images.decode(plain)))
+
+
+@pytest.mark.parametrize("data, reason", [
+    (b"", "empty (0 bytes)"),
+    (b"<!DOCTYPE html>", "HTML or XML text"),
+    (b"\0\0\0\x0cjP  \r\n\x87\n", "JPEG 2000 (not read)"),
+    (b"\0\0\0\x18ftypheic", "HEIF or a film (not read)"),
+    (b"plain", "unknown kind of file"),
+    (encoded(photo(300, 200))[:2000], "cut off"),
+    (b"BM" + bytes(8) + b"\x36\0\0\0\x28\0\0\0" + (20_000).to_bytes(4, "little") * 2 + b"\1\0\x18\0" + bytes(24),
+     "too many pixels")])
+def test_the_reason_is_one_of_few_and_says_what_is_wrong(data, reason):
+    with pytest.raises(images.Corrupt) as found:
+        images.decode(data)
+    assert found.value.reason == reason
+    assert str(pickle.loads(pickle.dumps(found.value))) == str(found.value)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "LA", "P", "1", "CMYK", "L"])
+@pytest.mark.parametrize("resize_mode", ["shortest", "squash"])
+def test_rgb_after_resize_is_open_clips_preprocess_of_a_file(mode, resize_mode):
+    image = photo(70, 50)
+    if mode in ("RGBA", "LA"):
+        image.putalpha(photo(70, 50, 1).convert("L"))
+    data = encoded(image.convert(mode), "JPEG" if mode == "CMYK" else "PNG")
+    theirs = open_clip.image_transform(32, is_train=False, mean=(0, 0, 0), std=(1, 1, 1), resize_mode=resize_mode)(
+        Image.open(io.BytesIO(data)))
+    after, before = (Transform(32, "bicubic", resize_mode, rgb) for rgb in images.RGB[::-1])
+    assert np.array_equal(after(data), (theirs * 255).round().byte().numpy())
+    assert np.array_equal(after(data), before(data)) == (mode in ("RGB", "L", "CMYK"))
+    assert np.array_equal(before(data), before(Image.open(io.BytesIO(data))))
+    crops = [images.training(data, ("0", "id"), 16, rgb=rgb) for rgb in images.RGB]
+    assert np.array_equal(*crops) == (mode in ("RGB", "L", "CMYK"))
+    assert (str(before), str(after)) == (f"{resize_mode} 32 bicubic", f"{resize_mode} 32 bicubic, RGB after resize")
 
 
 def test_the_orientation_in_exif_is_left_alone():

@@ -1,4 +1,6 @@
 """The contrastive loss beside plain computations of the whole matrix, in one process and on several."""
+import warnings
+
 import pytest
 from training_tools import require_train
 
@@ -219,3 +221,15 @@ def test_the_mean_over_ranks_is_the_loss_and_gradient_of_the_whole_batch(of_rank
 @pytest.mark.parametrize("world", WORLDS)
 def test_it_is_open_clips_local_loss_with_gathered_gradients(of_ranks, world):
     torch.testing.assert_close(of_ranks[world]["plain"], of_ranks[world]["open_clip"])
+
+
+def test_gathering_uses_no_deprecated_name_of_torch():
+    dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            features = torch.ones(2, 3, requires_grad=True)
+            loss._Gather.apply(features).sum().backward()
+        assert features.grad.tolist() == [[1, 1, 1], [1, 1, 1]]
+    finally:
+        dist.destroy_process_group()

@@ -474,8 +474,36 @@ def test_whatever_is_missing_or_damaged_is_counted_and_passed_over(tmp_path):
     pairs, tally = one_stream(Data(tars, pairs, image_size=8))
     assert [pair[1] for pair in pairs].count("image-1") == 1 and len(pairs) == 3
     assert {reason: count for reason, count in tally.items() if reason[0] != "kept"} == {
-        "images": 7, "corrupt image": 1, "image twice": 1, "no image": 1, "image without pair": 1, "missing image": 15,
+        "images": 7, "corrupt image: cut off": 1, "image twice": 1, "no image: has txt": 1, "image without pair": 1, "missing image": 15,
         ("cut off tar", tars[1]): 1, ("damaged tar", tars[2]): 1, ("unreadable tar", tars[3]): 1}
+
+
+def test_texts_that_are_null_or_blank_are_counted_and_left_out(tmp_path):
+    records = [("a", b'{"caption": null}', b""), ("b", b'{"caption": ""}', b" \n\t"), ("c", b'{"caption": " "}', b"from txt"),
+               ("d", b"{}", b"\xef\xbb\xbf\xe3\x80\x80"), ("e", b'{"text": null, "caption": "a cat"}', None),
+               ("f", b"{}", None), ("g", b'{"text": "\\u3000"}', None)]
+    write_tar(tmp_path / "a.tar", [member for number, (key, record, text) in enumerate(records) for member in (
+        (f"{key}.jpg", jpeg(number)), (f"{key}.json", record), *([(f"{key}.txt", text)] if text is not None else ()))])
+    pairs, tally = one_stream(Data([str(tmp_path / "a.tar")], image_size=8))
+    assert [pair[2] for pair in pairs] == ["from txt", "a cat"]
+    assert tally == {"images": 7, "image without pair": 5, "empty text": 4}
+
+
+def test_samples_without_an_image_are_counted_by_what_they_have(tmp_path):
+    write_tar(tmp_path / "a.tar", [("1.input.jpg", jpeg(1)), ("1.outputs.txt", b"a"), ("2.jpg", jpeg(2)), ("2.txt", b"b"),
+                                   *((f"{number}.v{number}", b"") for number in range(3, 9))])
+    _, tally = one_stream(Data([str(tmp_path / "a.tar")], image_size=8))
+    assert tally == {"images": 8, "no image: has input.jpg, outputs.txt": 1, "no image: has v3": 1, "no image: has v4": 1,
+                     "no image": 4}
+
+
+def test_images_are_counted_by_why_they_cannot_be_decoded(tmp_path):
+    write_tar(tmp_path / "a.tar", [member for key, body in (("1", b""), ("2", b"<html>"), ("3", b""), ("4", jpeg(1)))
+                                   for member in ((f"{key}.jpg", body), (f"{key}.txt", b"a"))])
+    pairs, tally = one_stream(Data([str(tmp_path / "a.tar")], image_size=8))
+    assert len(pairs) == 1 and tally == {
+        "images": 4, "corrupt image: empty (0 bytes)": 2,
+        "corrupt image: HTML or XML text": 1}
 
 
 def test_tars_without_pairs_of_their_name_are_refused(pool, tmp_path):

@@ -1,15 +1,16 @@
-"""The processes that torchrun started (ranks), and what they exchange. Without torchrun there is one, and nothing to
+"""The processes that a launcher started (ranks), and what they exchange. Without one there is one, and nothing to
 exchange.
 """
 import datetime
-import os
 
 import numpy as np
 import torch
 import torch.distributed as dist
 import torch.distributed.nn             # noqa: F401  before a group is made, which it would keep for ever (see `close`)
 
-from mc2.errors import BadUsage
+from mc2.clip import launchers
+from mc2.errors import BadUsage, Mc2Error
+from mc2.terminal import say
 
 TIMEOUT = datetime.timedelta(minutes=30)
 
@@ -25,15 +26,26 @@ class Ranks:
     """This process among those of the run: rank, world, local_rank, device."""
 
     def __init__(self, device="auto"):
-        self.rank = int(os.environ.get("RANK", 0))
-        self.world = int(os.environ.get("WORLD_SIZE", 1))
-        self.local_rank = int(os.environ.get("LOCAL_RANK", 0))
+        self.rank, self.world, self.local_rank = launchers.place()
         self.device = device_of(device, self.local_rank)
         cuda = self.device.type == "cuda"
+        if cuda and self.local_rank >= torch.cuda.device_count():
+            raise BadUsage(f"LOCAL_RANK is {self.local_rank}, but this machine has {torch.cuda.device_count()} GPUs. Start "
+                           "no more processes than GPUs, or give --device cpu.")
         if cuda:
             torch.cuda.set_device(self.device)
         if self.world > 1:
-            dist.init_process_group("cpu:gloo,cuda:nccl" if cuda else "gloo", timeout=TIMEOUT)
+            self._meet("cpu:gloo,cuda:nccl" if cuda else "gloo")
+
+    def _meet(self, backend):
+        waits = launchers.waits()
+        if waits:
+            say(f"mc2: {waits}")
+        try:
+            dist.init_process_group(backend, timeout=TIMEOUT)
+        except (ValueError, RuntimeError) as error:
+            raise Mc2Error(f"the processes of this run do not find each other ({' '.join(str(error).split())}). Look at "
+                           "RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT.") from error
 
     @property
     def is_first(self):
@@ -111,6 +123,11 @@ def sum_of_all(array):
 def is_so_on_all(condition):
     """Whether a condition holds on every rank."""
     return all(_of_all(bool(condition)))
+
+
+def merged(own):
+    """The dicts of all ranks as one, on every rank."""
+    return {key: value for each in _of_all(own) for key, value in each.items()}
 
 
 def _of_all(value):

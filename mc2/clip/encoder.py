@@ -10,31 +10,37 @@ from mc2.clip.model import Normalizer, autocast, to_bfloat16
 from mc2.errors import BadUsage
 
 PREPROCESS = {"mean": (0.48145466, 0.4578275, 0.40821073), "std": (0.26862954, 0.26130258, 0.27577711),
-              "interpolation": "bicubic", "resize_mode": "shortest"}            # as CLIP does it
+              "interpolation": "bicubic", "resize_mode": "shortest",            # as CLIP does it
+              "rgb": images.BEFORE_RESIZE}
 
 
 class Transform:
-    """From an encoded image (bytes) or a PIL image to uint8 (3, size, size), as open_clip does it for validation."""
+    """From an encoded image (bytes) or a PIL image to uint8 (3, size, size), as open_clip does it for validation on an
+    image in RGB. rgb: when other images become RGB (mc2/clip/images.py); "after-resize" is the order of open_clip's
+    `preprocess`."""
 
-    def __init__(self, size, interpolation="bicubic", resize_mode="shortest"):
+    def __init__(self, size, interpolation="bicubic", resize_mode="shortest", rgb=images.BEFORE_RESIZE):
         if resize_mode not in ("shortest", "squash"):
             raise BadUsage(f"images resized by their {resize_mode} side are not supported, only `shortest` and "
                            "`squash`.")
         if interpolation not in images.INTERPOLATION:
             raise BadUsage(f"images resized by {interpolation} interpolation are not supported, only "
                            f"{' and '.join(images.INTERPOLATION)}.")
-        self.size, self.interpolation, self.resize_mode = size, interpolation, resize_mode
+        self.size, self.interpolation, self.resize_mode, self.rgb = size, interpolation, resize_mode, rgb
 
     def __call__(self, image):
         """uint8 (3, size, size). Raises mc2.clip.images.Corrupt."""
         if isinstance(image, (bytes, bytearray, memoryview)):
-            image = images.decode(bytes(image))
+            image = images.decode(bytes(image), self.rgb)
+        else:
+            image = images.prepared(image, self.rgb)
         if self.resize_mode == "squash":
-            return images.resized_crop(image, (0, 0, *image.size), self.size, self.interpolation)
+            return images.resized_crop(image, (0, 0, *image.size), self.size, self.interpolation, self.rgb)
         return images.validation(image, self.size, self.interpolation)
 
     def __str__(self):
-        return f"{self.resize_mode} {self.size} {self.interpolation}"
+        after = ", RGB after resize" if self.rgb == images.AFTER_RESIZE else ""
+        return f"{self.resize_mode} {self.size} {self.interpolation}{after}"
 
 
 class Model:
@@ -45,12 +51,12 @@ class Model:
     """
 
     def __init__(self, network, tokenizer, *, name, fingerprint, image_size, preprocess, device, precision, notes=()):
-        """preprocess: mean, std, interpolation, resize_mode, as far as they differ from CLIP's own."""
+        """preprocess: mean, std, interpolation, resize_mode, rgb, as far as they differ from CLIP's own."""
         preprocess = {**PREPROCESS, **preprocess}
         self.tokenizer, self.name, self.fingerprint = tokenizer, name, fingerprint
         self.device, self.precision, self.notes = torch.device(device), precision, list(notes)
         self.image_size = image_size
-        self.transform = Transform(image_size, preprocess["interpolation"], preprocess["resize_mode"])
+        self.transform = Transform(image_size, *(preprocess[key] for key in ("interpolation", "resize_mode", "rgb")))
         self.mean, self.std = list(preprocess["mean"]), list(preprocess["std"])
         if precision == "bf16":
             to_bfloat16(network)

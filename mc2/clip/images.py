@@ -2,8 +2,20 @@
 
 A random crop depends on a hash of its key and on nothing else. Normalisation is left to the device.
 
+An image becomes RGB before it is resized, as in open_clip's training and CLIP_benchmark on webdatasets, which decode
+to RGB first. open_clip's `preprocess(Image.open(file))` resizes first, which gives other pixels where an image has a
+palette, transparency or two colours: palettes and two colours are resized to the nearest pixel, and what is transparent
+fades to black, where here its hidden colour shows. `rgb="after-resize"` is that order.
+
+    transparency            is dropped; nothing is laid below
+    EXIF orientation        is left alone, as open_clip leaves it
+    animations              their first picture
+    grey of 9 to 16 bits    the 8 highest bits, as Pillow takes of 16-bit colours (Pillow itself makes these white)
+    32-bit integers, floating-point numbers     cannot be decoded: nothing says which value is white
+
 Images come from anywhere. They are read in the formats of FORMATS only: among the others that Pillow reads is EPS, for
-which it starts Ghostscript. An image that would take much memory is not decoded, however small its file is.
+which it starts Ghostscript. An image that would take much memory is not decoded, however small its file is. Texts and
+colour profiles in a PNG are passed over, as Pillow would refuse an image for a long one.
 """
 import functools
 import io
@@ -11,7 +23,7 @@ import math
 import warnings
 
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from mc2.hashing import keyed_hash
 
@@ -23,38 +35,100 @@ MOST_PIXELS = 89_478_485            # from which Pillow warns of a bomb; in RGB 
 LONGEST_SIDE = 1 << 20
 SLIMMEST = 100                      # from this ratio of its sides on, an image is cropped before it is resized
 MARGIN = 2                          # a JPEG decoded at a reduced scale leaves a crop of this many times the target
+RGB = BEFORE_RESIZE, AFTER_RESIZE = "before-resize", "after-resize"         # when an image becomes RGB
+VERSION = 2                         # of the pixels: a change of it makes kept features anew
+BITS_PER_SAMPLE, PHOTOMETRIC, WHITE_IS_ZERO = 258, 262, 0                  # of a TIFF
+PNG = b"\x89PNG\r\n\x1a\n"
+PASSED_OVER = (b"tEXt", b"zTXt", b"iTXt", b"iCCP")                          # chunks of a PNG
+KINDS = {           # of files that are not read: their first bytes
+    "HTML or XML text": (b"<",), "JPEG 2000 (not read)": (b"\0\0\0\x0cjP  ", b"\xff\x4f\xff\x51"),
+    "JPEG XL (not read)": (b"\0\0\0\x0cJXL ", b"\xff\x0a"), "PDF (not read)": (b"%PDF",),
+    "Photoshop (not read)": (b"8BPS",), "compressed file": (b"\x1f\x8b", b"\x28\xb5\x2f\xfd"),
+    "pointer of Git LFS": (b"version https://git-lfs",)}
+TOO_MANY = "too many pixels"
 
 
 class Corrupt(ValueError):
-    """Bytes that cannot be decoded as an image."""
+    """Bytes that cannot be decoded as an image. reason: why, in one of few ways, so that images can be counted by it;
+    detail: what the reason does not say of this one."""
+
+    def __init__(self, reason, detail=""):
+        super().__init__(reason, detail)
+        self.reason, self.detail = reason, detail
+
+    def __str__(self):
+        return f"{self.reason} ({self.detail})" if self.detail else self.reason
 
 
-def training(data, key, size, aug_scale=(0.9, 1.0), interpolation="bicubic", jpeg_scaling=False):
+def training(data, key, size, aug_scale=(0.9, 1.0), interpolation="bicubic", jpeg_scaling=False, rgb=BEFORE_RESIZE):
     """uint8 (3, size, size): a random resized crop of an encoded image. Raises Corrupt.
 
-    key: (seed, id), texts, which decide on the crop. jpeg_scaling: decode a large JPEG at 1/2, 1/4 or 1/8.
+    key: (seed, id), texts, which decide on the crop. jpeg_scaling: decode a large JPEG at 1/2, 1/4 or 1/8. rgb: one of
+    RGB.
     """
-    with _decoding():
-        image = _opened(data)
+    with _decoding(data):
+        image = _eight_bits(_opened(data))
         box = crop_box(image.width, image.height, aug_scale, key)
         if jpeg_scaling and image.format == "JPEG":
             box = reduce(image, box, size)
-        return resized_crop(image, box, size, interpolation)
+        return resized_crop(image, box, size, interpolation, rgb)
 
 
-def decode(data):
-    """An encoded image as a PIL image in RGB. Its EXIF orientation is left alone, transparency is dropped. Raises
-    Corrupt."""
+def decode(data, rgb=BEFORE_RESIZE):
+    """An encoded image as a PIL image, in RGB where it becomes that before it is resized. Its EXIF orientation is left
+    alone, transparency is dropped. Raises Corrupt."""
+    with _decoding(data):
+        return _prepared(_opened(data), rgb)
+
+
+def prepared(image, rgb=BEFORE_RESIZE):
+    """A PIL image as `decode` gives it. Raises Corrupt."""
     with _decoding():
-        return _rgb(_opened(data))
+        return _prepared(image, rgb)
+
+
+def _prepared(image, rgb):
+    image = _eight_bits(image)
+    image.load()
+    return _rgb(image) if rgb == BEFORE_RESIZE else image
 
 
 def _opened(data):
-    """An encoded image, of which Pillow has read no more than the size. Raises ValueError for one that is too large."""
-    image = Image.open(io.BytesIO(data), formats=_formats())
+    """An encoded image, of which Pillow has read no more than the size. Raises Corrupt for one that is too large."""
+    image = Image.open(io.BytesIO(_without_texts(data)), formats=_formats())
     if image.width * image.height > MOST_PIXELS or max(image.size) > LONGEST_SIDE:
-        raise ValueError(f"{image.width:,} x {image.height:,} pixels are too many")
+        raise Corrupt(TOO_MANY, f"{image.width:,} x {image.height:,} pixels; {MOST_PIXELS:,} are read at most, and "
+                                f"{LONGEST_SIDE:,} along a side")
     return image
+
+
+def _without_texts(data):
+    """A PNG without its texts and colour profile, which change no pixel; other data as it is."""
+    if not data.startswith(PNG):
+        return data
+    parts, begin, start = [], 0, len(PNG)
+    while start + 8 <= len(data):
+        stop = start + 12 + int.from_bytes(data[start:start + 4], "big")
+        if data[start + 4:start + 8] in PASSED_OVER:
+            parts.append(data[begin:start])
+            begin = stop
+        start = stop
+    return b"".join([*parts, data[begin:]]) if parts else data
+
+
+def _eight_bits(image):
+    """An image of more than 8 bits of grey as one of 8 bits, others as they are. Raises Corrupt where nothing says
+    which value is white."""
+    if image.mode == "F":
+        raise Corrupt("floating-point numbers of which none is said to be white")
+    if image.mode == "I" and image.format not in ("PNG", "PPM"):        # in these it holds 16 bits
+        raise Corrupt("integers of which none is said to be white")
+    if image.mode != "I" and not image.mode.startswith("I;16"):
+        return image
+    tags = getattr(image, "tag_v2", {})                                 # of a TIFF
+    bits = min(tags.get(BITS_PER_SAMPLE, (16,))[0], 16)
+    grey = (np.clip(np.asarray(image), 0, (1 << bits) - 1) >> bits - 8).astype(np.uint8)
+    return Image.fromarray(255 - grey if tags.get(PHOTOMETRIC) == WHITE_IS_ZERO else grey)
 
 
 def _rgb(image):
@@ -95,11 +169,13 @@ def _chance(seed, image_id, number):
     return (keyed_hash("crop", seed, image_id, str(number)) >> 11) * 2.0**-53
 
 
-def resized_crop(image, box, size, interpolation="bicubic"):
+def resized_crop(image, box, size, interpolation="bicubic", rgb=BEFORE_RESIZE):
     """uint8 (3, size, size): a box (left, top, width, height) of an image, in RGB, resized."""
     left, top, width, height = box
-    crop = _rgb(image.crop((left, top, left + width, top + height)))
-    return pixels(crop.resize((size, size), INTERPOLATION[interpolation]))
+    crop = image.crop((left, top, left + width, top + height))
+    if rgb == BEFORE_RESIZE:
+        crop = _rgb(crop)
+    return pixels(_rgb(crop.resize((size, size), INTERPOLATION[interpolation])))
 
 
 def validation(image, size, interpolation="bicubic"):
@@ -142,7 +218,12 @@ def reduce(image, box, size):
 
 
 class _decoding(warnings.catch_warnings):
-    """Turns whatever an image makes Pillow raise into Corrupt, and hides its warnings."""
+    """Turns whatever an image makes Pillow raise into Corrupt, and hides its warnings. data: its bytes, if it has
+    any."""
+
+    def __init__(self, data=b""):
+        super().__init__()
+        self.data = data
 
     def __enter__(self):
         super().__enter__()
@@ -150,5 +231,28 @@ class _decoding(warnings.catch_warnings):
 
     def __exit__(self, kind, error, trace):
         super().__exit__(kind, error, trace)
-        if error is not None and isinstance(error, Exception) and not isinstance(error, MemoryError):
-            raise Corrupt(f"{kind.__name__}: {error}") from None
+        if isinstance(error, Exception) and not isinstance(error, (MemoryError, Corrupt)):
+            raise _corrupt(error, self.data) from None
+
+
+def _corrupt(error, data):
+    """The Corrupt of an error of Pillow."""
+    if isinstance(error, UnidentifiedImageError):
+        return Corrupt(*_kind_of(data))
+    said = f"{type(error).__name__}: {error}"
+    if isinstance(error, Image.DecompressionBombError):
+        return Corrupt(TOO_MANY, said)
+    if isinstance(error, OSError) and "truncated" in str(error).lower():
+        return Corrupt("cut off", said)
+    return Corrupt("damaged or of an unknown kind", said)
+
+
+def _kind_of(data):
+    """(reason, detail) of bytes that are no image of FORMATS."""
+    start = data[:64].lstrip(b"\xef\xbb\xbf \t\r\n")
+    if not data:
+        return "empty (0 bytes)", ""
+    found = next((kind for kind, firsts in KINDS.items() if start.startswith(firsts)), "unknown kind of file")
+    if data[4:8] == b"ftyp":
+        found = "HEIF or a film (not read)"
+    return found, f"cannot identify it as one of {', '.join(_formats())}"

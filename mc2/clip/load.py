@@ -58,7 +58,7 @@ def _load_checkpoint(path, student, name, tokenizer, cache, options):
                                                    held is content["models"][0], name)
     return Model(network, found, name=name, notes=notes, **options, image_size=config["vision_cfg"]["image_size"],
                  fingerprint=fingerprints.of_values(fingerprints.of_file(file, cache), held["name"], config),
-                 preprocess={key: data[f"image_{key}"] for key in ("mean", "std", "interpolation")
+                 preprocess={key: data[f"image_{key}"] for key in ("mean", "std", "interpolation", "rgb")
                              if f"image_{key}" in data})
 
 

@@ -26,7 +26,8 @@ class Train(click.Command):
 @click.option("--init", metavar="PRESET",
               help="Start nothing: write a complete run of this preset into the directory CONFIG, to change and train.")
 @click.option("--nproc", type=click.IntRange(1), metavar="N",
-              help="Processes on this machine. Default: one per GPU, or one.")
+              help="Processes on this machine, which this command starts itself; without torchrun. Default: one per GPU, or "
+                   "one.")
 @click.option("--nnodes", type=click.IntRange(1), metavar="N", help="Machines; torchrun's.")
 @click.option("--node-rank", type=click.IntRange(0), metavar="I", help="Which of them this is; torchrun's.")
 @click.option("--rdzv-endpoint", metavar="HOST:PORT", help="Where they find each other; torchrun's.")
@@ -93,8 +94,10 @@ def _refuse(names, reason):
 def _train(preset, growth, quiet, nproc, nnodes, node_rank, rdzv_endpoint, rdzv_backend, rdzv_id, device, resume, force,
            **_):
     from mc2 import extras
+    from mc2.clip import launchers
     from mc2.training import job, launch, metrics
     extras.need("train", "torch", "open_clip", "tokenizers")
+    launchers.refuse(nproc, nnodes)
     flags = []
     if rdzv_endpoint:
         flags = ["--rdzv-backend", rdzv_backend or "c10d", "--rdzv-endpoint", rdzv_endpoint,
@@ -103,7 +106,8 @@ def _train(preset, growth, quiet, nproc, nnodes, node_rank, rdzv_endpoint, rdzv_
         flags += ["--node-rank", str(node_rank)]
     layout = launch.Layout(1 if device == "cpu" and nproc is None else nproc, nnodes, flags)
     configured = job.configure(preset, growth, layout.world)
-    done = launch.start(configured, layout, resume=resume, force=force, device=device, quiet=quiet)
+    with launchers.ignored():
+        done = launch.start(configured, layout, resume=resume, force=force, device=device, quiet=quiet)
     if done and not quiet:
         say(metrics.receipt(done, configured["values"]["run"]["output"]))
 

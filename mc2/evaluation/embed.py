@@ -27,6 +27,7 @@ def write(encoder, path, images, texts, started):
     counts = {what: len(lines) for what, (_, lines) in parts.items()}
     if encoder.rank == 0:
         dropped = {"images skipped": encoder.tally["images skipped"]} if encoder.tally["images skipped"] else {}
+        dropped |= {f"images skipped: {reason}": count for reason, count in sorted(encoder.all_skipped_for.items())}
         with files.open_directory(path) as folder:
             for what, (features, lines) in parts.items():
                 np.save(os.path.join(folder, f"{what}.npy"), features)

@@ -202,7 +202,8 @@ class Bench:
         """A score. value: a number; n: over how many images, texts or questions; lang: a language, or None; of: a part
         of the task, e.g. one of its data sets; protocol: choices beyond the task's."""
         skipped = self.encoder.skipped if of else self.encoder.tally["images skipped"]
-        more = {"images_skipped": skipped} if skipped else {}
+        reasons = self.encoder.skipped_for if of else self.encoder.all_skipped_for
+        more = {"images_skipped": skipped, "images_skipped_for": dict(sorted(reasons.items()))} if skipped else {}
         return {"task": self.name if of is None else f"{self.name}/{of}", "lang": lang, "metric": metric,
                 "value": float(value), "n": int(n), "protocol": {**self.protocol, **protocol, **more}}
 

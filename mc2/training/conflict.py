@@ -82,7 +82,7 @@ def at_checkpoint(config, checkpoint, *, batches, device="auto"):
     tokenizer = tokenizers.load(values["model"]["tokenizer"], held["architecture"]["text_cfg"])
     loader = samples.Loader(samples.data_of({**config, "architecture": held["architecture"]}), {"student": tokenizer},
                             values["schedule"]["global_batch"] // values["compute"]["accum_freq"],
-                            workers=values["compute"]["workers"])
+                            workers=values["compute"]["workers"], prefetch=values["compute"]["prefetch"])
     try:
         return {"checkpoint": checkpoint, "step": content["step"], **measure(
             net, ((normalize(batch.images), batch.tokens["student"].to(device), batch.langs) for batch in loader), batches)}

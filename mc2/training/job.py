@@ -5,12 +5,13 @@ import shutil
 
 from mc2 import __version__, documents, files, manifests, own, tar_names
 from mc2.errors import BadData, BadUsage
-from mc2.training import plan, sampled
+from mc2.settings import REQUIRED
+from mc2.training import plan, presets, sampled
 
 KIND = "training run"
 
 # Keys that may change when a run goes on; any other change would make it another run.
-FREE = {"run": None, "compute": {"gpus", "workers", "grad_checkpointing", "torchcompile", "accum_freq"},
+FREE = {"run": None, "compute": {"gpus", "workers", "prefetch", "grad_checkpointing", "torchcompile", "accum_freq"},
         "data": {"train_data", "pairs", "counts", "thresholds"},        # paths: what they hold is compared instead
         "model": {"tokenizer"}, "distill": {"teacher"}}
 IDENTITY = {"tars": "the names of the tars", "pairs": "the files of pairs", "thresholds": "the content of data.thresholds",
@@ -115,7 +116,7 @@ def differences(old, new):
         before = old["values"].get(section, {})
         for key in content.keys() | before.keys():
             free = FREE.get(section, set())
-            if free is not None and key not in free and before.get(key) != content.get(key):
+            if free is not None and key not in free and before.get(key, _default(section, key)) != content.get(key):
                 found.append(f"{section}.{key}: {before.get(key)}, now {content.get(key)}")
     for what, name in IDENTITY.items():
         if old["identity"].get(what) != new["identity"].get(what):
@@ -125,6 +126,12 @@ def differences(old, new):
     if [{**more, "tokenizer": None} for more in old["students"]] != [{**more, "tokenizer": None} for more in new["students"]]:
         found.append("the students changed")
     return sorted(found)
+
+
+def _default(section, key):
+    """What a run has that was made before there was this key."""
+    rule = presets.KEYS.get(section, {}).get(key)
+    return None if rule is None or rule.default is REQUIRED else rule.default
 
 
 def has_begun(run):

@@ -17,7 +17,7 @@ from mc2.clip.distributed import Ranks
 from mc2.errors import BadData, BadUsage, Mc2Error
 from mc2.meter import Meter
 from mc2.terminal import say
-from mc2.training import job, metrics, run_directory, samples, step, students
+from mc2.training import job, loading, metrics, run_directory, samples, step, students
 from mc2.training.signals import Stopped
 
 LONGEST_UNLOGGED = 1000         # losses that wait on the device to be looked at
@@ -115,7 +115,8 @@ class Trainer:
         self.loader = samples.Loader(
             samples.data_of(config), {student.name: student.tokenizer for student in self.students},
             self.global_batch // ranks.world, rank=ranks.rank, world=ranks.world,
-            workers=values["compute"]["workers"], states=state.loaders, pin_memory=ranks.device.type == "cuda")
+            workers=values["compute"]["workers"], prefetch=values["compute"]["prefetch"], states=state.loaders,
+            pin_memory=ranks.device.type == "cuda")
         self.position = self.loader.state()
         self.notes = [*(self.teacher.notes if self.teacher else []), *state.notes, *self.loader.notes]
         self.log = None
@@ -154,6 +155,7 @@ class Trainer:
         saved = self.step
         self.meter = Meter("train", "steps", self.steps, self.step, quiet=self.quiet or not self.ranks.is_first)
         tempfile.gettempdir()       # it writes a file to try: a loading process that is ended meanwhile would leave that
+        self.loader.is_asked = lambda: bool(signals.first)
         batches = iter(self.loader)
         self._stop_if_asked(signals, saved)             # before the processes of the loader start
         while self.step < self.steps:
@@ -168,6 +170,7 @@ class Trainer:
                 self._write_log(batch)
             elif len(self.losses) >= LONGEST_UNLOGGED:
                 self._check_losses()
+            batch = None                # its shared memory goes before the next one comes
         self.meter.close()
         return {"step": self.step, "steps": self.steps, "seen_pairs": self.step * self.global_batch,
                 "trained_pairs": (self.step - self.first) * self.global_batch, "loss": self.last_loss,
@@ -193,10 +196,12 @@ class Trainer:
         return self.step % self.values["run"]["save_steps"] == 0 or self.step == self.steps
 
     def _next(self, batches):
-        """(the next batch, None) or (None, the error that it raised)."""
+        """(the next batch, None), (None, the error that it raised), or (None, None) where the run is to stop."""
         began = time.monotonic()
         try:
             return next(batches), None
+        except loading.Asked:
+            return None, None
         except Mc2Error as error:
             return None, error
         finally:

@@ -24,6 +24,7 @@ KEYS = {        # names follow open_clip's options where they mean the same
         "curation": Key(str, ("online", "offline")),
         "aug_scale": Key((float, 2), (0, 1)),
         "image_interpolation": Key(str, ("bicubic", "bilinear")),
+        "image_rgb": Key(str, ("before-resize", "after-resize"), default="before-resize"),      # see mc2/clip/images.py
         "image_mean": Key((float, 3), (0, 1)),
         "image_std": Key((float, 3), (1e-6, None)),
         "train_data": Key(PATHS, default=None),     # tars; `*` as in a shell, @list.txt for a list
@@ -57,7 +58,8 @@ KEYS = {        # names follow open_clip's options where they mean the same
         "precision": Key(str, architecture.PRECISIONS),
         "grad_checkpointing": Key(bool),
         "accum_freq": Key(int, COUNT),
-        "workers": Key(int, (0, None), default=4),  # processes per GPU that decode images
+        "workers": Key(int, (0, None), default=4),  # processes per GPU that decode images; 0: the one that trains
+        "prefetch": Key(int, COUNT, default=2),     # batches that each of them makes in advance
         "torchcompile": Key(bool, default=False),
     },
     "run": {

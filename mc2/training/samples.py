@@ -6,26 +6,16 @@ data is a few numbers for each process (mc2/training/division.py). Curation "onl
 draws the balanced subset anew, as `mc2 sample --one-per-image --seed S:P` does; "offline" takes all pairs as they
 are.
 """
-import contextlib
 import copy
-import os
-import signal
-import threading
-import time
-import warnings
-import weakref
 from dataclasses import dataclass
-
-import torch
 
 from mc2 import files, manifests
 from mc2.balancing import counting, sampling
 from mc2.errors import BadUsage, Mc2Error
-from mc2.training import division, signals
+from mc2.training import division, loading
 from mc2.training.division import Cursor
 from mc2.training.stream import Stream
 
-AHEAD = 2                       # batches that a process makes in advance
 
 
 @dataclass
@@ -36,6 +26,7 @@ class Data:
     pairs:         files of pairs named like the tars (00012.tar, 00012.jsonl.zst), or None: the tars hold the texts
     counts, thresholds:  for online curation
     aug_scale:     (least, most) share of an image's area in a crop
+    rgb:           whether an image becomes RGB "before-resize" or "after-resize" (mc2/clip/images.py)
     shuffle_texts: a control: every image gets the text of another image of its batch
     open_tars:     tars that a process reads in rotation
     jpeg_scaling:  decode large JPEGs at a reduced scale
@@ -50,6 +41,7 @@ class Data:
     image_size: int = 224
     aug_scale: tuple = (0.9, 1.0)
     interpolation: str = "bicubic"
+    rgb: str = "before-resize"
     shuffle_texts: bool = False
     open_tars: int = 4
     jpeg_scaling: bool = False
@@ -59,12 +51,14 @@ class Loader:
     """Batches of one rank, for ever, made by `workers` processes in rotation (0: by this one).
 
     data: Data. tokenizers: {name: function from texts to int64 (n, context)}. batch_size: pairs of this rank in a
-    step. states: those of all ranks at a checkpoint, from which to go on; exactly so with the same number of ranks
-    and processes, else with the tars that were not finished, which `notes` says. Raises BadUsage where tars and pairs
-    do not fit together; an error in a process is raised in this one.
+    step. prefetch: batches that each process makes in advance. states: those of all ranks at a checkpoint, from which to
+    go on; exactly so with the same number of ranks and processes, else with the tars that were not finished, which
+    `notes` says. Raises BadUsage where tars and pairs do not fit together, loading.NoRoom where /dev/shm is too small
+    for all batches that may wait there; an error in a process is raised in this one.
     """
 
-    def __init__(self, data, tokenizers, batch_size, *, rank=0, world=1, workers=2, states=None, pin_memory=False):
+    def __init__(self, data, tokenizers, batch_size, *, rank=0, world=1, workers=2, prefetch=loading.AHEAD,
+                 states=None, pin_memory=False):
         if data.shuffle_texts and batch_size < 2:
             raise BadUsage("shuffle_texts needs batches of 2 pairs or more on every GPU.")
         self.notes = []
@@ -78,11 +72,11 @@ class Loader:
             if data.curation == "online" else None
         stream = Stream(data, shards, sampler, tokenizers, batch_size, self._division, rank * self._streams,
                         list(self._states), self._given % self._streams)
-        with _without_advice():
-            self._loader = torch.utils.data.DataLoader(
-                stream, batch_size=None, num_workers=workers, collate_fn=_unchanged, pin_memory=pin_memory,
-                **({"worker_init_fn": _begin, "prefetch_factor": AHEAD, "multiprocessing_context": "fork"}
-                   if workers else {}))
+        self.is_asked = lambda: False       # whether the run is to stop; asked while a batch is waited for
+        batch_bytes = batch_size * (3 * data.image_size ** 2 + sum(8 * length for length in _lengths(tokenizers)))
+        loading.refuse_too_little_room(batch_bytes, workers, prefetch, less="--set compute.prefetch=1")
+        self._loader = loading.loader_of(stream, workers, prefetch, batch_size=None, collate_fn=_unchanged,
+                                         pin_memory=pin_memory)
         self._iterator = None
 
     def __iter__(self):
@@ -90,14 +84,8 @@ class Loader:
 
     def __next__(self):
         if self._iterator is None:
-            self._start()
-        try:
-            made = next(self._iterator)
-        except (RuntimeError, EOFError, OSError) as error:      # the last two: it ended while it handed over a batch
-            if type(error) is RuntimeError and "DataLoader worker (pid" not in str(error):
-                raise
-            raise Mc2Error(f"a process that loads data was killed (out of memory?): {' '.join(repr(error).split())}. "
-                           f"Run again, with fewer workers.") from error
+            self._iterator = loading.start(self._loader)
+        made = loading.next_of(self._iterator, self.is_asked)
         if isinstance(made, Mc2Error):
             raise made
         if isinstance(made, Exception):                 # of the system: a file that is gone, no memory
@@ -108,20 +96,6 @@ class Loader:
         self._given += 1
         return batch
 
-    def _start(self):
-        on_end = signal.getsignal(signal.SIGCHLD)
-        with signals.held():            # else processes that were started would be left without their iterator
-            _starting.append(True)
-            try:
-                with _without_advice():
-                    self._iterator = iter(self._loader)
-            finally:
-                _starting.clear()
-                if signal.getsignal(signal.SIGCHLD) is not on_end:          # it would raise wherever the trainer is
-                    signal.signal(signal.SIGCHLD, on_end or signal.SIG_DFL)
-            if self.workers:            # those that do not end when they are asked to, and all when Python exits
-                weakref.finalize(self._iterator, _kill, self._iterator._workers)
-
     def state(self):
         """Where to go on after the batches that were given out: plain data."""
         return {"world": self.world, "workers": self._streams, "batches": self._given,
@@ -131,8 +105,8 @@ class Loader:
     def close(self):
         """End the processes."""
         iterator, self._iterator = self._iterator, None
-        if self.workers and iterator is not None:
-            iterator._shutdown_workers()
+        if iterator is not None:
+            loading.end(iterator)
 
     def _resume(self, states):
         """([state of every stream's cursor], number of batches given out) at the beginning of this run."""
@@ -166,8 +140,8 @@ def data_of(config):
         tars=inputs["tars"], pairs=inputs["pairs"], curation=data["curation"], counts=data["counts"],
         thresholds=data["thresholds"], seed=config["values"]["schedule"]["seed"],
         image_size=config["architecture"]["vision_cfg"]["image_size"], aug_scale=tuple(data["aug_scale"]),
-        interpolation=data["image_interpolation"], jpeg_scaling=data["jpeg_scaling"],
-        shuffle_texts=data["shuffle_texts"], open_tars=data["open_tars"])
+        interpolation=data["image_interpolation"], rgb=data["image_rgb"],
+        jpeg_scaling=data["jpeg_scaling"], shuffle_texts=data["shuffle_texts"], open_tars=data["open_tars"])
 
 
 def count_warnings(data):
@@ -191,42 +165,6 @@ def _unchanged(item):
     return item
 
 
-@contextlib.contextmanager
-def _without_advice():
-    """Without torch's warning that these are more processes than cores: their number was chosen."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "This DataLoader will create")
-        yield
-
-
-def _kill(processes):
-    for process in processes:
-        process.kill()
-
-
-_starting = []                  # not empty while loading processes are started
-
-
-def _block_in_loading_process():
-    """Right after the fork: until a loading process ignores these signals (_begin), one would end it."""
-    if _starting:
-        signal.pthread_sigmask(signal.SIG_BLOCK, signals.STOPPING)
-
-
-os.register_at_fork(after_in_child=_block_in_loading_process)
-
-
-def _begin(number):
-    """In a new process: leave signals to the trainer, end with it, and take one core."""
-    for each in signals.STOPPING:
-        signal.signal(each, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, signals.STOPPING)
-    os.environ["TOKENIZERS_PARALLELISM"] = "false"
-    torch.set_num_threads(1)
-    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
-
-
-def _end_with(parent):
-    while os.getppid() == parent:
-        time.sleep(0.1)             # what it inherited, the lock of the run among it, must go soon
-    os._exit(1)
+def _lengths(tokenizers):
+    """The number of ids of a text, of each tokenizer."""
+    return [len(tokenize([""])[0]) for tokenize in tokenizers.values()]

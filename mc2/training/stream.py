@@ -8,15 +8,16 @@ What happened is counted (`Batch.tally`):
     ("expected", lang)              the sum of their probabilities
     not drawn                       of these, not kept in this pass
     no match                        images of which no text matched (online)
-    image without pair              no pair has the image's id, or its tar has no text
+    image without pair              no pair has the image's id, or its tar has no text for it
     missing image                   ids among the pairs of a tar that the tar has no image of
     image twice                     images whose id came before in the tar
     not adjacent                    ids whose lines are not next to each other; the first ones count (online)
-    no image                        samples without an image
-    corrupt image                   images that cannot be decoded
+    no image: has ...               samples without an image, by what they have (the first few kinds of them; `no image`)
+    corrupt image: ...              images that cannot be decoded, by reason (mc2/clip/images.py)
     never counted                   pairs that match entries whose count is 0 (online)
     bad: ...                        tars' own records that are not pairs
-    empty text                      pairs in files whose text is nothing but white space (offline)
+    empty text                      pairs whose text is nothing but white space, in files (offline) or tars: img2dataset
+                                    writes such ones where a caption was null
     members apart                   samples whose members are not next to each other in the tar
     ("cut off tar", path), ("damaged tar", path), ("unreadable tar", path)
 
@@ -38,11 +39,12 @@ from mc2.errors import BadData, Mc2Error
 from mc2.execution.stage import Stages
 from mc2.pairs.batch import Labels
 from mc2.pairs.shards import read_blocks
-from mc2.training import division
+from mc2.training import division, loading
 from mc2.training.division import Cursor
 
 COLUMNS = ("id", "text", "lang", "matched_entry_ids")
 EMPTY_PASSES = 100              # in which nothing was drawn, before that is an error
+KINDS = 3                       # of samples without an image that are counted apart
 LOOKED_AT = 8                   # tars of a stream, before it is an error that almost nothing meets
 UNKNOWN = "unknown"             # language of pairs that do not say
 
@@ -104,6 +106,7 @@ class Stream(torch.utils.data.IterableDataset):
         self.states, self.first_due = states, first_due
         self.tally, self.meeting = Counter(), Meeting()
         self.example = None                     # sentences on the first sample without an image or a text
+        self.kinds = set()                      # of samples without an image: what they have
 
     def __iter__(self):
         info = torch.utils.data.get_worker_info()
@@ -112,8 +115,7 @@ class Stream(torch.utils.data.IterableDataset):
         pairs = self.pairs(cursor, self.first + stream)
         try:
             while True:
-                batch = self._batch(list(itertools.islice(pairs, self.batch_size)))
-                yield batch, stream, cursor.state()
+                yield self._batch(list(itertools.islice(pairs, self.batch_size))), stream, cursor.state()
         except (Mc2Error, OSError, MemoryError) as error:
             yield error
 
@@ -125,8 +127,8 @@ class Stream(torch.utils.data.IterableDataset):
         for lang in langs:
             self.tally["kept", lang] += 1
         tally, self.tally = self.tally, Counter()
-        return Batch(torch.from_numpy(np.stack(pixels)),
-                     {name: torch.from_numpy(tokenize(texts)) for name, tokenize in self.tokenizers.items()},
+        return Batch(loading.shared(torch.from_numpy(np.stack(pixels))),
+                     {name: loading.shared(torch.from_numpy(tokenize(texts))) for name, tokenize in self.tokenizers.items()},
                      ids, texts, langs, tally)
 
     def pairs(self, cursor, stream):
@@ -229,14 +231,18 @@ class Stream(torch.utils.data.IterableDataset):
             tally["image twice"] += 1
             return []
         if tars.image(members) is None:
-            tally["no image"] += 1
-            self.example = self.example or (f" A sample without an image has {', '.join(sorted(members))}. "
-                                            f"{tars.ABOUT_EXTENSIONS}")
+            its_members = ", ".join(map(files.printable, sorted(members)))
+            if len(self.kinds) < KINDS:
+                self.kinds.add(its_members)
+            tally[f"no image: has {its_members}" if its_members in self.kinds else "no image"] += 1
+            self.example = self.example or f" A sample without an image has {its_members}. {tars.ABOUT_EXTENSIONS}"
             return []
         pairs = table.get(image_id) if table is not None else self._own_pairs(image_id, record, members, seed, tally)
         if pairs is None:
             tally["image without pair"] += 1
-            if table is None:
+            if table is None and tars.has_empty_text(members, record):
+                tally["empty text"] += 1
+            elif table is None:
                 self.example = self.example or (
                     f" A sample without a text has {', '.join(sorted(members))}. Texts are in a sample's txt or in `text` "
                     "or `caption` of its json, or in files of pairs (--pairs).")
@@ -258,9 +264,9 @@ class Stream(torch.utils.data.IterableDataset):
         data = self.data
         try:
             pixels = images.training(members[tars.image(members)], (seed, image_id), data.image_size, data.aug_scale,
-                                     data.interpolation, data.jpeg_scaling)
-        except images.Corrupt:
-            self.tally["corrupt image"] += 1
+                                     data.interpolation, data.jpeg_scaling, data.rgb)
+        except images.Corrupt as corrupt:
+            self.tally[f"corrupt image: {corrupt.reason}"] += 1
             return
         for lang, text, _ in pairs[done:]:
             yield pixels, image_id, text, lang

@@ -19,10 +19,11 @@ METAVARS = {int: "N", float: "X", str: "TEXT"}
 class Evaluation:
     """The options as they were given: model, data, and where the scores go."""
 
-    def __init__(self, model, device, precision, tokenizer, batch_size, workers, cache, no_cache, on_error, quiet,
-                 data=None, as_json=False, output=None, plot=None):
+    def __init__(self, model, device, precision, tokenizer, batch_size, workers, cache, no_cache, on_error, image_rgb,
+                 quiet, data=None, as_json=False, output=None, plot=None):
         self.model, self.data, self.tokenizer, self.precision = model, data, tokenizer, precision
         self.device, self.batch_size, self.workers, self.on_error = device, batch_size, workers, on_error
+        self.image_rgb = image_rgb
         self.cache = None if no_cache else cache or default_cache()
         self.as_json, self.output, self.plot, self.quiet = as_json, output, plot, quiet
 
@@ -38,6 +39,7 @@ class Evaluation:
         ranks = Ranks(self.device)
         try:
             model = load_model(self.model, ranks.device, self.precision, self.tokenizer, self.cache)
+            model.transform.rgb = self.image_rgb or model.transform.rgb
             if ranks.is_first:
                 for note in model.notes:
                     say(f"eval: {note}")
@@ -126,10 +128,6 @@ def default_cache():
     return path
 
 
-def _workers(ctx, param, value):
-    return min(4, os.cpu_count() or 1) if value is None else value
-
-
 def there(ctx, param, value):
     """The folder or tars of --images, which must be there before the model is loaded."""
     if value:
@@ -157,8 +155,9 @@ OPTIONS = {
         "--batch-size", type=click.IntRange(1), default=64, show_default=True, metavar="N",
         help="Images or texts that go through the model at a time."),
     "workers": click.option(
-        "--workers", type=click.IntRange(0), metavar="N", callback=_workers,
-        help="Processes that decode images. Default: the cores, at most 4."),
+        "--workers", type=click.IntRange(0), metavar="N",
+        help="Processes that decode images. Default: the cores, at most 4, and no more than /dev/shm has room for, in which "
+             "they hand images over. 0: none."),
     "cache": click.option(
         "--cache", metavar="DIR", envvar="MC2_CACHE",
         help="Where image features are kept (or $MC2_CACHE). Default: ~/.cache/mc2/features."),
@@ -167,6 +166,10 @@ OPTIONS = {
     "on_error": click.option(
         "--on-error", type=click.Choice(["stop", "skip"]), default="stop", show_default=True,
         help="At an image that cannot be decoded: stop, or leave it out, which the results record."),
+    "image_rgb": click.option(
+        "--image-rgb", type=click.Choice(["before-resize", "after-resize"]),
+        help="When images with a palette or transparency become RGB; after-resize: the order of open_clip's preprocess, "
+             "which the results record. Default: as the model was trained, before-resize."),
     "as_json": click.option(
         "--json", "as_json", is_flag=True, help="Print JSON Lines instead of a table."),
     "output": click.option(
