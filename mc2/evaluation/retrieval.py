@@ -18,6 +18,7 @@ from mc2.evaluation.readers import Captions
 from mc2.evaluation.tasks import listed
 
 SCORES = 1 << 25        # scores that are held at a time: 128 MB (twice where texts repeat), three masks of 32 MB
+KS = (1, 5, 10)         # of recall at k
 FLORES = re.compile(r"([a-z]{3}_[A-Z][a-z]{3})\.txt")      # language and script, e.g. eng_Latn
 
 
@@ -84,7 +85,7 @@ def encoded(bench, texts):
     return bench.texts(list(distinct)), rows
 
 
-def by_language(bench, source, captions, ks=(1,), gallery="all", **more):
+def by_language(bench, source, captions, gallery="all", **more):
     """Yield the recall of each language, then the mean over the languages where there are several.
 
     captions: pairs of a language and its Captions; gallery: the images to find, `all` or those with a text of the
@@ -101,7 +102,7 @@ def by_language(bench, source, captions, ks=(1,), gallery="all", **more):
             raise BadData(f"{lang}: there are no texts of images that can be read.")
         shown, owners = (images, owners) if gallery == "all" else _only(images, owners)
         features, rows = encoded(bench, texts)
-        found = recall(shown, features, owners, ks, None if len(features) == len(texts) else rows)
+        found = recall(shown, features, owners, KS, None if len(features) == len(texts) else rows)
         number = {"t2i": len(texts), "i2t": len(np.unique(owners))}
         for metric, value in found.items():
             values.setdefault(metric, []).append((value, number[metric[:3]]))
@@ -231,7 +232,7 @@ def retrieval(bench):
     if bench.protocol["langs"] or len(captions) > 1:
         captions = _named(captions)
     langs = chosen(bench.protocol["langs"], captions, given)
-    yield from by_language(bench, source, ((lang or None, captions[lang]) for lang in langs), (1, 5, 10),
+    yield from by_language(bench, source, ((lang or None, captions[lang]) for lang in langs),
                            bench.protocol["gallery"], **{"of": preset} if preset else {})
 
 
