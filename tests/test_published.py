@@ -124,6 +124,19 @@ def test_a_preset_quotes_all_of_its_rows(name):
     assert sorted(map(float, re.findall(r"\b\d\d\.\d\b", quoted))) == sorted(values)
 
 
+@pytest.mark.parametrize("name", sorted(set(presets.names()) & suites.rows_of("all").keys()))
+def test_a_preset_draws_from_matched_pairs_and_says_what_is_assumed(name):
+    text = presets.load(name).text
+    data = re.search(r"# Data: (.*?)\n# Pairs: those that matched, not the curated ones", text, re.DOTALL)[1]
+    assert "/matched" in data or "-o matched.jsonl.zst" in data
+    assert "mc2 join" in data and "-O pairs" in data and "--pairs 'pairs/*.jsonl.zst'" in text
+    assumed = " ".join(re.search(r"# Assumed: (.*?)\n\n|# Assumed: (.*?)\n# ", text, re.DOTALL)[0].replace("#", "").split())
+    optimizer = presets.load(name).values["optimizer"]
+    assert "the loss in fp32 (the published code multiplies in bf16)" in assumed
+    assert ("CLIP's own BPE" in assumed) == (presets.load(name).values["model"]["tokenizer"] == "openai")
+    assert ("betas 0.9 and 0.95 and weight decay 0.1" in assumed) == ((optimizer["beta2"], optimizer["wd"]) == (0.95, 0.1))
+
+
 # ---------------------------------------------------------------- what suites print
 
 @pytest.mark.parametrize("table", ["table2", "table3", "table4"])
