@@ -51,7 +51,8 @@ def native_core():
 
 # Words of languages written without spaces. PyICU is built on installation: it needs ICU's headers (libicu-dev).
 SEGMENT = ["PyICU>=2.11"]
-SEGMENT_ALL = [*SEGMENT, "rjieba>=0.2", "fugashi>=1.3", "ipadic>=1.0", "laonlp>=1.3", "pythainlp>=5.3"]
+SEGMENT_ALL = [*SEGMENT, "rjieba>=0.2", "fugashi>=1.3", "ipadic>=1.0", "laonlp>=1.3", "pythainlp>=5.3",
+               "thai-segmenter>=0.4"]
 PARQUET = ["pyarrow>=16"]
 REMOTE = ["fsspec[http]>=2023.12"]
 RAY = ["ray>=2.9"]
