@@ -59,6 +59,7 @@ RAY = ["ray>=2.9"]
 # open_clip without a pin: it brings torch and torchvision that fit each other.
 TRAIN = ["open_clip_torch", "torch", "tokenizers", "tensorboard"]
 PLOT = ["matplotlib"]
+VIDEO = ["av>=12"]
 STARTER = ["wordfreq>=3.1"]            # carries lists of frequent words of 42 languages; 60 MB
 
 version = re.search(r'__version__ = "(.+)"', (here / "mc2/__init__.py").read_text())[1]
@@ -94,6 +95,7 @@ setup(
         "ray": RAY,
         "train": TRAIN,
         "plot": PLOT,
+        "video": VIDEO,
         "starter": STARTER,
         "test": ["pytest", "hypothesis", *STARTER],
     },

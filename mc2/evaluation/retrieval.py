@@ -201,7 +201,7 @@ def _as_many(path, names, of):
 
 
 class Preset(NamedTuple):
-    """captions: names of the files that may hold them."""
+    """captions: names of the files or folders that may hold them."""
 
     captions: tuple
     lang: str
@@ -213,6 +213,8 @@ PRESETS = {
     "flickr30k": Preset(("dataset_flickr30k.json", "flickr30k_test.json", "flickr30k_test_karpathy.txt"), "en",
                         KARPATHY),
     "coco": Preset(("dataset_coco.json", "coco_karpathy_test.json"), "en", KARPATHY),
+    "dci": Preset(("complete", "annotations"), "en", "https://github.com/facebookresearch/DCI (data.tar.gz), the images from "
+                  "https://ai.meta.com/datasets/segment-anything"),
     "flickr30k-cn": Preset(("flickr30k_cn_test.json", "flickr30k_cn_test.txt"), "zh",
                            "https://github.com/OpenGVLab/InternVL/releases/download/data/flickr30k_cn_test.txt"),
 }
@@ -225,7 +227,10 @@ def retrieval(bench):
         folder = os.path.join(bench.root, preset)
         bench.data = folder if os.path.isdir(folder) else bench.data
         given, folders = _captions_of(bench, PRESETS[preset]), folders or [bench.data]
-    if given.endswith((".json", ".txt")):
+    if preset == "dci":
+        images = readers.densely_captioned(given, os.path.join(bench.data, "splits.json"), bench.protocol["split"])
+        source, captions = _of_images(bench, given, folders, images, PRESETS[preset].lang)
+    elif given.endswith((".json", ".txt")):
         source, captions = _grouped(bench, given, folders, PRESETS[preset].lang if preset else None)
     else:
         source, captions = readers.pairs(given, folders)
@@ -257,6 +262,11 @@ def _grouped(bench, path, folders, lang):
     """(source, {lang: Captions}) of a file with several captions for each image."""
     images = readers.captions_by_line(path) if path.endswith(".txt") \
         else readers.karpathy(path, bench.protocol["split"])
+    return _of_images(bench, path, folders, images, lang)
+
+
+def _of_images(bench, path, folders, images, lang):
+    """(source, {lang: Captions}) of images [(name, its captions)] of a file."""
     most = bench.whole_number("captions", 1)
     texts = [text for _, captions in images for text in captions[:most]]
     owners = [number for number, (_, captions) in enumerate(images) for _ in captions[:most]]

@@ -47,6 +47,13 @@ LANGS = Choice(None, "Comma-separated languages. Default: all in the data.")
 PAIRS_FILES = 'pairs.jsonl ("image" or "id", "text") and images/'
 PAIRS = Choice(5000, "Pairs that are read, from the first; 0: all.", int)
 
+VIDEO_PROTOCOL = ("some frames of a video, evenly spaced; the mean of their normalised features, normalised; names x "
+                  "templates; top-1, top-5")
+VIDEO_CHOICES = {
+    "frames": Choice(8, "Frames of a video that are encoded.", int),
+    "templates": Choice("video", "Prompts: `video` (three of mc2's), `openai` (open_clip's 80 of ImageNet), `simple`, `none` "
+                                 "(the bare name), or a file with one per line, {} for the name.")}
+
 TASKS = {
     "imagenet": Task(
         "imagenet", "ImageNet-1k validation", "val/WNID/*.JPEG: a folder per class",
@@ -133,6 +140,19 @@ TASKS = {
         "https://huggingface.co/datasets/afaji/cvqa",
         "`question option` for each of 4 options, the greatest cosine answers; English (translated) and local; over "
         "all rows, and per subset", metric="accuracy"),
+    "kinetics-400": Task(
+        "video:kinetics_400", "Kinetics-400, validation videos", "val/CLASS/VIDEO: a file, or a folder of frames",
+        "https://github.com/cvdfoundation/kinetics-dataset (val, sorted into a folder per class)", VIDEO_PROTOCOL,
+        VIDEO_CHOICES),
+    "hmdb51": Task(
+        "video:hmdb51", "HMDB51, test videos",
+        "CLASS/VIDEO (a file, or a folder of frames) and testTrainMulti_7030_splits/",
+        "https://serre-lab.clps.brown.edu/resource/hmdb-a-large-human-motion-database", VIDEO_PROTOCOL,
+        {**VIDEO_CHOICES, "split": Choice("1", "Which of its three splits.", ("1", "2", "3"))}),
+    "ssv2": Task(
+        "video:ssv2", "Something-Something v2, validation videos",
+        "20bn-something-something-v2/ID.webm (or a folder ID of frames), labels.json, validation.json",
+        "https://www.qualcomm.com/developer/software/something-something-v-2-dataset", VIDEO_PROTOCOL, VIDEO_CHOICES),
     "geo-localisation": Task(
         "geolocation:geo_localisation", "Few-shot geo-localisation: Dollar Street, GeoDE, XM3600",
         "the files of dollar-street, geode or xm3600, here or in their own folders of --data",
@@ -156,14 +176,14 @@ TASKS = {
         "log of the mean of exp(-2 * squared distance) over pairs of distinct images (arXiv 2005.10242)",
         {"pairs": PAIRS}, "uniformity", percent=False, inputs=("pairs.jsonl",)),
     "retrieval": Task(
-        "retrieval", "Retrieval in your own pairs; Flickr30k, COCO, Flickr30k-CN",
+        "retrieval", "Retrieval in your own pairs; Flickr30k, COCO, Flickr30k-CN, DCI",
         "PAIRS.jsonl and --images; or --preset and the files of it in --data", "you; captions of the presets from "
         "https://cs.stanford.edu/people/karpathy/deepimagesent (Flickr30k, COCO)",
         "all captions; an image finds any of its own; R@1, R@5, R@10 both ways, by language",
         {"langs": LANGS,
          "gallery": Choice("lang", "Images to find: those with a text of the language, or all.", ("lang", "all")),
          "captions": Choice(None, "Captions of an image that are used, where it has several. Default: all.", int),
-         "split": Choice("test", "Split of a file in Karpathy's form.")}, "t2i_r1", own_command=True),
+         "split": Choice("test", "Split of a file in Karpathy's form, or of DCI.")}, "t2i_r1", own_command=True),
     "embed": Task(
         "embed", "Features of your own images and texts", "--images and --texts", "you", "writes .npy files, no scores",
         own_command=True),
