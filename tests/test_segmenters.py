@@ -108,6 +108,11 @@ def test_words_of_other_scripts_within_running_text(wiki, name, text, expected):
     assert splitter(wiki, name).tokens(text) == expected.split()
 
 
+@pytest.mark.parametrize("name", ["thai-segmenter", "icu"])
+def test_a_mark_stays_with_a_character_beyond_u_ffff(name):
+    assert splitter("th", name).tokens("𐌲𐌿𐍄ာ") == ["𐌲𐌿𐍄ာ"]
+
+
 @pytest.mark.parametrize("wiki, name", [("ja", "fugashi"), ("ja", "icu"), ("zh", "rjieba"), ("zh", "icu")])
 def test_a_variation_selector_stays_with_its_character(wiki, name):
     assert splitter(wiki, name).tokens("葛\U000e0100城市") == ["葛\U000e0100", "城市"]
@@ -242,7 +247,7 @@ def tokenize_without_writing():
     from thai_segmenter import sentence_segmenter, tasks, word_processing
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(word_processing.shutil, "copyfile", lambda source, target: target)
-        patch.setattr(word_processing.word_processing, "filename_lexitron", sentence_segmenter.sentence_segmenter.filename_lexitron)
+        patch.setattr(word_processing.word_processing, "filename_lexitron", "lexitron_original.txt")
         segmenter = sentence_segmenter.sentence_segmenter(corpus=object(), custom_dict=None)
     return lambda run: tasks.tokenize(run, segmenter)
 

@@ -404,7 +404,8 @@ def test_dates_are_drawn_at_random_as_in_the_paper(sh):
     lines = sh.ok("mc2 build-metadata urls --wiki en --dates 40 --seed 0").splitlines()
     assert len(lines) == 1 + 40 * 24 and "enwiki" in lines[0]
     days = days_in(sh, "mc2 build-metadata urls --wiki en --dates 40 --seed 0 --from 2018-01 --to 2024-05")
-    assert days == sorted(days) and len(days) == 40 and days == days_in(sh, "mc2 build-metadata urls --wiki en --dates 40")
+    assert days == sorted(days) and len(days) == 40
+    assert days == days_in(sh, "mc2 build-metadata urls --wiki en --dates 40")
     assert days[:3] == ["20180107", "20180123", "20180209"] and "20180101" <= days[0] and days[-1] <= "20240531"
     assert set(days_in(sh, "mc2 build-metadata urls --wiki fr --dates 10")) < set(days)
     assert days_in(sh, "mc2 build-metadata urls --wiki en --dates 40 --seed 1") != days
@@ -415,8 +416,9 @@ def test_dates_are_drawn_at_random_as_in_the_paper(sh):
 @pytest.mark.parametrize("options, message", [
     ("--dates 30 --from 2024-02 --to 2024-02", "30 dates: there are 29 days from 2024-02 to 2024-02."),
     ("--dates 3 --from 2024-03 --to 2024-02", "--from 2024-03 is after --to 2024-02."),
-    ("--dates 3 --from 2024-13", "2024-13: not of the form YYYY-MM."), ("--dates 3 --to 2024-2", "not of the form YYYY-MM."),
-    ("--dates 3 --days 3", "give one of them"), ("--seed 1", "--seed is of --dates"), ("--from 2020-01", "--from is of --dates")])
+    ("--dates 3 --from 2024-13", "2024-13: not of the form YYYY-MM."),
+    ("--dates 3 --to 2024-2", "2024-2: not of the form YYYY-MM."), ("--dates 3 --days 3", "give one of them"),
+    ("--seed 1", "--seed is of --dates"), ("--from 2020-01", "--from is of --dates")])
 def test_dates_that_cannot_be_drawn_are_refused(sh, options, message):
     done = sh(f"mc2 build-metadata urls --wiki fr {options}")
     assert done.status == 2 and message in done.stderr and not done.stdout

@@ -21,7 +21,8 @@ KEYS = {"embed_dim": SIZE, "quick_gelu": Key(bool, default=None), "vision_cfg": 
 VISION_KEYS = {"image_size": SIZE, "patch_size": SIZE, "layers": SIZE, "width": SIZE, "head_width": OPTIONAL_SIZE,
                "mlp_ratio": RATIO}
 TEXT_KEYS = {"context_length": SIZE, "vocab_size": SIZE, "layers": SIZE, "width": SIZE, "heads": SIZE, "mlp_ratio": RATIO,
-             "hf_tokenizer_name": OPTIONAL_TEXT, "tokenizer_kwargs": Key(dict, default=None), "pool_type": OPTIONAL_TEXT, "eos_id": OPTIONAL_ID, "pad_id": OPTIONAL_ID}
+             "hf_tokenizer_name": OPTIONAL_TEXT, "tokenizer_kwargs": Key(dict, default=None),
+             "pool_type": OPTIONAL_TEXT, "eos_id": OPTIONAL_ID, "pad_id": OPTIONAL_ID}
 
 
 def names():

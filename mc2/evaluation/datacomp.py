@@ -51,8 +51,8 @@ PARTS.update({
     "misc/winogavil": Part(("winogavil",), "jaccard_score_10-12"),
 })
 # The paper says 37 tasks, not which of the 38 it leaves out. Assumed: WinoGAViL, without which the scores of XLM-CLIP
-# that open_clip publishes (docs/openclip_results.csv) have the paper's mean, 65.5; with it 65.2. (Those of MetaCLIP have
-# the paper's neither way.)
+# that open_clip publishes (docs/openclip_results.csv) have the paper's mean, 65.5; with it 65.2. (Those of MetaCLIP
+# have the paper's neither way.)
 NOT_IN_THE_PAPER = "misc/winogavil"
 OTHER_REGION = 5        # of FMoW's Asia, Europe, Africa, Americas, Oceania, Other
 

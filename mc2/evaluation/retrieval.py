@@ -213,8 +213,8 @@ PRESETS = {
     "flickr30k": Preset(("dataset_flickr30k.json", "flickr30k_test.json", "flickr30k_test_karpathy.txt"), "en",
                         KARPATHY),
     "coco": Preset(("dataset_coco.json", "coco_karpathy_test.json"), "en", KARPATHY),
-    "dci": Preset(("complete", "annotations"), "en", "https://github.com/facebookresearch/DCI (data.tar.gz), the images from "
-                  "https://ai.meta.com/datasets/segment-anything"),
+    "dci": Preset(("complete", "annotations"), "en", "https://github.com/facebookresearch/DCI (data.tar.gz), the "
+                  "images from https://ai.meta.com/datasets/segment-anything"),
     "flickr30k-cn": Preset(("flickr30k_cn_test.json", "flickr30k_cn_test.txt"), "zh",
                            "https://github.com/OpenGVLab/InternVL/releases/download/data/flickr30k_cn_test.txt"),
 }

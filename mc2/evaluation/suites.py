@@ -175,8 +175,8 @@ def shown(rows, beside):
 
 
 def as_printed(suite, records, follows):
-    """Yield rows of a text table in the paper's form: two with the heads, the published rows, and ours, in which a score
-    over a part of its benchmark has a `*`."""
+    """Yield rows of a text table in the paper's form: two with the heads, the published rows, and ours, in which a
+    score over a part of its benchmark has a `*`."""
     columns = columns_of(suite)
     yield "", *("" if number and columns[number - 1].benchmark == column.benchmark else column.benchmark
                 for number, column in enumerate(columns))

@@ -51,8 +51,8 @@ VIDEO_PROTOCOL = ("some frames of a video, evenly spaced; the mean of their norm
                   "templates; top-1, top-5")
 VIDEO_CHOICES = {
     "frames": Choice(8, "Frames of a video that are encoded.", int),
-    "templates": Choice("video", "Prompts: `video` (three of mc2's), `openai` (open_clip's 80 of ImageNet), `simple`, `none` "
-                                 "(the bare name), or a file with one per line, {} for the name.")}
+    "templates": Choice("video", "Prompts: `video` (three of mc2's), `openai` (open_clip's 80 of ImageNet), `simple`, "
+                                 "`none` (the bare name), or a file with one per line, {} for the name.")}
 
 TASKS = {
     "imagenet": Task(
@@ -193,8 +193,8 @@ TASKS = {
 class Bench:
     """A task's model, data and protocol.
 
-    data: directory; protocol: {choice: value}, where `follows` names one of PROTOCOLS, by default `text`; encoder: mc2.evaluation.encoding.Encoder; root: the directory that holds
-    other benchmarks beside this one, or None.
+    data: directory; protocol: {choice: value}, where `follows` names one of PROTOCOLS, by default `text`; encoder:
+    mc2.evaluation.encoding.Encoder; root: the directory that holds other benchmarks beside this one, or None.
     """
 
     def __init__(self, name, encoder, data=None, protocol=None, root=None, arguments=None):

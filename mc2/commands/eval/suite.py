@@ -10,9 +10,9 @@ from mc2.terminal import say, say_trace, show
 
 
 def run(suite, evaluation, beside, follows):
-    """Run the tasks of a suite that --data holds, then print their scores, and the paper's rows beside ours. A task that
-    fails stops no other; scores are written after each. Mc2Error at the end names those that failed. follows: the
-    protocol."""
+    """Run the tasks of a suite that --data holds, then print their scores, and the paper's rows beside ours. A task
+    that fails stops no other; scores are written after each. Mc2Error at the end names those that failed. follows:
+    the protocol."""
     from mc2.evaluation import suites, tasks
     if evaluation.model is None or evaluation.data is None:
         raise click.UsageError("--suite needs --model and --data.")
