@@ -51,7 +51,8 @@ def native_core():
 
 # Words of languages written without spaces. PyICU is built on installation: it needs ICU's headers (libicu-dev).
 SEGMENT = ["PyICU>=2.11"]
-SEGMENT_ALL = [*SEGMENT, "rjieba>=0.2", "fugashi>=1.3", "ipadic>=1.0", "laonlp>=1.3", "pythainlp>=5.3"]
+SEGMENT_ALL = [*SEGMENT, "rjieba>=0.2", "fugashi>=1.3", "ipadic>=1.0", "laonlp>=1.3", "pythainlp>=5.3",
+               "thai-segmenter>=0.4"]
 PARQUET = ["pyarrow>=16"]
 # HTML as browsers read it, the characters of pages that do not declare them, gzip three times as fast as Python's
 EXTRACT = ["selectolax>=0.4", "chardet>=7", "isal>=1.6"]
@@ -60,6 +61,7 @@ RAY = ["ray>=2.9"]
 # open_clip without a pin: it brings torch and torchvision that fit each other.
 TRAIN = ["open_clip_torch", "torch", "tokenizers", "tensorboard"]
 PLOT = ["matplotlib"]
+VIDEO = ["av>=12"]
 STARTER = ["wordfreq>=3.1"]            # carries lists of frequent words of 42 languages; 60 MB
 
 version = re.search(r'__version__ = "(.+)"', (here / "mc2/__init__.py").read_text())[1]
@@ -96,6 +98,7 @@ setup(
         "ray": RAY,
         "train": TRAIN,
         "plot": PLOT,
+        "video": VIDEO,
         "starter": STARTER,
         "test": ["pytest", "pytest-xdist", "hypothesis", *STARTER, *EXTRACT],
     },

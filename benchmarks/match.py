@@ -8,13 +8,15 @@ so have 8 GB or more, and say of which --texts.
 
 Expect, of 500,000 entries, some 20 times the published path (pyahocorasick `iter` over (id, word) values with
 spacing in Python) on English and 10 times on Chinese and Japanese. Each result of each alternative is compared
-with the published path's. daachorse and ahocorasick_rs take part where they are installed.
+with the published path's, and with that of looking for every entry in a few texts (the paper's brute force).
+daachorse and ahocorasick_rs take part where they are installed.
 """
 import argparse
 import multiprocessing
 import os
 import statistics
 import tempfile
+import time
 
 import numpy as np
 
@@ -26,6 +28,7 @@ from mc2.metadata.release import Release
 
 N_LANGUAGES = 30
 N_PROCESSES = 4
+BRUTE_FORCE = 10_000_000        # tests whether an entry is in a text: a second or so
 
 
 # ------------------------------------------------------ the alternatives: functions of texts
@@ -118,9 +121,25 @@ def compare(kind, entries, texts, repeats, directory):
                 ["", *timing.SPEED, "build", "private memory"],
                 [[name, *timing.speed_cells(seconds[name], seconds[BASELINE], n_texts), *costs[name]]
                  for name in built])
+    of_a_text = {name: statistics.median(took) / n_texts for name, took in seconds.items()}
+    show_brute_force(entries, texts, expected, of_a_text)
     if NATIVE in built:
         size = os.path.getsize(os.path.join(directory, f"{n_entries}.matcher")) / 2 ** 20
         print(f"  {NATIVE} maps a file of {size:.0f} MB")
+
+
+def show_brute_force(entries, texts, expected, seconds):
+    """Look for every entry in each of a few texts by Python's `in`, and print how many times as long that takes: the
+    paper (A.2) says 2,000 times. seconds: {name of an alternative: of a text}"""
+    few = max(3, min(len(texts), BRUTE_FORCE // len(entries)))
+    spaced, chosen = list(map(spacing.space_entry, entries)), list(map(published_spacing, texts[:few]))
+    started = time.process_time()
+    found = [[entry_id for entry_id, entry in enumerate(spaced) if entry in text] for text in chosen]
+    took = time.process_time() - started
+    assert found == expected[:few], "brute force differs from the published path"
+    times = ", ".join(f"{took / few / seconds[name]:,.0f} times {name}" for name in (BASELINE, NATIVE)
+                      if name in seconds)
+    print(f"  brute force (`in` for every entry): {1000 * took / few:,.2f} ms a text, of {few:,} texts: {times}")
 
 
 def _build(build, entries, texts, directory):

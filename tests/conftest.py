@@ -24,6 +24,11 @@ signal.signal(signal.SIGHUP, signal.SIG_DFL)
 os.fsync = os.fstat         # only a machine that loses its power would show the difference, and it takes much time
 
 
+def pytest_make_parametrize_id(val, argname):
+    """Bytes do not name a test: where they hold the time, as those of gzip do, processes would not find the same tests."""
+    return argname if isinstance(val, bytes) else None
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
     """Tests of one file run in one process, one after another; so do all that start SLURM, as its daemons have ports."""

@@ -230,6 +230,23 @@ def test_presets_read_karpathys_split(preset, name, filepath, tmp_path, score):
     assert two[f"retrieval/{preset}", "en", "t2i_r1"]["n"] == 6
 
 
+def test_dci_has_a_file_for_each_image_and_a_list_of_the_split(tmp_path, score):
+    captions = {"sa_1": "a cat on a mat", "sa_2": "two dogs", "sa_3": "the sea", "sa_9": "of another split"}
+    paths = [images.write(tmp_path / f"dci/photos/{name}.jpg", 4300 + number)
+             for number, name in enumerate(captions)][:3]
+    for name, caption in captions.items():
+        (tmp_path / "dci/complete").mkdir(exist_ok=True)
+        (tmp_path / f"dci/complete/{name}.json").write_text(json.dumps(
+            {"image": f"{name}.jpg", "short_caption": caption, "extra_caption": "more", "mask_data": {}}))
+    splits = {"train": ["sa_9.json"], "test": ["sa_1.json", "sa_2.json", "sa_3.json"]}
+    (tmp_path / "dci/splits.json").write_text(json.dumps(splits))
+    found = values(score("retrieval", "--preset", "dci", "--data", tmp_path))
+    assert (found["retrieval/dci", "en", "t2i_r1"], found["retrieval/dci", "en", "i2t_r1"]) \
+        == pytest.approx(plain(paths, [[text] for text in captions.values()][:3]))
+    assert "has no list of files for the split valid" in score(
+        "retrieval", "--preset", "dci", "--data", tmp_path, "--split", "valid", status=3)
+
+
 def test_flickr30k_cn_in_lines(tmp_path, score):
     chinese = [["一个男人,站着", "男人"], ["两只狗"]]
     paths = [images.write(tmp_path / f"Images/{image}.jpg", image) for image in (11, 12)]

@@ -49,7 +49,7 @@ def test_table3_marks_what_is_over_a_part(tmp_path, suite):
     ours = next(line for line in lines if line.startswith("xm3600") and " i2t_r1 " in line and " en " not in line
                 and " sw " not in line).split()[2]
     assert row(lines, "XM3600 I->T") == ["51.40", ours, "2 of 36 languages"]
-    assert row(lines, "XM3600 T->I")[0] == "unknown"
+    assert row(lines, "XM3600 T->I")[0] == "40.00"
 
 
 def test_table4_as_json_holds_the_columns(tmp_path, suite):
@@ -60,7 +60,8 @@ def test_table4_as_json_holds_the_columns(tmp_path, suite):
     assert status == 0 and [line["column"] for line in records if "suite" in line] == [
         "Dollar Street top-1", "Dollar Street top-5", "GeoDE", "GLDv2"]
     assert geode["value"] == pytest.approx(next(line["value"] for line in records if line["task"] == "geode"))
-    assert (geode["published"], geode["difference"], geode["part"]) == (None, None, None)
+    assert (geode["published"], geode["beside"], geode["part"]) == (pytest.approx(0.934), "h14-worldwide", None)
+    assert geode["difference"] == pytest.approx(geode["value"] - 0.934)
 
 
 def test_all_runs_what_stands_in_other_folders_too(tmp_path, suite, monkeypatch):
@@ -86,7 +87,13 @@ def test_beside_names_the_row(tmp_path, suite):
 @pytest.mark.parametrize("task, n, protocol, part", [
     ("xm3600", 7200, {"languages": 36}, ""), ("xm3600", 400, {"languages": 2}, "2 of 36 languages"),
     ("slip26", 90, {"datasets": 5, "of_datasets": 26}, "5 of 26 datasets"), ("imagenet", 50_000, {}, ""),
-    ("imagenet", 40, {}, "40 of 50,000 images"), ("geode", 6, {"images_skipped": 1}, "1 images skipped")])
+    ("imagenet", 40, {}, "40 of 50,000 images"), ("geode", 6, {"images_skipped": 1}, "1 images skipped"),
+    ("babel-imagenet", 9, {"languages": 90, "follows": "published"}, ""),
+    ("babel-imagenet", 9, {"languages": 297, "follows": "text"}, ""),
+    ("babel-imagenet", 9, {"languages": 297, "follows": "published"}, "297 of 90 languages"),
+    ("flickr30k-200", 9, {"languages": 201, "follows": "published"}, ""), ("xtd-200", 9, {"languages": 200}, ""),
+    ("xtd-10", 9, {"languages": 11, "follows": "published"}, ""), ("xtd-10", 9, {"languages": 7, "follows": "text"}, ""),
+    ("xtd-10", 9, {"languages": 7, "follows": "published"}, "7 of 11 languages")])
 def test_a_part_is_said_and_gets_no_difference(task, n, protocol, part):
     assert suites.partial({"task": task, "n": n, "protocol": protocol}) == part
     assert (suites.difference(50.0, 40.0, part) is None) == bool(part)

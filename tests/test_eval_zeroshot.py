@@ -214,6 +214,7 @@ def test_winogavil_takes_as_many_images_as_are_right(scores, tmp_path):
              ("ice", pictures[2:14], pictures[5:7])]
     (tmp_path / "winogavil/winogavil_dataset.csv").write_text("ID,cue,candidates,associations\n" + "".join(
         f'{number},{cue},"{candidates}","{right}"\n' for number, (cue, candidates, right) in enumerate(games)))
+    webdatasets.write(tmp_path / "wds_cifar10_test", [0, 1], ["cat", "dog"])
     found = values(scores("datacomp", "--data", tmp_path))
     expected = []
     for prompt, (_, candidates, right) in zip(("An owl", "A bread", "An ice"), games):
@@ -224,6 +225,9 @@ def test_winogavil_takes_as_many_images_as_are_right(scores, tmp_path):
     name = "datacomp/misc/winogavil"
     assert found[name, "en", "jaccard_score_10-12"] == pytest.approx(np.mean(expected[1:]))
     assert found[name, "en", "jaccard_score_5-6"] == pytest.approx(expected[0])
+    cifar10 = found["datacomp/cifar10", "en", "acc1"]           # the paper's 37 tasks are taken to be those without WinoGAViL
+    assert found["datacomp", "en", "mean_37"] == pytest.approx(cifar10)
+    assert found["datacomp", "en", "mean"] == pytest.approx((np.mean(expected[1:]) + cifar10) / 2)
 
 
 def test_babel_imagenet_scores_each_language_on_its_own_classes(scores, imagenet_data, tmp_path):

@@ -22,6 +22,7 @@ UDHR = {"bo": "bod", "ja": "jpn", "km": "khm", "lo": "lao", "my": "mya", "th": "
         "zh_yue": "cmn_hant"}
 IN_UDHR = [(wiki, name) for wiki, name in ALL if wiki in UDHR]
 EACH = [("bo", "tsheg"), ("zh", "rjieba"), ("ja", "fugashi"), ("lo", "laonlp"), ("th", "pythainlp"), ("km", "icu")]
+OF_EACH_LIBRARY = [*EACH, ("th", "thai-segmenter")]
 
 
 def splitter(wiki, name):
@@ -60,6 +61,7 @@ def runs_of(tokens):
     ("ryu", "fugashi", "沖縄の海「うみ」", "沖縄 の 海 | うみ |"),
     ("ryu", "icu", "沖縄の海「うみ」", "沖縄 の 海 | う み |"),
     ("th", "pythainlp", "ฉันรักภาษาไทย", "ฉัน รัก ภาษาไทย"),
+    ("th", "thai-segmenter", "ฉันรักภาษาไทย", "ฉัน รัก ภาษาไทย"),
     ("th", "icu", "ฉันรักภาษาไทย", "ฉัน รัก ภาษา ไทย"),
     ("lo", "laonlp", "ພາສາລາວໃນປັດຈຸບັນ", "ພາສາລາວ ໃນ ປັດຈຸບັນ"),
     ("lo", "icu", "ພາສາລາວໃນປັດຈຸບັນ", "ພາສາ ລາວ ໃນ ປັດຈຸບັນ"),
@@ -96,6 +98,7 @@ def test_words_of_other_scripts_stand_as_they_are(wiki, name, text, expected):
     ("ja", "fugashi", "iPhone15を買う", "iPhone15 を 買う"),
     ("ja", "icu", "iPhone15を買う", "iPhone15 を 買う"),
     ("th", "pythainlp", "ซื้อiPhone15ราคา๑๒๓บาท", "ซื้อ iPhone15 ราคา ๑๒๓ บาท"),
+    ("th", "thai-segmenter", "ซื้อiPhone15ราคา๑๒๓บาท", "ซื้อ iPhone15 ราคา ๑๒๓ บาท"),
     ("th", "icu", "ซื้อiPhone15ราคา๑๒๓บาท", "ซื้อ iPhone15 ราคา ๑๒๓ บาท"),
     ("lo", "laonlp", "ຊື້iPhone15ໃນປີ", "ຊື້ iPhone15 ໃນ ປີ"),
     ("lo", "icu", "ຊື້iPhone15ໃນປີ", "ຊື້ iPhone15 ໃນ ປີ"),
@@ -103,6 +106,11 @@ def test_words_of_other_scripts_stand_as_they_are(wiki, name, text, expected):
 ])
 def test_words_of_other_scripts_within_running_text(wiki, name, text, expected):
     assert splitter(wiki, name).tokens(text) == expected.split()
+
+
+@pytest.mark.parametrize("name", ["thai-segmenter", "icu"])
+def test_a_mark_stays_with_a_character_beyond_u_ffff(name):
+    assert splitter("th", name).tokens("𐌲𐌿𐍄ာ") == ["𐌲𐌿𐍄ာ"]
 
 
 @pytest.mark.parametrize("wiki, name", [("ja", "fugashi"), ("ja", "icu"), ("zh", "rjieba"), ("zh", "icu")])
@@ -153,7 +161,7 @@ def bare(text):
     return "".join(c for c in text if not (is_end(c) or c.isspace() or c == "\u200b"))
 
 
-@pytest.mark.parametrize("wiki, name", EACH)
+@pytest.mark.parametrize("wiki, name", OF_EACH_LIBRARY)
 @given(text=TEXTS)
 @LIGHT
 def test_no_character_is_lost_or_changed(wiki, name, text):
@@ -163,7 +171,7 @@ def test_no_character_is_lost_or_changed(wiki, name, text):
     assert not any(is_end(c) or c.isspace() or c == "\u200b" for word in words for c in word)
 
 
-@pytest.mark.parametrize("wiki, name", EACH)
+@pytest.mark.parametrize("wiki, name", OF_EACH_LIBRARY)
 @given(texts=strategies.lists(TEXTS, max_size=4))
 @LIGHT
 def test_what_is_around_a_run_changes_nothing(wiki, name, texts):
@@ -172,7 +180,7 @@ def test_what_is_around_a_run_changes_nothing(wiki, name, texts):
     assert runs_of(tokens("\n".join(texts))) == runs_of(tokens(" ".join(texts))) == one_by_one
 
 
-@pytest.mark.parametrize("wiki, name", EACH)
+@pytest.mark.parametrize("wiki, name", OF_EACH_LIBRARY)
 @given(text=TEXTS)
 @LIGHT
 def test_no_word_begins_with_a_mark_unless_its_run_does(wiki, name, text):
@@ -224,12 +232,24 @@ def plainly(name):
         import ipadic
         tagger = fugashi.GenericTagger(ipadic.MECAB_ARGS)
         return lambda run: [word.surface for word in tagger(run)]
+    if name == "thai-segmenter":
+        return tokenize_without_writing()
     with segmenters.pythainlp_that_writes_nothing():
         if name == "pythainlp":
             from pythainlp import tokenize
             return lambda run: tokenize.word_tokenize(run, engine="newmm")
         from laonlp import tokenize
         return lambda run: tokenize.word_tokenize(run, safe_mode=False)
+
+
+def tokenize_without_writing():
+    """thai_segmenter.tokenize, but without the files that it writes into its own folder, and the corpus for its tags."""
+    from thai_segmenter import sentence_segmenter, tasks, word_processing
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(word_processing.shutil, "copyfile", lambda source, target: target)
+        patch.setattr(word_processing.word_processing, "filename_lexitron", "lexitron_original.txt")
+        segmenter = sentence_segmenter.sentence_segmenter(corpus=object(), custom_dict=None)
+    return lambda run: tasks.tokenize(run, segmenter)
 
 
 @pytest.mark.parametrize("wiki, name", [(wiki, name) for wiki, name in IN_UDHR if name not in ("icu", "tsheg")])
@@ -310,7 +330,7 @@ def test_choices_of_the_command_line():
     ("fr=icu", "fr is written with spaces, so it needs no segmenter. Those that need one: bo dz ja km lo my ryu th zh "
                "zh_classical zh_yue."),
     ("zh=jieba", "There is no segmenter 'jieba'. Those for zh: rjieba icu."),
-    ("th=rjieba", "rjieba cannot tell the words of th apart. Those that can: pythainlp icu."),
+    ("th=rjieba", "rjieba cannot tell the words of th apart. Those that can: pythainlp thai-segmenter icu."),
     ("bo=icu", "icu cannot tell the words of bo apart. Those that can: tsheg."),
 ])
 def test_a_wrong_choice(option, message):
@@ -336,6 +356,7 @@ def test_a_choice_for_a_language_with_spaces():
     ("ja", "fugashi", "IPADIC, in the package ipadic"),
     ("lo", "laonlp", "lao_words, in the package"),
     ("th", "pythainlp", "thai_words, in the package"),
+    ("th", "thai-segmenter", "LEXiTRON, in the package"),
 ])
 def test_descriptions_have_the_versions_of_all_packages(wiki, name, dictionary):
     description = splitter(wiki, name).description
@@ -371,7 +392,7 @@ def run_python(code, tmp_path, **environment):
                           env={**clean, "HOME": str(tmp_path), "PYTHONPATH": str(ROOT), **environment}, timeout=60)
 
 
-@pytest.mark.parametrize("wiki, name", EACH)
+@pytest.mark.parametrize("wiki, name", OF_EACH_LIBRARY)
 def test_no_network_no_word_and_no_file(wiki, name, tmp_path):
     splitter(wiki, name)
     code = f"""
@@ -398,6 +419,6 @@ from mc2.metadata.segmenters import SEGMENTERS
 for kind in SEGMENTERS.values():
     if kind.is_installed():
         kind(kind.wikis[0])
-print({"icu", "rjieba", "fugashi", "ipadic", "laonlp", "pythainlp"} & set(sys.modules))
+print({"icu", "rjieba", "fugashi", "ipadic", "laonlp", "pythainlp", "thai_segmenter"} & set(sys.modules))
 """
     assert run_python(code, tmp_path).stdout == "set()\n"

@@ -395,6 +395,42 @@ def test_addresses_of_dumps_and_pageviews(sh):
     assert "be_taraskwiki" not in databases
 
 
+def days_in(sh, command):
+    """The days whose hourly files a command prints, each once."""
+    return list(dict.fromkeys(re.findall(r"pageviews-([0-9]{8})-", sh.ok(command))))
+
+
+def test_dates_are_drawn_at_random_as_in_the_paper(sh):
+    lines = sh.ok("mc2 build-metadata urls --wiki en --dates 40 --seed 0").splitlines()
+    assert len(lines) == 1 + 40 * 24 and "enwiki" in lines[0]
+    days = days_in(sh, "mc2 build-metadata urls --wiki en --dates 40 --seed 0 --from 2018-01 --to 2024-05")
+    assert days == sorted(days) and len(days) == 40
+    assert days == days_in(sh, "mc2 build-metadata urls --wiki en --dates 40")
+    assert days[:3] == ["20180107", "20180123", "20180209"] and "20180101" <= days[0] and days[-1] <= "20240531"
+    assert set(days_in(sh, "mc2 build-metadata urls --wiki fr --dates 10")) < set(days)
+    assert days_in(sh, "mc2 build-metadata urls --wiki en --dates 40 --seed 1") != days
+    all_of_february = days_in(sh, "mc2 build-metadata urls --wiki en --dates 29 --from 2024-02 --to 2024-02")
+    assert all_of_february == [f"202402{day:02}" for day in range(1, 30)]
+
+
+@pytest.mark.parametrize("options, message", [
+    ("--dates 30 --from 2024-02 --to 2024-02", "30 dates: there are 29 days from 2024-02 to 2024-02."),
+    ("--dates 3 --from 2024-03 --to 2024-02", "--from 2024-03 is after --to 2024-02."),
+    ("--dates 3 --from 2024-13", "2024-13: not of the form YYYY-MM."),
+    ("--dates 3 --to 2024-2", "2024-2: not of the form YYYY-MM."), ("--dates 3 --days 3", "give one of them"),
+    ("--seed 1", "--seed is of --dates"), ("--from 2020-01", "--from is of --dates")])
+def test_dates_that_cannot_be_drawn_are_refused(sh, options, message):
+    done = sh(f"mc2 build-metadata urls --wiki fr {options}")
+    assert done.status == 2 and message in done.stderr and not done.stdout
+
+
+def test_days_between_random_dates_are_not_missing():
+    hours = [f"pageviews-{day}-{hour:02}0000.gz" for day in ("20180103", "20211130", "20240501") for hour in range(24)]
+    covered = pageviews.coverage(hours[1:])
+    assert {day: row["missing"] for day, row in covered["dates"].items()} == {
+        "20180103": ["00"], "20211130": [], "20240501": []}
+
+
 @pytest.mark.parametrize("date", ["yesterday", "202561", "20250230"])
 def test_a_date_has_eight_digits(sh, date):
     assert sh(f"mc2 build-metadata urls --wiki fr --date {date}").status == 2

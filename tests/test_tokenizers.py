@@ -9,13 +9,14 @@ import numpy as np                                              # noqa: E402
 import pytest                                                   # noqa: E402
 import tokenizers                                               # noqa: E402
 import torch                                                    # noqa: E402
+from hypothesis import given, strategies                        # noqa: E402
 from open_clip.tokenizer import tokenize                        # noqa: E402
 from open_clip.transformer import text_global_pool              # noqa: E402
 from tokenizers import decoders, models, normalizers, pre_tokenizers, processors, trainers      # noqa: E402
 
 from mc2.errors import BadData, BadUsage, Mc2Error              # noqa: E402
 from mc2.clip import architecture                           # noqa: E402
-from mc2.clip.tokenizers import KNOWN, load                 # noqa: E402
+from mc2.clip.tokenizers import KNOWN, canonical, load      # noqa: E402
 
 TEXTS = ["a red star", "une étoile rouge", "красная звезда", "红色的小星星", "赤い星", "نجمة حمراء", "ᎩᎦᎨᎢ ᏃᏈᏏ"] * 3
 ODD = ["", " ", "\x00", "a\x00b", "\ud83d", "\ud83d\ude00", "line\nbreak", "★" * 50, "red star " * 5000,
@@ -202,6 +203,22 @@ def test_openai_is_picklable_and_not_saved(tmp_path):
 def test_a_directory_that_holds_a_tokenizer_json_will_do(tmp_path, made):
     MADE["mt5"][0].save(str(tmp_path / "tokenizer.json"))
     assert (load(str(tmp_path), text_cfg("mt5"))(TEXTS) == made("mt5")(TEXTS)).all()
+
+
+@given(text=strategies.text())
+def test_canonical_texts_are_open_clips_but_for_what_ftfy_mends(text):
+    from open_clip.tokenizer import canonicalize_text
+    assert canonical(text) == canonicalize_text(text)
+
+
+def test_a_model_may_have_its_texts_canonicalised(tmp_path):
+    cfg = {**text_cfg("mt5"), "tokenizer_kwargs": {"clean": "canonicalize"}}
+    MADE["mt5"][0].save(str(tmp_path / "tokenizer.json"))
+    assert (load(str(tmp_path), cfg)(["A_Cat,  “here”!"]) == load(str(tmp_path), text_cfg("mt5"))(["a cat “here”"])).all()
+    model = architecture.load("ViT-B-32-i18n-quickgelu")
+    model["text_cfg"]["tokenizer_kwargs"] = {"clean": "lower"}
+    with pytest.raises(BadData, match="tokenizer_kwargs is {'clean': 'lower'}, not {\"clean\": \"canonicalize\"}"):
+        architecture.parse(json.dumps(model), "mine.json")
 
 
 # ---------------------------------------------------------------- does it fit the model?

@@ -3,6 +3,8 @@
 A configuration is a dict in the form of open_clip's model_configs: a vision transformer with a class token and a text
 transformer, both of blocks that are norm, attention, norm, MLP. Those of the package are mc2/data/models/*.json.
 """
+import json
+
 from mc2 import package_data, parsing, settings
 from mc2.errors import BadData
 from mc2.settings import Key
@@ -14,11 +16,13 @@ HEAD_WIDTH = 64
 SIZE = Key(int, (1, None))
 OPTIONAL_SIZE, RATIO = Key(int, (1, None), default=None), Key(float, (1e-3, None), default=None)
 OPTIONAL_ID, OPTIONAL_TEXT = Key(int, (0, None), default=None), Key(str, default=None)
+CANONICAL = {"clean": "canonicalize"}          # text_cfg.tokenizer_kwargs, as open_clip has it
 KEYS = {"embed_dim": SIZE, "quick_gelu": Key(bool, default=None), "vision_cfg": Key(dict), "text_cfg": Key(dict)}
 VISION_KEYS = {"image_size": SIZE, "patch_size": SIZE, "layers": SIZE, "width": SIZE, "head_width": OPTIONAL_SIZE,
                "mlp_ratio": RATIO}
 TEXT_KEYS = {"context_length": SIZE, "vocab_size": SIZE, "layers": SIZE, "width": SIZE, "heads": SIZE, "mlp_ratio": RATIO,
-             "hf_tokenizer_name": OPTIONAL_TEXT, "pool_type": OPTIONAL_TEXT, "eos_id": OPTIONAL_ID, "pad_id": OPTIONAL_ID}
+             "hf_tokenizer_name": OPTIONAL_TEXT, "tokenizer_kwargs": Key(dict, default=None),
+             "pool_type": OPTIONAL_TEXT, "eos_id": OPTIONAL_ID, "pad_id": OPTIONAL_ID}
 
 
 def names():
@@ -51,6 +55,9 @@ def parse(text, source):
     if text_cfg["width"] % text_cfg["heads"]:
         raise BadData(f"{source}: text_cfg.width is {text_cfg['width']}, not a multiple of text_cfg.heads "
                       f"({text_cfg['heads']}).")
+    if text_cfg.get("tokenizer_kwargs", CANONICAL) != CANONICAL:
+        raise BadData(f"{source}: text_cfg.tokenizer_kwargs is {settings.shown(text_cfg['tokenizer_kwargs'])}, not "
+                      f"{json.dumps(CANONICAL)}, which has texts without punctuation, in lower case.")
     for key in ("eos_id", "pad_id"):
         if text_cfg.get(key, 0) >= text_cfg["vocab_size"]:
             raise BadData(f"{source}: text_cfg.{key} is {text_cfg[key]}, outside the vocabulary of "

@@ -271,8 +271,8 @@ def _tokenizer(named, config, given):
     """(tokenizer, notes)"""
     text_cfg = config["text_cfg"]
     own = text_cfg.get("hf_tokenizer_name")
-    if given is None and (text_cfg.get("tokenizer_kwargs") or text_cfg.get("hf_model_name")
-                          or "siglip" in named.name.lower()):
+    if given is None and named.name not in architecture.names() and (
+            text_cfg.get("tokenizer_kwargs") or text_cfg.get("hf_model_name") or "siglip" in named.name.lower()):
         return _OpenClipTokenizer(named.name, own or named.name), []
     own = own or trained_tokenizer.by_vocabulary(config) or given or CLIP_BPE
     return trained_tokenizer.of_configuration(given or own, own, config, named.spec)

@@ -13,6 +13,7 @@ import math
 import os
 import re
 import shlex
+import string
 from typing import NamedTuple
 
 import numpy as np
@@ -25,6 +26,8 @@ MOST_GROWTH = 1000              # of a text, by the normalizer of a tokenizer
 CLIP_WORDS = 1 << 20            # the most words whose tokens are kept in memory; open_clip keeps all
 ROUNDED_UP = 128                # embeddings are rounded up to a multiple of at most this: mT5's 250,100 to 250,112
 CONTEXT_LENGTH, VOCAB_SIZE, EOS_ID, PAD_ID = 77, 49_408, 2, 0     # open_clip's, where text_cfg says nothing
+
+NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
 
 EOS_NAMES = ("</s>", "<eos>", "<|endoftext|>", "<|end_of_text|>", "[SEP]")
 PAD_NAMES = ("<pad>", "[PAD]", "<|pad|>")
@@ -44,6 +47,7 @@ KNOWN = {               # name on the Hub: number of tokens, special ids
     "facebook/xlm-v-base": (901_629, Special((0,), 2, 1, 3)),
     "FacebookAI/xlm-roberta-base": (250_002, Special((0,), 2, 1, 3)),
     "google/mt5-base": (250_100, Special((), 1, 0, 2)),
+    "timm/ViT-B-16-SigLIP-i18n-256": (250_000, Special((), 1, 0, 2)),       # mT5's without sentinels, of mSigLIP
     "google/gemma-2b": (256_000, Special((2,), 1, 0, 3)),
 }
 
@@ -99,7 +103,8 @@ class Tokenizer:
         most = self.context_length - start - 1
         rows = np.full((len(texts), self.context_length), self.pad_id, np.int64)
         rows[:, :start] = self.special.bos
-        for row, ids in zip(rows, self._encode([_valid(text) for text in texts])):
+        clean = canonical if self.text_cfg.get("tokenizer_kwargs") else _valid
+        for row, ids in zip(rows, self._encode([clean(text) for text in texts])):
             ids = self._text_only(np.array(ids, np.int64))[:most]
             row[start:start + len(ids)] = ids
             row[start + len(ids)] = self.eos_id
@@ -118,6 +123,12 @@ class Tokenizer:
         if self.definition is not None:
             files.write_bytes(path, self.definition, is_own=True)
         return self.definition is not None
+
+
+def canonical(text):
+    """A text in lower case, without ASCII punctuation, with single spaces: what SigLIP is trained on, and open_clip's
+    clean="canonicalize" where ftfy and HTML entities change nothing. `_` is a space."""
+    return " ".join(_valid(text).replace("_", " ").translate(NO_PUNCTUATION).lower().split())
 
 
 def _valid(text):

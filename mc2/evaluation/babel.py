@@ -12,20 +12,21 @@ from mc2.evaluation.tasks import listed
 
 FILE = "babel_imagenet-298.json"
 ENGLISH = "EN"
+PROMPTED = "prompted"        # --langs: all that have prompts
 
 
 def babel_imagenet(bench):
     """Yield the top-1 of each language, then the mean over the languages."""
     labels = _labels(bench)
     prompts = _prompts(bench)
-    langs = _langs(bench, labels)
+    langs = _langs(bench, labels, prompts)
     source, targets = imagenet.validation(_images(bench))
     features, kept = bench.images(source)
     targets = targets[kept]
     values, total = [], 0
     for lang in langs:
         classes, names = labels[lang]
-        weights = zeroshot.classifier(bench, names, _templates(bench, prompts, lang))
+        weights = zeroshot.classifier(bench, names, _templates(prompts, lang))
         named = np.full(imagenet.CLASSES, -1)               # the number of a class among those that have a name
         named[classes] = np.arange(len(classes))
         mine = np.flatnonzero(named[targets] >= 0)
@@ -34,7 +35,7 @@ def babel_imagenet(bench):
         values.append(zeroshot.top(zeroshot.ranks(features[mine], weights, named[targets[mine]]), 1))
         total += len(mine)
         yield bench.result("top1", values[-1], len(mine), lang=lang, classes=len(classes),
-                           prompt="label" if not prompts or lang not in prompts and lang != ENGLISH else "translated")
+                           prompt=_kind(prompts, lang))
     yield bench.result("top1", np.mean(values), total, languages=len(langs))
 
 
@@ -53,7 +54,7 @@ def _images(bench):
 
 
 def _labels(bench):
-    """{language: (class indices, names)}, with English from open_clip's names."""
+    """{language: (class indices, names)}, with English from open_clip's names: those of the file are WordNet's."""
     import open_clip
     path = bench.path(FILE)
     labels = {ENGLISH: (list(range(imagenet.CLASSES)), list(open_clip.IMAGENET_CLASSNAMES))}
@@ -63,7 +64,8 @@ def _labels(bench):
                           f"{imagenet.CLASSES:,}.")
         if len(set(content[0])) < len(content[0]):
             raise BadData(f"{path}: {lang} names a class twice.")
-        labels[lang] = content
+        if lang != ENGLISH:
+            labels[lang] = content
     return labels
 
 
@@ -75,30 +77,42 @@ def _are_labels(content):
 
 
 def _prompts(bench):
-    """{language: templates}, or None: the bare names."""
-    path = bench.protocol["prompts"]
-    if path is None:
+    """{language: templates}, or None: the bare names. English has open_clip's, whatever the file has."""
+    given = bench.protocol["prompts"]
+    if given is None:
         return None
+    path = given if os.path.isfile(given) else bench.path(given, optional=True)
+    if path is None:
+        raise BadUsage(f"{os.path.join(bench.data, given)}: is missing: prompts by language, from {bench.task.source}. "
+                       "--prompts names another file; --protocol text takes the bare names.")
     prompts = readers.json_object(path, "language")
     wrong = next((lang for lang, templates in prompts.items()
                   if not isinstance(templates, list) or not templates
                   or not all(isinstance(template, str) and "{}" in template for template in templates)), None)
     if wrong is not None:
         raise BadData(f"{path}: the prompts of {wrong} are no list of texts with {{}} for the name.")
-    return prompts
+    return {**prompts, ENGLISH: zeroshot.templates("openai")}
 
 
-def _templates(bench, prompts, lang):
-    if prompts is None:
-        return ["{}"]
-    return zeroshot.templates("openai") if lang == ENGLISH and lang not in prompts else prompts.get(lang, ["{}"])
+def _templates(prompts, lang):
+    return (prompts or {}).get(lang, ["{}"])
 
 
-def _langs(bench, labels):
-    """[language]: those of --langs, else all of the file (which has no English) with enough classes."""
-    if bench.protocol["langs"] is None:
+def _kind(prompts, lang):
+    """For the record of a language: the bare names, open_clip's templates, or translated ones."""
+    if lang not in (prompts or {}):
+        return "label"
+    return "openai" if lang == ENGLISH else "translated"
+
+
+def _langs(bench, labels, prompts):
+    """[language]: those of --langs; all that have prompts; or all of the file but English. With enough classes."""
+    if bench.protocol["langs"] in (None, PROMPTED):
+        if bench.protocol["langs"] == PROMPTED and prompts is None:
+            raise BadUsage(f"--langs {PROMPTED}: is those of --prompts. Give --prompts FILE.")
         least = max(1, bench.protocol["min_classes"])
-        found = [lang for lang in labels if lang != ENGLISH and len(labels[lang][0]) >= least]
+        wanted = labels.keys() - {ENGLISH} if bench.protocol["langs"] is None else prompts
+        found = [lang for lang in labels if lang in wanted and len(labels[lang][0]) >= least]
         if not found:
             raise BadUsage(f"--min-classes {least}: no language has as many.")
         return found

@@ -11,16 +11,18 @@ from mc2.evaluation import imagenet, readers, sources, zeroshot
 
 
 def dollar_street(bench):
-    """Yield top-1 and top-5 with ImageNet's class names; an image counts if any of its classes is found."""
+    """Yield top-1 and top-5 with ImageNet's class names; an image counts if any of its classes is found. With `hits`
+    each, every class of an image that is found counts, so that top-5 may go beyond 1."""
     folder = os.path.dirname(_first(bench, "images_v2_imagenet_test.csv", "dataset_dollarstreet"))
     rows = [row for name in ("images_v2_imagenet_train.csv", "images_v2_imagenet_test.csv")
             for row in readers.csv_rows(os.path.join(folder, name), ("imageRelPath", "imagenet_sysnet_id"))]
     labels = [_classes(row["imagenet_sysnet_id"], row["imageRelPath"]) for row in rows]
     weights = _imagenet_weights(bench)
     features, kept = bench.images(sources.Files(folder, [row["imageRelPath"] for row in rows]))
-    found = best_ranks(features, weights, [labels[number] for number in kept])
+    found = ranks_of_classes(features, weights, [labels[number] for number in kept])
     for k in (1, 5):
-        yield bench.result(f"top{k}", zeroshot.top(found, k), len(found), lang="en")
+        hits = (found < k).sum(axis=1) if bench.protocol["hits"] == "each" else (found < k).any(axis=1)
+        yield bench.result(f"top{k}", hits.mean(), len(found), lang="en")
 
 
 def geode(bench):
@@ -66,11 +68,15 @@ def landmark_name(category):
     return category[category.rfind(":") + 1:].replace("_", " ").rstrip('"')
 
 
-def best_ranks(features, weights, labels):
-    """int64 (n,): of images with several right classes, the rank of the one that comes first; see zeroshot.ranks."""
-    most = max(map(len, labels))
-    padded = np.array([[*classes, *[classes[0]] * (most - len(classes))] for classes in labels])
-    return np.min([zeroshot.ranks(features, weights, padded[:, number]) for number in range(most)], axis=0)
+def ranks_of_classes(features, weights, labels):
+    """int64 (n, m): for images with up to m right classes, the rank of each; see zeroshot.ranks. Of an image with fewer
+    classes, and of a class named twice, the others are the number of classes, which is no rank."""
+    distinct = [list(dict.fromkeys(classes)) for classes in labels]
+    found = np.full((len(labels), max(map(len, distinct))), len(weights), np.int64)
+    for number in range(found.shape[1]):
+        rows = [row for row, classes in enumerate(distinct) if len(classes) > number]
+        found[rows, number] = zeroshot.ranks(features[rows], weights, [distinct[row][number] for row in rows])
+    return found
 
 
 def _first(bench, name, folder):

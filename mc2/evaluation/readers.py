@@ -178,6 +178,23 @@ def language_in(path):
     return found[1] if found else None
 
 
+def densely_captioned(folder, splits, split):
+    """[(name of the image, [its caption])] of DCI: a JSON file per image in a folder, {"image", "short_caption"}, and
+    splits.json, {split: [names of these files]}."""
+    names = json_object(splits, "split").get(split)
+    if not are_texts(names):
+        raise BadData(f"{splits}: has no list of files for the split {split}.")
+    found = []
+    for name in names:
+        path = os.path.join(folder, name if name.endswith(".json") else f"{name}.json")
+        content = json_object(path, "field")
+        image, caption = content.get("image"), content.get("short_caption")
+        if not isinstance(image, str) or not image or not isinstance(caption, str):
+            raise BadData(f'{path}: has no "image" and "short_caption".')
+        found.append((image, [caption]))
+    return found
+
+
 def captions_by_line(path):
     """[(name of the image, its captions)] of lines `NAME.jpg,caption`, perhaps below a line `image,caption`, or of
     lines `NAME#0<tab>caption`."""

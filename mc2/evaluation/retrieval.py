@@ -18,6 +18,7 @@ from mc2.evaluation.readers import Captions
 from mc2.evaluation.tasks import listed
 
 SCORES = 1 << 25        # scores that are held at a time: 128 MB (twice where texts repeat), three masks of 32 MB
+KS = (1, 5, 10)         # of recall at k
 FLORES = re.compile(r"([a-z]{3}_[A-Z][a-z]{3})\.txt")      # language and script, e.g. eng_Latn
 
 
@@ -84,7 +85,7 @@ def encoded(bench, texts):
     return bench.texts(list(distinct)), rows
 
 
-def by_language(bench, source, captions, ks=(1,), gallery="all", **more):
+def by_language(bench, source, captions, gallery="all", **more):
     """Yield the recall of each language, then the mean over the languages where there are several.
 
     captions: pairs of a language and its Captions; gallery: the images to find, `all` or those with a text of the
@@ -101,7 +102,7 @@ def by_language(bench, source, captions, ks=(1,), gallery="all", **more):
             raise BadData(f"{lang}: there are no texts of images that can be read.")
         shown, owners = (images, owners) if gallery == "all" else _only(images, owners)
         features, rows = encoded(bench, texts)
-        found = recall(shown, features, owners, ks, None if len(features) == len(texts) else rows)
+        found = recall(shown, features, owners, KS, None if len(features) == len(texts) else rows)
         number = {"t2i": len(texts), "i2t": len(np.unique(owners))}
         for metric, value in found.items():
             values.setdefault(metric, []).append((value, number[metric[:3]]))
@@ -232,7 +233,7 @@ def _as_many(path, names, of):
 
 
 class Preset(NamedTuple):
-    """captions: names of the files that may hold them."""
+    """captions: names of the files or folders that may hold them."""
 
     captions: tuple
     lang: str
@@ -244,6 +245,8 @@ PRESETS = {
     "flickr30k": Preset(("dataset_flickr30k.json", "flickr30k_test.json", "flickr30k_test_karpathy.txt"), "en",
                         KARPATHY),
     "coco": Preset(("dataset_coco.json", "coco_karpathy_test.json"), "en", KARPATHY),
+    "dci": Preset(("complete", "annotations"), "en", "https://github.com/facebookresearch/DCI (data.tar.gz), the "
+                  "images from https://ai.meta.com/datasets/segment-anything"),
     "flickr30k-cn": Preset(("flickr30k_cn_test.json", "flickr30k_cn_test.txt"), "zh",
                            "https://github.com/OpenGVLab/InternVL/releases/download/data/flickr30k_cn_test.txt"),
 }
@@ -256,14 +259,17 @@ def retrieval(bench):
         folder = os.path.join(bench.root, preset)
         bench.data = folder if os.path.isdir(folder) else bench.data
         given, folders = _captions_of(bench, PRESETS[preset]), folders or [bench.data]
-    if given.endswith((".json", ".txt")):
+    if preset == "dci":
+        images = readers.densely_captioned(given, os.path.join(bench.data, "splits.json"), bench.protocol["split"])
+        source, captions = _of_images(bench, given, folders, images, PRESETS[preset].lang)
+    elif given.endswith((".json", ".txt")):
         source, captions = _grouped(bench, given, folders, PRESETS[preset].lang if preset else None)
     else:
         source, captions = readers.pairs(given, folders)
     if bench.protocol["langs"] or len(captions) > 1:
         captions = _named(captions)
     langs = chosen(bench.protocol["langs"], captions, given)
-    yield from by_language(bench, source, ((lang or None, captions[lang]) for lang in langs), (1, 5, 10),
+    yield from by_language(bench, source, ((lang or None, captions[lang]) for lang in langs),
                            bench.protocol["gallery"], **{"of": preset} if preset else {})
 
 
@@ -288,6 +294,11 @@ def _grouped(bench, path, folders, lang):
     """(source, {lang: Captions}) of a file with several captions for each image."""
     images = readers.captions_by_line(path) if path.endswith(".txt") \
         else readers.karpathy(path, bench.protocol["split"])
+    return _of_images(bench, path, folders, images, lang)
+
+
+def _of_images(bench, path, folders, images, lang):
+    """(source, {lang: Captions}) of images [(name, its captions)] of a file."""
     most = bench.whole_number("captions", 1)
     texts = [text for _, captions in images for text in captions[:most]]
     owners = [number for number, (_, captions) in enumerate(images) for _ in captions[:most]]

@@ -54,11 +54,13 @@ def refuse_repeated(paths):
 
 def coverage(paths):
     """The hours that the files cover, by their names: {"hours": number, "dates": {date: {"hours": number, "missing":
-    [hours]}} for every date from the first to the last, "undated": [names without a date]}."""
+    [hours]}} for every date from the first to the last, "undated": [names without a date]}. Where most of these dates
+    have no file, they were drawn at random: then only those with a file."""
     hours = {hour_of(path) for path in paths} - {None}
     dates = sorted({date for date, _ in hours})
     rows = {}
-    for date in _every_date(dates[0], dates[-1]) if dates else []:
+    between = _every_date(dates[0], dates[-1]) if dates else []
+    for date in dates if len(between) > 2 * len(dates) else between:
         missing = [hour for hour in HOURS if (date, hour) not in hours]
         rows[date] = {"hours": len(HOURS) - len(missing), "missing": missing}
     return {"hours": len(hours), "dates": rows, "undated": [files.name_of(path) for path in paths if not hour_of(path)]}

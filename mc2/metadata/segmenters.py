@@ -8,6 +8,7 @@ segmenter cuts runs into words:
     fugashi     ja ryu                  MeCab with IPADIC
     laonlp      lo                      fewest words of LaoNLP's lists
     pythainlp   th                      newmm of PyThaiNLP
+    thai-segmenter  th                  longest words of LEXiTRON, as in the paper
     icu         all but bo and dz       dictionaries of ICU
 
 `splitter_for` takes the first of these that does a language and is installed, or the one that is asked for.
@@ -22,7 +23,7 @@ The same for all of them:
   `Spaces`. A dictionary may join them with their neighbours: `T恤`.
 - No word begins with a combining mark or a format character, unless a run does. (Combining marks of scripts beyond
   U+FFFF count as characters of other scripts.)
-- A run of more than 1,000 characters is cut after each 1,000 characters for fugashi, laonlp and pythainlp. MeCab
+- A run of more than 1,000 characters is cut after each 1,000 characters for fugashi, laonlp and the two of Thai. MeCab
   crashes when its runs are a hundred times as long, and newmm takes ever longer for each character.
 """
 import contextlib
@@ -167,6 +168,19 @@ class Pythainlp(Segmenter):
         return cut_pieces(open_newmm(), runs)
 
 
+class ThaiSegmenter(Segmenter):
+    """The longest words of LEXiTRON's list, by the package that the paper names. Its own function for this writes the
+    list into the installed package each time that it starts, which processes at work together cannot do."""
+
+    name = "thai-segmenter"
+    wikis = ("th",)
+    packages = {"thai-segmenter": "thai_segmenter"}
+    dictionary = "LEXiTRON, in the package"
+
+    def cut(self, runs):
+        return _SPACES.sub(" ", cut_pieces(open_longest_words(), _APART.sub(" \\g<0> ", runs)))
+
+
 class Icu(Segmenter):
     name = "icu"
     wikis = ("ja", "ryu", "km", "lo", "my", "th", "zh", "zh_classical", "zh_yue")
@@ -189,7 +203,7 @@ class Icu(Segmenter):
 
 
 # The better ones come first.
-SEGMENTERS = {kind.name: kind for kind in (Tsheg, Rjieba, Fugashi, Laonlp, Pythainlp, Icu)}
+SEGMENTERS = {kind.name: kind for kind in (Tsheg, Rjieba, Fugashi, Laonlp, Pythainlp, ThaiSegmenter, Icu)}
 
 
 # ---------------------------------------------------------------- the choice
@@ -282,6 +296,15 @@ def open_newmm():
         segment = open_library("pythainlp.tokenize.newmm").segment
         segment("\u0e01\u0e32")                     # it reads its words at the first call
     return lambda run: " ".join(segment(run))
+
+
+@functools.cache
+def open_longest_words():
+    """Function of a run that gives it with a space after each word, the longest that LEXiTRON has."""
+    package = open_library("thai_segmenter.longlexto")
+    longest = package.LongLexTo(os.path.join(os.path.dirname(package.__file__), "tools/lexitron_original.txt"),
+                                raise_errors=True)
+    return lambda run: " ".join(longest.get_words(run))
 
 
 @functools.cache

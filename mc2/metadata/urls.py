@@ -3,6 +3,8 @@ import datetime
 import os
 import re
 
+from mc2.errors import BadUsage
+from mc2.hashing import keyed_hash
 from mc2.metadata import languages
 from mc2.metadata import pageviews as files_of_views
 
@@ -38,10 +40,28 @@ def database_of_site(url):
     return site and site[1].replace("-", "_") + site[2].replace("pedia", "")
 
 
-def pageviews(last_day, days):
-    """Yield the URLs of the hourly files of so many days, ending with last_day (datetime.date), oldest first."""
-    for ago in reversed(range(days)):
-        day = last_day - datetime.timedelta(ago)
+def days_until(last_day, number):
+    """[datetime.date] of so many days, the last one last."""
+    return [last_day - datetime.timedelta(ago) for ago in reversed(range(number))]
+
+
+def random_days(first_month, last_month, number, seed):
+    """[datetime.date] of so many days drawn from these months, both included, oldest first. A smaller number with the
+    same seed draws some of the same days.
+
+    first_month, last_month: the first day of each (datetime.date). BadUsage where they have fewer days.
+    """
+    after = (last_month + datetime.timedelta(31)).replace(day=1)
+    every = [first_month + datetime.timedelta(day) for day in range((after - first_month).days)]
+    if len(every) < number:
+        raise BadUsage(f"{number:,} dates: there are {len(every):,} days from {first_month:%Y-%m} to "
+                       f"{last_month:%Y-%m}.")
+    return sorted(sorted(every, key=lambda day: keyed_hash("date", str(seed), f"{day:%Y%m%d}"))[:number])
+
+
+def pageviews(days):
+    """Yield the URLs of the hourly files of these days (datetime.date)."""
+    for day in days:
         for hour in files_of_views.HOURS:
             yield f"{SITE}/other/pageviews/{day:%Y}/{day:%Y-%m}/{files_of_views.file_name(day, hour)}"
 

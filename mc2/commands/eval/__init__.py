@@ -18,12 +18,13 @@ class Tasks(options.Group):
 
 @click.group(name="eval", cls=Tasks, invoke_without_command=True, subcommand_metavar="[TASK] ...")
 @click.option("--list", "list_tasks", is_flag=True, help="List the tasks: their files, source and protocol.")
-@click.option("--suite", type=click.Choice(["table1", "table3", "table4", "all"]),
+@click.option("--suite", type=click.Choice(["table1", "table2", "table3", "table4", "all"]),
               help="Run what DIR holds of a table of the paper, beside the published numbers.")
-@click.option("--beside", metavar="NAME", help="With --suite: the published row to show, e.g. h14-worldwide.")
+@click.option("--beside", metavar="NAME", help="With --suite: the published row to compare, e.g. h14-english.")
+@shared.follows("published with --suite")
 @shared.evaluates(required=False)
 @click.pass_context
-def eval(ctx, list_tasks, suite, beside, evaluation):
+def eval(ctx, list_tasks, suite, beside, follows, evaluation):
     """Score a model on the benchmarks of the paper, from local data.
 
     A model is a checkpoint or a run of mc2 train, open_clip:NAME@WEIGHTS with weights from a file or a published tag,
@@ -45,7 +46,7 @@ def eval(ctx, list_tasks, suite, beside, evaluation):
         shared.show_tasks(evaluation.as_json)
     elif suite:
         from mc2.commands.eval.suite import run
-        run(suite, evaluation, beside)
+        run(suite, evaluation, beside, follows or "published")
     elif before:
         raise click.UsageError(f"names no task. Put options after one: mc2 eval TASK {before[0].opts[-1]} ... "
                                "(mc2 eval --list), or give --suite.")

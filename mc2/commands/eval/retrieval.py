@@ -8,7 +8,7 @@ from mc2.commands.eval import shared
 @click.argument("pairs", required=False, type=click.Path(exists=True, dir_okay=False))
 @click.option("--images", multiple=True, metavar="DIR|TAR", callback=shared.there,
               help="The folder of the images, or webdataset tars: a path, a quoted pattern or a directory; may be repeated.")
-@click.option("--preset", type=click.Choice(["flickr30k", "coco", "flickr30k-cn"]),
+@click.option("--preset", type=click.Choice(["flickr30k", "coco", "flickr30k-cn", "dci"]),
               help="A benchmark whose captions and images --data holds.")
 @shared.choices("retrieval")
 @shared.evaluates()

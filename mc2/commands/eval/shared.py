@@ -201,16 +201,25 @@ def evaluates(required=True, without=()):
 def choices(name):
     """Give a command the choices of its task's protocol as options, as one argument `protocol`."""
     from mc2.evaluation.tasks import TASKS
-    found = TASKS[name].choices
+    found, is_own = TASKS[name].choices, TASKS[name].own_command
+    names = [*found] if is_own else ["follows", *found]
 
     def decorate(function):
         @functools.wraps(function)
         def wrapper(*args, **given):
-            return function(*args, protocol={key: given.pop(key) for key in found}, **given)
+            return function(*args, protocol={key: given.pop(key) for key in names}, **given)
         for key, choice in reversed(found.items()):
             wrapper = _option(key, choice)(wrapper)
-        return wrapper
+        return wrapper if is_own else follows("text")(wrapper)
     return decorate
+
+
+def follows(default):
+    """The option --protocol. default: for the help."""
+    from mc2.evaluation.tasks import PROTOCOLS
+    return click.option(
+        "--protocol", "follows", type=click.Choice(PROTOCOLS),
+        help=f"What reproduces the paper's numbers (`published`), or what its text says (`text`). Default: {default}.")
 
 
 def _option(key, choice):
@@ -218,8 +227,12 @@ def _option(key, choice):
     if choice.kind is bool:
         return click.option(f"{flag}/--no-{flag[2:]}", key, default=choice.default, show_default=True, help=choice.help)
     kind = click.Choice(choice.kind) if isinstance(choice.kind, tuple) else KINDS[choice.kind]
+    metavar = None if isinstance(choice.kind, tuple) else METAVARS[choice.kind]
+    if choice.published is not None:        # which default holds depends on --protocol
+        both = f"{choice.help} Default: {choice.default or 'none'}; {choice.published} with --protocol published."
+        return click.option(flag, key, type=kind, metavar=metavar, help=both)
     return click.option(flag, key, type=kind, default=choice.default, show_default=choice.default is not None,
-                        metavar=None if isinstance(choice.kind, tuple) else METAVARS[choice.kind], help=choice.help)
+                        metavar=metavar, help=choice.help)
 
 
 def command_of(name):

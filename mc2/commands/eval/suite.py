@@ -9,9 +9,10 @@ from mc2.errors import BadUsage, Mc2Error
 from mc2.terminal import say, say_trace, show
 
 
-def run(suite, evaluation, beside):
-    """Run the tasks of a suite that --data holds, then print their scores, and the paper's row beside ours. A task that
-    fails stops no other; scores are written after each. Mc2Error at the end names those that failed."""
+def run(suite, evaluation, beside, follows):
+    """Run the tasks of a suite that --data holds, then print their scores, and the paper's rows beside ours. A task
+    that fails stops no other; scores are written after each. Mc2Error at the end names those that failed. follows:
+    the protocol."""
     from mc2.evaluation import suites, tasks
     if evaluation.model is None or evaluation.data is None:
         raise click.UsageError("--suite needs --model and --data.")
@@ -25,11 +26,11 @@ def run(suite, evaluation, beside):
     records, failed = [], {}
     with evaluation.encoder() as encoder:
         for name, folder in present.items():
-            error = _scored(name, folder, evaluation, encoder, records)
+            error = _scored(name, folder, evaluation, encoder, records, follows)
             if error:
                 failed[name] = error
         if encoder.rank == 0:
-            _show(suite, evaluation, beside, records)
+            _show(suite, evaluation, beside, records, follows)
             missing = [name for name in names if name not in present]
             if missing and not evaluation.quiet:
                 say(f"eval: {evaluation.data} has no folder for {', '.join(missing)}: not run")
@@ -39,12 +40,13 @@ def run(suite, evaluation, beside):
         raise error
 
 
-def _scored(name, folder, evaluation, encoder, records):
+def _scored(name, folder, evaluation, encoder, records, follows):
     """Append the scores of a task to `records` and write these; returns the error that ended it, or None."""
     from mc2.evaluation import tasks
     started, before, failure = time.monotonic(), len(records), None
     try:
-        for record in tasks.Bench(name, encoder, folder, root=evaluation.data).results():
+        bench = tasks.Bench(name, encoder, folder, {"follows": follows}, root=evaluation.data)
+        for record in bench.results():
             records.append(record)
     except Exception as error:
         failure = error
@@ -63,17 +65,18 @@ def _scored(name, folder, evaluation, encoder, records):
     return failure
 
 
-def _show(suite, evaluation, beside, records):
+def _show(suite, evaluation, beside, records, follows):
     from mc2.evaluation import results, suites
     from mc2.tables import align
-    beside = beside or next(iter(suites.rows_of(suite)), None)
-    rows = suites.compared(suite, records, beside)
+    beside = beside or suites.BESIDE[suite]
+    rows = suites.compared(suite, records, beside, follows)
     if records:
         evaluation.print(records)
     if evaluation.as_json:
-        print(*(json.dumps(line) for line in suites.lines(suite, records, beside)), sep="\n", flush=True)
+        print(*(json.dumps(line) for line in suites.lines(suite, records, beside, follows)), sep="\n", flush=True)
     else:
-        lines = align(list(suites.shown(rows, beside)), right=(1, 2, 3))
-        show("", f"{suite}, %", *lines)
+        show("", f"{suite}, %, protocol: {follows} (*: over a part of the benchmark)",
+             *align(list(suites.as_printed(suite, records, follows))),
+             "", *align(list(suites.shown(rows, beside)), right=(1, 2, 3)))
     if records and evaluation.plot:
         results.plot_beside(rows, evaluation.plot, suite, beside)
