@@ -137,9 +137,10 @@ def test_buffers_and_a_sigmoid_bias_are_left_out_and_named(tmp_path, tiny):
     state = build(TINY, seed=3).state_dict()
     more = {"attn_mask": torch.zeros(5, 5), "logit_bias": torch.tensor(-10.0), "vocab_size": torch.tensor(20)}
     torch.save({**state, **more, "logit_scale": state["logit_scale"].reshape(1)}, tmp_path / "file.pt")
-    content, notes = exchange.import_(str(tmp_path / "file.pt"), tiny)
+    content, (unknown, note), _ = exchange.import_(str(tmp_path / "file.pt"), tiny)
     assert_same(content["models"][0]["state"], state)
-    assert notes == ["left out attn_mask, logit_bias, vocab_size: no weights of this architecture"]
+    assert note == "left out attn_mask, logit_bias, vocab_size: no weights of this architecture"
+    assert "nothing says which activation these weights were trained with" in unknown
 
 
 def test_a_text_tower_of_its_own_is_put_where_clip_has_it(tmp_path, tiny):
@@ -331,5 +332,5 @@ def test_a_tokenizer_that_open_clip_cannot_know_is_pointed_out():
     plain = {**TINY, "text_cfg": {**TINY["text_cfg"]}}
     del plain["text_cfg"]["hf_tokenizer_name"]
     held = student("only", config=plain, tokenizer="run/tokenizer.json")
-    assert list(exchange._export_notes({"models": [held]}, held, None)) == [
+    assert list(exchange._export_notes({"models": [held], "config": {}}, held)) == [
         "open_clip.get_tokenizer would give CLIP's own tokenizer; this model was trained with run/tokenizer.json"]

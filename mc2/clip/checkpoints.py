@@ -19,6 +19,7 @@ from mc2.errors import BadData, BadUsage
 
 KIND = "mc2 checkpoint"
 NAME = re.compile(r"step-(\d+)\.pt")
+PREPROCESS = ("mean", "std", "interpolation", "resize_mode")        # as open_clip calls them
 
 
 def write(content, path, is_own=False):
@@ -62,6 +63,13 @@ def student_of(content, source, student=None):
     if student and student not in models:
         raise BadUsage(f"{source}: has no student {student}. It has {', '.join(models)}.")
     return models[student] if student else content["models"][0]
+
+
+def preprocess_of(content):
+    """How images are prepared for the models of a checkpoint: mean, std, interpolation and resize_mode, as far as it says
+    so. A run says the first three; imported weights may bring a resize_mode."""
+    data = content["config"].get("data", {})
+    return {key: data[f"image_{key}"] for key in PREPROCESS if f"image_{key}" in data}
 
 
 # ---------------------------------------------------------------- those of a run

@@ -76,6 +76,16 @@ def load(name_or_path, text_cfg):
     return tokenizer
 
 
+def special_of(path):
+    """The Special ids of a tokenizer.json or of that in a directory, or None where there is no such file. BadData where it
+    is none."""
+    path = os.path.join(path, "tokenizer.json") if os.path.isdir(path) else path
+    if not os.path.isfile(path):
+        return None
+    with open(path, "rb") as stream:
+        return _from_definition(path, stream.read())[1]
+
+
 class Tokenizer:
     """tokenizer(texts) -> int64 [len(texts), context_length]. Picklable.
 
@@ -219,12 +229,12 @@ def _growth(normalizer):
 def _special(tokenizer, padding, model):
     """The Special ids of a tokenizer: as its post-processor and its padding use them, else by the usual names. model: that
     of its definition"""
-    before, after = _around(tokenizer)
+    before, after = around(tokenizer)
     pad = padding["pad_id"] if padding else _first(tokenizer, PAD_NAMES)
     return Special(before, after[0] if after else _first(tokenizer, EOS_NAMES), pad, _unk(tokenizer, model))
 
 
-def _around(tokenizer):
+def around(tokenizer):
     """(ids before, ids after) that the post-processor adds to a text, two tuples."""
     encoding = tokenizer.encode("a")
     added = encoding.special_tokens_mask

@@ -13,10 +13,16 @@ NO_WEIGHTS = {"attn_mask", "input_resolution", "context_length", "vocab_size", "
 
 def read_into(network, path):
     """Load a file of weights of open_clip or Meta into a network. BadUsage, BadData."""
-    import open_clip
     state = torch_files.read(path)
     if checkpoints.is_checkpoint(state):
         raise BadUsage(f"{path}: is a checkpoint of mc2 train, which says itself what model it is: --model {path}.")
+    fill(network, plain_state(network, state, path), path)
+
+
+def plain_state(network, state, path):
+    """The state dict in the content of a file, in the form of a network's, without what are no weights. BadUsage, BadData.
+    """
+    import open_clip
     state = open_clip.factory.convert_state_dict(network, stripped(state, path))
     if "positional_embedding" in state and not hasattr(network, "positional_embedding"):
         state = open_clip.convert_to_custom_text_state_dict(state)
@@ -24,7 +30,7 @@ def read_into(network, path):
     state = {name: value for name, value in state.items() if name in own or name not in NO_WEIGHTS}
     if "logit_scale" in state and state["logit_scale"].numel() == 1:
         state["logit_scale"] = state["logit_scale"].reshape(network.logit_scale.shape)
-    fill(network, state, path)
+    return state
 
 
 def fill(network, state, path):
