@@ -1,16 +1,16 @@
 """Weights of a checkpoint for other tools, and a checkpoint of weights from elsewhere.
 
 The architecture is open_clip's own and its names of weights are kept: what is exported loads with open_clip, and what
-open_clip or Meta CLIP published becomes a checkpoint. transformers' form is converted (metaclip2.py). What the weights do
-not say themselves goes along both ways: activation, tokenizer, and how images are prepared.
+open_clip or Meta CLIP published becomes a checkpoint. transformers' form is converted (metaclip2.py). What the weights
+do not say themselves goes along both ways: activation, tokenizer, and how images are prepared.
 """
 import json
 import os
 from typing import NamedTuple
 
 from mc2 import files, manifests
-from mc2.clip import (architecture, checkpoints, folders, model_card, to_transformers, tokenizer_files, tokenizers, torch_files,
-                      trained_tokenizer)
+from mc2.clip import (architecture, checkpoints, folders, model_card, to_transformers, tokenizer_files, tokenizers,
+                      torch_files, trained_tokenizer)
 from mc2.clip.encoder import PREPROCESS, described
 from mc2.clip.from_open_clip import OPEN_CLIP_CONFIG, Named, check_activation, configuration_beside, preprocess_of
 from mc2.clip.load import load_model
@@ -44,11 +44,11 @@ def export(content, source, path, student=None):
 
 
 def export_folder(content, source, path, form, student=None, tokenizer=None, licence=None):
-    """Write a checkpoint's model as a folder with all that open_clip (as local-dir:PATH) or transformers needs. Returns notes
-    for people.
+    """Write a checkpoint's model as a folder with all that open_clip (as local-dir:PATH) or transformers needs. Returns
+    notes for people.
 
-    form: open_clip or transformers; tokenizer: a file, in place of the one that is kept beside the checkpoint; licence: of
-    the model; the others: see export.
+    form: open_clip or transformers; tokenizer: a file, in place of the one that is kept beside the checkpoint; licence:
+    of the model; the others: see export.
     """
     held = checkpoints.student_of(content, source, student)
     kind = FOLDER_OF_OPEN_CLIP if form == "open_clip" else to_transformers.KIND
@@ -85,8 +85,9 @@ def _write_for_open_clip(content, held, path, tokenizer):
 
 
 def _manifest(kind, content, held):
-    return manifests.describe_run(kind, [], {"student": held["name"]}, step=content["step"], seen_pairs=content["seen_pairs"],
-                                  architecture=held["architecture"], preprocess=checkpoints.preprocess_of(content))
+    return manifests.describe_run(
+        kind, [], {"student": held["name"]}, step=content["step"], seen_pairs=content["seen_pairs"],
+        architecture=held["architecture"], preprocess=checkpoints.preprocess_of(content))
 
 
 def _which_student(content, held, student):
@@ -100,14 +101,10 @@ def _export_notes(content, held):
     if held["tokenizer"] != CLIP_BPE and "hf_tokenizer_name" not in held["architecture"]["text_cfg"]:
         yield (f"open_clip.get_tokenizer would give CLIP's own tokenizer; this model was trained with "
                f"{held['tokenizer']}")
-    preprocess = {**PREPROCESS, **checkpoints.preprocess_of(content)}
-    if other := [f"{key} {json.dumps(value)}" for key, value in preprocess.items() if not _are_equal(value, PREPROCESS[key])]:
-        yield (f"open_clip would prepare images in CLIP's own way; this model has {', '.join(other)}. --format open_clip "
-               "writes a folder that says so")
-
-
-def _are_equal(one, other):
-    return list(one) == list(other)
+    found = checkpoints.preprocess_of(content).items()
+    if other := [f"{key} {json.dumps(value)}" for key, value in found if list(value) != list(PREPROCESS[key])]:
+        yield (f"open_clip would prepare images in CLIP's own way; this model has {', '.join(other)}. "
+               "'--format open_clip' writes a folder that says so")
 
 
 def _refuse_other_file(path, data, what):
@@ -115,7 +112,8 @@ def _refuse_other_file(path, data, what):
         return
     with open(path, "rb") as stream:
         if stream.read() != data:
-            raise BadUsage(f"{path}: holds something else, and {what} would go there. Name another output, or remove it.")
+            raise BadUsage(f"{path}: holds something else, and {what} would go there. Name another output, or remove "
+                           "it.")
 
 
 # ---------------------------------------------------------------- in
@@ -136,7 +134,8 @@ def import_(path, model=None, tokenizer=None):
         with or without the prefixes of DDP and torch.compile, of any precision; pickled or .safetensors.
     model: name of a configuration in mc2/data/models, or a .json file of that form; None: that of the folder, or beside
         the file.
-    tokenizer: name or path; None: the one of the folder, or that the configuration names, or CLIP's own for its vocabulary.
+    tokenizer: name or path; None: the one of the folder, or that the configuration names, or CLIP's own for its
+        vocabulary.
     BadData where the weights are not, name by name and shape by shape, those of the architecture, or were trained with
     another activation.
     """
@@ -166,7 +165,8 @@ def _import_folder(path, model, tokenizer):
     name = os.path.basename(os.path.abspath(path))
     state = folder.state() if folder.form == "transformers" else stripped(folder.state(), path)
     expected = _Expected("the configuration beside them", "Fetch or export the folder again.")
-    return _imported(state, path, name, folder.architecture, folder.preprocess, found.name, [*folder.notes, *notes], expected)
+    return _imported(state, path, name, folder.architecture, folder.preprocess, found.name, [*folder.notes, *notes],
+                     expected)
 
 
 class _Expected(NamedTuple):
@@ -177,7 +177,7 @@ class _Expected(NamedTuple):
 
 
 def _imported(state, path, name, config, preprocess, tokenizer, notes, of):
-    """The Imported checkpoint of a state dict. BadData where it is of another architecture, or a tokenizer's file is."""
+    """The Imported checkpoint of a state dict. BadData where that or its tokenizer is of another architecture."""
     dropped = sorted(NO_WEIGHTS & state.keys())
     expected = expected_shapes(config)
     state = {key: value for key, value in state.items() if key not in NO_WEIGHTS}
@@ -200,8 +200,8 @@ def _imported(state, path, name, config, preprocess, tokenizer, notes, of):
 
 
 def write(imported, path):
-    """Write an Imported checkpoint, and its tokenizer beside, where a model is loaded with it. BadUsage where another one
-    is there."""
+    """Write an Imported checkpoint, and its tokenizer beside, where a model is loaded with it. BadUsage where another
+    one is there."""
     beside = os.path.join(os.path.dirname(path), tokenizer_files.DEFINITION)
     if imported.tokenizer is not None:
         _refuse_other_file(beside, imported.tokenizer, "the model's tokenizer")

@@ -1,9 +1,10 @@
-"""Folders with a model that other tools saved: of transformers (config.json with "model_type": "metaclip_2") and of open_clip
-(open_clip_config.json). Everything that a model needs is in them: weights, configuration, tokenizer, and how images are
-prepared. Neither tool is needed to read them.
+"""Folders with a model that other tools saved: of transformers (config.json with "model_type": "metaclip_2") and of
+open_clip (open_clip_config.json). Everything that a model needs is in them: weights, configuration, tokenizer, and how
+images are prepared. Neither tool is needed to read them.
 """
 import json
 import os
+import shlex
 from typing import NamedTuple
 
 from mc2 import parsing
@@ -18,10 +19,9 @@ PREPROCESSOR, PROCESSOR = "preprocessor_config.json", "processor_config.json"
 INTERPOLATION = {2: "bilinear", 3: "bicubic"}           # Pillow's numbers
 INDEX = ".index.json"           # beside weights in several files: which one each weight is in
 WEIGHTS = {"transformers": ("model.safetensors", "pytorch_model.bin"),
-           "open_clip": ("open_clip_model.safetensors", "open_clip_pytorch_model.safetensors", "open_clip_pytorch_model.bin",
-                         "open_clip_pytorch_model.pth")}
-HOW_TO_MAKE = ("python -c \"from transformers import AutoTokenizer; AutoTokenizer.from_pretrained('{0}').save_pretrained("
-               "'{0}')\" makes one")
+           "open_clip": ("open_clip_model.safetensors", "open_clip_pytorch_model.safetensors",
+                         "open_clip_pytorch_model.bin", "open_clip_pytorch_model.pth")}
+MAKES_ONE = "from transformers import AutoTokenizer; AutoTokenizer.from_pretrained({0!r}).save_pretrained({0!r})"
 
 
 class Folder(NamedTuple):
@@ -66,16 +66,18 @@ def read(path, tokenizer=None):
     special = tokenizers.special_of(tokenizer or own or "")
     if special is not None and special.pad is not None:
         config["text_cfg"]["pad_id"] = special.pad      # what follows the end of a text changes no features
-    config = architecture.parse(json.dumps(config), os.path.join(path, CONFIG if form == "transformers" else OPEN_CLIP_CONFIG))
+    source = os.path.join(path, CONFIG if form == "transformers" else OPEN_CLIP_CONFIG)
+    config = architecture.parse(json.dumps(config), source)
     return Folder(path, form, config, preprocess, own, _weights(path, form), notes)
 
 
 def tokenizer_of(folder, given):
-    """(Tokenizer, notes) of a Folder. given: in place of its own, or None. BadData where the one given cannot be its own."""
+    """(Tokenizer, notes) of a Folder. given: in place of its own, or None. BadData where that cannot be its own."""
     own = folder.tokenizer or given
     if own is None:
-        raise BadUsage(f"{folder.path}: has no {DEFINITION}, and nothing says which tokenizer it was trained with. Name it "
-                       f"with --tokenizer; or where transformers can read it, {HOW_TO_MAKE.format(folder.path)}.")
+        raise BadUsage(f"{folder.path}: has no {DEFINITION}, and nothing says which tokenizer it was trained with. "
+                       "Name it with --tokenizer; or where transformers can read it, python -c "
+                       f"{shlex.quote(MAKES_ONE.format(folder.path))} makes one.")
     return trained_tokenizer.of_configuration(given or own, own, folder.architecture, folder.path)
 
 
@@ -120,7 +122,8 @@ def _weights(path, form):
 
 
 def _own_tokenizer(path, config):
-    """The tokenizer.json of a folder, or CLIP's own BPE where mc2 wrote that, or the model has its vocabulary; else None."""
+    """The tokenizer.json of a folder, or CLIP's own BPE where mc2 wrote that, or the model has its vocabulary; or None.
+    """
     file, clip = os.path.join(path, DEFINITION), trained_tokenizer.by_vocabulary(config)
     if not os.path.isfile(file):
         return clip
@@ -153,8 +156,8 @@ def _read_transformers(path):
     """(configuration, preprocess, tokenizer, notes) of a folder that transformers saved."""
     content, source = _json(path, CONFIG), os.path.join(path, CONFIG)
     if content["model_type"] != metaclip2.MODEL_TYPE:
-        raise BadData(f"{source}: is of the type {content['model_type']}; of transformers' folders, mc2 reads those of the "
-                      f"type {metaclip2.MODEL_TYPE}. Weights in open_clip's form are imported with --model.")
+        raise BadData(f"{source}: is of the type {content['model_type']}; of transformers' folders, mc2 reads those of "
+                      f"the type {metaclip2.MODEL_TYPE}. Weights in open_clip's form are imported with --model.")
     config = metaclip2.config_from(content, source)
     preprocess, notes = _preprocess(path, config["vision_cfg"]["image_size"])
     return config, preprocess, _own_tokenizer(path, config), notes
@@ -169,8 +172,8 @@ def _preprocess(path, image_size):
     said = _json(path, file) if file else {}
     said = said.get("image_processor") if file == PROCESSOR else said
     if not said:
-        return {}, [f"{path}: nothing says how images were prepared for these weights ({PREPROCESSOR}). Taken are CLIP's own "
-                    "mean and std, shorter side, bicubic."]
+        return {}, [f"{path}: nothing says how images were prepared for these weights ({PREPROCESSOR}). Taken are "
+                    "CLIP's own mean and std, shorter side, bicubic."]
     source = os.path.join(path, file)
     if not isinstance(said, dict):
         raise BadData(f"{source}: image_processor is no object.")
@@ -199,9 +202,9 @@ def _resize_mode(said, image_size, source):
     crops = said.get("do_center_crop", True)
     if crops and _sides(crop) != (image_size, image_size) or height != image_size or width not in (None, image_size) \
             or not crops and width is None:
-        raise BadData(f"{source}: images are resized to {json.dumps(size)} and "
-                      f"{'cropped to ' + json.dumps(crop) if crops else 'not cropped'}; mc2 makes squares of {image_size} "
-                      "pixels, the model's image_size, of the centre or of the whole image.")
+        cropped = f"cropped to {json.dumps(crop)}" if crops else "not cropped"
+        raise BadData(f"{source}: images are resized to {json.dumps(size)} and {cropped}; mc2 makes squares of "
+                      f"{image_size} pixels, the model's image_size, of the centre or of the whole image.")
     return "shortest" if width is None else "squash"
 
 

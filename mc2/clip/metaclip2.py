@@ -1,9 +1,9 @@
 """MetaClip2, as transformers calls a CLIP: its names of weights and its configuration, and open_clip's, either way.
 
-Its text tower pools at the first end of the text, whatever the id of that is, as open_clip does with pool_type "eos". So
-every model of mc2 is exported as MetaClip2, never as transformers' CLIP: that one pools at the highest id wherever
-eos_token_id is 2 (the value of old configurations of CLIP, which it still takes for a mistake), and XLM-V's end of a text
-is 2. It would load, and give wrong features of texts without any error.
+Its text tower pools at the first end of the text, whatever the id of that is, as open_clip does with pool_type "eos".
+So every model of mc2 is exported as MetaClip2, never as transformers' CLIP: that one pools at the highest id wherever
+eos_token_id is 2 (the value of old configurations of CLIP, which it still takes for a mistake), and XLM-V's end of a
+text is 2. It would load, and give wrong features of texts without any error.
 
 No transformers is needed here. The defaults are those of its MetaClip2Config, which leaves them out of config.json.
 """
@@ -70,18 +70,19 @@ def weights_to(ours, config):
     theirs = {their: ours[our].contiguous() for our, their in _same(config)}
     theirs |= {their: ours[our].T.contiguous() for our, their in TRANSPOSED}
     for our, names in _fused(config):
-        theirs |= {name: part.clone() for name, part in zip(names, ours[our].chunk(3))}     # files hold no shared memory
+        theirs |= {name: part.clone() for name, part in zip(names, ours[our].chunk(3))}     # no memory is shared
     return theirs
 
 
 def weights_from(theirs, config, source):
-    """{open_clip's name: tensor} of transformers' state dict, fp32. BadData names weights that are missing or too many."""
+    """{open_clip's name: tensor} of transformers' state dict, fp32. BadData where weights are missing or too many."""
     names = [*_same(config), *TRANSPOSED, *_fused(config)]
     expected = {name for _, their in names for name in ([their] if isinstance(their, str) else their)}
     found = {name for name in theirs if not name.endswith(".position_ids")}     # older versions saved 0, 1, 2, ...
     for what, wrong in (("lacks", expected - found), ("has, against its config.json,", found - expected)):
         if wrong:
-            raise BadData(f"{source}: {what} {len(wrong):,} weights, e.g. {sorted(wrong)[0]}. Fetch or export it again.")
+            raise BadData(f"{source}: {what} {len(wrong):,} weights, e.g. {sorted(wrong)[0]}. Fetch or export it "
+                          "again.")
     theirs = {name: theirs[name].float() for name in expected}
     ours = {our: theirs[their] for our, their in _same(config)}
     ours |= {our: theirs[their].T.contiguous() for our, their in TRANSPOSED}
@@ -128,11 +129,12 @@ def config_from(content, source):
         raise BadData(f"{source}: projection_dim is {content['projection_dim']!r}, and not a whole number from 1 on.")
     found = sorted({str(text["hidden_act"]), str(vision["hidden_act"])})
     if len(found) > 1 or found[0] not in ACTIVATIONS.values():
-        raise BadData(f"{source}: hidden_act is {' and '.join(found)}; mc2 has gelu or quick_gelu, the same one in both "
-                      "towers.")
+        raise BadData(f"{source}: hidden_act is {' and '.join(found)}; mc2 has gelu or quick_gelu, the same one in "
+                      "both towers.")
     for part, tower in (("vision_config", vision), ("text_config", text)):
         if not isinstance(tower["layer_norm_eps"], float) or not math.isclose(tower["layer_norm_eps"], EPS):
-            raise BadData(f"{source}: {part}.layer_norm_eps is {tower['layer_norm_eps']}, and that of mc2's models {EPS}.")
+            raise BadData(f"{source}: {part}.layer_norm_eps is {tower['layer_norm_eps']}; that of mc2's models is "
+                          f"{EPS}.")
         if tower["hidden_size"] % tower["num_attention_heads"]:
             raise BadData(f"{source}: {part}.hidden_size is no multiple of its num_attention_heads.")
     if vision["num_channels"] != 3:

@@ -1,4 +1,4 @@
-"""A model card, README.md of a folder for the Hub: what a model is, the data and the recipe it was trained with, licences.
+"""A model card, README.md of a folder for the Hub: what a model is, the data and recipe it was trained with, licences.
 
 All of it is from the checkpoint and from the manifests of the data that the run names, as far as they are still there.
 """
@@ -22,9 +22,33 @@ RECIPE = {"model": ("name", "tokenizer", "init_logit_scale"),
 DATA = ("train_data", "pairs", "counts", "thresholds")
 
 
+USE = """
+## Use
+
+```python
+from PIL import Image
+from transformers import AutoModel, AutoProcessor
+
+model = AutoModel.from_pretrained("FOLDER")                  # MetaClip2Model; never CLIPModel
+processor = AutoProcessor.from_pretrained("FOLDER")
+inputs = processor(text=["a cat", "ein Hund"], images=Image.open("photo.jpg"), padding=True, truncation=True,
+                   return_tensors="pt")
+print(model(**inputs).logits_per_image.softmax(dim=-1))
+```
+
+transformers' CLIPModel would load these weights and give wrong features of texts: it may look for their end at another
+place. Features equal those of mc2 to 1e-4 where images are resized with Pillow
+(`AutoImageProcessor.from_pretrained("FOLDER", backend="pil")`, before transformers 5 `use_fast=False`); by default
+transformers rounds pixels differently, by one level. Where the shorter side is resized and an odd number of pixels is
+cut off, transformers may cut one pixel further to one side."""
+
+
 class Card(NamedTuple):
-    """What a card is about. name: of the model; content: of the checkpoint; held: its entry of the model; tokenizer: its
-    name; transform: how images are prepared; licence: of the model, as the Hub calls it, or None; origins: as in a release's manifest."""
+    """What a card is about.
+
+    name: of the model; content: of the checkpoint; held: its entry of the model; tokenizer: its name; transform: how
+    images are prepared; licence: of the model, as the Hub calls it, or None; origins: as in a release's manifest.
+    """
 
     name: str
     content: dict
@@ -36,8 +60,8 @@ class Card(NamedTuple):
 
 
 def origins_of(content):
-    """[{name, url, licence, ...}]: where the metadata come from that a checkpoint's data were curated with; [] where that is
-    not known here any more."""
+    """[{name, url, licence, ...}]: where the metadata come from that a checkpoint's data were curated with; [] where
+    that is not known here any more."""
     data = content["config"].get("data", {})
     for path in filter(None, (data.get("counts"), data.get("thresholds"), _first_pairs(data.get("pairs")))):
         metadata = ((manifests.read_if_whole(path) or {}).get("paths") or {}).get("metadata")
@@ -70,12 +94,10 @@ def _header(card):
 def _model(card):
     config, content = card.held["architecture"], card.content
     vision, text_cfg = config["vision_cfg"], config["text_cfg"]
-    trained = f"at step {content['step']:,}, after {content['seen_pairs']:,} seen pairs" if content["step"] \
+    trained = (f"trained by mc2 {content['mc2']} with the recipe of Meta CLIP 2 (arXiv 2507.22062), at step "
+               f"{content['step']:,}, after {content['seen_pairs']:,} seen pairs") if content["step"] \
         else "of imported weights"
-    yield from (f"# {_plain(card.name)}", "",
-                f"A CLIP model trained by mc2 {content['mc2']} with the recipe of Meta CLIP 2 (arXiv 2507.22062), {trained}; "
-                f"exported by mc2 {__version__}." if content["step"] else
-                f"A CLIP model {trained}, exported by mc2 {__version__}.", "")
+    yield from (f"# {_plain(card.name)}", "", f"A CLIP model {trained}; exported by mc2 {__version__}.", "")
     yield from _table([
         ("parameters", f"{architecture.parameters(config)['total']:,}"),
         ("images", f"{vision['image_size']} pixels, patches of {vision['patch_size']}; {card.transform}"),
@@ -85,23 +107,14 @@ def _model(card):
 
 
 def _use():
-    return ["", "## Use", "", "```python", "from PIL import Image", "from transformers import AutoModel, AutoProcessor", "",
-            'model = AutoModel.from_pretrained("FOLDER")                  # MetaClip2Model; never CLIPModel',
-            'processor = AutoProcessor.from_pretrained("FOLDER")',
-            'inputs = processor(text=["a cat", "ein Hund"], images=Image.open("photo.jpg"), padding=True, truncation=True,',
-            '                   return_tensors="pt")',
-            "print(model(**inputs).logits_per_image.softmax(dim=-1))", "```", "",
-            "transformers' CLIPModel would load these weights and give wrong features of texts: it looks for their end at "
-            "another place. Features equal those of mc2 to 1e-4 where images are resized with Pillow "
-            '(`AutoImageProcessor.from_pretrained("FOLDER", backend="pil")`); the default rounds pixels differently, by one '
-            "level. Where the shorter side is resized and an odd number of pixels is cut off, transformers may cut one pixel "
-            "further to one side."]
+    return USE.split("\n")
 
 
 def _data(card):
     yield from ("", "## Training data", "")
     data, seen = card.content["config"].get("data", {}), card.content["tallies"].get("seen", {})
-    named = [(key, _plain(data[key] if isinstance(data[key], str) else ", ".join(data[key]))) for key in DATA if data.get(key)]
+    named = [(key, _plain(data[key] if isinstance(data[key], str) else ", ".join(data[key])))
+             for key in DATA if data.get(key)]
     if not named and not seen:
         yield "Nothing is recorded." if card.content["step"] else "Nothing is recorded here: the weights were imported."
     yield from _table(named)
@@ -132,7 +145,7 @@ def _licences(card):
            "The model: nobody has named its licence yet. Set `license` at the top of this file.")
     yield from ("", "The images and texts it was trained on have licences of their own, which are not recorded."
                 if card.content["step"] else
-                "The weights were imported: the licence of where they are from holds (that of Meta CLIP's is CC-BY-NC 4.0).")
+                "The weights were imported: the licence of where they are from holds (of Meta CLIP's, CC-BY-NC 4.0).")
     if card.origins:
         yield from ("", "The metadata that the texts were matched with come from:", "")
         yield from _table([(_plain(origin["name"]), f"{_plain(origin['licence'])} ({_plain(origin['url'])})")

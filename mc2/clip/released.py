@@ -1,8 +1,9 @@
 """The 16 models that Meta CLIP 2 released, by the names of their files of weights.
 
-The names are those of https://dl.fbaipublicfiles.com/MMPT/metaclip/. All are trained with GELU, but for the one that says
-quickgelu. Images are resized by the shorter side, those of 378 pixels squashed, as open_clip's entries of these weights
-have it; the folders on the Hub squash all but the QuickGELU one. Each is facebook/`hub` there, in transformers' form.
+The names are those of https://dl.fbaipublicfiles.com/MMPT/metaclip/. All are trained with GELU, but for the one that
+says quickgelu. Images are resized by the shorter side, those of 378 pixels squashed, as open_clip's entries of these
+weights have it; the folders on the Hub squash all but the QuickGELU one. Each is facebook/`hub` there, in transformers'
+form.
 """
 from typing import NamedTuple
 

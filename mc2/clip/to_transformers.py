@@ -28,7 +28,8 @@ PIL_NUMBERS = {name: number for number, name in folders.INTERPOLATION.items()}
 
 
 def export(model, held, content, path, card):
-    """Write the folder `path`. BadData where transformers does not give the features of the model; nothing is left then.
+    """Write the folder `path`. Returns the largest difference of a feature. BadData where transformers does not give
+    those of the model; nothing is left then.
 
     model: the mc2.clip.encoder.Model; held, content: its entry of the checkpoint, and the checkpoint; card: a
     model_card.Card.
@@ -59,8 +60,8 @@ def _transformers():
     os.environ.setdefault("HF_HUB_OFFLINE", "1")            # all is in the folder
     import transformers
     if not hasattr(transformers, metaclip2.CLASS):
-        raise BadUsage(f"transformers {transformers.__version__} has no {metaclip2.CLASS}; it needs {LEAST_VERSION} or later: "
-                       f"{how_to_install('transformers')}.")
+        raise BadUsage(f"transformers {transformers.__version__} has no {metaclip2.CLASS}; it needs {LEAST_VERSION} or "
+                       f"later: {how_to_install('transformers')}.")
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
     return transformers
@@ -93,8 +94,7 @@ def _preprocessor(model):
 # ---------------------------------------------------------------- are the features the same?
 
 def _difference(library, folder, model):
-    """The largest difference of a feature of some images and texts, both L2-normalised, or of the logit scale, relatively.
-    """
+    """The largest difference of a feature of images and texts, L2-normalised, or of the logit scale, relatively."""
     try:
         theirs, loading = library.AutoModel.from_pretrained(folder, output_loading_info=True, local_files_only=True)
         texts = library.AutoTokenizer.from_pretrained(folder, local_files_only=True)
@@ -113,7 +113,8 @@ def _difference(library, folder, model):
         raise Mc2Error(f"transformers {library.__version__} cannot use what was to be exported ({reason}). Nothing was "
                        "written. Try another version of transformers.") from error
     ours = torch.from_numpy(np.stack([model.transform(picture) for picture in pictures]))
-    pairs = ((features.text_embeds, model.encode_texts(list(TEXTS))), (features.image_embeds, model.encode_images(ours)))
+    pairs = ((features.text_embeds, model.encode_texts(list(TEXTS))),
+             (features.image_embeds, model.encode_images(ours)))
     scale = abs(float(theirs.logit_scale.detach().exp()) / model.logit_scale - 1)
     return max(scale, *(float((one.cpu() - other.cpu()).abs().max()) for one, other in pairs))
 
@@ -126,8 +127,8 @@ def _image_processor(library, folder):
 
 
 def _pictures(size):
-    """Three PIL images: one of the model's size, a wide one, and a tall one. Their excess is even: mc2 and open_clip cut it
-    off at other sides than transformers where half of it is rounded."""
+    """Three PIL images: one of the model's size, a wide one, and a tall one. Their excess is even: where half of it is
+    rounded, mc2 and open_clip cut off one pixel more on another side than transformers."""
     from PIL import Image
     draw = np.random.default_rng(0)
     return [Image.fromarray(draw.integers(0, 256, (height, width, 3), np.uint8))

@@ -1,9 +1,9 @@
 """A tokenizer in the form of transformers' folders: tokenizer.json and tokenizer_config.json.
 
-transformers and open_clip's HFTokenizer read both, and give the ids of mc2's tokenizers but in two things. Words of a text
-that look like special tokens (`</s>`, `<unk>`) are split into pieces, where mc2 has the unknown token; without
-split_special_tokens such a word would end the text in the middle. And CLIP's own BPE is not preceded by ftfy, which mends
-texts in a wrong encoding, nor are HTML entities resolved.
+transformers and open_clip's HFTokenizer read both, and give the ids of mc2's tokenizers but in two things. Words of a
+text that look like special tokens (`</s>`, `<unk>`) are split into pieces, where mc2 has the unknown token; without
+split_special_tokens such a word would end the text in the middle. And CLIP's own BPE is not preceded by ftfy, which
+mends texts in a wrong encoding, nor are HTML entities resolved. HFTokenizer does both before any tokenizer.
 """
 import functools
 import json
@@ -19,7 +19,8 @@ CLIP_WORDS = r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
 
 
 def write(tokenizer, folder):
-    """Write the two files of an mc2.clip.tokenizers.Tokenizer into a folder. BadData where transformers could not use it."""
+    """Write the two files of an mc2.clip.tokenizers.Tokenizer into a folder. BadData where transformers could not use
+    it."""
     special = tokenizer.special
     definition, made = (clip_definition(), _clip_bpe()) if tokenizer.definition is None else _definition(tokenizer)
     tokens = {"bos_token": special.bos[0] if special.bos else None, "eos_token": special.eos, "unk_token": special.unk,
@@ -28,15 +29,16 @@ def write(tokenizer, folder):
     if None in named.values():
         raise BadData(f"{tokenizer.name}: its special tokens have no names, so that transformers could not use it.")
     content = {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": tokenizer.context_length,
-               "padding_side": "right", "truncation_side": "right", "split_special_tokens": True, **named}
+               "padding_side": "right", "truncation_side": "right", "split_special_tokens": True,
+               "model_input_names": ["input_ids", "attention_mask"], **named}
     for name, data in ((DEFINITION, definition), (CONFIG, (json.dumps(content, indent=2) + "\n").encode())):
         with open(os.path.join(folder, name), "wb") as stream:
             stream.write(data)
 
 
 def _definition(tokenizer):
-    """(bytes, tokenizers.Tokenizer): the definition with mc2's special tokens around a text. As it is, where it has these
-    already and neither pads nor cuts texts."""
+    """(bytes, tokenizers.Tokenizer): the definition with mc2's special tokens around a text. As it is, where it has
+    these already and neither pads nor cuts texts."""
     from tokenizers import Tokenizer
     made = Tokenizer.from_buffer(tokenizer.definition)
     is_plain = made.padding is None and made.truncation is None

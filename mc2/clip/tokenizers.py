@@ -6,8 +6,9 @@ text becomes <unk>, so that the first eos of a row is its end: open_clip pools t
 
 Texts are taken as they are, without ftfy; only CLIP's own BPE cleans them, as open_clip does. open_clip's HFTokenizer
 cleans the texts of every tokenizer: it mends what looks like a wrong encoding, and typographic quotes and ligatures
-(ftfy), resolves HTML entities twice, and makes all white space single spaces. The ids of plain texts are the same; those of
-`Tom &amp; Jerry`, `“quoted”`, `ﬁsh` or of a text with line breaks may differ. A model has to be used as it was trained.
+(ftfy), resolves HTML entities twice, and makes all white space single spaces. The ids of plain texts are the same;
+those of `Tom &amp; Jerry`, `“quoted”`, `ﬁsh` or of a text with line breaks may differ. A model has to be used as it was
+trained.
 """
 import functools
 import hashlib
@@ -77,8 +78,8 @@ def load(name_or_path, text_cfg):
 
 
 def special_of(path):
-    """The Special ids of a tokenizer.json or of that in a directory, or None where there is no such file. BadData where it
-    is none."""
+    """The Special ids of a tokenizer.json or of that in a directory, or None where there is no such file. BadData where
+    it is none."""
     path = os.path.join(path, "tokenizer.json") if os.path.isdir(path) else path
     if not os.path.isfile(path):
         return None

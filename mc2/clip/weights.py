@@ -20,8 +20,7 @@ def read_into(network, path):
 
 
 def plain_state(network, state, path):
-    """The state dict in the content of a file, in the form of a network's, without what are no weights. BadUsage, BadData.
-    """
+    """The state dict in the content of a file, in a network's form, without what are no weights. BadUsage, BadData."""
     import open_clip
     state = open_clip.factory.convert_state_dict(network, stripped(state, path))
     if "positional_embedding" in state and not hasattr(network, "positional_embedding"):

@@ -52,13 +52,15 @@ def show(path, as_json):
 @checkpoint.command()
 @click.argument("path", metavar="CHECKPOINT")
 @click.option("-o", "--output", required=True, metavar="FILE|DIR",
-              help="The weights: a state dict, as safetensors with that suffix; beside it goes FILE's .json. For open_clip "
-                   "and transformers a directory.")
+              help="The weights: a state dict, as safetensors with that suffix; beside it goes FILE's .json. A directory "
+                   "for open_clip and transformers.")
 @click.option("--format", "form", type=click.Choice(FORMATS), default="weights", show_default=True,
               help="A file of weights; or a directory with all that open_clip or transformers needs.")
 @click.option("--student", metavar="NAME", help="Which of several students. Default: the first.")
-@click.option("--tokenizer", metavar="FILE", help="The model's tokenizer.json, where it is not kept beside the checkpoint.")
-@click.option("--licence", metavar="ID", help="Of the model, for its card, as the Hub calls it: apache-2.0, cc-by-nc-4.0.")
+@click.option("--tokenizer", metavar="FILE",
+              help="The model's tokenizer.json, where it is not kept beside the checkpoint.")
+@click.option("--licence", metavar="ID",
+              help="Of the model, for its card, as the Hub calls it: apache-2.0, cc-by-nc-4.0.")
 @options.quiet
 @options.verbose
 def export(path, output, form, student, tokenizer, licence, quiet):
@@ -99,8 +101,9 @@ def export(path, output, form, student, tokenizer, licence, quiet):
 @click.argument("path", metavar="WEIGHTS", type=click.Path(exists=True))
 @click.option("--model", metavar="NAME",
               help="The architecture: a name as in a preset's model.name, or a .json file of open_clip's form. Default: "
-                   "what a directory says, or the configuration beside a file.")
-@click.option("--tokenizer", metavar="NAME", help="Default: that of the directory, or the one that the architecture names.")
+                   "that of a directory, or of the configuration beside a file.")
+@click.option("--tokenizer", metavar="NAME",
+              help="Default: that of the directory, or the one that the architecture names.")
 @click.option("-o", "--output", required=True, metavar="FILE", help="The checkpoint.")
 @options.quiet
 @options.verbose
