@@ -231,8 +231,8 @@ def with_sentinels(tmp_path):
     tokenizer = tokenizers.Tokenizer.from_str(MADE["mt5"][0].to_str())
     size = tokenizer.get_vocab_size()
     tokenizer.add_special_tokens(["<extra_id_1>", "▁<extra_id_0>", "<extra_id_2>"])
-    tokenizer.save(str(tmp_path / "mt5.json"))
-    return str(tmp_path / "mt5.json"), size
+    tokenizer.save(str(tmp_path / "sentinels.json"))
+    return str(tmp_path / "sentinels.json"), size
 
 
 def test_a_model_may_have_no_embeddings_for_the_sentinels_of_mt5(with_sentinels, made):
