@@ -186,7 +186,8 @@ def test_names_shapes_and_configuration_of_released_models_are_those_of_transfor
         {key: value.shape for key, value in theirs.items() if not key.endswith("position_ids")}
     back = metaclip2.weights_from(made, config, name)
     assert {key: tuple(value.shape) for key, value in back.items()} == shapes
-    assert expected_shapes(metaclip2.config_from(json.loads(json.dumps(content)), name)) == shapes
+    again = metaclip2.config_from(json.loads(json.dumps(content)), name)
+    assert expected_shapes(again) == shapes and architecture.are_same(again, config)
 
 
 def test_a_text_with_a_word_like_the_end_of_texts_is_pooled_at_its_end(place):
@@ -254,8 +255,13 @@ def changed(folder, name, **changes):
     ("config.json", {"vision_config__layer_norm_eps": 1e-6}, "vision_config.layer_norm_eps is 1e-06"),
     ("config.json", {"vision_config__image_size": [32, 32]}, "image_size is [32, 32], and not a whole number from 1"),
     ("config.json", {"vision_config__num_attention_heads": 0}, "heads is 0, and not a whole number from 1"),
+    ("config.json", {"vision_config__num_hidden_layers": 10**9}, "has 1,000,000,001 layers, and there are 46 weights"),
+    ("config.json", {"text_config__vocab_size": 10**12}, "has 259 tokens, but the model's text_cfg.vocab_size is 1,000,"),
+    ("config.json", {"text_config__max_position_embeddings": 10**12}, "no network of its configuration can be made"),
+    ("config.json", {"vision_config__intermediate_size": 10**9}, "its weights are not those of the configuration beside them"),
     ("config.json", {"vision_config__num_channels": 1}, "its images have 1 channels"),
     ("config.json", {"text_config__num_hidden_layers": 2}, "lacks 16 weights, e.g. text_model.encoder.layers.1."),
+    ("config.json", {"text_config__num_hidden_layers": 0}, "num_hidden_layers is 0, and not a whole number from 1"),
     ("config.json", {"vision_config__patch_size": 4}, "its weights are not those of the configuration beside them"),
     ("config.json", {"text_config": []}, "text_cfg.vocab_size"),
     ("config.json", {"text_config": 7}, "is no object"),
@@ -288,6 +294,12 @@ def test_a_folder_without_a_part_says_which_and_what_to_do(sh, copy):
     assert done.status == 0 and "nothing says how images were prepared" in done.stderr
     done = sh(f"mc2 checkpoint import {copy} --model tiny -o start.pt")
     assert done.status == 2 and "says itself what model it is; leave out --model tiny" in done.stderr
+
+
+def test_no_memory_is_taken_for_sizes_that_the_weights_do_not_have(place, copy):
+    changed(copy, "config.json", vision_config__intermediate_size=10**9)
+    done = place(f"mc2 eval zeroshot {PHOTOS} --model {copy}")
+    assert done.status == 3 and "mlp.c_fc.weight is 128 x 32, not 1000000000 x 32" in done.stderr, done.stderr
 
 
 def test_files_outside_of_the_folder_are_not_read(sh, copy):

@@ -234,6 +234,27 @@ def test_how_images_are_prepared_is_taken_from_the_configuration_beside(here, bo
     assert checkpoints.preprocess_of(checkpoints.load(str(here / "again/start.pt"))) == preprocess
 
 
+def test_images_that_mc2_cannot_prepare_are_refused_as_eval_refuses_them(here, both):
+    torch.save(both, here / "epoch_1.pt")
+    for changes, what in (({"resize_mode": "longest"}, "resized by their longest side"),
+                          ({"interpolation": "nearest"}, "resized by nearest interpolation")):
+        (here / "open_clip_config.json").write_text(json.dumps({"model_cfg": TINY, "preprocess_cfg": changes}))
+        status, _, stderr = here("mc2 checkpoint import epoch_1.pt -o start.pt")
+        assert status == 2 and what in stderr and not (here / "start.pt").exists()
+
+
+def test_configurations_that_say_defaults_and_those_that_do_not_are_of_the_same_model():
+    def changed(part, **changes):
+        return {**TINY, part: {**TINY[part], **changes}}
+    assert architecture.are_same(TINY, changed("text_cfg", mlp_ratio=4.0, hf_tokenizer_name="other/name", pad_id=7))
+    assert architecture.are_same(changed("vision_cfg", head_width=64), {**TINY, "vision_cfg": {
+        key: value for key, value in TINY["vision_cfg"].items() if key != "head_width"}})
+    assert architecture.are_same(changed("text_cfg", pool_type="argmax"), changed("text_cfg", eos_id=19))
+    for other in ({**TINY, "quick_gelu": False}, changed("text_cfg", eos_id=3), changed("vision_cfg", mlp_ratio=3.0),
+                  changed("vision_cfg", head_width=4)):
+        assert not architecture.are_same(TINY, other)
+
+
 def test_a_tokenizer_in_a_file_goes_beside_the_checkpoint(here):
     (here / "words.json").write_text(miniatures.tokenizer_json())
     config = miniatures.ARCHITECTURE

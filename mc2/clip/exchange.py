@@ -11,11 +11,11 @@ from typing import NamedTuple
 from mc2 import files, manifests
 from mc2.clip import (architecture, checkpoints, folders, model_card, to_transformers, tokenizer_files, tokenizers,
                       torch_files, trained_tokenizer)
-from mc2.clip.encoder import PREPROCESS, described
+from mc2.clip.encoder import PREPROCESS, Transform, described
 from mc2.clip.from_open_clip import OPEN_CLIP_CONFIG, Named, check_activation, configuration_beside, preprocess_of
 from mc2.clip.load import load_model
 from mc2.clip.tokenizers import CLIP_BPE
-from mc2.clip.weights import NO_WEIGHTS, differences, expected_shapes, stripped
+from mc2.clip.weights import differences, expected_shapes, stripped, without_buffers
 from mc2.errors import BadData, BadUsage
 
 FOLDER_OF_OPEN_CLIP = "open_clip model"         # a kind of directory, in its manifest
@@ -149,6 +149,9 @@ def import_(path, model=None, tokenizer=None):
     notes = check_activation(named, config, _advice, lambda other: other in architecture.names())
     preprocess, more = preprocess_of(named)
     state = stripped(torch_files.read(path), path)
+    own = config["text_cfg"].get("hf_tokenizer_name") or trained_tokenizer.by_vocabulary(config)
+    if tokenizer and own and os.path.exists(tokenizer):             # one that cannot be the model's is refused
+        more = [*more, *trained_tokenizer.of_configuration(tokenizer, own, config, path)[1]]
     tokenizer = tokenizer or _tokenizer_of(config, model or path)
     expected = _Expected(model or name, "Name the architecture they were trained with (--model).")
     return _imported(state, path, name, config, preprocess, tokenizer, [*notes, *more], expected)
@@ -163,7 +166,7 @@ def _import_folder(path, model, tokenizer):
     folder = folders.read(path, tokenizer)
     found, notes = folders.tokenizer_of(folder, tokenizer)
     name = os.path.basename(os.path.abspath(path))
-    state = folder.state() if folder.form == "transformers" else stripped(folder.state(), path)
+    state = folder.state()
     expected = _Expected("the configuration beside them", "Fetch or export the folder again.")
     return _imported(state, path, name, folder.architecture, folder.preprocess, found.name, [*folder.notes, *notes],
                      expected)
@@ -178,11 +181,10 @@ class _Expected(NamedTuple):
 
 def _imported(state, path, name, config, preprocess, tokenizer, notes, of):
     """The Imported checkpoint of a state dict. BadData where that or its tokenizer is of another architecture."""
-    dropped = sorted(NO_WEIGHTS & state.keys())
+    Transform(config["vision_cfg"]["image_size"], **{key: preprocess[key] for key in ("interpolation", "resize_mode")
+                                                     if key in preprocess})     # refuses what mc2 cannot do
     expected = expected_shapes(config)
-    state = {key: value for key, value in state.items() if key not in NO_WEIGHTS}
-    if "logit_scale" in state and state["logit_scale"].numel() == 1:
-        state["logit_scale"] = state["logit_scale"].reshape(())     # (1,) in some versions
+    state, dropped = without_buffers(state)
     if problems := differences(state, expected):
         raise BadData(f"{path}: its weights are not those of {of.name}: {problems}. {of.advice}")
     state = {key: state[key].float() for key in expected}           # in the order of the architecture

@@ -12,6 +12,7 @@ from mc2.clip import architecture, metaclip2, tokenizer_files, tokenizers, torch
 from mc2.clip.encoder import PREPROCESS
 from mc2.clip.from_open_clip import OPEN_CLIP_CONFIG, valid_preprocess
 from mc2.clip.tokenizer_files import DEFINITION
+from mc2.clip.weights import stripped
 from mc2.errors import BadData, BadUsage
 
 CONFIG = "config.json"
@@ -48,9 +49,13 @@ class Folder(NamedTuple):
             if not isinstance(content, dict):
                 raise BadData(f"{file}: holds no state dict.")
             found.update(content)
+        layers = sum(self.architecture[tower]["layers"] for tower in ("vision_cfg", "text_cfg"))
+        if layers > len(found):                 # before as many names are made up
+            raise BadData(f"{self.path}: its configuration has {layers:,} layers, and there are {len(found):,} weights. "
+                          "Fetch or export it again.")
         if self.form == "transformers":
             return metaclip2.weights_from(found, self.architecture, self.path)
-        return found
+        return stripped(found, self.path)
 
 
 def is_folder(path):

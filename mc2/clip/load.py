@@ -18,7 +18,7 @@ from mc2.clip.encoder import Model
 from mc2.clip.from_open_clip import OPEN_CLIP
 from mc2.clip.model import build
 from mc2.clip.torch_files import read
-from mc2.clip.weights import fill, plain_state, read_into
+from mc2.clip.weights import differences, expected_shapes, fill, read_into, without_buffers
 from mc2.errors import BadData, BadUsage
 
 
@@ -66,8 +66,11 @@ def _load_folder(path, student, name, tokenizer, cache, options):
     if student:
         raise BadUsage(f"{name}: {path} holds one model, and no student {student}.")
     folder = folders.read(path, tokenizer)
+    state, _ = without_buffers(folder.state())
+    if problems := differences(state, expected_shapes(folder.architecture)):     # before memory for all of it is taken
+        raise BadData(f"{path}: its weights are not those of its configuration: {problems}. Fetch or export it again.")
     network = build(folder.architecture)
-    fill(network, plain_state(network, folder.state(), path), path)
+    fill(network, state, path)
     found, notes = folders.tokenizer_of(folder, tokenizer)
     weights = [fingerprints.of_file(file, cache) for file in folder.files]
     return Model(network, found, name=name, notes=[*folder.notes, *notes], **options,

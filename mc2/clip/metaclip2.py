@@ -139,11 +139,12 @@ def config_from(content, source):
             raise BadData(f"{source}: {part}.hidden_size is no multiple of its num_attention_heads.")
     if vision["num_channels"] != 3:
         raise BadData(f"{source}: its images have {vision['num_channels']} channels, not 3.")
+    width = vision["hidden_size"] // vision["num_attention_heads"]
+    head_width = {} if width == architecture.HEAD_WIDTH else {"head_width": width}
     pad = {"pad_id": text["pad_token_id"]} if _is_whole(text["pad_token_id"], 0) else {}
     return {
         "embed_dim": content.get("projection_dim", PROJECTION_DIM), "quick_gelu": "quick_gelu" in found,
-        "vision_cfg": {"image_size": vision["image_size"], **_sizes_from(vision),
-                       "head_width": vision["hidden_size"] // vision["num_attention_heads"],
+        "vision_cfg": {"image_size": vision["image_size"], **_sizes_from(vision), **head_width,
                        "patch_size": vision["patch_size"]},
         "text_cfg": {"vocab_size": text["vocab_size"], "pool_type": "eos", "eos_id": text["eos_token_id"], **pad,
                      "context_length": text["max_position_embeddings"], "heads": text["num_attention_heads"],

@@ -57,7 +57,6 @@ def export(model, held, content, path, card):
 
 def _transformers():
     """The library, silent. BadUsage where it is too old."""
-    os.environ.setdefault("HF_HUB_OFFLINE", "1")            # all is in the folder
     import transformers
     if not hasattr(transformers, metaclip2.CLASS):
         raise BadUsage(f"transformers {transformers.__version__} has no {metaclip2.CLASS}; it needs {LEAST_VERSION} or "

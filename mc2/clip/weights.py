@@ -13,15 +13,10 @@ NO_WEIGHTS = {"attn_mask", "input_resolution", "context_length", "vocab_size", "
 
 def read_into(network, path):
     """Load a file of weights of open_clip or Meta into a network. BadUsage, BadData."""
+    import open_clip
     state = torch_files.read(path)
     if checkpoints.is_checkpoint(state):
         raise BadUsage(f"{path}: is a checkpoint of mc2 train, which says itself what model it is: --model {path}.")
-    fill(network, plain_state(network, state, path), path)
-
-
-def plain_state(network, state, path):
-    """The state dict in the content of a file, in a network's form, without what are no weights. BadUsage, BadData."""
-    import open_clip
     state = open_clip.factory.convert_state_dict(network, stripped(state, path))
     if "positional_embedding" in state and not hasattr(network, "positional_embedding"):
         state = open_clip.convert_to_custom_text_state_dict(state)
@@ -29,7 +24,15 @@ def plain_state(network, state, path):
     state = {name: value for name, value in state.items() if name in own or name not in NO_WEIGHTS}
     if "logit_scale" in state and state["logit_scale"].numel() == 1:
         state["logit_scale"] = state["logit_scale"].reshape(network.logit_scale.shape)
-    return state
+    fill(network, state, path)
+
+
+def without_buffers(state):
+    """(the state dict without tensors that are no weights, their names, sorted), logit_scale as a scalar."""
+    left = {name: value for name, value in state.items() if name not in NO_WEIGHTS}
+    if "logit_scale" in left and left["logit_scale"].numel() == 1:
+        left["logit_scale"] = left["logit_scale"].reshape(())       # (1,) in some versions
+    return left, sorted(state.keys() & NO_WEIGHTS)
 
 
 def fill(network, state, path):
@@ -61,9 +64,12 @@ def _plain(name):
 
 
 def expected_shapes(config):
-    """{name of a weight: shape} of an architecture, in open_clip's order; no weight is made."""
-    with torch.device("meta"):
-        state = build(config, device="meta").state_dict()
+    """{name of a weight: shape} of an architecture, in open_clip's order; no weight is made. BadData"""
+    try:
+        with torch.device("meta"):
+            state = build(config, device="meta").state_dict()
+    except (RuntimeError, OverflowError) as error:      # sizes whose product is no number of 64 bits
+        raise BadData(f"no network of its configuration can be made ({str(error).splitlines()[0][:100]}).") from None
     return {name: tuple(weight.shape) for name, weight in state.items()}
 
 
