@@ -204,8 +204,8 @@ def test_metas_weights_are_refused_with_the_name_of_their_architecture(here):
     name, model = "metaclip2_b32_224px_worldwide.pt", "ViT-B-32-xlmv-quickgelu"
     status, _, stderr = here(f"mc2 checkpoint import {name} --model {model} -o x.pt")
     assert (status, stderr) == (3, (
-        f"mc2 checkpoint import: {name}: {model} computes with QuickGELU, but these weights were trained with GELU (their "
-        "file name): their features would be wrong. Name --model ViT-B-32-xlmv.\n"))
+        f"mc2 checkpoint import: {name}: {model} computes with QuickGELU, but these weights were trained with GELU "
+        "(their file name): their features would be wrong. Name --model ViT-B-32-xlmv.\n"))
 
 
 def test_a_configuration_beside_the_weights_is_asked_and_may_stand_for_the_model(here, both):

@@ -59,8 +59,9 @@ def parse(text, source):
 
 
 def are_same(one, other):
-    """Whether two configurations are of the same model: the same weights give the same features. One may say what the other
-    leaves out as a default; the name of the tokenizer, and what fills rows up behind the end of a text, do not matter."""
+    """Whether two configurations are of the same model: the same weights give the same features. One may say what the
+    other leaves out as a default. The name of the tokenizer does not matter, nor what fills rows up behind the end of a
+    text."""
     return _in_full(one) == _in_full(other)
 
 

@@ -51,8 +51,8 @@ class Folder(NamedTuple):
             found.update(content)
         layers = sum(self.architecture[tower]["layers"] for tower in ("vision_cfg", "text_cfg"))
         if layers > len(found):                 # before as many names are made up
-            raise BadData(f"{self.path}: its configuration has {layers:,} layers, and there are {len(found):,} weights. "
-                          "Fetch or export it again.")
+            raise BadData(f"{self.path}: its configuration has {layers:,} layers, and there are {len(found):,} "
+                          "weights. Fetch or export it again.")
         if self.form == "transformers":
             return metaclip2.weights_from(found, self.architecture, self.path)
         return stripped(found, self.path)

@@ -52,8 +52,8 @@ def show(path, as_json):
 @checkpoint.command()
 @click.argument("path", metavar="CHECKPOINT")
 @click.option("-o", "--output", required=True, metavar="FILE|DIR",
-              help="The weights: a state dict, as safetensors with that suffix; beside it goes FILE's .json. A directory "
-                   "for open_clip and transformers.")
+              help="The weights: a state dict, as safetensors with that suffix; beside it goes FILE's .json. A "
+                   "directory for open_clip and transformers.")
 @click.option("--format", "form", type=click.Choice(FORMATS), default="weights", show_default=True,
               help="A file of weights; or a directory with all that open_clip or transformers needs.")
 @click.option("--student", metavar="NAME", help="Which of several students. Default: the first.")
@@ -100,8 +100,8 @@ def export(path, output, form, student, tokenizer, licence, quiet):
 @checkpoint.command("import")
 @click.argument("path", metavar="WEIGHTS", type=click.Path(exists=True))
 @click.option("--model", metavar="NAME",
-              help="The architecture: a name as in a preset's model.name, or a .json file of open_clip's form. Default: "
-                   "that of a directory, or of the configuration beside a file.")
+              help="The architecture: a name as in a preset's model.name, or a .json file of open_clip's form. "
+                   "Default: that of a directory, or of the configuration beside a file.")
 @click.option("--tokenizer", metavar="NAME",
               help="Default: that of the directory, or the one that the architecture names.")
 @click.option("-o", "--output", required=True, metavar="FILE", help="The checkpoint.")

@@ -17,8 +17,8 @@ class Student:
         self.tokenizer_name = tokenizer
         self.tokenizer = tokenizers.load(tokenizer, model_config["text_cfg"])
         self.model = model.build(
-            model_config, init_logit_scale=config["values"]["model"]["init_logit_scale"], precision=compute["precision"],
-            grad_checkpointing=compute["grad_checkpointing"], device=ranks.device, seed=schedule["seed"])
+            model_config, init_logit_scale=config["values"]["model"]["init_logit_scale"],
+            precision=compute["precision"], grad_checkpointing=compute["grad_checkpointing"], device=ranks.device, seed=schedule["seed"])
         self.optimizer = model.optimizer_of(self.model, **optimizer)
         self.trained = self.model
         if compute["torchcompile"]:
