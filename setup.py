@@ -60,6 +60,7 @@ REMOTE = ["fsspec[http]>=2023.12"]
 RAY = ["ray>=2.9"]
 # open_clip without a pin: it brings torch and torchvision that fit each other.
 TRAIN = ["open_clip_torch", "torch", "tokenizers", "tensorboard"]
+TRANSFORMERS = ["transformers>=4.57", "safetensors"]        # 4.57: MetaClip2
 PLOT = ["matplotlib"]
 VIDEO = ["av>=12"]
 STARTER = ["wordfreq>=3.1"]            # carries lists of frequent words of 42 languages; 60 MB
@@ -97,6 +98,7 @@ setup(
         "extract": EXTRACT,
         "ray": RAY,
         "train": TRAIN,
+        "transformers": TRANSFORMERS,
         "plot": PLOT,
         "video": VIDEO,
         "starter": STARTER,

@@ -33,7 +33,7 @@ COMMANDS = {
     "plan": "what a training run of the paper takes: steps, GPU hours",
     "train": "CLIP on curated or matched pairs, with online curation",
     "conflict": "whether English and the other languages pull apart",
-    "checkpoint": "show checkpoints of train; exchange weights with open_clip",
+    "checkpoint": "show checkpoints of train; exchange them with other tools",
     "eval": "score a model on the paper's benchmarks, from local data",
 }
 

@@ -16,7 +16,7 @@ import torch                                    # noqa: E402
 
 from mc2.clip import checkpoints, exchange, fingerprints, trained_tokenizer      # noqa: E402
 from mc2.clip.encoder import Transform          # noqa: E402
-from mc2.clip.from_open_clip import Named, _preprocess      # noqa: E402
+from mc2.clip.from_open_clip import Named, preprocess_of     # noqa: E402
 from mc2.clip.load import load_model            # noqa: E402
 from mc2.errors import BadData, BadUsage        # noqa: E402
 from miniatures import images                   # noqa: E402
@@ -170,9 +170,9 @@ def test_images_are_prepared_as_the_configuration_beside_says(weights, tmp_path)
 
 def test_images_prepared_in_an_unknown_way_are_noted():
     """LAION's weights of ViT-L-14 take a mean of 0.5, those of others CLIP's."""
-    preprocess, (note,) = _preprocess(Named("open_clip:ViT-L-14@mine.pt", "ViT-L-14", "mine.pt"))
+    preprocess, (note,) = preprocess_of(Named("open_clip:ViT-L-14@mine.pt", "ViT-L-14", "mine.pt"))
     assert preprocess == {} and "nothing says how images were prepared" in note
-    assert _preprocess(Named("open_clip:ViT-B-16@mine.pt", "ViT-B-16", "mine.pt"))[1] == []
+    assert preprocess_of(Named("open_clip:ViT-B-16@mine.pt", "ViT-B-16", "mine.pt"))[1] == []
 
 
 def test_weights_from_a_file_are_not_said_to_be_random(weights, caplog):

@@ -36,6 +36,7 @@ TOKENIZERS = {"i18n": ("timm/ViT-B-16-SigLIP-i18n-256", 250_000),
               "xlmv": ("facebook/xlm-v-base", 901_629), "mt5": ("google/mt5-base", 250_100),
               "xlmr": ("FacebookAI/xlm-roberta-base", 250_002), "gemma": ("google/gemma-2b", 256_000),
               "en": (None, 49_408)}
+MT5_WITHOUT_SENTINELS = ("google/mt5-base", 250_000)        # as Meta CLIP 2's released models have it
 
 # One block of width 2 and MLP width 8 a tower; an image of two by two pixels is four patches.
 SMALL = {"embed_dim": 3, "quick_gelu": True,
@@ -153,12 +154,14 @@ def test_a_model_has_its_tokenizers_vocabulary(name):
     config = architecture.load(name)
     if name == "tiny":
         return
-    _, size, patch, *tokenizer, last = name.split("-")
-    key = tokenizer[0] if tokenizer else "en"
-    text = config["text_cfg"]
-    assert (text.get("hf_tokenizer_name"), text["vocab_size"]) == TOKENIZERS[key]
-    assert config["quick_gelu"] and text["context_length"] == 77 and config["vision_cfg"]["patch_size"] == int(patch)
-    assert last == "quickgelu"
+    _, size, patch, *parts = name.split("-")
+    is_quick, text = parts[-1] == "quickgelu", config["text_cfg"]
+    key = next((part for part in parts if part in TOKENIZERS), "en")
+    expected = TOKENIZERS[key] if is_quick or key != "mt5" else MT5_WITHOUT_SENTINELS
+    assert (text.get("hf_tokenizer_name"), text["vocab_size"]) == expected
+    assert config["quick_gelu"] == is_quick and text["context_length"] == 77
+    assert config["vision_cfg"]["patch_size"] == int(patch)
+    assert config["vision_cfg"]["image_size"] == next((int(part) for part in parts if part.isdigit()), 224)
 
 
 def test_a_presets_tokenizer_is_that_of_its_model():
@@ -168,7 +171,7 @@ def test_a_presets_tokenizer_is_that_of_its_model():
 
 
 def test_every_worldwide_size_has_a_model_with_the_xlmv_vocabulary():
-    assert {name for name in architecture.names() if "-xlmv-" in name} == \
+    assert {name for name in architecture.names() if name.endswith("-xlmv-quickgelu")} == \
         {f"ViT-{size}-xlmv-quickgelu" for size in ("H-14", "L-14", "B-32", "B-16", "M-16", "S-16")}
 
 

@@ -242,12 +242,48 @@ def test_token_embeddings_may_be_rounded_up(made):
     assert (made("mt5", vocab_size=size + 12)(TEXTS) == made("mt5")(TEXTS)).all()
 
 
+@pytest.fixture
+def with_sentinels(tmp_path):
+    """mT5's, with three tokens at its end that stand for gaps in a text; its size without them."""
+    tokenizer = tokenizers.Tokenizer.from_str(MADE["mt5"][0].to_str())
+    size = tokenizer.get_vocab_size()
+    tokenizer.add_special_tokens(["<extra_id_1>", "▁<extra_id_0>", "<extra_id_2>"])
+    tokenizer.save(str(tmp_path / "sentinels.json"))
+    return str(tmp_path / "sentinels.json"), size
+
+
+def test_a_model_may_have_no_embeddings_for_the_sentinels_of_mt5(with_sentinels, made):
+    """Meta CLIP 2 has 250,000 token embeddings; mT5's tokenizer has 250,100 tokens."""
+    path, size = with_sentinels
+    tokenizer = load(path, text_cfg("mt5", vocab_size=size))
+    assert (tokenizer(TEXTS) == made("mt5")(TEXTS)).all()
+    ids = tokenizer(["a <extra_id_1> star"])[0]
+    assert ids.max() < size and list(ids).index(1) == np.flatnonzero(ids > 1).max() + 1     # the end is the end
+    assert load(path, text_cfg("mt5", vocab_size=size + 3))(["<extra_id_1>"]).max() == size
+
+
+def test_a_model_must_have_embeddings_for_all_other_tokens(with_sentinels):
+    path, size = with_sentinels
+    with pytest.raises(BadData, match=f"but the model's text_cfg.vocab_size is {size - 1}: some ids would have no"):
+        load(path, text_cfg("mt5", vocab_size=size - 1))
+
+
+def test_an_unknown_token_that_also_ends_texts_does_not_end_one_in_the_middle(tmp_path):
+    """So it is in transformers' form of CLIP's tokenizer."""
+    tokenizer = tokenizers.Tokenizer.from_str(byte_bpe().to_str())
+    tokenizer.model.unk_token = "<|endoftext|>"
+    tokenizer.save(str(tmp_path / "clip.json"))
+    row = list(load(str(tmp_path / "clip.json"), text_cfg("byte-level"))(["red<|endoftext|> star"])[0])
+    assert row[:row.index(0)] == tokenizer.encode("red star").ids
+
+
 @pytest.mark.parametrize("name", architecture.names())
 def test_every_model_of_the_package_fits_its_known_tokenizer(name):
     cfg = architecture.load(name)["text_cfg"]
     if "hf_tokenizer_name" in cfg:
         size, special = KNOWN[cfg["hf_tokenizer_name"]]
-        assert (cfg["vocab_size"], cfg["eos_id"], cfg["pad_id"]) == (size, special.eos, special.pad)
+        sizes = (size, 250_000) if cfg["hf_tokenizer_name"] == "google/mt5-base" else (size,)   # without its sentinels
+        assert cfg["vocab_size"] in sizes and (cfg["eos_id"], cfg["pad_id"]) == (special.eos, special.pad)
     elif cfg["vocab_size"] == CLIP_CFG["vocab_size"]:
         assert load("openai", cfg).vocab_size == cfg["vocab_size"]
 

@@ -4,6 +4,7 @@ import io
 import json
 import os
 import pickle
+import re
 import signal
 
 import pytest
@@ -18,9 +19,12 @@ from safetensors.torch import save_file                     # noqa: E402
 from mc2 import __version__, cli, signals # noqa: E402
 from mc2.errors import BadData                              # noqa: E402
 from mc2.clip import architecture, checkpoints, exchange, torch_files       # noqa: E402
+from mc2.clip.load import load_model                        # noqa: E402
+from mc2.clip.released import RELEASED                      # noqa: E402
 from mc2.clip.weights import expected_shapes                # noqa: E402
 from mc2.clip.model import build                            # noqa: E402
 from mc2.training import run_directory                      # noqa: E402
+from miniatures import models as miniatures                 # noqa: E402
 
 TINY = {"embed_dim": 8, "quick_gelu": True,
         "vision_cfg": {"image_size": 8, "patch_size": 4, "layers": 2, "width": 16, "head_width": 8},
@@ -137,9 +141,10 @@ def test_buffers_and_a_sigmoid_bias_are_left_out_and_named(tmp_path, tiny):
     state = build(TINY, seed=3).state_dict()
     more = {"attn_mask": torch.zeros(5, 5), "logit_bias": torch.tensor(-10.0), "vocab_size": torch.tensor(20)}
     torch.save({**state, **more, "logit_scale": state["logit_scale"].reshape(1)}, tmp_path / "file.pt")
-    content, notes = exchange.import_(str(tmp_path / "file.pt"), tiny)
+    content, (unknown, note), _ = exchange.import_(str(tmp_path / "file.pt"), tiny)
     assert_same(content["models"][0]["state"], state)
-    assert notes == ["left out attn_mask, logit_bias, vocab_size: no weights of this architecture"]
+    assert note == "left out attn_mask, logit_bias, vocab_size: no weights of this architecture"
+    assert "nothing says which activation these weights were trained with" in unknown
 
 
 def test_a_text_tower_of_its_own_is_put_where_clip_has_it(tmp_path, tiny):
@@ -166,6 +171,113 @@ def test_names_and_shapes_are_those_of_open_clips_models(name, theirs):
         network = open_clip.model.CLIP(**config)
     assert expected_shapes(architecture.load(name)) == \
         {key: tuple(value.shape) for key, value in network.state_dict().items()}
+
+
+# ---------------------------------------------------------------- what weights do not say themselves
+
+GELU = {**TINY, "quick_gelu": False}
+
+
+@pytest.fixture
+def both(tmp_path):
+    """tiny.json with QuickGELU and gelu.json with GELU; weights that either takes."""
+    for name, config in (("tiny", TINY), ("gelu", GELU)):
+        (tmp_path / f"{name}.json").write_text(json.dumps(config))
+    return build(TINY, seed=3).state_dict()
+
+
+@pytest.mark.parametrize("name, model, reason", [
+    ("metaclip2_b32_224px_worldwide.pt", "tiny", "trained with GELU (their file name)"),
+    ("metaclip2_h14_quickgelu_224px_worldwide.pt", "gelu", "trained with QuickGELU (their file name)"),
+    ("ViT-B-32.pt", "gelu", "trained with QuickGELU (ViT-B-32.pt is the name of published weights)")])
+def test_weights_of_another_activation_are_not_imported(here, both, name, model, reason):
+    torch.save(both, here / name)
+    status, _, stderr = here(f"mc2 checkpoint import {name} --model {model}.json -o start.pt")
+    assert status == 3 and reason in stderr and "their features would be wrong" in stderr
+    assert not (here / "start.pt").exists()
+    here.ok(f"mc2 checkpoint import {name} --model {'gelu' if model == 'tiny' else 'tiny'}.json -o start.pt")
+
+
+def test_metas_weights_are_refused_with_the_name_of_their_architecture(here):
+    """Before the file is read: it is one of 1.8 GB."""
+    torch.save({"text_projection": torch.zeros(512, 512)}, here / "metaclip2_b32_224px_worldwide.pt")
+    name, model = "metaclip2_b32_224px_worldwide.pt", "ViT-B-32-xlmv-quickgelu"
+    status, _, stderr = here(f"mc2 checkpoint import {name} --model {model} -o x.pt")
+    assert (status, stderr) == (3, (
+        f"mc2 checkpoint import: {name}: {model} computes with QuickGELU, but these weights were trained with GELU "
+        "(their file name): their features would be wrong. Name --model ViT-B-32-xlmv.\n"))
+
+
+def test_a_configuration_beside_the_weights_is_asked_and_may_stand_for_the_model(here, both):
+    torch.save(both, here / "mine.pt")
+    (here / "mine.json").write_text(json.dumps(GELU))
+    status, _, stderr = here("mc2 checkpoint import mine.pt --model tiny.json -o start.pt")
+    assert status == 3 and "trained with GELU (mine.json beside them)" in stderr
+    here.ok("mc2 checkpoint import mine.pt -o start.pt")
+    held, = checkpoints.load(str(here / "start.pt"))["models"]
+    assert (held["name"], held["architecture"]) == ("mine", GELU)
+    os.rename(here / "mine.pt", here / "other.pt")
+    status, _, stderr = here("mc2 checkpoint import other.pt -o start.pt")
+    assert status == 2 and "nothing beside it says which architecture it is of. Name it with --model." in stderr
+
+
+def test_how_images_are_prepared_is_taken_from_the_configuration_beside(here, both):
+    preprocess = {"mean": [0.5, 0.4, 0.3], "std": [0.2, 0.3, 0.4], "interpolation": "bilinear", "resize_mode": "squash"}
+    torch.save(both, here / "epoch_1.pt")
+    (here / "open_clip_config.json").write_text(json.dumps({"model_cfg": TINY, "preprocess_cfg": preprocess}))
+    here.ok("mc2 checkpoint import epoch_1.pt -o out/start.pt")
+    assert checkpoints.preprocess_of(checkpoints.load(str(here / "out/start.pt"))) == preprocess
+    _, _, stderr = here("mc2 checkpoint export out/start.pt -o out/mine.pt")
+    assert ('this model has mean [0.5, 0.4, 0.3], std [0.2, 0.3, 0.4], interpolation "bilinear", resize_mode "squash"'
+            in stderr)
+    here.ok("mc2 checkpoint import out/mine.pt -o again/start.pt")      # the manifest beside mine.pt says it
+    assert checkpoints.preprocess_of(checkpoints.load(str(here / "again/start.pt"))) == preprocess
+
+
+def test_images_that_mc2_cannot_prepare_are_refused_as_eval_refuses_them(here, both):
+    torch.save(both, here / "epoch_1.pt")
+    for changes, what in (({"resize_mode": "longest"}, "resized by their longest side"),
+                          ({"interpolation": "nearest"}, "resized by nearest interpolation")):
+        (here / "open_clip_config.json").write_text(json.dumps({"model_cfg": TINY, "preprocess_cfg": changes}))
+        status, _, stderr = here("mc2 checkpoint import epoch_1.pt -o start.pt")
+        assert status == 2 and what in stderr and not (here / "start.pt").exists()
+
+
+def test_configurations_that_say_defaults_and_those_that_do_not_are_of_the_same_model():
+    def changed(part, **changes):
+        return {**TINY, part: {**TINY[part], **changes}}
+    assert architecture.are_same(TINY, changed("text_cfg", mlp_ratio=4.0, hf_tokenizer_name="other/name", pad_id=7))
+    assert architecture.are_same(changed("vision_cfg", head_width=64), {**TINY, "vision_cfg": {
+        key: value for key, value in TINY["vision_cfg"].items() if key != "head_width"}})
+    assert architecture.are_same(changed("text_cfg", pool_type="argmax"), changed("text_cfg", eos_id=19))
+    for other in ({**TINY, "quick_gelu": False}, changed("text_cfg", eos_id=3), changed("vision_cfg", mlp_ratio=3.0),
+                  changed("vision_cfg", head_width=4)):
+        assert not architecture.are_same(TINY, other)
+
+
+def test_a_tokenizer_in_a_file_goes_beside_the_checkpoint(here):
+    (here / "words.json").write_text(miniatures.tokenizer_json())
+    config = miniatures.ARCHITECTURE
+    (here / "mini.json").write_text(json.dumps(config))
+    torch.save(build(config, seed=3).state_dict(), here / "mini.pt")
+    here.ok("mc2 checkpoint import mini.pt --tokenizer words.json -o out/start.pt")
+    assert (here / "out/tokenizer.json").read_bytes() == (here / "words.json").read_bytes()
+    assert load_model(str(here / "out/start.pt")).encode_texts(["a cat"]).shape == (1, 16)
+
+
+@pytest.mark.parametrize("file", RELEASED)
+def test_a_released_file_has_a_model_of_its_activation_size_and_tokenizer(file):
+    released = RELEASED[file]
+    config = architecture.load(released.model)
+    size, pixels = re.fullmatch(r"metaclip2_([a-zA-Z]+)\d+(?:_quickgelu)?_(\d+)px(?:_mt5)?_worldwide.pt", file).groups()
+    assert config["quick_gelu"] == ("quickgelu" in file) and config["vision_cfg"]["image_size"] == int(pixels)
+    assert (config["text_cfg"]["vocab_size"] == 250_000) == ("mt5" in file) == ("mt5" in released.hub)
+    assert released.model.split("-")[1].lower() == size.lower()
+    assert (released.resize_mode == "squash") == (pixels == "378")
+
+
+def test_there_are_16_released_models():
+    assert len(RELEASED) == len({released.model for released in RELEASED.values()}) == 16
 
 
 # ---------------------------------------------------------------- refused
@@ -334,5 +446,5 @@ def test_a_tokenizer_that_open_clip_cannot_know_is_pointed_out():
     plain = {**TINY, "text_cfg": {**TINY["text_cfg"]}}
     del plain["text_cfg"]["hf_tokenizer_name"]
     held = student("only", config=plain, tokenizer="run/tokenizer.json")
-    assert list(exchange._export_notes({"models": [held]}, held, None)) == [
+    assert list(exchange._export_notes({"models": [held], "config": {}}, held)) == [
         "open_clip.get_tokenizer would give CLIP's own tokenizer; this model was trained with run/tokenizer.json"]

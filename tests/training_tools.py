@@ -12,3 +12,11 @@ def require_train():
         raise RuntimeError(f"not installed: {', '.join(missing)}")
     if missing:
         pytest.skip(f"needs the extra [train] ({', '.join(missing)})", allow_module_level=True)
+
+
+def require_transformers():
+    """The same for the extra `transformers`, with MC2_REQUIRE_TRANSFORMERS=1."""
+    if importlib.util.find_spec("transformers") is None:
+        if os.environ.get("MC2_REQUIRE_TRANSFORMERS") == "1":
+            raise RuntimeError("not installed: transformers")
+        pytest.skip("needs the extra [transformers]", allow_module_level=True)

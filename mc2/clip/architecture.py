@@ -65,6 +65,24 @@ def parse(text, source):
     return config
 
 
+def are_same(one, other):
+    """Whether two configurations are of the same model: the same weights give the same features. One may say what the
+    other leaves out as a default. The name of the tokenizer does not matter, nor what fills rows up behind the end of a
+    text."""
+    return _in_full(one) == _in_full(other)
+
+
+def _in_full(config):
+    """A configuration with its defaults, the sizes of hidden layers for their ratios."""
+    vision = {"head_width": HEAD_WIDTH, **config["vision_cfg"], "mlp_ratio": _hidden(config["vision_cfg"])}
+    text = {"pool_type": "argmax", "eos_id": 2, **config["text_cfg"], "mlp_ratio": _hidden(config["text_cfg"])}
+    if text["pool_type"] == "argmax":               # the highest id ends a text
+        text |= {"pool_type": "eos", "eos_id": text["vocab_size"] - 1}
+    for key in ("hf_tokenizer_name", "pad_id"):
+        text.pop(key, None)
+    return {**config, "quick_gelu": bool(config.get("quick_gelu")), "vision_cfg": vision, "text_cfg": text}
+
+
 def parameters(config):
     """{part: number of trained parameters}, and their `total`. The text part holds no token embedding."""
     vision, text, embed_dim = config["vision_cfg"], config["text_cfg"], config["embed_dim"]

@@ -19,6 +19,7 @@ from mc2.errors import BadData, BadUsage
 
 KIND = "mc2 checkpoint"
 NAME = re.compile(r"step-(\d+)\.pt")
+PREPROCESS = ("mean", "std", "interpolation", "resize_mode")        # as open_clip calls them
 
 
 def write(content, path, is_own=False):
@@ -62,6 +63,14 @@ def student_of(content, source, student=None):
     if student and student not in models:
         raise BadUsage(f"{source}: has no student {student}. It has {', '.join(models)}.")
     return models[student] if student else content["models"][0]
+
+
+def preprocess_of(content):
+    """How images are prepared for the models of a checkpoint: mean, std, interpolation, resize_mode and rgb, as far as it
+    says so. A run says all but resize_mode, which imported weights may bring. rgb (mc2/clip/images.py) is no key of
+    open_clip's."""
+    data = content["config"].get("data", {})
+    return {key: data[f"image_{key}"] for key in (*PREPROCESS, "rgb") if f"image_{key}" in data}
 
 
 # ---------------------------------------------------------------- those of a run

@@ -72,7 +72,7 @@ class Model:
     @property
     def description(self):
         """A dict of all properties of the model that change scores, for the records of results."""
-        return {"name": self.name, "fingerprint": self.fingerprint[:16], "tokenizer": _described(self.tokenizer),
+        return {"name": self.name, "fingerprint": self.fingerprint[:16], "tokenizer": described(self.tokenizer),
                 "precision": self.precision, "transform": str(self.transform), "mean": self.mean, "std": self.std}
 
     def encode_images(self, batch):
@@ -91,7 +91,7 @@ class Model:
         return functional.normalize(features.float(), dim=-1)
 
 
-def _described(tokenizer):
+def described(tokenizer):
     """A tokenizer's name, with the start of its fingerprint."""
     name = os.path.basename(tokenizer.name) if os.path.exists(tokenizer.name) else tokenizer.name
     return f"{name} ({tokenizer.fingerprint[:8]})"

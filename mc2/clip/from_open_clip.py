@@ -12,15 +12,18 @@ from typing import NamedTuple
 
 import torch
 
-from mc2 import parsing
+from mc2 import manifests, parsing
 from mc2.clip import architecture, fingerprints, trained_tokenizer
-from mc2.clip.encoder import PREPROCESS, Model
+from mc2.clip.checkpoints import PREPROCESS
+from mc2.clip.encoder import Model
 from mc2.clip.model import build
+from mc2.clip.released import RELEASED
 from mc2.clip.tokenizers import CLIP_BPE
 from mc2.clip.weights import read_into
 from mc2.errors import BadData, BadUsage, Mc2Error
 
 OPEN_CLIP = "open_clip:"
+OPEN_CLIP_CONFIG = "open_clip_config.json"      # in a folder that open_clip saved
 ACTIVATION = {True: "QuickGELU", False: "GELU"}
 
 
@@ -42,7 +45,7 @@ def load(spec, tokenizer, cache, options):
     """
     named = _looked_up(spec)
     config = _config(named.name)
-    notes = _check_activation(named, config)
+    notes = check_activation(named, config, lambda other: f"Name {OPEN_CLIP}{other}@{named.weights}.")
     file = _fetched(named) if named.tag else named.weights
     network = _built(named.name, config)
     if file:
@@ -51,7 +54,7 @@ def load(spec, tokenizer, cache, options):
     else:
         notes.append(f"{spec}: the weights are random. Name some with {OPEN_CLIP}{named.name}@FILE or @TAG.")
         identity = fingerprints.of_network(network)
-    preprocess, more = _preprocess(named)
+    preprocess, more = preprocess_of(named)
     found, doubts = _tokenizer(named, config, tokenizer)
     return Model(network, found, name=spec, notes=[*notes, *more, *doubts], image_size=image_size(config),
                  preprocess=preprocess, fingerprint=fingerprints.of_values(identity, named.name, config), **options)
@@ -175,7 +178,8 @@ def configuration_path(weights):
 
 def configuration_beside(weights):
     """The Configuration of STEM.json or else of open_clip_config.json, or None. BadData."""
-    for path in (configuration_path(weights), os.path.join(os.path.dirname(weights), "open_clip_config.json")):
+    paths = configuration_path(weights), os.path.join(os.path.dirname(weights), OPEN_CLIP_CONFIG)
+    for path in paths:
         if not os.path.isfile(path):
             continue
         with open(path, "rb") as stream:
@@ -188,14 +192,21 @@ def configuration_beside(weights):
         model = content.get("model_cfg", content)
         if isinstance(model, dict) and isinstance(model.get("vision_cfg"), dict) \
                 and isinstance(model.get("text_cfg"), dict):
-            preprocess = _valid_preprocess(content.get("preprocess_cfg") or {}, path)
-            return Configuration(model, preprocess, os.path.basename(path))
-        if os.path.basename(path) == "open_clip_config.json":
+            preprocess = content.get("preprocess_cfg") or (_exported_preprocess(weights) if path == paths[0] else {})
+            return Configuration(model, valid_preprocess(preprocess, path), os.path.basename(path))
+        if os.path.basename(path) == OPEN_CLIP_CONFIG:
             raise BadData(f"{path}: is no configuration of open_clip.")
     return None
 
 
-def _valid_preprocess(config, path):
+def _exported_preprocess(weights):
+    """preprocess_cfg in the manifest of weights that mc2 exported: their configuration beside, in the form that open_clip
+    takes, has no place for it."""
+    return (manifests.read_if_whole(weights) or {}).get("preprocess") or {}
+
+
+def valid_preprocess(config, path):
+    """Those keys of open_clip's preprocess_cfg that say how images are prepared. BadData names the file that it is in."""
     found = {key: value for key, value in config.items() if key in PREPROCESS and value is not None} \
         if isinstance(config, dict) else None
     if found is None or not all(isinstance(found.get(key, ""), str) for key in ("interpolation", "resize_mode")) \
@@ -214,8 +225,12 @@ def _are_channels(values):
 
 # ---------------------------------------------------------------- activation, images, tokenizer
 
-def _check_activation(named, config):
-    """Notes: one where nothing says which activation the weights were trained with. BadData where it is another one."""
+def check_activation(named, config, advice, is_model=is_known):
+    """Notes: one where nothing says which activation the weights were trained with. BadData where it is another one.
+
+    advice: a function that gives a sentence, which names the architecture that has it; is_model: whether a name is that
+    of an architecture.
+    """
     spec, name, weights = named[:3]
     if not weights:
         return []
@@ -228,9 +243,11 @@ def _check_activation(named, config):
     if needs == has:
         return []
     other = name + "-quickgelu" if needs else name.removesuffix("-quickgelu")
+    if not is_model(other) and os.path.basename(weights) in RELEASED:
+        other = RELEASED[os.path.basename(weights)].model
     raise BadData(f"{spec}: {name} computes with {ACTIVATION[has]}, but these weights were trained with "
                   f"{ACTIVATION[needs]} ({why}): their features would be wrong. "
-                  + (f"Name {OPEN_CLIP}{other}@{weights}." if is_known(other) else "Name an architecture that has it."))
+                  + (advice(other) if is_model(other) else "Name an architecture that has it."))
 
 
 def _activation_of(named):
@@ -249,14 +266,16 @@ def _activation_of(named):
     return None, ""
 
 
-def _preprocess(named):
+def preprocess_of(named):
     """(how images are prepared, notes): as the tag or the configuration beside the weights says; for others as the tags
     of the architecture agree on."""
     import open_clip
     if named.beside and named.beside.preprocess:
         return named.beside.preprocess, []
-    name = named.name
-    entries = [named.tag] if named.tag else _published(os.path.basename(named.weights)) or [
+    name, file_name = named.name, os.path.basename(named.weights)
+    if file_name in RELEASED and not named.beside:
+        return {"resize_mode": RELEASED[file_name].resize_mode}, []
+    entries = [named.tag] if named.tag else _published(file_name) or [
         open_clip.pretrained.get_pretrained_cfg(name, other) for other in open_clip.list_pretrained_tags_by_model(name)]
     found = [{key: entry[key] for key in PREPROCESS if entry.get(key) is not None} for entry in entries]
     if all(entry == found[0] for entry in found):

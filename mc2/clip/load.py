@@ -2,6 +2,7 @@
 
     run/checkpoints/latest, run                 a checkpoint, or the newest of a run; PATH#NAME for a further student
     mine.pt                                     weights of mc2 checkpoint export, with mine.json beside
+    hf                                          a folder that transformers or open_clip saved, or mc2 checkpoint export
     open_clip:NAME@FILE                         an architecture with weights from a local file, e.g. Meta's
     open_clip:NAME@TAG                          with published weights, which open_clip fetches
     open_clip:NAME, NAME                        with random weights
@@ -12,12 +13,12 @@ import json
 import os
 
 from mc2 import manifests
-from mc2.clip import architecture, checkpoints, fingerprints, from_open_clip, trained_tokenizer
+from mc2.clip import architecture, checkpoints, fingerprints, folders, from_open_clip, trained_tokenizer
 from mc2.clip.encoder import Model
 from mc2.clip.from_open_clip import OPEN_CLIP
 from mc2.clip.model import build
 from mc2.clip.torch_files import read
-from mc2.clip.weights import fill, read_into
+from mc2.clip.weights import differences, expected_shapes, fill, read_into, without_buffers
 from mc2.errors import BadData, BadUsage
 
 
@@ -31,7 +32,7 @@ def load_model(name, device="cpu", precision="fp32", tokenizer=None, cache=None)
     if not name.startswith(OPEN_CLIP):
         path, student = _path_and_student(name)
         if os.path.exists(path):
-            load = _load_export if _is_export(path) else _load_checkpoint
+            load = _load_folder if folders.is_folder(path) else _load_export if _is_export(path) else _load_checkpoint
             return load(path, student, name, tokenizer, cache, options)
         if not from_open_clip.is_known(name.partition("@")[0]):
             raise BadUsage(f"{name}: neither a checkpoint nor a model. Name a run or a checkpoint of mc2 train, or "
@@ -50,7 +51,7 @@ def _path_and_student(name):
 def _load_checkpoint(path, student, name, tokenizer, cache, options):
     content = checkpoints.load(path)
     held = checkpoints.student_of(content, path, student)
-    config, data = held["architecture"], content["config"].get("data", {})
+    config = held["architecture"]
     network = build(config)
     fill(network, held["state"], path)
     file = checkpoints.find(path) or path if os.path.isdir(path) else path
@@ -58,8 +59,23 @@ def _load_checkpoint(path, student, name, tokenizer, cache, options):
                                                    held is content["models"][0], name)
     return Model(network, found, name=name, notes=notes, **options, image_size=config["vision_cfg"]["image_size"],
                  fingerprint=fingerprints.of_values(fingerprints.of_file(file, cache), held["name"], config),
-                 preprocess={key: data[f"image_{key}"] for key in ("mean", "std", "interpolation", "rgb")
-                             if f"image_{key}" in data})
+                 preprocess=checkpoints.preprocess_of(content))
+
+
+def _load_folder(path, student, name, tokenizer, cache, options):
+    if student:
+        raise BadUsage(f"{name}: {path} holds one model, and no student {student}.")
+    folder = folders.read(path, tokenizer)
+    state, _ = without_buffers(folder.state())
+    if problems := differences(state, expected_shapes(folder.architecture)):     # before memory for all of it is taken
+        raise BadData(f"{path}: its weights are not those of its configuration: {problems}. Fetch or export it again.")
+    network = build(folder.architecture)
+    fill(network, state, path)
+    found, notes = folders.tokenizer_of(folder, tokenizer)
+    weights = [fingerprints.of_file(file, cache) for file in folder.files]
+    return Model(network, found, name=name, notes=[*folder.notes, *notes], **options,
+                 image_size=from_open_clip.image_size(folder.architecture), preprocess=folder.preprocess,
+                 fingerprint=fingerprints.of_values(weights, folder.architecture))
 
 
 def _is_export(path):

@@ -4,7 +4,11 @@ A row is [bos] text eos pad pad ... of context_length ids. bos is there where th
 one (XLM-R, XLM-V: <s>; Gemma: <bos>; mT5: none), eos always, also where it puts none (Gemma). A literal `</s>` in a
 text becomes <unk>, so that the first eos of a row is its end: open_clip pools there.
 
-Texts are taken as they are, without ftfy; only CLIP's own BPE cleans them, as open_clip does.
+Texts are taken as they are, without ftfy; only CLIP's own BPE cleans them, as open_clip does. open_clip's HFTokenizer
+cleans the texts of every tokenizer: it mends what looks like a wrong encoding, and typographic quotes and ligatures
+(ftfy), resolves HTML entities twice, and makes all white space single spaces. The ids of plain texts are the same;
+those of `Tom &amp; Jerry`, `“quoted”`, `ﬁsh` or of a text with line breaks may differ. A model has to be used as it was
+trained.
 """
 import functools
 import hashlib
@@ -25,6 +29,9 @@ CLIP_BPE = "openai"             # the name of CLIP's own BPE
 MOST_GROWTH = 1000              # of a text, by the normalizer of a tokenizer
 CLIP_WORDS = 1 << 20            # the most words whose tokens are kept in memory; open_clip keeps all
 ROUNDED_UP = 128                # embeddings are rounded up to a multiple of at most this: mT5's 250,100 to 250,112
+# The last tokens of T5's and mT5's vocabularies, which stand for gaps in a text and are in none: mT5 has 250,000 tokens
+# without these 100, and Meta CLIP 2 leaves out their embeddings.
+SENTINEL = re.compile(r"▁?<extra_id_\d+>")
 CONTEXT_LENGTH, VOCAB_SIZE, EOS_ID, PAD_ID = 77, 49_408, 2, 0     # open_clip's, where text_cfg says nothing
 
 NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
@@ -74,11 +81,21 @@ def load(name_or_path, text_cfg):
     return tokenizer
 
 
+def special_of(path):
+    """The Special ids of a tokenizer.json or of that in a directory, or None where there is no such file. BadData where
+    it is none."""
+    path = os.path.join(path, "tokenizer.json") if os.path.isdir(path) else path
+    if not os.path.isfile(path):
+        return None
+    with open(path, "rb") as stream:
+        return _from_definition(path, stream.read())[1]
+
+
 class Tokenizer:
     """tokenizer(texts) -> int64 [len(texts), context_length]. Picklable.
 
     definition: the bytes of its tokenizer.json; None for CLIP's own BPE. fingerprint: their SHA-256, in hexadecimal.
-    vocab_size: highest id + 1. special: the Special ids.
+    vocab_size: highest id + 1; words: the same without the sentinels at its end. special: the Special ids.
     """
 
     def __init__(self, name, definition, text_cfg):
@@ -86,8 +103,9 @@ class Tokenizer:
         self.context_length = text_cfg.get("context_length", CONTEXT_LENGTH)
         if definition is None:
             self._encode, self.special, self.vocab_size, self.fingerprint = _clip_bpe()
+            self.words = self.vocab_size
         else:
-            self._encode, self.special, self.vocab_size = _from_definition(name, definition)
+            self._encode, self.special, self.vocab_size, self.words = _from_definition(name, definition)
             self.fingerprint = hashlib.sha256(definition).hexdigest()
         _check(self)
         self.eos_id = self.special.eos
@@ -111,11 +129,14 @@ class Tokenizer:
         return rows
 
     def _text_only(self, ids):
-        """The ids of a text, without those that have a meaning of their own in a row (bos, eos, padding)."""
-        reserved = np.isin(ids, self._reserved)
+        """The ids of a text, without those that have a meaning of their own in a row (bos, eos, padding) and those that
+        the model has no embedding for (sentinels)."""
+        reserved = np.isin(ids, self._reserved) | (ids >= self.text_cfg.get("vocab_size", VOCAB_SIZE))
         if not reserved.any():
             return ids
-        return ids[~reserved] if self.special.unk is None else np.where(reserved, self.special.unk, ids)
+        unk = self.special.unk
+        # CLIP's own in transformers' form has one token for both, which would end the text in the middle
+        return ids[~reserved] if unk is None or unk in self._reserved else np.where(reserved, unk, ids)
 
     def save(self, path):
         """Write the definition, so that load(path) gives the same tokenizer. CLIP's own BPE comes with open_clip and
@@ -182,7 +203,7 @@ def _from_hub(name):
 
 
 def _from_definition(name, definition):
-    """(encode, special, size) of a tokenizer.json."""
+    """(encode, special, size, size without sentinels at its end) of a tokenizer.json."""
     import tokenizers
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")    # the processes that read data share the cores already
     try:
@@ -200,8 +221,10 @@ def _from_definition(name, definition):
     def encode(texts):
         return (encoding.ids for encoding in tokenizer.encode_batch_fast(texts, add_special_tokens=False))
 
-    size = 1 + max(tokenizer.get_vocab(with_added_tokens=True).values(), default=-1)
-    return encode, _special(tokenizer, padding, content["model"]), size
+    vocab = tokenizer.get_vocab(with_added_tokens=True)
+    size = 1 + max(vocab.values(), default=-1)
+    words = 1 + max((number for token, number in vocab.items() if not SENTINEL.fullmatch(token)), default=-1)
+    return encode, _special(tokenizer, padding, content["model"]), size, words
 
 
 def _growth(normalizer):
@@ -218,12 +241,12 @@ def _growth(normalizer):
 def _special(tokenizer, padding, model):
     """The Special ids of a tokenizer: as its post-processor and its padding use them, else by the usual names. model: that
     of its definition"""
-    before, after = _around(tokenizer)
+    before, after = around(tokenizer)
     pad = padding["pad_id"] if padding else _first(tokenizer, PAD_NAMES)
     return Special(before, after[0] if after else _first(tokenizer, EOS_NAMES), pad, _unk(tokenizer, model))
 
 
-def _around(tokenizer):
+def around(tokenizer):
     """(ids before, ids after) that the post-processor adds to a text, two tuples."""
     encoding = tokenizer.encode("a")
     added = encoding.special_tokens_mask
@@ -271,7 +294,7 @@ def _check(tokenizer):
 
 def _check_size(tokenizer):
     size, vocab_size = tokenizer.vocab_size, tokenizer.text_cfg.get("vocab_size", VOCAB_SIZE)
-    if size <= vocab_size < size + ROUNDED_UP:
+    if tokenizer.words <= vocab_size < size + ROUNDED_UP:
         return
     wrong = "some ids would have no embedding" if size > vocab_size else "most likely it is not this model's"
     raise BadData(f"{tokenizer.name}: has {size:,} tokens, but the model's text_cfg.vocab_size is {vocab_size:,}: "

@@ -40,7 +40,7 @@ def of_configuration(given, own, config, name):
     tokenizer = tokenizers.load(given, text_cfg)
     if given == own:
         return tokenizer, []
-    at_hand = own if own == CLIP_BPE else _from_cache_of_hub(own)
+    at_hand = own if own == CLIP_BPE or os.path.isfile(own) else _from_cache_of_hub(own)
     if at_hand is None:
         return tokenizer, [_not_compared(given, own)]
     if not _fingerprints(tokenizers.load(at_hand, text_cfg)) & _fingerprints(tokenizer):

@@ -27,6 +27,14 @@ def read_into(network, path):
     fill(network, state, path)
 
 
+def without_buffers(state):
+    """(the state dict without tensors that are no weights, their names, sorted), logit_scale as a scalar."""
+    left = {name: value for name, value in state.items() if name not in NO_WEIGHTS}
+    if "logit_scale" in left and left["logit_scale"].numel() == 1:
+        left["logit_scale"] = left["logit_scale"].reshape(())       # (1,) in some versions
+    return left, sorted(state.keys() & NO_WEIGHTS)
+
+
 def fill(network, state, path):
     """Load a state dict into a network: all weights of it and no others. BadData names those that do not fit."""
     if problems := differences(state, {name: value.shape for name, value in network.state_dict().items()}):
@@ -56,9 +64,12 @@ def _plain(name):
 
 
 def expected_shapes(config):
-    """{name of a weight: shape} of an architecture, in open_clip's order; no weight is made."""
-    with torch.device("meta"):
-        state = build(config, device="meta").state_dict()
+    """{name of a weight: shape} of an architecture, in open_clip's order; no weight is made. BadData"""
+    try:
+        with torch.device("meta"):
+            state = build(config, device="meta").state_dict()
+    except (RuntimeError, OverflowError) as error:      # sizes whose product is no number of 64 bits
+        raise BadData(f"no network of its configuration can be made ({str(error).splitlines()[0][:100]}).") from None
     return {name: tuple(weight.shape) for name, weight in state.items()}
 
 

@@ -3,22 +3,22 @@ import os
 
 import torch
 
-from mc2.clip import model, tokenizers
+from mc2.clip import architecture, model, tokenizers
 from mc2.errors import BadData
 
 
 class Student:
     """A model in training, with its optimizer."""
 
-    def __init__(self, name, architecture, tokenizer, optimizer, config, ranks):
+    def __init__(self, name, model_config, tokenizer, optimizer, config, ranks):
         """tokenizer: its name or path, as in the preset. optimizer: lr, beta1, beta2, eps, wd."""
         compute, schedule = config["values"]["compute"], config["values"]["schedule"]
-        self.name, self.architecture, self.lr = name, architecture, optimizer["lr"]
+        self.name, self.architecture, self.lr = name, model_config, optimizer["lr"]
         self.tokenizer_name = tokenizer
-        self.tokenizer = tokenizers.load(tokenizer, architecture["text_cfg"])
+        self.tokenizer = tokenizers.load(tokenizer, model_config["text_cfg"])
         self.model = model.build(
-            architecture, init_logit_scale=config["values"]["model"]["init_logit_scale"], precision=compute["precision"],
-            grad_checkpointing=compute["grad_checkpointing"], device=ranks.device, seed=schedule["seed"])
+            model_config, init_logit_scale=config["values"]["model"]["init_logit_scale"],
+            precision=compute["precision"], grad_checkpointing=compute["grad_checkpointing"], device=ranks.device, seed=schedule["seed"])
         self.optimizer = model.optimizer_of(self.model, **optimizer)
         self.trained = self.model
         if compute["torchcompile"]:
@@ -35,7 +35,7 @@ class Student:
                 "state": self.model.state_dict(), "optimizer": self.optimizer.state_dict()}
 
     def load(self, state, path):
-        if state["architecture"] != self.architecture:
+        if not architecture.are_same(state["architecture"], self.architecture):
             raise BadData(f"{path}: holds a model of another architecture than this run's.")
         self.model.load_state_dict(state["state"])
         if state["optimizer"] is not None:
