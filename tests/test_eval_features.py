@@ -268,12 +268,6 @@ def test_a_table_shows_percent():
                                                              "babel-imagenet  DE    top1    50.00  50"]
 
 
-def test_a_plot_has_a_bar_per_language(tmp_path):
-    pytest.importorskip("matplotlib")
-    results.plot(RECORDS, str(tmp_path / "bars.png"), tasks.TASKS)
-    assert (tmp_path / "bars.png").read_bytes().startswith(b"\x89PNG")
-
-
 def test_a_suite_shows_the_papers_row_beside_ours():
     compared = suites.compared("table1", RECORDS, "h14-worldwide")
     rows = {row[0]: row[1:] for row in suites.shown(compared, "h14-worldwide")}

@@ -335,6 +335,17 @@ def test_own_pairs_by_language(pairs, score):
                                                                 + every["retrieval", "fr", "t2i_r1"]) / 2)
 
 
+def test_a_plot_takes_the_scores_of_a_control(pairs, score):
+    pytest.importorskip("matplotlib")
+    given = ["retrieval", pairs / "pairs.jsonl", "--images", pairs / "pictures"]
+    score(*given, "-o", pairs / "control.jsonl")
+    score(*given, "--plot", pairs / "a.png", "--control", pairs / "control.jsonl")
+    assert (pairs / "a.png").read_bytes().startswith(b"\x89PNG") and "no control" not in score.err
+    (pairs / "control.jsonl").write_text('{"task": "xm3600", "lang": "de", "metric": "t2i_r1", "value": 0.5}\n')
+    score(*given, "--plot", pairs / "a.png", "--control", pairs / "control.jsonl")
+    assert "control.jsonl: holds no score of this task, language and metric" in score.err
+
+
 def test_own_pairs_with_tars_score_the_same(pairs, score):
     for shard, keys in enumerate(("ab", "cde")):
         with tarfile.open(pairs / f"{shard}.tar", "w") as tar:

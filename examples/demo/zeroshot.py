@@ -22,7 +22,7 @@ import words
 from draw import CLASSES
 from mc2 import tars
 from mc2.clip.load import load_model
-from mc2.evaluation import results, zeroshot
+from mc2.evaluation import plots, zeroshot
 from mc2.tables import align
 
 PROMPT = dict(size="large", place="left", background="white")
@@ -35,7 +35,8 @@ def main():
     parser.add_argument("--at-least", type=float, metavar="X", help="fail where a language is under X times chance")
     parser.add_argument("--at-most", type=float, metavar="X", help="fail where the mean is over X times chance")
     parser.add_argument("-o", "--output", metavar="FILE", help="write the scores as JSON too")
-    parser.add_argument("--plot", metavar="FILE.png", help="a bar chart by language (needs matplotlib)")
+    parser.add_argument("--plot", metavar="FILE.png", help="a plot by language (needs matplotlib)")
+    parser.add_argument("--control", metavar="FILE", help="scores of the control, as -o writes them, for the plot")
     options = parser.parse_args()
     scores = scores_of(options.out, load_model(options.model))
     if options.output:
@@ -44,9 +45,12 @@ def main():
     print(f"Zero-shot classification of {options.model}, pictures of held-out classes\n")
     print(*align(list(table(scores))), sep="\n")
     if options.plot:
-        results.plot([{"task": "held-out classes", "metric": "top1", "lang": lang, "value": row["held_out"]}
-                      for lang, row in scores.items()], options.plot, {})
-        print(f"\nAs a bar chart: {options.plot}")
+        control = {}
+        if options.control:
+            with open(options.control, "rb") as file:
+                control = orjson.loads(file.read())
+        plots.draw(records_of(scores), options.plot, {}, records_of(control))
+        print(f"\nAs a plot: {options.plot}")
     failures = list(failing(scores, options.at_least, options.at_most))
     print(*failures, sep="\n", file=sys.stderr, end="\n" * bool(failures))
     sys.exit(1 if failures else 0)
@@ -67,6 +71,12 @@ def scores_of(out, model):
         found[lang] = {"classes": len(classes), "pictures": len(right[True]), "chance": 1 / len(classes),
                        "held_out": float(np.mean(right[True])), "seen": float(np.mean(right[False]))}
     return found
+
+
+def records_of(scores):
+    """The scores of the held-out half, in the form that `mc2 eval` writes."""
+    return [{"task": "held-out classes", "lang": lang, "metric": "top1", "value": row["held_out"], "n": row["pictures"],
+             "protocol": {"classes": row["classes"]}} for lang, row in scores.items()]
 
 
 def test_features(out, model):

@@ -171,4 +171,4 @@ def accuracies(bench, features, labels, weights, **more):
     """Yield the results top1 and, where there are more than five classes, top5."""
     found = ranks(features, weights, labels)
     for k in (1, 5) if len(weights) > 5 else (1,):
-        yield bench.result(f"top{k}", top(found, k), len(found), **more)
+        yield bench.result(f"top{k}", top(found, k), len(found), **{"classes": len(weights), **more})

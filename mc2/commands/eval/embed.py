@@ -13,7 +13,7 @@ from mc2.terminal import say
 @click.option("--texts", metavar="FILE", type=click.Path(exists=True, dir_okay=False),
               help='JSON Lines with "text", or a .txt file with a text per line.')
 @click.option("-o", "--output", required=True, metavar="DIR", help="The directory for the features.")
-@shared.evaluates(without=("data", "as_json", "output", "plot"))
+@shared.evaluates(without=("data", "as_json", "output", "plot", "control"))
 def embed(images, texts, output, evaluation):
     """Write the features of your own images and texts, L2-normalised, float32.
 

@@ -20,12 +20,15 @@ class Evaluation:
     """The options as they were given: model, data, and where the scores go."""
 
     def __init__(self, model, device, precision, tokenizer, batch_size, workers, cache, no_cache, on_error, image_rgb,
-                 quiet, data=None, as_json=False, output=None, plot=None):
+                 quiet, data=None, as_json=False, output=None, plot=None, control=None):
         self.model, self.data, self.tokenizer, self.precision = model, data, tokenizer, precision
         self.device, self.batch_size, self.workers, self.on_error = device, batch_size, workers, on_error
         self.image_rgb = image_rgb
         self.cache = None if no_cache else cache or default_cache()
         self.as_json, self.output, self.plot, self.quiet = as_json, output, plot, quiet
+        self.control = control
+        if control and not plot:
+            raise click.UsageError("--control is drawn into the plot: give --plot too.")
 
     @contextlib.contextmanager
     def encoder(self):
@@ -55,35 +58,50 @@ class Evaluation:
         if self.data is None and not task.own_command:
             raise BadUsage(f"names no data. Give --data DIR: {task.files}, from {task.source}.")
         self.refuse_outputs()
+        control = self._control()
         data = self.data and (tasks.folder_of(name, self.data) or self.data)
         with self.encoder() as encoder:
             started = time.monotonic()
             bench = tasks.Bench(name, encoder, data, protocol, self.data, arguments)
             records = list(bench.results())
             if encoder.rank == 0:
-                self.show(records)
+                self.show(records, control)
                 self.receipt(name, len(records), encoder, started)
 
     def refuse_outputs(self):
         """Raise BadUsage where the scores or their plot could not be written: before the work, not after it."""
         from mc2 import files
-        from mc2.evaluation import results
+        from mc2.evaluation import plots
         if self.output:
             files.refuse_unwritable(self.output, parquet=False)
         if self.plot:
-            results.refuse_undrawable(self.plot)
+            plots.refuse_undrawable(self.plot)
         for path in filter(None, (self.output, self.plot)):
             is_special = os.path.exists(path) and files.is_special(path)
             if path != "-" and not files.is_remote(path) and not is_special:
                 _refuse_folder_of(path)
 
-    def show(self, records):
+    def _control(self):
+        """The records of --control; none without it. BadLine where a line is no score."""
+        from mc2.evaluation import results
+        return results.read(self.control) if self.control else []
+
+    def show(self, records, control=()):
         """Print the scores, as a table or as JSON Lines, and write the file and the plot that were asked for."""
-        from mc2.evaluation import results, tasks
+        from mc2.evaluation import plots, tasks
         self.print(records)
         self.write(records)
         if self.plot:
-            results.plot(records, self.plot, tasks.TASKS)
+            self.say_missing(plots.draw(records, self.plot, tasks.TASKS, control))
+        if control and not {plots.key(record) for record in records} & {plots.key(record) for record in control}:
+            say(f"eval: {self.control}: holds no score of this task, language and metric: no control was drawn")
+
+    def say_missing(self, labels):
+        """Say which labels of the plot no installed font can draw."""
+        if labels and not self.quiet:
+            shown = ", ".join(labels[:5]) + (f" and {len(labels) - 5:,} more" if len(labels) > 5 else "")
+            say(f"eval: {self.plot}: no installed font can draw {shown}: escapes such as \\u4e2d stand for the letters.",
+                "eval: to see them, install a font that has them, such as Noto Sans CJK")
 
     def print(self, records):
         from mc2.evaluation import results, tasks
@@ -175,7 +193,12 @@ OPTIONS = {
     "output": click.option(
         "-o", "--output", metavar="FILE", help="Write the scores to FILE too, as JSON Lines."),
     "plot": click.option(
-        "--plot", metavar="FILE.png", help="Draw the scores by language as a bar chart."),
+        "--plot", metavar="FILE.png", help="Draw the scores as dots, a row for each language, and what guessing "
+        "scores, where that is known. Needs the extra [plot]."),
+    "control": click.option(
+        "--control", metavar="FILE", type=click.Path(exists=True, dir_okay=False),
+        help="With --plot: scores of another model, as -o writes them, drawn as crosses; e.g. of one that was trained "
+             "with data.shuffle_texts."),
     "quiet": options.quiet,
 }
 

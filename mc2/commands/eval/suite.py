@@ -16,6 +16,8 @@ def run(suite, evaluation, beside, follows):
     from mc2.evaluation import suites, tasks
     if evaluation.model is None or evaluation.data is None:
         raise click.UsageError("--suite needs --model and --data.")
+    if evaluation.control:
+        raise click.UsageError("--control is for the plot of one task; the plot of a suite has the published scores.")
     suites.refuse_unknown(suite, beside)
     evaluation.refuse_outputs()
     names = suites.tasks_of(suite, tasks.TASKS)
@@ -66,7 +68,7 @@ def _scored(name, folder, evaluation, encoder, records, follows):
 
 
 def _show(suite, evaluation, beside, records, follows):
-    from mc2.evaluation import results, suites
+    from mc2.evaluation import plots, suites
     from mc2.tables import align
     beside = beside or suites.BESIDE[suite]
     rows = suites.compared(suite, records, beside, follows)
@@ -79,4 +81,4 @@ def _show(suite, evaluation, beside, records, follows):
              *align(list(suites.as_printed(suite, records, follows))),
              "", *align(list(suites.shown(rows, beside)), right=(1, 2, 3)))
     if records and evaluation.plot:
-        results.plot_beside(rows, evaluation.plot, suite, beside)
+        evaluation.say_missing(plots.draw_beside(rows, evaluation.plot, suite, beside))
