@@ -9,7 +9,7 @@ from training_tools import require_train
 require_train()
 
 from mc2.cli import run                                                 # noqa: E402
-from mc2.evaluation import results, retrieval, suites, zeroshot         # noqa: E402
+from mc2.evaluation import retrieval, suites, zeroshot                  # noqa: E402
 from miniatures import captioned, geography, images, models, slip, world    # noqa: E402
 from miniatures.running import Scores                                   # noqa: E402
 
@@ -139,14 +139,6 @@ def test_outputs_are_looked_at_before_the_model(tmp_path, capsys):
 def test_options_before_the_task_are_not_dropped(arguments, message, capsys):
     assert run(["eval", *arguments]) == 2
     assert message in capsys.readouterr().err
-
-
-def test_subsets_of_two_languages_have_a_panel_each():
-    records = [{"task": task, "lang": lang, "metric": "accuracy", "value": 0.5}
-               for lang in ("en", "local") for task in ("cvqa", "cvqa/Swahili, Kenya")]
-    assert results._panels(records) == {("cvqa", "accuracy", None): [("en", 0.5), ("local", 0.5)],
-                                        ("cvqa", "accuracy", "en"): [("Swahili, Kenya", 0.5)],
-                                        ("cvqa", "accuracy", "local"): [("Swahili, Kenya", 0.5)]}
 
 
 # ---------------------------------------------------------------- SLIP 26 and Babel-ImageNet: what is read
