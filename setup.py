@@ -72,7 +72,7 @@ setup(
     python_requires=">=3.10",
     packages=find_packages(include=["mc2", "mc2.*"]),
     package_data={"mc2": ["py.typed", "data/*.csv", "data/checksums", "data/models/*.json", "data/presets/*.toml",
-                          "data/scores/*.csv"]},
+                          "data/scores/*.csv", "data/report/*"]},
     ext_modules=native_core(),
     cmdclass={"build_ext": BuildOptional},
     install_requires=[

@@ -1,0 +1,47 @@
+"""mc2 report"""
+import click
+
+from mc2 import options
+
+
+@click.command()
+@click.argument("path", metavar="OUT", type=click.Path(exists=True))
+@options.output
+@click.option("-m", "--metadata", multiple=True, metavar="DIR", type=click.Path(exists=True, file_okay=False),
+              help="Metadata release of the curation, to spell out entries, if it is not where the manifest says.")
+@click.option("--title", metavar="TEXT", help="Title of the page. Default: OUT.")
+@click.option("--fields", metavar="FILE", type=click.Path(exists=True, dir_okay=False),
+              help="What only people can say, as TOML: licence, contact, origin, use, personal, safety, biases, citation. "
+                   "Without it the page shows what is to be filled in.")
+@click.option("--no-texts", is_flag=True, help="Show no texts of pairs.")
+@options.quiet
+@options.log_every
+@options.verbose
+def report(path, output, metadata, title, fields, no_texts, quiet):
+    """Write a data card: one page for a browser, which needs no other file and no network.
+
+    OUT is a curation: the output of `mc2 curate`, a directory of `mc2 sample -O`, or a file of curated pairs. Its pairs are
+    read once. Shown are pairs by language before and after, thresholds, heads and tails, the entries that lost most, examples,
+    why pairs were dropped, how it was made, and what to know before using it.
+
+    \b
+    mc2 report out -o report.html
+    mc2 report out -o report.html --title "Street signs, 14 languages" --fields card.toml --no-texts
+    """
+    from mc2 import files
+    from mc2.report import page
+    from mc2.terminal import say
+    if output != "-":
+        files.refuse_unwritable(output, parquet=False)
+    data = page.html_of(_content(path, metadata, title, fields, not no_texts, quiet))
+    files.write_bytes(output, data)
+    if not quiet and output != "-":
+        say(f"report: {len(data):,} bytes -> {output}")
+
+
+def _content(path, metadata, title, fields, texts, quiet):
+    from mc2.inspection.drawn import Drawn
+    from mc2.meter import Meter
+    from mc2.report import curation
+    with Meter("report", "pairs", quiet=quiet, scaled=True) as meter:
+        return curation.content(Drawn(path, metadata), meter, title, fields, texts)

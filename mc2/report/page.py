@@ -1,0 +1,54 @@
+"""The content of a data card as one HTML page.
+
+The page asks for no other file: it forbids itself all requests, and runs and styles nothing but the script and the style
+that it names by their checksums. The content is JSON in an element that browsers do not run.
+"""
+import base64
+import hashlib
+import html
+
+import orjson
+
+from mc2 import package_data
+
+# In JSON these stand within strings only. `<` could end the element; the others end lines in old scripts.
+_ESCAPED = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
+
+_PAGE = """\
+<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; base-uri 'none'; form-action 'none'; \
+style-src '{style_hash}'; script-src '{script_hash}'">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>{title}</title>
+<style>{style}</style>
+</head>
+<body>
+<main><noscript>This page is drawn by a script of its own, which asks for nothing else. Allow scripts to see it.</noscript></main>
+<script id="content" type="application/json">{content}</script>
+<script>{script}</script>
+</body>
+</html>
+"""
+
+
+def html_of(content):
+    """The page as bytes. content: see mc2.report.content"""
+    style, script = (package_data.text("report", name) for name in ("page.css", "page.js"))
+    return _PAGE.format(title=html.escape(content["title"]), style=style, script=script, style_hash=_checksum(style),
+                        script_hash=_checksum(script), content=_embedded(content)).encode()
+
+
+def _embedded(content):
+    text = orjson.dumps(content).decode()
+    for character, escape in _ESCAPED.items():
+        text = text.replace(character, escape)
+    return text
+
+
+def _checksum(text):
+    """As a Content Security Policy has it."""
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
