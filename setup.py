@@ -94,6 +94,7 @@ setup(
         "train": TRAIN,
         "plot": PLOT,
         "starter": STARTER,
+        "browser": ["playwright"],     # for the tests of the report, with the Chromium of the system
         "test": ["pytest", "pytest-xdist", "hypothesis", *STARTER],
     },
     entry_points={"console_scripts": ["mc2 = mc2.__main__:main"]},

@@ -40,8 +40,14 @@ def report(path, output, metadata, title, fields, no_texts, quiet):
 
 
 def _content(path, metadata, title, fields, texts, quiet):
+    from mc2 import manifests
     from mc2.inspection.drawn import Drawn
     from mc2.meter import Meter
     from mc2.report import curation
+    kind = (manifests.read(path) or {}).get("kind") if path != "-" else None
+    if kind == "metadata":
+        from mc2.metadata.release import Release
+        from mc2.report import release
+        return release.content(Release(path), title, fields)
     with Meter("report", "pairs", quiet=quiet, scaled=True) as meter:
         return curation.content(Drawn(path, metadata), meter, title, fields, texts)

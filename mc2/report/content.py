@@ -4,7 +4,7 @@
 
 A section has `kind`, `title`, perhaps `note`, and by its kind:
 
-    bars        rows: [[label, number]]; total: what they are shares of
+    bars        rows: [[label, number]], with true at the end of one that stands out; total: what they are shares of
     languages   columns, rows, sort (the key of a column), details: {code: what is known of one language}
     table       columns, rows
     plots       plots: [{title, x, y, series: [{name, points: [[x, y]]}]}]
@@ -41,8 +41,8 @@ def shown(text):
 
 
 def column(key, title, form="number", wide=False, about=None):
-    """A column of a table. form: text, number, share (0 to 1), prob, language ([name, code]) or entry ([text, BCP 47
-    tag]). wide: left out on a telephone. about: what is in it, in a sentence"""
+    """A column of a table. form: text, number, share (0 to 1, drawn as a bar), percent (the same as
+    a number alone), prob, language ([name, code]) or entry ([text, BCP 47 tag]). wide: left out on a telephone. about: what is in it, in a sentence"""
     return {"key": key, "title": title, "form": form, "wide": wide, "about": about}
 
 
@@ -54,15 +54,16 @@ def entry_cell(text, lang):
     return [shown(text), language_of(lang).tag]
 
 
-def fields_section(path=None):
-    """The section of what only people can say. path: a TOML file with texts under the keys of FIELDS, or None"""
+def fields_section(path=None, keys=tuple(FIELDS)):
+    """The section of what only people can say. path: a TOML file with texts under the keys of FIELDS, or None. keys:
+    those that are asked for; others are shown where they are given"""
     given = _fields(path) if path else {}
-    note = None if len(given) == len(FIELDS) else \
+    keys = [key for key in FIELDS if key in keys or key in given]
+    note = None if len(given) == len(keys) else \
         f"Texts come from a file: mc2 report --fields card.toml, with lines such as licence = \"CC-BY-4.0\". " \
-        f"Keys: {', '.join(FIELDS)}."
+        f"Keys: {', '.join(keys)}."
     return {"kind": "fields", "title": "Licence, use and people", "note": note,
-            "rows": [[title, shown(given[key]) if key in given else None, question]
-                     for key, (title, question) in FIELDS.items()]}
+            "rows": [[FIELDS[key][0], shown(given[key]) if key in given else None, FIELDS[key][1]] for key in keys]}
 
 
 def _fields(path):

@@ -37,7 +37,7 @@ def content(drawn, meter, title=None, fields=None, texts=True):
             "languages": sum(1 for lang in langs if kept.pairs[lang])}
     sections = [
         {"kind": "bars", "title": "What became of the pairs", "total": told["pairs"],
-         "rows": [["kept", told["kept"]], *([shown(reason), number] for reason, number in left_out.most_common())]},
+         "rows": [["kept", told["kept"], True], *([shown(reason), number] for reason, number in left_out.most_common())]},
         _languages_section(languages, rows_of, drawn),
         _cuts_section(languages, drawn),
         {"kind": "facts", "title": "How it was made", "rows": _provenance(drawn)},
@@ -161,7 +161,7 @@ def _languages_section(languages, rows_of, drawn):
                column("kept", "kept"), column("share", "kept of matched", "share"),
                column("expected", "expected", wide=True, about="how many were to be expected to be kept"),
                column("t", "t", about="entries that match fewer texts are the tail, and all of their texts are kept"),
-               column("tail", "tail share", "share", wide=True, about="share of all matches that is in the tail"),
+               column("tail", "tail share", "percent", wide=True, about="share of all matches that is in the tail"),
                column("entries", "matched entries", wide=True, about="entries that match a text at least")]
     rows = [{"name": language_cell(its.lang), "pairs": its.pairs, "matched": its.matched, "kept": its.kept,
              "share": its.kept / its.matched if its.matched else None,

@@ -26,7 +26,7 @@ function filled(made, attributes, children) {
 }
 
 function share(value, digits = 1) {
-  return (100 * value).toFixed(digits) + " %";
+  return (100 * value).toFixed(digits) + "%";
 }
 
 function short(value) {
@@ -47,7 +47,8 @@ function cell({key, form, wide}, row) {
     const fill = element("i");
     fill.style.width = `${Math.min(100, 100 * value)}%`;
     td.append(element("span", {class: "meter", "aria-hidden": "true"}, fill), share(value));
-  } else if (form === "entry") td.append(element("bdi", {lang: value[1]}, value[0]));
+  } else if (form === "percent") td.append(share(value));
+  else if (form === "entry") td.append(element("bdi", {lang: value[1]}, value[0]));
   else if (form === "language") td.append(value[0], element("span", {class: "code"}, value[1]));
   else td.append(value);
   if (isText(form)) td.classList.add("start");
@@ -216,12 +217,12 @@ function scale(values, start, end, log, wanted) {
 
 function bars({rows, total}) {
   const most = Math.max(1, ...rows.map(row => row[1]));
-  return element("div", {class: "bars"}, ...rows.flatMap(([name, number], index) => {
-    const fill = element("span", {class: index ? "fill" : "fill first"});
+  return element("div", {class: "bars"}, ...rows.map(([name, number, chosen]) => {
+    const fill = element("span", {class: chosen ? "fill chosen" : "fill"});
     fill.style.width = `${100 * number / most}%`;
     const told = total ? `${numbers.format(number)} \u00b7 ${share(number / total)}` : numbers.format(number);
-    return [element("span", {class: "label"}, name), element("span", {class: "track", "aria-hidden": "true"}, fill),
-      element("span", {class: "number"}, told)];
+    return element("div", {}, element("span", {class: "label"}, name), element("span", {class: "number"}, told),
+      element("span", {class: "track", "aria-hidden": "true"}, fill));
   }));
 }
 
