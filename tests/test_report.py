@@ -127,6 +127,51 @@ def test_a_card_of_a_release(made, sh):
     assert [row["entry"][0] for row in listed] == ["chat", "un", "chat noir"]
 
 
+@pytest.fixture
+def run(sh):
+    """A Shell with the directory `run`, as a training run leaves it after its third line of the log, and scores of it."""
+    from mc2 import documents, manifests
+    from mc2.training import job, metrics
+    (sh / "run").mkdir()
+    manifests.write(sh / "run", manifests.describe_run(job.KIND, [], {"preset": "tiny"}))
+    (sh / "run/config.json").write_bytes(documents.dumped({
+        "mc2": "0.1.0", "kind": job.KIND, "name": "tiny", "architecture": {"embed_dim": 128}, "schedule": {"steps": 40},
+        "values": {"model": {"name": "tiny"}, "optimizer": {"lr": 0.001, "teacher": None}}}))
+    tallies = [None, None, {("seen", "en"): 3, ("drawn", "en"): 4, ("kept", "en"): 3, ("expected", "en"): 2, "not drawn": 1}]
+    (sh / "run/log.jsonl").write_bytes(b"".join(documents.dumped_line(metrics.line_of(
+        10 * number, [{"samples": "ab", "ids": None, "waited": 0.0, "tally": tally}], global_batch=8, loss=loss,
+        means={"contrastive": loss}, logit_scale=14.0, lr=1e-3, other_losses={}, steps=10, seconds=4.0, seconds_of_run=9.0,
+        before={})) for number, (loss, tally) in enumerate(zip([3.5, 2.5, 1.5], tallies), 1)) + b'{"step":4')
+    score = {"task": "retrieval", "lang": "en", "n": 512, "protocol": "", "model": "run", "mc2": "0.1.0"}
+    sh.write("scores.jsonl", *[orjson.dumps({**score, "metric": metric, "value": value}).decode()
+                               for metric, value in (("t2i_r1", 0.5), ("i2t_r1", 0.25))])
+    return sh
+
+
+def test_a_card_of_a_training_run(run, sh):
+    content = reported(sh, "run --scores scores.jsonl")
+    assert content["lead"] == "The model tiny after 30 of 40 steps, in which it saw 240 pairs of an image and a text."
+    assert content["tiles"][2] == ["1.5000", "loss"]
+    loss, *_ = section(content, "How it went")["plots"]
+    assert loss["series"] == [{"name": "loss", "points": [[80, 3.5], [160, 2.5], [240, 1.5]]}]
+    assert section(content, "Languages")["rows"] == [
+        {"name": ["English", "en"], "seen": 3, "drawn": 4, "kept": 0.75, "expected": 0.5}]
+    assert section(content, "Images")["rows"] == [["not drawn", 1]]
+    assert section(content, "Scores: retrieval")["rows"] == [
+        {"name": ["English", "en"], "t2i_r1": 0.5, "i2t_r1": 0.25, "n": 512}]
+
+
+@pytest.mark.parametrize("change, command, status, message", [
+    ("rm run/log.jsonl", "run", 3, "log.jsonl: has no line yet"),
+    ("sed -i 's/2.5/2.6/' run/log.jsonl", "run", 3, "log.jsonl:2: this line is damaged"),
+    ("sed -i 's/metric/measure/' scores.jsonl", "run --scores scores.jsonl", 3, "scores.jsonl:1: is no score"),
+    ("true", "scores.jsonl --scores scores.jsonl", 2, "--scores belong to a training run")])
+def test_a_run_that_cannot_be_shown_is_refused(run, sh, change, command, status, message):
+    sh.ok(change)
+    found = sh(f"mc2 report {command} -o report.html -q")
+    assert found.status == status and message in found.stderr and not (sh / "report.html").exists()
+
+
 def test_all_wikipedias_have_a_name():
     from mc2.metadata.language_names import language_of, name_of
     from mc2.metadata.languages import SCHEMES

@@ -7,7 +7,8 @@ A section has `kind`, `title`, perhaps `note`, and by its kind:
     bars        rows: [[label, number]], with true at the end of one that stands out; total: what they are shares of
     languages   columns, rows, sort (the key of a column), details: {code: what is known of one language}
     table       columns, rows
-    plots       plots: [{title, x, y, series: [{name, points: [[x, y]]}]}]
+    plots       plots: [{title, x, y, log, series: [{name, points: [[x, y]]}], rule}], of which title, y and rule may
+                be null; rule is a line at a height, {name, at}; log: whether both scales are logarithmic
     facts       rows: [[what, value]]; a value is a text or a list of texts
     fields      rows: [[what, value or null, the question that it answers]]
     list        items: [text]
@@ -42,7 +43,7 @@ def shown(text):
 
 def column(key, title, form="number", wide=False, about=None):
     """A column of a table. form: text, number, share (0 to 1, drawn as a bar), percent (the same as
-    a number alone), prob, language ([name, code]) or entry ([text, BCP 47 tag]). wide: left out on a telephone. about: what is in it, in a sentence"""
+    a number alone), prob, score, language ([name, code]) or entry ([text, BCP 47 tag]). wide: left out on a telephone. about: what is in it, in a sentence"""
     return {"key": key, "title": title, "form": form, "wide": wide, "about": about}
 
 

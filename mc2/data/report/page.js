@@ -41,18 +41,25 @@ function short(value) {
 function cell({key, form, wide}, row) {
   const value = row[key], td = element("td", {class: `${form}${wide ? " wide" : ""}`});
   if (value === null || value === undefined) td.append(element("span", {class: "soft"}, "\u2013"));
-  else if (form === "number") td.append(numbers.format(value));
+  else if (form === "number") td.append(...number(value));
   else if (form === "prob") td.append(value === 1 ? "1" : value.toPrecision(3));
   else if (form === "share") {
     const fill = element("i");
     fill.style.width = `${Math.min(100, 100 * value)}%`;
     td.append(element("span", {class: "meter", "aria-hidden": "true"}, fill), share(value));
-  } else if (form === "percent") td.append(share(value));
+  } else if (form === "score") td.append(value.toFixed(3));
+  else if (form === "percent") td.append(share(value));
   else if (form === "entry") td.append(element("bdi", {lang: value[1]}, value[0]));
   else if (form === "language") td.append(value[0], element("span", {class: "code"}, value[1]));
   else td.append(value);
   if (isText(form)) td.classList.add("start");
   return td;
+}
+
+// A number of many digits has two forms: the second is shown where the page is narrow.
+function number(value) {
+  const full = numbers.format(value);
+  return Math.abs(value) < 1e6 ? [full] : [element("span", {class: "full"}, full), element("span", {class: "brief"}, short(value))];
 }
 
 function isText(form) {
@@ -162,9 +169,11 @@ function picked(section, names) {
 // Lines on two scales, drawn anew whenever the width changes, so that letters keep their size.
 function plot({title, x, y, log, series, rule}) {
   const place = element("div"), lines = series.filter(each => each.points.length);
-  const names = [...lines.map((each, index) => element("span", {class: `s${series.indexOf(each)}`}, each.name)),
+  const alone = series.length === 1, style = each => alone ? "s1" : `s${series.indexOf(each)}`;
+  const names = [...(alone ? [] : lines.map(each => element("span", {class: style(each)}, each.name))),
     ...(rule ? [element("span", {class: "rule"}, rule.name)] : [])];
-  const figure = element("figure", {}, ...(title ? [element("h3", {}, title)] : []), element("figcaption", {}, ...names), place);
+  const figure = element("figure", {}, ...(title ? [element("h3", {}, title)] : []),
+    ...(names.length ? [element("figcaption", {}, ...names)] : []), place);
   let width = 0;
   new ResizeObserver(([entry]) => {
     const now = Math.round(entry.contentRect.width);
@@ -179,19 +188,19 @@ function plot({title, x, y, log, series, rule}) {
     const svg = drawing("svg", {viewBox: `0 0 ${width} ${height}`, height, role: "img",
       "aria-label": `${title || y}: ${lines.map(each => each.name).join(", ")}`});
     const label = (x, y, text, anchor) => svg.append(drawing("text", {x, y, "text-anchor": anchor}, text));
-    for (const tick of across.ticks) label(across.at(tick), height - bottom + 18, short(tick), "middle");
+    for (const tick of across.ticks) label(across.at(tick), height - bottom + 18, across.told(tick), "middle");
     for (const tick of upwards.ticks) {
       svg.append(drawing("line", {class: "grid", x1: left, x2: width - right, y1: upwards.at(tick), y2: upwards.at(tick)}));
-      label(left - 8, upwards.at(tick) + 4, short(tick), "end");
+      label(left - 8, upwards.at(tick) + 4, upwards.told(tick), "end");
     }
-    label(0, 11, y, "start");
+    if (y) label(0, 11, y, "start");
     label(width - right, height - 4, x, "end");
     const path = points => points.map(([a, b]) => `${across.at(a).toFixed(1)} ${upwards.at(b).toFixed(1)}`).join("L");
     if (log && lines.length === 2) {
       svg.append(drawing("path", {class: "between", d: `M${path(lines[0].points)}L${path([...lines[1].points].reverse())}Z`}));
     }
     if (rule) svg.append(drawing("line", {class: "rule", x1: left, x2: width - right, y1: upwards.at(rule.at), y2: upwards.at(rule.at)}));
-    for (const each of lines) svg.append(drawing("path", {class: `line s${series.indexOf(each)}`, d: `M${path(each.points)}`}));
+    for (const each of lines) svg.append(drawing("path", {class: `line ${style(each)}`, d: `M${path(each.points)}`}));
     return svg;
   }
 
@@ -200,7 +209,7 @@ function plot({title, x, y, log, series, rule}) {
 
 function scale(values, start, end, log, wanted) {
   const form = log ? value => Math.log10(Math.max(value, 1)) : value => value;
-  let least = Math.min(...values.map(form)), most = Math.max(...values.map(form)), ticks = [];
+  let least = Math.min(...values.map(form)), most = Math.max(...values.map(form)), ticks = [], told = short;
   if (log) {
     least = 0;
     most = Math.max(most, .5);
@@ -211,8 +220,9 @@ function scale(values, start, end, log, wanted) {
     const rough = (most - least) / wanted, size = 10 ** Math.floor(Math.log10(rough));
     const step = [1, 2, 5, 10].map(each => each * size).find(each => each >= rough);
     for (let tick = Math.ceil(least / step) * step; tick <= most + step * 1e-9; tick += step) ticks.push(+tick.toPrecision(12));
+    if (step < 1000) told = tick => tick.toFixed(Math.max(0, Math.ceil(-Math.log10(step) - 1e-9)));
   }
-  return {ticks, at: value => start + (form(value) - least) / (most - least) * (end - start)};
+  return {ticks, told, at: value => start + (form(value) - least) / (most - least) * (end - start)};
 }
 
 function bars({rows, total}) {
