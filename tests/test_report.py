@@ -118,6 +118,32 @@ def test_without_its_counts_no_card_is_made(made, sh):
     assert found.status == 3 and "the counts and thresholds that it was made with are not where they were" in found.stderr
 
 
+def test_a_card_replaces_another_card_and_nothing_else(made, sh):
+    assert sh("mc2 report pool-kept.jsonl -o report.html").stderr.endswith("-> report.html\n")
+    sh.ok("mc2 report toy -o report.html")
+    before = (sh / "pool-kept.jsonl").read_bytes()
+    found = sh("mc2 report pool-kept.jsonl -o pool-kept.jsonl")
+    assert found.status == 2 and "there is a file of that name, which is no page" in found.stderr
+    assert (sh / "pool-kept.jsonl").read_bytes() == before
+
+
+@pytest.mark.parametrize("path, message", [
+    ("pool-matched.jsonl", "no manifest says that these pairs were drawn, and with which counts"),
+    ("sources", "is neither a curation nor a directory of curated shards nor metadata"),
+    ("pool-counts", "is neither a curation nor a directory of curated shards nor metadata")])
+def test_what_has_no_card_is_refused(made, sh, path, message):
+    found = sh(f"mc2 report {path} -o report.html")
+    assert found.status == 2 and message in found.stderr
+
+
+def test_a_card_of_no_pairs(toy, sh):
+    sh.write("none.jsonl")
+    sh.ok("mc2 curate none.jsonl -m toy --t-all 5 -o out -q")
+    content = reported(sh, "out")
+    assert content["tiles"] == [[0, "pairs before"], [0, "pairs kept"], [0, "languages"]]
+    assert section(content, "Languages, before and after")["rows"] == []
+
+
 def test_a_card_of_a_release(made, sh):
     content = reported(sh, "toy")
     assert content["kind"] == "Data card of metadata"

@@ -36,7 +36,7 @@ def report(path, output, metadata, title, fields, scores, no_texts, quiet):
     from mc2.report import page
     from mc2.terminal import say
     if output != "-":
-        files.refuse_unwritable(output, parquet=False)
+        page.refuse_to_replace(output)
     data = page.html_of(_content(path, metadata, title, fields, scores, not no_texts, quiet))
     files.write_bytes(output, data)
     if not quiet and output != "-":

@@ -8,7 +8,7 @@ from mc2 import __version__, files, hashing, manifests
 from mc2.balancing import thresholds
 from mc2.balancing.counting import COLUMNS, SAMPLE_SIZE
 from mc2.curate import job
-from mc2.errors import BadData
+from mc2.errors import BadData, BadUsage
 from mc2.inspection.comparison import LONGEST_TEXT
 from mc2.inspection.curations import FAR
 from mc2.pairs.shards import read_blocks
@@ -25,6 +25,9 @@ def content(drawn, meter, title=None, fields=None, texts=True):
     drawn: mc2.inspection.drawn.Drawn. meter: mc2.meter.Meter. fields: path of a file for what only people can say.
     texts: whether to show some of the pairs' texts.
     """
+    if drawn.counts is None or drawn.thresholds is None:
+        raise BadUsage(f"{drawn.path}: no manifest says that these pairs were drawn, and with which counts. Name the output "
+                       f"of 'mc2 curate' or 'mc2 sample'.")
     if drawn.counted is None or drawn.content is None:
         raise BadData(f"{drawn.path}: the counts and thresholds that it was made with are not where they were, or are "
                       f"others now. A report needs both: put them back, or make the pairs again.")

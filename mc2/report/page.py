@@ -6,16 +6,18 @@ that it names by their checksums. The content is JSON in an element that browser
 import base64
 import hashlib
 import html
+import os
 
 import orjson
 
-from mc2 import package_data
+from mc2 import files, package_data
+from mc2.errors import BadUsage
 
 # In JSON these stand within strings only. `<` could end the element; the others end lines in old scripts.
 _ESCAPED = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
 
-_PAGE = """\
-<!doctype html>
+_BEGINNING = "<!doctype html>"
+_PAGE = _BEGINNING + """
 <html lang="en">
 <head>
 <meta charset="utf-8">
@@ -33,6 +35,17 @@ style-src '{style_hash}'; script-src '{script_hash}'">
 </body>
 </html>
 """
+
+
+def refuse_to_replace(path):
+    """Raise BadUsage where there is something else than a page under the name of the output, such as pairs."""
+    files.refuse_unwritable(path, parquet=False)
+    if files.is_remote(path) or not os.path.isfile(path):
+        return
+    with open(path, "rb") as stream:
+        beginning = stream.read(len(_BEGINNING))
+    if beginning not in (b"", _BEGINNING.encode()):
+        raise BadUsage(f"{path}: there is a file of that name, which is no page. Name another output, e.g. report.html.")
 
 
 def html_of(content):
