@@ -11,8 +11,8 @@ from mc2 import options
               help="Metadata release of the curation, to spell out entries, if it is not where the manifest says.")
 @click.option("--title", metavar="TEXT", help="Title of the page. Default: OUT.")
 @click.option("--fields", metavar="FILE", type=click.Path(exists=True, dir_okay=False),
-              help="What only people can say, as TOML: licence, contact, origin, use, personal, safety, biases, citation. "
-                   "Without it the page shows what is to be filled in.")
+              help="What only people can say, as TOML: licence, contact, origin, use, personal, safety, biases, "
+                   "citation. Without it the page shows what is to be filled in.")
 @click.option("--scores", multiple=True, metavar="FILE", type=click.Path(exists=True, dir_okay=False),
               help="Scores to show with a training run, from `mc2 eval ... -o FILE`; may be repeated.")
 @click.option("--no-texts", is_flag=True, help="Show no texts of pairs.")
@@ -22,10 +22,10 @@ from mc2 import options
 def report(path, output, metadata, title, fields, scores, no_texts, quiet):
     """Write a data card: one page for a browser, which needs no other file and no network.
 
-    OUT is a curation: the output of `mc2 curate`, a directory of `mc2 sample -O`, or a file of curated pairs. Its pairs are
-    read once. Shown are pairs by language before and after, thresholds, heads and tails, the entries that lost most, examples,
-    why pairs were dropped, how it was made, and what to know before using it. OUT may also be a metadata release (its
-    entries by language and source), or the output of `mc2 train` (loss, kept share by language, scores).
+    OUT is a curation: the output of `mc2 curate`, a directory of `mc2 sample -O`, or a file of curated pairs. Its pairs
+    are read once. Shown are pairs by language before and after, thresholds, heads and tails, the entries that lost most,
+    examples, why pairs were dropped, how it was made, and what to know before using it. OUT may also be a metadata
+    release (its entries by language and source), or the output of `mc2 train` (loss, kept share by language, scores).
 
     \b
     mc2 report out -o report.html
@@ -51,6 +51,8 @@ def _content(path, metadata, title, fields, scores, texts, quiet):
     kind = (manifests.read(path) or {}).get("kind") if path != "-" else None
     if scores and kind != "training run":
         raise click.UsageError("--scores belong to a training run. Leave them out, or name the output of 'mc2 train'.")
+    if metadata and kind in ("training run", "metadata"):
+        raise click.UsageError(f"-m spells out the entries of a curation, and {path} is none. Leave it out.")
     if kind == "training run":
         from mc2.report import training
         return training.content(path, title, fields, scores)

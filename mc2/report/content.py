@@ -22,7 +22,7 @@ from mc2.metadata.language_names import language_of
 
 # What only people can say: key -> (heading, the question that it answers).
 FIELDS = {
-    "licence": ("Licence", "Under which licence are the pairs published? The pictures and texts have licences of their own."),
+    "licence": ("Licence", "Under which licence is it published? Pictures and texts have licences of their own."),
     "contact": ("Contact", "Whom does one write to, with questions or to have a pair removed?"),
     "origin": ("Where the pool comes from", "Which crawl, of which months? How were the pairs taken from it?"),
     "use": ("Intended use", "What were the pairs made for? What should they not be used for?"),
@@ -32,7 +32,7 @@ FIELDS = {
     "citation": ("Citation", "How is the data set to be cited?"),
 }
 # Shown as they are: joiners, which are part of the spelling of many languages, the selectors of emoji, and all spaces.
-_KEPT = frozenset("\u200c\u200d\ufe0e\ufe0f\u00a0\u1680\u202f\u205f\u3000") | {chr(code) for code in range(0x2000, 0x200b)}
+_KEPT = frozenset("\u200c\u200d\ufe0e\ufe0f\u00a0\u1680\u202f\u205f\u3000") | set(map(chr, range(0x2000, 0x200b)))
 
 
 def shown(text):
@@ -43,7 +43,8 @@ def shown(text):
 
 def column(key, title, form="number", wide=False, about=None):
     """A column of a table. form: text, number, share (0 to 1, drawn as a bar), percent (the same as
-    a number alone), prob, score, language ([name, code]) or entry ([text, BCP 47 tag]). wide: left out on a telephone. about: what is in it, in a sentence"""
+    a number alone), prob, score, language ([name, code]) or entry ([text, BCP 47 tag]). wide: left out on a telephone.
+    about: what is in it, in a sentence"""
     return {"key": key, "title": title, "form": form, "wide": wide, "about": about}
 
 

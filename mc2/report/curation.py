@@ -15,7 +15,8 @@ from mc2.pairs.shards import read_blocks
 from mc2.report.content import column, entry_cell, fields_section, language_cell, shown
 
 POINTS = 60                 # of a curve
-TOP, TAIL, CUTS = 15, 10, 25        # entries that are shown: of a language the most and least frequent ones; of all languages
+TOP, TAIL = 15, 10          # entries of a language that are shown: the most and the least frequent ones
+CUTS = 25                   # entries of all languages that are shown
 EXAMPLES = 5                # texts of a language that are shown
 
 
@@ -26,28 +27,31 @@ def content(drawn, meter, title=None, fields=None, texts=True):
     texts: whether to show some of the pairs' texts.
     """
     if drawn.counts is None or drawn.thresholds is None:
-        raise BadUsage(f"{drawn.path}: no manifest says that these pairs were drawn, and with which counts. Name the output "
-                       f"of 'mc2 curate' or 'mc2 sample'.")
+        raise BadUsage(f"{drawn.path}: no manifest says that these pairs were drawn, and with which counts. Name the "
+                       f"output of 'mc2 curate' or 'mc2 sample'.")
     if drawn.counted is None or drawn.content is None:
         raise BadData(f"{drawn.path}: the counts and thresholds that it was made with are not where they were, or are "
                       f"others now. A report needs both: put them back, or make the pairs again.")
     kept = _Kept(drawn, meter, EXAMPLES if texts else 0)
     counted, rows_of = drawn.counted, drawn.content["languages"]
-    langs = sorted((lang for lang in counted.pairs if counted.pairs[lang]), key=lambda lang: (-counted.pairs[lang], lang))
+    langs = [lang for lang in sorted(counted.pairs, key=lambda lang: (-counted.pairs[lang], lang)) if counted.pairs[lang]]
     languages = [_Language(drawn, lang, kept) for lang in langs]
     left_out = _left_out(drawn)
     told = {"pairs": left_out.total() + kept.pairs.total(), "kept": kept.pairs.total(),
             "languages": sum(1 for lang in langs if kept.pairs[lang])}
     sections = [
         {"kind": "bars", "title": "What became of the pairs", "total": told["pairs"],
-         "rows": [["kept", told["kept"], True], *([shown(reason), number] for reason, number in left_out.most_common())]},
+         "rows": [["kept", told["kept"], True],
+                  *([shown(reason), number] for reason, number in left_out.most_common())]},
         _languages_section(languages, rows_of, drawn),
         _cuts_section(languages, drawn),
         {"kind": "facts", "title": "How it was made", "rows": _provenance(drawn)},
-        {"kind": "list", "title": "What to know before using it", "items": list(_limits(drawn, languages, told, texts))},
+        {"kind": "list", "title": "What to know before using it",
+         "items": list(_limits(drawn, languages, told, texts))},
         fields_section(fields)]
-    return {"kind": "Data card of curated pairs", "title": shown(title or files.printable(drawn.path)), "lead": _lead(told, drawn),
-            "tiles": _tiles(told, drawn), "sections": [section for section in sections if section]}
+    return {"kind": "Data card of curated pairs", "title": shown(title or files.printable(drawn.path)),
+            "lead": _lead(told, drawn), "tiles": _tiles(told, drawn),
+            "sections": [section for section in sections if section]}
 
 
 # ---------------------------------------------------------------- reading the pairs
@@ -55,8 +59,8 @@ def content(drawn, meter, title=None, fields=None, texts=True):
 class _Kept:
     """What is counted in the curated pairs.
 
-    pairs: Counter of languages. entries: {lang: int64, how many texts match each entry}. examples: {lang: [text]}, those
-    with the smallest hashes, so that the same pairs give the same examples in any order
+    pairs: Counter of languages. entries: {lang: int64, how many texts match each entry}. examples: {lang: [text]},
+    those with the smallest hashes, so that the same pairs give the same examples in any order
     """
 
     def __init__(self, drawn, meter, examples):
@@ -127,9 +131,9 @@ def _lead(told, drawn):
     text = (f"Of {told['pairs']:,} pairs of an image and a text, {told['kept']:,} were kept, in {told['languages']:,} "
             f"languages. ")
     if drawn.content["t_en"] is None and drawn.content["p"] is None:
-        return text + "Frequent entries of the metadata were thinned out, with one threshold for all languages."
-    return text + ("Texts that match rare entries of the metadata were kept; those that match frequent entries only were "
-                   "thinned out, in every language down to the same share.")
+        return text + "Texts that match frequent entries only were thinned out, with one threshold for all languages."
+    return text + ("Texts that match a rare entry of the metadata were all kept; those that match frequent entries only "
+                   "were thinned out. What is rare is decided for each language by itself.")
 
 
 def _tiles(told, drawn):
@@ -182,8 +186,8 @@ def _detail(its, drawn):
     before, after = int(its.before.sum()), int(its.after.sum())
     if not before:
         return {"lead": f"No text of the {its.pairs:,} matched an entry.", "plots": [], "tables": [], "examples": []}
-    lead = (f"{np.count_nonzero(head):,} of {np.count_nonzero(its.before):,} entries that match a text are the head (at "
-            f"least t = {its.t:,} texts). They had {int(its.before[head].sum()) / before:.1%} of all matches")
+    lead = (f"{np.count_nonzero(head):,} of {np.count_nonzero(its.before):,} entries that match a text are the head "
+            f"(at least t = {its.t:,} texts). They had {int(its.before[head].sum()) / before:.1%} of all matches")
     lead += f", and have {int(its.after[head].sum()) / after:.1%} of those that are left." if after else "."
     order = np.argsort(-its.before.astype(np.int64), kind="stable")
     order = order[:np.count_nonzero(its.before)]
@@ -193,7 +197,8 @@ def _detail(its, drawn):
     tables = [{"title": title, "columns": columns, "rows": _entry_rows(its, drawn, ids)}
               for title, ids in (("Most frequent entries", top), ("Rarest entries", tail)) if ids]
     plot = {"x": "entries, the most frequent first", "y": "texts that match the entry", "log": True,
-            "series": [{"name": "before", "points": _curve(its.before)}, {"name": "after", "points": _curve(its.after)}],
+            "series": [{"name": "before", "points": _curve(its.before)},
+                       {"name": "after", "points": _curve(its.after)}],
             "rule": {"name": f"t = {its.t:,}", "at": its.t} if its.t else None}
     return {"lead": lead, "plots": [plot], "tables": tables,
             "examples": [entry_cell(_cut(text), its.lang) for text in its.examples]}
@@ -257,26 +262,27 @@ def _provenance(drawn):
     if release := drawn.release:
         origins = [f"{its['name']}, licence {its['licence']}" for its in release.manifest.get("origins", [])]
         total = sum(release.n_entries.values())
-        rows.append(["entries", f"{total:,} in {len(release.n_entries):,} languages, {release.manifest['options']['scheme']}"])
+        rows.append(["entries", f"{total:,} in {len(release.n_entries):,} languages, "
+                                f"{release.manifest['options']['scheme']}"])
         if origins:
             rows.append(["sources of the entries", list(map(shown, origins))])
     if content["t_en"] is None and content["p"] is None:
         rows.append(["balancing", "one t for all languages"])
     else:
-        rows.append(["balancing", f"t of English {content['t_en']}, p {content['p']:.6f}: in every language, t is the count "
-                                  f"below which this share of its matches lies (Meta CLIP 2, Algorithm 1)"])
+        rows.append(["balancing", f"t of English {content['t_en']}, p {content['p']:.6f}: in every language, t is the "
+                                  f"count below which this share of its matches lies (Meta CLIP 2, Algorithm 1)"])
     rows.append(["options", [shown(f"{name} = {value}") for name, value in drawn.options.items() if value is not None]])
     return [row for row in rows if row[1]]
 
 
 def _limits(drawn, languages, told, texts):
     """Yield sentences on what a user of the pairs should know."""
-    yield ("Balancing looks at texts alone. Nothing here has looked at an image: whether it shows what the text says, whom "
-           "it shows, or whether it should be shown.")
+    yield ("Balancing looks at texts alone. Nothing here has looked at an image: whether it shows what the text says, "
+           "whom it shows, or whether it should be shown.")
     yield ("Texts are as they were found. Errors, advertising, insults and personal information in them are kept like "
            "other texts.")
-    yield ("Languages were told by a program from short texts, so that some of them are wrong; closely related languages "
-           "are confused most.")
+    yield ("Languages were told by a program from short texts, so that some of them are wrong; closely related "
+           "languages are confused most.")
     if not drawn.one_per_image and drawn.is_expected:
         sampled = [its.lang for its in languages if its.matched > SAMPLE_SIZE]
         yield "Expected numbers are those of Algorithm 1" + (
@@ -290,8 +296,8 @@ def _limits(drawn, languages, told, texts):
     matched = told["kept"] + sum(number for reason, number in _left_out(drawn).items()
                                  if reason in ("not drawn", "not the chosen text of their image"))
     if counted != matched:
-        yield (f"The counts are those of {counted:,} matched pairs, and these pairs were drawn from {matched:,}: numbers "
-               f"before are those of the counts.")
+        yield (f"The counts are those of {counted:,} matched pairs, and these pairs were drawn from {matched:,}: "
+               f"numbers before are those of the counts.")
     if drawn.release is None:
         yield "The metadata were not found when this page was made, so that entries are shown by their numbers."
     if not texts:

@@ -1,6 +1,6 @@
 """The content of a data card as one HTML page.
 
-The page asks for no other file: it forbids itself all requests, and runs and styles nothing but the script and the style
+The page asks for no other file: it forbids itself all requests, and lets only the script and the style work
 that it names by their checksums. The content is JSON in an element that browsers do not run.
 """
 import base64
@@ -29,7 +29,7 @@ style-src '{style_hash}'; script-src '{script_hash}'">
 <style>{style}</style>
 </head>
 <body>
-<main><noscript>This page is drawn by a script of its own, which asks for nothing else. Allow scripts to see it.</noscript></main>
+<main><noscript>A script in this page draws it, and asks for no other file. Allow it to run.</noscript></main>
 <script id="content" type="application/json">{content}</script>
 <script>{script}</script>
 </body>
@@ -45,7 +45,8 @@ def refuse_to_replace(path):
     with open(path, "rb") as stream:
         beginning = stream.read(len(_BEGINNING))
     if beginning not in (b"", _BEGINNING.encode()):
-        raise BadUsage(f"{path}: there is a file of that name, which is no page. Name another output, e.g. report.html.")
+        raise BadUsage(f"{path}: there is a file of that name, which is no page. Name another output, such as "
+                       f"report.html.")
 
 
 def html_of(content):

@@ -12,12 +12,13 @@ OF_A_RELEASE = ("licence", "contact", "origin", "citation")
 def content(opened, title=None, fields=None):
     """The content of the page (mc2.report.content). opened: mc2.metadata.release.Release"""
     languages = opened.manifest["languages"]
-    of_kind = {kind: sum(row["sources"].get(kind, 0) for row in languages.values()) for kind in ["number", *sources.KINDS]}
+    of_kind = {kind: sum(row["sources"].get(kind, 0) for row in languages.values())
+               for kind in ["number", *sources.KINDS]}
     total = sum(row["entries"] for row in languages.values())
     sourced = sorted((lang for lang, row in languages.items() if set(row["sources"]) - {"number"}),
                      key=lambda lang: (-languages[lang]["entries"], lang))
-    lead = (f"{total:,} entries that texts are matched with, in {len(languages):,} languages, of which {len(sourced):,} "
-            f"have more than numbers.")
+    lead = (f"{total:,} entries that texts are matched with, in {len(languages):,} languages, of which "
+            f"{len(sourced):,} have more than numbers.")
     sections = [{"kind": "bars", "title": "Entries by source", "total": total,
                  "rows": [[kind, number] for kind, number in of_kind.items() if number]},
                 _languages_section(opened, sourced, [kind for kind in sources.KINDS if of_kind[kind]]),
@@ -33,7 +34,7 @@ def _languages_section(opened, sourced, kinds):
     languages = opened.manifest["languages"]
     columns = [column("name", "language", "language"), column("entries", "entries"),
                *(column(kind, kind, wide=True) for kind in kinds),
-               column("dead", "cannot match", "percent", about="share of entries that no text can hold, as words are parted")]
+               column("dead", "cannot match", "percent", about="share of entries that no text can hold")]
     rows = [{"name": language_cell(lang), "entries": languages[lang]["entries"],
              **{kind: languages[lang]["sources"].get(kind, 0) for kind in kinds},
              "dead": languages[lang]["cannot_match"] / max(languages[lang]["entries"], 1)} for lang in sourced]
@@ -67,8 +68,8 @@ def _provenance(opened):
 def _limits(opened, sourced):
     """Yield sentences on what a user of the release should know."""
     manifest = opened.manifest
-    yield ("Entries come from encyclopedias and dictionaries, whose authors chose what is worth an article. What is not "
-           "there counts for nothing when pairs are balanced.")
+    yield ("Entries come from the sources named here, whose authors chose what is worth an article or a word. What is "
+           "not there counts for nothing when pairs are balanced.")
     bare = len(manifest["languages"]) - len(sourced)
     if bare:
         yield f"{bare:,} languages have numbers only, as there are no sources of them."

@@ -9,8 +9,8 @@ from mc2.training import job
 
 POINTS = 300                # of a line
 OF_A_RUN = ("licence", "contact", "use", "biases", "citation")
-NO_LOSSES = {"step", "logit_scale", "lr", "seen_pairs", "samples", "ids", "pairs_per_second", "data_wait", "seconds", "loss",
-             "languages", "images", "accuracy"}
+NO_LOSSES = {"step", "logit_scale", "lr", "seen_pairs", "samples", "ids", "pairs_per_second", "data_wait", "seconds",
+             "loss", "languages", "images", "accuracy"}
 
 
 def content(run, title=None, fields=None, scores=()):
@@ -27,20 +27,22 @@ def content(run, title=None, fields=None, scores=()):
                          "rows": [[shown(what), number] for what, number in
                                   sorted(told["images"].items(), key=lambda row: -row[1])]})
     sections += _scores_sections(scores)
-    sections += [{"kind": "facts", "title": "How it was made", "rows": _provenance(config)}, fields_section(fields, OF_A_RUN)]
+    sections += [{"kind": "facts", "title": "How it was made", "rows": _provenance(config)},
+                 fields_section(fields, OF_A_RUN)]
     lead = (f"The model {shown(str(config['values']['model']['name']))} after {last['step']:,} of "
-            f"{config['schedule']['steps']:,} steps, in which it saw {last['seen_pairs']:,} pairs of an image and a text.")
+            f"{config['schedule']['steps']:,} steps, in which it saw {last['seen_pairs']:,} pairs of an image and a "
+            f"text.")
     tiles = [[last["step"], "steps"], [last["seen_pairs"], "pairs seen"], [f"{_loss(last):.4f}", "loss"],
              [f"{last['logit_scale']:.2f}", "logit scale"]]
     if told["languages"]:
         tiles.append([len(told["languages"]), "languages"])
-    return {"kind": "Card of a training run", "title": shown(title or files.printable(run)), "lead": lead, "tiles": tiles,
-            "sections": sections}
+    return {"kind": "Card of a training run", "title": shown(title or files.printable(run)), "lead": lead,
+            "tiles": tiles, "sections": sections}
 
 
 def _lines(path):
-    """The lines of a log; the last one may be cut off, where a run is at work or was killed. Raises BadData where there are
-    none, or one is damaged."""
+    """The lines of a log; the last one may be cut off, where a run is at work or was killed. Raises BadData where there
+    are none, or one is damaged."""
     found = []
     try:
         with open(path, "rb") as stream:
@@ -88,12 +90,13 @@ def _points(lines, key):
 def _languages_section(told):
     columns = [column("name", "language", "language"), column("seen", "seen"),
                column("drawn", "drawn for", wide=True, about="pairs that a draw decided on"),
-               column("kept", "kept share", "share"), column("expected", "expected share", "percent",
-                                                             about="what Algorithm 1 says of the pairs that were drawn for")]
-    rows = [{"name": language_cell(lang), "seen": row.get("seen"), "drawn": row.get("drawn"), "kept": row.get("kept_share"),
-             "expected": row.get("expected_share")} for lang, row in told["languages"].items()]
-    return {"kind": "languages", "title": "Languages", "note": "Pairs seen so far, over all passes.", "columns": columns,
-            "rows": rows, "sort": "seen", "details": None}
+               column("kept", "kept share", "share"),
+               column("expected", "expected share", "percent", about="what Algorithm 1 says of the pairs drawn for")]
+    rows = [{"name": language_cell(lang), "seen": row.get("seen"), "drawn": row.get("drawn"),
+             "kept": row.get("kept_share"), "expected": row.get("expected_share")}
+            for lang, row in told["languages"].items()]
+    return {"kind": "languages", "title": "Languages", "note": "Pairs seen so far, over all passes.",
+            "columns": columns, "rows": rows, "sort": "seen", "details": None}
 
 
 def _scores_sections(paths):
@@ -102,7 +105,8 @@ def _scores_sections(paths):
     for record in (record for path in paths for record in _records(path)):
         metrics, rows = tasks.setdefault(record["task"], ({}, {}))
         metrics[record["metric"]] = column(record["metric"], shown(record["metric"]), "score")
-        row = rows.setdefault(record["lang"], {"name": language_cell(record["lang"]) if record["lang"] else ["all", ""]})
+        name = language_cell(record["lang"]) if record["lang"] else ["all", ""]
+        row = rows.setdefault(record["lang"], {"name": name})
         row.update({record["metric"]: record["value"], "n": record["n"]})
     for task, (metrics, rows) in tasks.items():
         yield {"kind": "table", "title": f"Scores: {shown(task)}", "rows": list(rows.values()),

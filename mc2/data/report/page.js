@@ -59,7 +59,8 @@ function cell({key, form, wide}, row) {
 // A number of many digits has two forms: the second is shown where the page is narrow.
 function number(value) {
   const full = numbers.format(value);
-  return Math.abs(value) < 1e6 ? [full] : [element("span", {class: "full"}, full), element("span", {class: "brief"}, short(value))];
+  if (Math.abs(value) < 1e6) return [full];
+  return [element("span", {class: "full"}, full), element("span", {class: "brief"}, short(value))];
 }
 
 function isText(form) {
@@ -74,7 +75,11 @@ function heading({title, form, wide, about}, inside) {
 function table(columns, rows) {
   const head = element("tr", {}, ...columns.map(column => heading(column)));
   const body = rows.map(row => element("tr", {}, ...columns.map(column => cell(column, row))));
-  return element("div", {class: "scroll"}, element("table", {}, element("thead", {}, head), element("tbody", {}, ...body)));
+  return scrolling(element("table", {}, element("thead", {}, head), element("tbody", {}, ...body)));
+}
+
+function scrolling(table) {
+  return element("div", {class: "scroll"}, table);
 }
 
 function compared(a, b) {
@@ -84,12 +89,18 @@ function compared(a, b) {
   return Array.isArray(a) ? a[0].localeCompare(b[0], "en") : a < b ? -1 : 1;
 }
 
+// Whether a language has this code, or a name in which a word begins so. word: in small letters
+function isCalled([name, code], word) {
+  return code.toLowerCase() === word || name.toLowerCase().split(/[\s()-]+/).some(part => part.startsWith(word));
+}
+
 // Languages: a table to sort and filter, and what is known of one of them.
 function languages(section) {
   const {columns, rows, details} = section;
   let sorted = section.sort, direction = -1, all = false;
   const name = columns[0].key;
-  const input = element("input", {type: "search", placeholder: "Filter: Arabic, zh, ...", "aria-label": "Filter languages"});
+  const input = element("input",
+    {type: "search", placeholder: "Filter: Arabic, zh, ...", "aria-label": "Filter languages"});
   const counted = element("span", {class: "soft", role: "status"});
   const body = element("tbody"), more = element("button", {class: "more", type: "button"});
   const heads = columns.map(column => {
@@ -116,10 +127,10 @@ function languages(section) {
 
   function draw() {
     const words = input.value.toLowerCase().split(/[\s,]+/).filter(Boolean);
-    const found = rows.filter(row => !words.length || words.some(word =>
-      row[name][1].toLowerCase() === word || row[name][0].toLowerCase().split(/[\s()-]+/).some(part => part.startsWith(word))));
+    const found = rows.filter(row => !words.length || words.some(word => isCalled(row[name], word)));
     const known = row => row[sorted] !== null && row[sorted] !== undefined;
-    found.sort((a, b) => known(a) && known(b) ? direction * compared(a[sorted], b[sorted]) : compared(a[sorted], b[sorted]));
+    const signed = (a, b) => known(a) && known(b) ? direction : 1;          // what is not known comes last
+    found.sort((a, b) => signed(a, b) * compared(a[sorted], b[sorted]));
     heads.forEach((th, index) => columns[index].key === sorted
       ? th.setAttribute("aria-sort", direction > 0 ? "ascending" : "descending") : th.removeAttribute("aria-sort"));
     const shown = all || words.length ? found : found.slice(0, ROWS_AT_FIRST);
@@ -133,7 +144,7 @@ function languages(section) {
   more.addEventListener("click", () => { all = !all; draw(); });
   draw();
   const shown = [element("div", {class: "filter"}, input, counted),
-    element("div", {class: "scroll"}, element("table", {class: "languages"}, element("thead", {}, element("tr", {}, ...heads)), body)),
+    scrolling(element("table", {class: "languages"}, element("thead", {}, element("tr", {}, ...heads)), body)),
     more];
   return {shown, after: detail ? [detail.section] : []};
 }
@@ -153,8 +164,9 @@ function picked(section, names) {
       ...plots.map(each => element("div", {class: "whole"}, plot(each))),
       ...tables.map(each => element("div", {}, element("h3", {}, each.title), table(each.columns, each.rows))));
     if (examples && examples.length) {
-      place.append(element("div", {class: "whole"}, element("h3", {}, "Texts, chosen at random"), element("ul", {class: "texts"},
-        ...examples.map(([text, tag]) => element("li", {lang: tag, dir: "auto"}, text)))));
+      const items = examples.map(([text, tag]) => element("li", {lang: tag, dir: "auto"}, text));
+      place.append(element("div", {class: "whole"}, element("h3", {}, "Texts, chosen at random"),
+        element("ul", {class: "texts"}, ...items)));
     }
     if (scroll) whole.scrollIntoView();
   }
@@ -188,18 +200,21 @@ function plot({title, x, y, log, series, rule}) {
     const svg = drawing("svg", {viewBox: `0 0 ${width} ${height}`, height, role: "img",
       "aria-label": `${title || y}: ${lines.map(each => each.name).join(", ")}`});
     const label = (x, y, text, anchor) => svg.append(drawing("text", {x, y, "text-anchor": anchor}, text));
+    const level = (style, value) => drawing("line",
+      {class: style, x1: left, x2: width - right, y1: upwards.at(value), y2: upwards.at(value)});
     for (const tick of across.ticks) label(across.at(tick), height - bottom + 18, across.told(tick), "middle");
     for (const tick of upwards.ticks) {
-      svg.append(drawing("line", {class: "grid", x1: left, x2: width - right, y1: upwards.at(tick), y2: upwards.at(tick)}));
+      svg.append(level("grid", tick));
       label(left - 8, upwards.at(tick) + 4, upwards.told(tick), "end");
     }
     if (y) label(0, 11, y, "start");
     label(width - right, height - 4, x, "end");
     const path = points => points.map(([a, b]) => `${across.at(a).toFixed(1)} ${upwards.at(b).toFixed(1)}`).join("L");
     if (log && lines.length === 2) {
-      svg.append(drawing("path", {class: "between", d: `M${path(lines[0].points)}L${path([...lines[1].points].reverse())}Z`}));
+      const [there, back] = [path(lines[0].points), path([...lines[1].points].reverse())];
+      svg.append(drawing("path", {class: "between", d: `M${there}L${back}Z`}));
     }
-    if (rule) svg.append(drawing("line", {class: "rule", x1: left, x2: width - right, y1: upwards.at(rule.at), y2: upwards.at(rule.at)}));
+    if (rule) svg.append(level("rule", rule.at));
     for (const each of lines) svg.append(drawing("path", {class: `line ${style(each)}`, d: `M${path(each.points)}`}));
     return svg;
   }
@@ -219,7 +234,9 @@ function scale(values, start, end, log, wanted) {
     if (least === most) [least, most] = [least - 1, most + 1];
     const rough = (most - least) / wanted, size = 10 ** Math.floor(Math.log10(rough));
     const step = [1, 2, 5, 10].map(each => each * size).find(each => each >= rough);
-    for (let tick = Math.ceil(least / step) * step; tick <= most + step * 1e-9; tick += step) ticks.push(+tick.toPrecision(12));
+    for (let tick = Math.ceil(least / step) * step; tick <= most + step * 1e-9; tick += step) {
+      ticks.push(+tick.toPrecision(12));
+    }
     if (step < 1000) told = tick => tick.toFixed(Math.max(0, Math.ceil(-Math.log10(step) - 1e-9)));
   }
   return {ticks, told, at: value => start + (form(value) - least) / (most - least) * (end - start)};
@@ -245,7 +262,8 @@ function facts(rows) {
 
 function fields(rows) {
   return element("dl", {class: "facts"}, ...rows.flatMap(([what, value, question]) => [element("dt", {}, what),
-    value === null ? element("dd", {}, element("span", {class: "open"}, "To be filled in. "), element("span", {class: "soft"}, question))
+    value === null ? element("dd", {},
+        element("span", {class: "open"}, "To be filled in. "), element("span", {class: "soft"}, question))
       : element("dd", {dir: "auto"}, value)]));
 }
 
