@@ -98,6 +98,7 @@ def test_a_card_of_a_curation_names_its_pool_and_is_the_same_twice(made, sh):
     assert content["title"] == "Shapes" and content["tiles"][0] == [45, "pairs before"]
     assert facts["pool, 1 shards, {:,} bytes".format((sh / "pool.jsonl").stat().st_size)] == ["pool.jsonl"]
     assert "mc2 curate pool.jsonl" in facts["command"] and facts["seed"] == "0" and len(facts["metadata"]) == 64
+    assert {"lid.single = en", "thresholds.t_all = 12", "one_per_image = false"} <= set(facts["options"])
 
 
 def test_fields_are_filled_in_from_a_file(made, sh):

@@ -56,6 +56,13 @@ def entry_cell(text, lang):
     return [shown(text), language_of(lang).tag]
 
 
+def option(name, value):
+    """An option and its value as a line of text."""
+    if isinstance(value, list):
+        value = " ".join(map(str, value))
+    return shown(f"{name} = {str(value).lower() if isinstance(value, bool) else value}")
+
+
 def fields_section(path=None, keys=tuple(FIELDS)):
     """The section of what only people can say. path: a TOML file with texts under the keys of FIELDS, or None. keys:
     those that are asked for; others are shown where they are given"""

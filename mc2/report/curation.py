@@ -12,7 +12,7 @@ from mc2.errors import BadData, BadUsage
 from mc2.inspection.comparison import LONGEST_TEXT
 from mc2.inspection.curations import FAR
 from mc2.pairs.shards import read_blocks
-from mc2.report.content import column, entry_cell, fields_section, language_cell, shown
+from mc2.report.content import column, entry_cell, fields_section, language_cell, option, shown
 
 POINTS = 60                 # of a curve
 TOP, TAIL = 15, 10          # entries of a language that are shown: the most and the least frequent ones
@@ -271,7 +271,7 @@ def _provenance(drawn):
     else:
         rows.append(["balancing", f"t of English {content['t_en']}, p {content['p']:.6f}: in every language, t is the "
                                   f"count below which this share of its matches lies (Meta CLIP 2, Algorithm 1)"])
-    rows.append(["options", [shown(f"{name} = {value}") for name, value in drawn.options.items() if value is not None]])
+    rows.append(["options", [option(name, value) for name, value in drawn.options.items() if value is not None]])
     return [row for row in rows if row[1]]
 
 

@@ -3,7 +3,7 @@ import itertools
 
 from mc2 import __version__, files
 from mc2.metadata import sources
-from mc2.report.content import column, entry_cell, fields_section, language_cell, shown
+from mc2.report.content import column, entry_cell, fields_section, language_cell, option, shown
 
 SAMPLES = 8                 # entries of a source that are shown
 OF_A_RELEASE = ("licence", "contact", "origin", "citation")
@@ -61,7 +61,7 @@ def _provenance(opened):
     rows = [["command", shown(manifest.get("command") or "not known")],
             ["mc2", f"{manifest.get('mc2', 'not known')}; this page: {__version__}"],
             ["metadata", opened.fingerprint], ["sources of the entries", list(map(shown, origins))],
-            ["options", [shown(f"{name} = {value}") for name, value in manifest["options"].items()]]]
+            ["options", [option(name, value) for name, value in manifest["options"].items()]]]
     return [row for row in rows if row[1]]
 
 

@@ -4,7 +4,7 @@ import os
 from mc2 import documents, files, parsing
 from mc2.errors import BadData
 from mc2.evaluation import results
-from mc2.report.content import column, fields_section, language_cell, shown
+from mc2.report.content import column, fields_section, language_cell, option, shown
 from mc2.training import job
 
 POINTS = 300                # of a line
@@ -128,7 +128,7 @@ def _records(path):
 
 def _provenance(config):
     rows = [["mc2", config["mc2"]], ["preset", shown(str(config["name"]))],
-            ["architecture", [shown(f"{name} = {value}") for name, value in config["architecture"].items()]]]
+            ["architecture", [option(name, value) for name, value in config["architecture"].items()]]]
     for name, values in config["values"].items():
-        rows.append([shown(name), [shown(f"{key} = {value}") for key, value in values.items() if value is not None]])
+        rows.append([shown(name), [option(key, value) for key, value in values.items() if value is not None]])
     return [row for row in rows if row[1]]
