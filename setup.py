@@ -77,7 +77,7 @@ setup(
     python_requires=">=3.10",
     packages=find_packages(include=["mc2", "mc2.*"]),
     package_data={"mc2": ["py.typed", "data/*.csv", "data/checksums", "data/models/*.json", "data/presets/*.toml",
-                          "data/scores/*.csv"]},
+                          "data/scores/*.csv", "data/report/*"]},
     ext_modules=native_core(),
     cmdclass={"build_ext": BuildOptional},
     install_requires=[
@@ -102,6 +102,7 @@ setup(
         "plot": PLOT,
         "video": VIDEO,
         "starter": STARTER,
+        "browser": ["playwright"],     # for the tests of the report, with the Chromium of the system
         "test": ["pytest", "pytest-xdist", "hypothesis", *STARTER, *EXTRACT],
     },
     entry_points={"console_scripts": ["mc2 = mc2.__main__:main"]},

@@ -25,6 +25,7 @@ COMMANDS = {
     "status": "how far the work on shards is",
     "explain": "why a pair was kept or dropped",
     "compare": "how two curations differ, or two releases",
+    "report": "a data card: one page to look at, for a browser",
     "inspect": "what is in any of these files",
     "images": "tars of your own images; downloads of others",
     "join": "a shard of pairs for every tar of images",

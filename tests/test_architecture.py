@@ -8,8 +8,8 @@ ROOT = Path(__file__).parents[1]
 # From the top down; a name stands for the module and all that is in it. Modules of one layer may import one another.
 LAYERS = [
     ["mc2.__main__", "mc2.cli", "mc2.completion", "mc2.options", "mc2.commands", "mc2.api"],
-    ["mc2.curate", "mc2.inspection", "mc2.explanation", "mc2.training", "mc2.evaluation", "mc2.exporting", "mc2.dedup",
-     "mc2.download"],
+    ["mc2.curate", "mc2.inspection", "mc2.explanation", "mc2.report", "mc2.training", "mc2.evaluation", "mc2.exporting",
+     "mc2.dedup", "mc2.download"],
     ["mc2.stages", "mc2.balancing", "mc2.metadata", "mc2.clip", "mc2.extract"],
     ["mc2.execution"],
     ["mc2.pairs"],

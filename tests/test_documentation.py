@@ -32,6 +32,12 @@ def test_the_demo_prints_what_it_did(demo):
     assert abs(kept - expected) < 0.05 * expected
 
 
+def test_the_demo_has_a_data_card(demo):
+    page = (demo / "examples/demo/out/report.html").read_text("utf-8")
+    assert page.startswith("<!doctype html>") and "<title>Worldwide shapes</title>" in page
+    assert '"name":["Arabic","ar"]' in page
+
+
 def test_the_demo_is_not_made_twice(demo):
     assert demo("make -C examples/demo").stderr == ""
 

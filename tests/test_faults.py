@@ -1,11 +1,13 @@
 """Bad input and faults, for real: every one ends with a status that says what it was, one clear line on stderr,
 the previous output as it was, and nothing half-written left behind."""
+import contextlib
 import gzip
 import json
 import os
 import pty
 import signal
 import subprocess
+import threading
 
 import pytest
 import zstandard
@@ -248,12 +250,22 @@ def workers(running):
     return [pid for pid, command in group(running.process.pid).items() if "spawn_main" in command]
 
 
-def in_the_middle(sh, command="lid big.jsonl -j 2 -o out.jsonl"):
-    """A run that has begun to write."""
+def in_the_middle(sh, options="-j 2"):
+    """A run that has begun to write out.jsonl. Its input has no end, so it is in the middle whenever it is disturbed."""
     if not (sh / "big.jsonl").exists():
         pool(sh)
+        os.mkfifo(sh / "endless.jsonl")
+    threading.Thread(target=_feed, args=[sh / "endless.jsonl", (sh / "big.jsonl").read_bytes()], daemon=True).start()
     temporary = sh / ".out.jsonl.tmp"
-    return Running(sh, command).wait_for(lambda: temporary.exists() and temporary.stat().st_size > 0)
+    return Running(sh, f"lid endless.jsonl {options} -o out.jsonl").wait_for(
+        lambda: temporary.exists() and temporary.stat().st_size > 0)
+
+
+def _feed(path, lines):
+    """Write the lines again and again, until nobody reads them any more."""
+    with contextlib.suppress(BrokenPipeError), open(path, "wb", buffering=0) as pipe:
+        while True:
+            pipe.write(lines)
 
 
 @pytest.mark.parametrize("number, status, message", [(signal.SIGINT, 130, "mc2 lid: interrupted.\n"),
@@ -261,7 +273,7 @@ def in_the_middle(sh, command="lid big.jsonl -j 2 -o out.jsonl"):
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_ctrl_c_and_sigterm_leave_nothing_behind(sh, number, status, message, jobs):
     before = made(sh)
-    running = in_the_middle(sh, f"lid big.jsonl -j {jobs} -o out.jsonl")
+    running = in_the_middle(sh, f"-j {jobs}")
     os.killpg(running.process.pid, number) if number == signal.SIGINT else running.process.send_signal(number)
     assert running.ended() == (status, message)
     assert previous(sh) == before

@@ -198,13 +198,13 @@ def test_a_kill_while_a_checkpoint_is_written_leaves_the_one_before(template, un
     assert not temporary.exists()
 
 
-TWO = "--nproc 2 --device cpu --set schedule.epochs=20 --save-steps 20 --set run.keep_checkpoints=9"
+TWO = "--nproc 2 --set schedule.epochs=20 --save-steps 20 --set run.keep_checkpoints=9"
 
 
 @pytest.fixture(scope="module")
 def two(template):
     """The log of a run on two processes that nothing happened to."""
-    template.ok(f"mc2 train run.toml -o two {TWO} -q", OMP_NUM_THREADS="1")
+    template.ok(f"mc2 train run.toml -o two --device cpu {TWO} -q", OMP_NUM_THREADS="1")
     return log_of(template / "two")
 
 
@@ -225,7 +225,7 @@ def test_two_processes_killed_go_on_as_if_undisturbed(template, two):
     _, told = process.communicate(timeout=100)
     assert process.returncode == 138 and "the same command goes on" in told, told
     assert re.search(r"^train: [1-9]\d* of \d+ steps, .* steps/s, about .* to go", told, re.MULTILINE), told
-    template.ok(f"mc2 train run.toml -o two-killed {TWO} -q", OMP_NUM_THREADS="1")
+    template.ok(f"mc2 train run.toml -o two-killed --device cpu {TWO} -q", OMP_NUM_THREADS="1")
     assert log_of(run) == two
 
 

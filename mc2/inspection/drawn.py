@@ -128,7 +128,7 @@ def _of_directory(path):
     shards = [shard for shard in shards if (manifests.read(shard) or {}).get("kind") == "pairs"]
     if not shards or manifest:
         raise BadUsage(f"{path}: is neither a curation nor a directory of curated shards nor metadata. Name the "
-                       f"output of 'mc2 curate' or 'mc2 sample', or two releases.")
+                       f"output of 'mc2 curate' or 'mc2 sample', or metadata releases.")
     return shards, manifests.read(shards[0]) or {}
 
 

@@ -15,7 +15,7 @@ class Language(NamedTuple):
 
 
 def language_of(lang):
-    """The Language of a code as metadata have it, that of a Wikipedia or `other`; of any other code, the code itself."""
+    """The Language of a code as metadata have it: that of a Wikipedia, or `other`. Any other code is its own name."""
     return _languages().get(lang) or Language(lang, lang.replace("_", "-"))
 
 
