@@ -65,7 +65,7 @@ def test_chance_of_classification_is_k_over_the_classes():
 def test_chance_and_control_are_drawn(axis):
     drawn = axis(RETRIEVAL, [record("sw", "t2i_r1", 0.0625), record("fr", "t2i_r1", 0.9)])
     assert dots(drawn, "control") == [(6.25, 0.82)]
-    assert dots(drawn, "chance") == [(10.0, -0.18), (10.0, 0.82), (50.0, 1.18), (10.0, 1.82), (50.0, 1.82),
+    assert dots(drawn, "chance") == [(10.0, -0.18), (10.0, 0.82), (50.0, 1.18), (50.0, 1.82), (10.0, 1.82),
                                      (50.0, 2.18)]
 
 

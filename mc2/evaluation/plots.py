@@ -96,7 +96,7 @@ def _panel(head, family, records, tasks, of_control, texts):
         series = {name: each._replace(group="top") for name, each in series.items()}
     first = next(iter(series))
     ordered = sorted(rows, key=lambda label: (label not in overall, -rows[label].get(first, Dot(-math.inf)).value))
-    title = head if family in ("recall", "top") else f"{head}: {family}"
+    title = head if family in ("recall", "top", head) else f"{head}: {family}"
     return Panel(title, "%" if scale == 100 else "", {label: rows[label] for label in ordered},
                  _coloured(list(series.values())), overall)
 
@@ -189,18 +189,21 @@ def figure_of(found, words=str):
     """The figure of Panels, one below the other. words: how a label is written"""
     from matplotlib import pyplot
     columns = [_columns(panel) for panel in found]
-    heights = [1.15 + _row_height(panel) * max(map(len, its)) for panel, its in zip(found, columns)]
+    legends = [_legend(panel) for panel in found]
+    heights = [0.75 + 0.4 * bool(legend) + _row_height(panel) * max(map(len, its))
+               for panel, its, legend in zip(found, columns, legends)]
     figure = pyplot.figure(layout="constrained", figsize=(max(7.5, 5.5 * max(map(len, columns))), sum(heights)))
     figure.get_layout_engine().set(w_pad=0.1, h_pad=0.06)
     parts = figure.subfigures(len(found), 1, squeeze=False, height_ratios=heights)[:, 0]
-    for part, panel, its in zip(parts, found, columns):
+    for part, panel, its, legend in zip(parts, found, columns, legends):
         axes = part.subplots(1, len(its), squeeze=False, sharex=True)[0]
         for axis, labels in zip(axes, its):
             _draw_rows(axis, panel, labels, words, max(map(len, its)))
         axes[0].set_xlim(*_limits(panel))
         part.suptitle(words(panel.title) + (f", {panel.unit}" if panel.unit else ""), x=0.01, ha="left", fontsize=11,
                       fontweight="bold", parse_math=False)
-        _add_legend(part, panel, len(its))
+        if legend:
+            _add_legend(part, legend, len(its))
     return figure
 
 
@@ -248,13 +251,13 @@ def _draw_dots(axis, panel, label, group, y, step):
     values = [dot.value for _, dot in its]
     if len(its) > 1:
         axis.plot([min(values), max(values)], [y, y], color=its[0][0].colour, alpha=0.35, linewidth=1.2, zorder=1)
-    for series, dot in its:
+    for place, (series, dot) in reversed(list(enumerate(its))):     # equal scores become rings
         if dot.chance is not None:
             axis.plot([dot.chance] * 2, [y - step / 2, y + step / 2], color=DARK, linewidth=1, zorder=2, gid="chance")
         if dot.control is not None:
             axis.plot([dot.control], [y], "x", color=series.colour, markersize=4.5, markeredgewidth=1.1, zorder=3,
                       gid="control")
-        axis.plot([dot.value], [y], "o", color=series.colour, markersize=5, markeredgecolor="white",
+        axis.plot([dot.value], [y], "o", color=series.colour, markersize=4.6 + place, markeredgecolor="white",
                   markeredgewidth=0.5, zorder=4, gid=series.name, clip_on=False)
 
 
@@ -267,21 +270,27 @@ def _limits(panel):
     return (low - margin if low < 0 else 0), high + margin
 
 
-def _add_legend(part, panel, columns):
-    from matplotlib.lines import Line2D
+def _legend(panel):
+    """What the legend of a panel shows: [(label, marker, colour)]; nothing where the title says all."""
     dots = [dot for row in panel.rows.values() for dot in row.values()]
-    handles = [Line2D([], [], color=each.colour, marker="o", linestyle="none", label=each.name)
-               for each in panel.series]
+    shown = [(each.name, "o", each.colour) for each in panel.series]
     if any(dot.chance is not None for dot in dots):
-        handles.append(Line2D([], [], color=DARK, marker="|", markersize=8, linestyle="none", label="chance"))
+        shown.append(("chance", "|", DARK))
     if any(dot.control is not None for dot in dots):
-        handles.append(Line2D([], [], color=DARK, marker="x", linestyle="none", label="control"))
-    in_lines = columns == 1 and len(handles) > 5
-    if in_lines:                                            # three columns of equal length, one per direction
-        handles += [Line2D([], [], linestyle="none", label=" ") for _ in range(-len(handles) % 3)]
-    if len(handles) > 1:
-        part.legend(handles=handles, loc="outside lower left", frameon=False, fontsize=8.5, handletextpad=0.2,
-                    columnspacing=1.2, ncols=3 if in_lines else len(handles))
+        shown.append(("control", "x", DARK))
+    return shown if len(shown) > 1 or panel.series[0].name not in panel.title else []
+
+
+def _add_legend(part, legend, columns):
+    """columns: of rows. Beside a single one, long legends have three columns: one for each direction of retrieval."""
+    from matplotlib.lines import Line2D
+    in_lines = columns == 1 and len(legend) > 5
+    if in_lines:
+        legend = legend + [(" ", "", DARK)] * (-len(legend) % 3)
+    handles = [Line2D([], [], color=colour, marker=marker, markersize=8 if marker == "|" else None, linestyle="none",
+                      label=label) for label, marker, colour in legend]
+    part.legend(handles=handles, loc="outside lower left", frameon=False, fontsize=8.5, handletextpad=0.2,
+                columnspacing=1.2, ncols=3 if in_lines else len(legend))
 
 
 def draw_beside(rows, path, title, beside):
