@@ -592,7 +592,8 @@ def test_a_table_without_a_header_is_read_with_the_names_that_the_user_gives(sh)
     sh.write("a.jsonl", {"id": "1", "text": "t"})
     sh.fails("mc2 lid a.jsonl --header id,text", 2, "--header is for CSV and TSV")
     (sh / "named.csv").write_text("text,url\na cat,http://a.org/1.jpg\n")
-    sh.fails("mc2 lid named.csv --header text,url --id auto", 3, "named.csv:1: this line has the names of the columns")
+    refused = sh("mc2 lid named.csv --header text,url --id auto")
+    assert refused.status == 3 and "named.csv:1: this line has the names of the columns" in refused.stderr
 
 
 # ---------------------------------------------------------------- quotes in TSV, columns without a name
