@@ -205,7 +205,7 @@ def _expanded(paths):
 
 def _listed(path):
     try:
-        with open(path, encoding="utf-8") as stream:
+        with open(path, encoding="utf-8", errors="surrogateescape") as stream:     # as names of files are
             return [line for line in stream.read().split("\n") if line.strip()]
     except (OSError, ValueError) as error:
         raise click.BadParameter(f"{path}: cannot read the list ({error}).") from None

@@ -591,6 +591,9 @@ def test_a_table_without_a_header_is_read_with_the_names_that_the_user_gives(sh)
     sh.fails("mc2 lid Train_GCC-training.tsv --header text,,url", 2, "give the name of every column, each once")
     sh.write("a.jsonl", {"id": "1", "text": "t"})
     sh.fails("mc2 lid a.jsonl --header id,text", 2, "--header is for CSV and TSV")
+    (sh / "named.csv").write_text("text,url\na cat,http://a.org/1.jpg\n")
+    refused = sh("mc2 lid named.csv --header text,url --id auto")
+    assert refused.status == 3 and "named.csv:1: this line has the names of the columns" in refused.stderr
 
 
 # ---------------------------------------------------------------- quotes in TSV, columns without a name

@@ -162,6 +162,13 @@ def test_what_is_broken_is_counted(web):
     assert "warning" in done.stderr and "0.tar: this tar is cut off" in done.stderr
 
 
+def test_evaluation_images_that_cannot_be_decoded_are_said_as_their_copies_are_not_found(web):
+    (web / "eval/e2.jpg").write_bytes(b"no image")
+    done = web("mc2 dedup images 'tars/*.tar' --against eval --phash -O out --at-most 5% --receipt r.json")
+    assert done.status == 0 and "warning: eval: 1 evaluation images cannot be decoded. Copies of them" in done.stderr
+    assert json.loads((web / "r.json").read_bytes())["counts"]["broken evaluation images"] == 1
+
+
 @pytest.mark.parametrize("options, status, message", [
     ("--against eval -O out", 2, "--model MODEL or --phash"),
     ("--against eval --phash --model x -O out", 2, "--model MODEL or --phash"),

@@ -142,7 +142,7 @@ def test_a_damaged_intermediate_file_is_named(sh):
     ("mc2 dedup urls p.jsonl --shards 2", "--shards goes with -O"),
     ("mc2 dedup urls p.jsonl --executor ray", "--executor goes with -O"),
     ("mc2 dedup urls p.jsonl -O out -o out.jsonl", "-o and -O exclude each other"),
-    ("mc2 dedup urls - -O out", "stdin has no name for its shard"),
+    ("mc2 dedup urls - -O out", "stdin cannot be read again when the work goes on. Write it to a file first"),
     ("mc2 dedup urls d/p.jsonl -O d", "is in the output directory"),
     ("mc2 dedup urls p.jsonl -o p.jsonl", "is an input too"),
 ])

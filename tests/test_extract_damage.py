@@ -134,9 +134,20 @@ def test_a_record_of_another_length_than_it_says_is_none(length, compress):
     (gzip.compress(b"hello\r\n" * 50), "bytes that are no record"), (b"junk" * 9, "bytes between gzip members"),
     (gzip.compress(b"WARC/1.0\r\nWARC-Type: response\r\n\r\n"), "records without a length"),
     (gzip.compress(b"WARC/1.0\r\nWARC-Type: response\r\nContent-Length: -5\r\n\r\n"), "records without a length"),
+    (gzip.compress(b"WARC/1.0\r\nWARC-Typo: response\r\nContent-Length: 2\r\n\r\nab\r\n\r\n"), "records without a type"),
     (gzip.compress(b"WARC/1.0\r\n" + b"X: y\r\n" * 20_000), "records without a header")])
 def test_what_is_no_record_is_passed_over_and_said(junk, kind):
     assert found_in(members(*RECORDS[:3]) + junk + members(*RECORDS[3:])) == (WHOLE, [kind])
+
+
+def test_records_that_may_be_pages_and_are_not_read_are_counted(sh):
+    write(sh / "p.warc", response("<img src=a.jpg alt=a>"), record("responsa", b"HTTP/1.1 200 OK\r\n\r\n"),
+          record("response", b"20240518\r\n", "dns:a.org", content_type="text/dns"), record("request", b"GET / HTTP/1.1"))
+    done = sh("mc2 extract p.warc -o p.jsonl --dropped dropped.jsonl")
+    assert done.status == 0
+    assert "1 pages in, 1 images, 1 pairs, 1 records of an unknown type, 1 responses that are not HTTP" in done.stderr
+    assert [row["dropped"] for row in sh.read("dropped.jsonl")] == ["records of an unknown type",
+                                                                    "responses that are not HTTP"]
 
 
 def test_other_forms_of_the_same_file_give_the_same():

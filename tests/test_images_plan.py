@@ -98,6 +98,21 @@ def test_a_pool_of_many_files_is_named_by_a_list(sh):
     assert (sh / "plan/pairs.txt").read_text().split() == [f"p{number}.jsonl" for number in range(10)]
 
 
+def test_the_commands_name_files_whose_names_are_not_utf_8_so_that_the_shell_finds_them(sh):
+    for number, pair in enumerate(pairs_at("http://a.example", [f"/{number}.jpg" for number in range(9)])):
+        (sh / os.fsdecode(b"it's \xff%d.jsonl" % number)).write_bytes(json.dumps(pair).encode())
+    one = sh.ok("mc2 images plan *0.jsonl -O plan").partition("mc2 join ")[2].partition(" --tars")[0]
+    assert one == r"$'it\047s \3770.jsonl'"
+    assert subprocess.run(["bash", "-c", f"cat {one}"], cwd=sh / ".", capture_output=True).stdout.startswith(b'{"id"')
+    assert "mc2 join @all/pairs.txt --tars" in sh.ok("mc2 images plan *.jsonl -O all")
+    assert "9 pairs in" in sh("mc2 dedup urls @all/pairs.txt -o unique.jsonl").stderr
+
+
+def test_the_commands_say_the_names_of_columns_that_were_given(sh):
+    (sh / "p.csv").write_text("a,http://a.example/1.jpg,a cat\n")
+    assert "mc2 join p.csv --header id,url,text --tars" in sh.ok("mc2 images plan p.csv --header id,url,text -O plan")
+
+
 def test_pairs_without_any_url_are_an_error(sh):
     sh.write("p.jsonl", {"id": "a", "text": "", "link": "http://a.example/1.jpg"})
     done = sh("mc2 images plan p.jsonl -O plan -q")

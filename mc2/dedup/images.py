@@ -27,6 +27,7 @@ from mc2.execution.progress import Progress
 from mc2.execution.run import begin, mark_shards, refuse_foreign_shards
 from mc2.execution.stage import Stage
 from mc2.tables import align
+from mc2.terminal import say
 
 SAME, NEAR = "same bytes", "near"
 AT_ONCE = 1 << 20               # training images that are compared at a time
@@ -38,12 +39,13 @@ class Evaluation:
     """The images of all evaluation sets. signatures, contents: uint64 (m,); names: [(set, name)]"""
 
     def __init__(self, sets):
-        """sets: {name of the set: Signed}"""
+        """sets: {name of the set: Signed}. broken: how many more images cannot be decoded"""
         self.signatures = np.concatenate([each.signatures for each in sets.values()])
         self.names = [(name, its[0]) for name, signed in sets.items() for its in signed.names]
         contents = np.concatenate([each.contents for each in sets.values()])
         self._order = np.argsort(contents, kind="stable")
         self._contents = contents[self._order]
+        self.broken = sum(signed.broken for signed in sets.values())
 
     def __len__(self):
         return len(self.names)
@@ -107,6 +109,10 @@ class Job:
         empty = next((path for path, signed in sets.items() if not signed.names), None)
         if empty is not None:
             raise BadData(f"{empty}: has no image that can be decoded, so nothing can be compared with it.")
+        for path, signed in sets.items():
+            if signed.broken:
+                say(f"warning: {files.name_of(path)}: {signed.broken:,} evaluation images cannot be decoded. Copies of "
+                    "them are not found.")
         return Evaluation(sets)
 
     def compare(self, evaluation, at_most):
@@ -283,6 +289,7 @@ def dedup(job, executor, at_most, calibrate):
         if calibrate:
             return list(job.calibration(evaluation))
         tally = job.compare(evaluation, at_most)
+        tally["broken evaluation images"] = evaluation.broken
         progress.end()
     manifests.write_for_file(job.list_path, manifests.describe_run(
         "removed images", job.tars if len(job.tars) <= 1000 else [],

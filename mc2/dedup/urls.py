@@ -279,7 +279,8 @@ def dedup_shards(run, output_dir, stage, memory, *, shards=None, suffix=SUFFIXES
     """
     started = time.monotonic()
     if "-" in run.inputs:
-        raise BadUsage("--output-dir: stdin has no name for its shard.")
+        raise BadUsage("--output-dir: stdin cannot be read again when the work goes on. Write it to a file first, "
+                       "and name that.")
     refuse_foreign_shards(output_dir)
     refuse_unopenable([], [os.path.join(output_dir, part_name(0, suffix))])
     run.refuse_twice([os.path.join(output_dir, part_name(0, suffix)), output_dir])

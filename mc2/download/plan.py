@@ -75,17 +75,17 @@ def commands(images, output_dir, inputs, tars, reading, *, image_size, min_image
     reading: mc2.pairs.columns.Reading of the inputs
     """
     size = BYTES_OF_IMAGE * (image_size / 256) ** 2
-    folder, tars_of = shlex.quote(tars), shlex.quote(f"{tars}/*.tar")
+    folder, tars_of, planned = _word(tars), _word(f"{tars}/*.tar"), _word(output_dir)
     return f"""\
 # {images:,} images. If {SHARE:.0%} of them are there still: about {_bytes(images * SHARE * size)} of tars.
 # The names of so many hosts are too much for most resolvers. Run one on each machine (knot-resolver, unbound), and let
 # /etc/resolv.conf name it alone: nameserver 127.0.0.1
-img2dataset --url_list {shlex.quote(output_dir)} --input_format parquet --url_col url --save_additional_columns '["id"]' \\
+img2dataset --url_list {planned} --input_format parquet --url_col url --save_additional_columns '["id"]' \\
     --output_format webdataset --output_folder {folder} --number_sample_per_shard 10000 \\
     --image_size {image_size} --resize_mode keep_ratio --resize_only_if_bigger True \\
     --min_image_size {min_image_size} --max_aspect_ratio {max_aspect_ratio:g} \\
-    --processes_count "$(nproc)" --thread_count {threads} --retries 1 --user_agent_token {shlex.quote(user_agent)}
-mc2 images check {folder} --plan {shlex.quote(output_dir)} --retry retry.parquet
+    --processes_count "$(nproc)" --thread_count {threads} --retries 1 --user_agent_token {_word(user_agent)}
+mc2 images check {folder} --plan {planned} --retry retry.parquet
 mc2 join {_named(inputs, output_dir)}{_spelled(reading)} --tars {tars_of} -O pairs
 mc2 train b32-xlmv --train-data {tars_of} --pairs 'pairs/*.jsonl.zst' -c counts -t thresholds.json -o run
 """
@@ -102,13 +102,26 @@ def _bytes(number):
 def _spelled(reading):
     """The options that say how the pairs are read, as words of a command."""
     given = ",".join(f"{key}={name}" for key, name in reading.given)
-    return (f" --columns {shlex.quote(given)}" if given else "") + (f" --format {reading.format}" if reading.format else "")
+    options = {"columns": given, "header": ",".join(reading.header), "format": reading.format}
+    return "".join(f" --{name} {_word(value)}" for name, value in options.items() if value)
+
+
+def _word(text):
+    """Text as a word of a command of bash or zsh. In $'...' where it has bytes that are not UTF-8 (in Python: lone
+    surrogates), as the name of a file may, so that the command can be printed."""
+    try:
+        text.encode()
+        return shlex.quote(text)
+    except UnicodeEncodeError:
+        data = text.encode("utf-8", "surrogateescape")
+        letters = (chr(byte) if 32 <= byte < 127 and byte not in b"\\'" else f"\\{byte:03o}" for byte in data)
+        return f"$'{''.join(letters)}'"
 
 
 def _named(inputs, output_dir):
     """The inputs as words of a command; many as a list, which is written beside the plan."""
     if len(inputs) <= MOST_NAMED:
-        return " ".join(map(shlex.quote, inputs))
+        return " ".join(map(_word, inputs))
     path = os.path.join(output_dir, "pairs.txt")
-    files.write_bytes(path, "".join(f"{each}\n" for each in inputs).encode(), is_own=True)
-    return shlex.quote(f"@{path}")
+    files.write_bytes(path, "".join(f"{each}\n" for each in inputs).encode("utf-8", "surrogateescape"), is_own=True)
+    return _word(f"@{path}")

@@ -113,7 +113,7 @@ class Run:
     def _plan_shards(self):
         """The outputs in the output directory. Raises BadUsage when they cannot all be there."""
         if "-" in self.inputs:
-            raise BadUsage("--output-dir: stdin has no name for its shard.")
+            raise BadUsage("--output-dir: stdin has no name for its shard. Give -o in place of -O, or name a file.")
         if files.is_remote(self.output_dir):
             refuse_unopenable([], [self.output_dir])
         refuse_foreign_shards(self.output_dir)

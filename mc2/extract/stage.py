@@ -15,14 +15,16 @@ from mc2.pairs.batch import Reject
 BLOCK = 2 << 20                 # bytes of records: the unit of work
 LONGEST = 16 << 20              # bytes of a record
 TOO_LONG = "long pages"
-HTML, WAT, DAMAGE, LONG = "html", "wat", "damage", "long"           # kinds of Items
+OTHER_TYPE, NO_HTTP = "records of an unknown type", "responses that are not HTTP"
+WITHOUT_PAGE = ("request", "resource", "revisit", "conversion", "continuation")     # types of records
+HTML, WAT, DAMAGE, LONG, OTHER = "html", "wat", "damage", "long", "other"       # kinds of Items
 SEE = " --on-error skip counts it and reads on."
 
 
 class Item(NamedTuple):
     """A record that may have pairs, or what stands in its place. number: of the record in its file, from 1. url: of the
-    page, or for damage the kind of it. data: content, or for damage the reason. is_encoded: of a WAT record, whether
-    its entities are as they were in the page"""
+    page, for damage the kind of it, for OTHER why it is left out. data: content, or for damage the reason. is_encoded:
+    of a WAT record, whether its entities are as they were in the page"""
 
     kind: str
     number: int
@@ -78,10 +80,10 @@ class Extract(Stage):
             nonlocal number
             number += 1
             kind = warc.field(header, "WARC-Type").lower()
-            if kind not in ("metadata", "response"):
-                return kind == "warcinfo"
-            content_type = warc.field(header, "Content-Type").lower()
-            return ("json" if kind == "metadata" else "http") in content_type or not content_type
+            if kind in ("metadata", "response"):
+                content_type = warc.field(header, "Content-Type").lower()
+                return kind == "response" or "json" in content_type or not content_type
+            return kind not in WITHOUT_PAGE
 
         with files.open_as_it_is(path) as stream:
             for found in warc.records(stream, source, self.longest, is_wanted):
@@ -91,6 +93,12 @@ class Extract(Stage):
                 kind = found.field("WARC-Type").lower()
                 if kind == "warcinfo":
                     producer = wat.producer_has_entities((found.content or b"").decode("utf-8", "replace"))
+                    continue
+                if kind not in ("metadata", "response"):
+                    yield Item(OTHER, number, OTHER_TYPE, b"")
+                    continue
+                if kind == "response" and "http" not in (found.field("Content-Type").lower() or "http"):
+                    yield Item(OTHER, number, NO_HTTP, b"")
                     continue
                 if kind == "metadata" and found.content is not None and wat.is_of_no_page(found.content):
                     continue
@@ -140,6 +148,9 @@ def _add(made, item, sources):
     read."""
     if item.kind == DAMAGE:
         return item.data, item.url
+    if item.kind == OTHER:
+        made.drop(item.number, item.url, "")
+        return None
     if item.kind == LONG or not item.url.startswith(("http://", "https://")):
         if item.kind != WAT:
             made.n_pages += 1

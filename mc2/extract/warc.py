@@ -264,7 +264,7 @@ class _Parser:
         header = data[:end]
         length = field(header, "Content-Length")
         if not data.startswith(WARC) or not length.isdecimal() or end + int(length[:18]) + 4 != len(data) \
-                or not data.endswith(b"\r\n\r\n") or self.checks_digests:
+                or not data.endswith(b"\r\n\r\n") or self.checks_digests or not field(header, "WARC-Type"):
             return None
         self.n_records += 1
         self._is_lost = False
@@ -308,6 +308,9 @@ class _Parser:
                 length = field(header, "Content-Length")
                 if not (length.isascii() and length.isdigit() and len(length) < 19):
                     yield self._damage(piece, "records without a length", "does not say its length")
+                    continue
+                if not field(header, "WARC-Type"):
+                    yield self._damage(piece, "records without a type", "does not say its type")
                     continue
                 self._is_lost = False
                 self._header, self._parts, self._wanting = header, [], int(length)

@@ -173,6 +173,8 @@ def read_blocks(path, blocks, format, reading, size, whole_images=None, found=No
     rows, bad, held, first = [], [], 0, None
     reader.width = len(names)
     for number, cells, reason in reader:
+        if first is None and reading.header and cells == list(reading.header):
+            raise BadData(f"{source}:{number}: this line has the names of the columns, and is no pair. Leave --header out.")
         first = first or number
         reason = reason or _wrong_cells(cells, names, format)
         if held >= size:
