@@ -91,6 +91,15 @@ def test_what_is_finished_is_kept_and_what_changed_is_made_anew(sh):
     assert "finished" not in sh("mc2 dedup urls p.jsonl q.jsonl -O out -f").stderr
 
 
+def test_shards_of_other_inputs_are_not_replaced_without_force(sh):
+    sh.write("p.jsonl", *POOL[:10])
+    sh.write("q.jsonl", *POOL[5:20])
+    sh.ok("mc2 dedup urls p.jsonl q.jsonl -O out --shards 2")
+    sh.fails("mc2 dedup urls p.jsonl -O out", 2, f"out: holds the pairs of {sh / 'q.jsonl'}, which is not an input now")
+    sh.ok("mc2 dedup urls p.jsonl -O out -f")
+    assert not (sh / "out/00001.jsonl.zst").exists()
+
+
 def test_a_run_that_failed_goes_on_with_the_shards_that_it_divided(sh):
     sh.write("p.jsonl", *POOL[:10])
     sh.write("q.jsonl", "bad")

@@ -285,8 +285,10 @@ def dedup_shards(run, output_dir, stage, memory, *, shards=None, suffix=SUFFIXES
     refuse_unopenable([], [os.path.join(output_dir, part_name(0, suffix))])
     run.refuse_twice([os.path.join(output_dir, part_name(0, suffix)), output_dir])
     _refuse_inputs_within(run, output_dir)
-    receipt.begin()
     job = _Job(run, output_dir, stage, memory, shards, suffix)
+    if not force:
+        job.refuse_replacing()
+    receipt.begin()
     job.work = mark_shards(output_dir)
     with job.alone(), contextlib.closing(executor(job.work, "dedup")) as workers, \
             Progress(stage.name, job.work, run.quiet) as progress:
@@ -370,11 +372,8 @@ class _Job:
     def plan(self):
         """What an earlier run of the same inputs and options noted after it had divided all shards, where what it made
         is there still; else None."""
-        try:
-            found = documents.parsed(files.read_bytes(self._plan_path()), self._plan_path(), "")
-        except (OSError, BadData):
-            return None
-        if found.get("description") != self.description() or found["parts"] > 1 << self.bits:
+        found = self._noted()
+        if found is None or found.get("description") != self.description() or found["parts"] > 1 << self.bits:
             return None
         divided = not rounds.missing(self.task, self.run.inputs)
         if self.task.keep and not divided:
@@ -382,6 +381,23 @@ class _Job:
         gather = self.gather(found)
         parts = [part_name(number, self.suffix) for number in range(found["parts"])]
         return found if divided or not rounds.missing(gather, parts) else None
+
+    def _noted(self):
+        """What an earlier run noted, of whatever inputs and options; None where there is nothing, or it is damaged."""
+        try:
+            return documents.parsed(files.read_bytes(self._plan_path()), self._plan_path(), "")
+        except (OSError, BadData):
+            return None
+
+    def refuse_replacing(self):
+        """Raise BadUsage where the shards that are there hold pairs of a file that is no input now."""
+        inputs = (self._noted() or {}).get("inputs", [])
+        if (others := sorted({*inputs} - {*self._inputs()})) and self._parts_there():
+            raise BadUsage(f"{self.out}: holds the pairs of {others[0]}, which is not an input now, and its shards would "
+                           f"be replaced. Name that too, or another output directory; or give -f to make it anew.")
+
+    def _inputs(self):
+        return [files.printable(str(files.identity(path))) for path in self.run.inputs]
 
     def divide(self, workers, progress):
         """Divide the shards into buckets. Returns the plan for the output shards."""
@@ -394,7 +410,7 @@ class _Job:
             receipt.add_up(tally, manifest["counts"])
             run.columns.say(path, manifest.get("columns"))
             size += sum(buckets.Buckets(self.task.output(path)).sizes.values())
-        plan = {"description": self.description(), "parts": self.shards or self._parts(size), "read": dict(tally)}
+        plan = {"description": self.description(), "inputs": sorted(self._inputs()), "parts": self.shards or self._parts(size), "read": dict(tally)}
         files.write_bytes(self._plan_path(), documents.dumped(plan), is_own=True)
         return plan
 
