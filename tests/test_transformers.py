@@ -296,6 +296,8 @@ def changed(folder, name, **changes):
     ("preprocessor_config.json", {"rescale_factor": 1}, "rescale_factor is 1, not 1/255"),
     ("preprocessor_config.json", {"resample": 0}, "resample is 0; mc2 has 2 (bilinear) and 3 (bicubic)"),
     ("preprocessor_config.json", {"resample": [3]}, "resample is [3]"),
+    ("preprocessor_config.json", {"image_std": [0.5, 0, 0.5]}, "those of image_std above 0"),
+    ("preprocessor_config.json", {"image_std": [0.5, float("nan"), 0.5]}, "those of image_std above 0"),
     ("preprocessor_config.json", {"image_mean": 0.5}, "image_mean and image_std are three numbers each")])
 def test_a_folder_that_mc2_cannot_compute_is_refused(sh, copy, name, changes, message):
     changed(copy, name, **changes)

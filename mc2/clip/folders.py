@@ -197,7 +197,8 @@ def _preprocess(path, image_size):
     try:
         return valid_preprocess(preprocess, source), []
     except BadData:
-        raise BadData(f"{source}: image_mean and image_std are three numbers each.") from None
+        raise BadData(f"{source}: image_mean and image_std are three numbers each, those of image_std above "
+                      "0.") from None
 
 
 def _resize_mode(said, image_size, source):

@@ -7,6 +7,7 @@ open_clip's list of published weights, in the name of the file. What contradicts
 import contextlib
 import hashlib
 import logging
+import math
 import os
 from typing import NamedTuple
 
@@ -212,9 +213,10 @@ def valid_preprocess(config, path):
     found = {key: value for key, value in config.items() if key in PREPROCESS and value is not None} \
         if isinstance(config, dict) else None
     if found is None or not all(isinstance(found.get(key, ""), str) for key in ("interpolation", "resize_mode")) \
-            or not all(_are_channels(found.get(key, [1, 1, 1])) for key in ("mean", "std")):
-        raise BadData(f"{path}: preprocess_cfg is not open_clip's: mean and std of three numbers, interpolation, "
-                      "resize_mode.")
+            or not all(_are_channels(found.get(key, [1, 1, 1])) for key in ("mean", "std")) \
+            or min(found.get("std", [1])) <= 0:
+        raise BadData(f"{path}: preprocess_cfg is not open_clip's: mean and std of three numbers (std above 0), "
+                      "interpolation, resize_mode.")
     if found.get("interpolation") == "random":          # of training; open_clip evaluates these with bicubic
         found["interpolation"] = "bicubic"
     return {**found, **valid_rgb(config)}
@@ -228,7 +230,8 @@ def valid_rgb(preprocess):
 
 def _are_channels(values):
     return isinstance(values, list) and len(values) == 3 \
-        and all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in values)
+        and all(isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+                for value in values)
 
 
 # ---------------------------------------------------------------- activation, images, tokenizer
