@@ -205,6 +205,12 @@ def test_what_cannot_become_a_data_set_is_refused(sh):
     assert done.status == 3 and "0 of 1 pairs have an image" in done.stderr
     sh.write("5.jsonl", PAIRS[0], "no json")
     assert "5.jsonl:2: not JSON" in sh("mc2 export 5.jsonl -o v").stderr
+    sh.write("6.jsonl", {"id": "a", "text": "y", "more_pairs": [1]})
+    done = sh("mc2 export 6.jsonl -o u --format webdataset --images 0.tar")
+    assert done.status == 3 and 'have a key "more_pairs" already' in done.stderr
+    sh.write("7.jsonl", {"id": "a", "text": "y", "n": {}})
+    done = sh("mc2 export 7.jsonl -o t")
+    assert done.status == 3 and "Leave these keys out" in done.stderr
 
 
 def test_pairs_without_an_id_are_counted(sh):

@@ -103,14 +103,14 @@ def test_columns_of_every_kind_load(sh, format):
     import pyarrow as pa
     import pyarrow.parquet as pq
     columns = {"id": ["a", "b"], "text": ["x", 'y\n"q": #'], "lang": pa.array(["en", None]).dictionary_encode(),
-               "my column: x": [1, None], "price": pa.array([Decimal("1.50")] * 2, pa.decimal128(5, 2)),
+               "my column: x": [1, None], "": [1, 2], "price": pa.array([Decimal("1.50")] * 2, pa.decimal128(5, 2)),
                "bytes": [b"\xff", None], "map": pa.array([[("k", 1)], None], pa.map_(pa.string(), pa.int64())),
                "lists": [[[1], []], None], "nothing": pa.nulls(2), "struct": [{"a": {"b": [1.5]}}] * 2,
                "day": [date(2020, 1, 2)] * 2}
     pq.write_table(pa.table(columns), sh / "odd.parquet")
     sh.ok(f"mc2 export odd.parquet -o set --format {format} -q")
     first, second = datasets.load_dataset(str(sh / "set"), split="train")
-    assert first == {"id": "a", "text": "x", "lang": "en", "my column: x": 1, "price": Decimal("1.50"),
+    assert first == {"id": "a", "text": "x", "lang": "en", "my column: x": 1, "": 1, "price": Decimal("1.50"),
                      "bytes": b"\xff", "map": [{"key": "k", "value": 1}], "lists": [[1], []], "nothing": None,
                      "struct": {"a": {"b": [1.5]}}, "day": date(2020, 1, 2)}
     assert second["text"] == 'y\n"q": #' and second["map"] is None

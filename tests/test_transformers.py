@@ -2,6 +2,7 @@
 import importlib.util
 import json
 import os
+import resource
 import shutil
 import sys
 
@@ -132,6 +133,18 @@ def test_gelu_clips_own_words_and_squashed_images_are_carried_along(tmp_path, sh
     assert str(back.transform) == str(model.transform) == "squash 24 bicubic"
 
 
+def test_when_images_become_rgb_comes_back_from_every_form(tmp_path, sh):
+    run = with_content(tmp_path / "made", config={"data": {"image_rgb": "after-resize"}})
+    shutil.copy(run / "tokenizer.json", sh / "own.json")
+    done = sh(f"mc2 checkpoint export {run} --format transformers -o hf")
+    assert "transformers makes images RGB before it resizes them, this model after that" in done.stderr
+    sh.ok(f"mc2 checkpoint export {run} --format open_clip -o oc -q && mc2 checkpoint export {run} -o w/w.pt -q")
+    for source, options in (("hf", ""), ("oc", ""), ("w/w.pt", "--tokenizer own.json")):
+        sh.ok(f"mc2 checkpoint import {source} {options} -o back-{source[:2].strip('/')}/start.pt -q")
+    for model in ("hf", "oc", "back-hf/start.pt", "back-oc/start.pt", "back-w/start.pt"):
+        assert str(load_model(str(sh / model)).transform) == "shortest 32 bicubic, RGB after resize"
+
+
 @pytest.mark.parametrize("activation, dtype", [("gelu", torch.float32), ("quick_gelu", torch.bfloat16)])
 def test_what_transformers_saved_is_imported(sh, activation, dtype):
     """Random weights, none of them zero or alike, in several files; a processor that says the size in another way."""
@@ -214,6 +227,17 @@ def test_clip_model_would_be_wrong_without_any_error(place):
 
 # ---------------------------------------------------------------- refused
 
+def test_a_full_disk_is_named_and_nothing_is_left_behind(place, sh):
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, before[1]))
+    try:
+        done = sh(f"mc2 checkpoint export {place / 'run'} --format transformers -o hf")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert (done.status, done.stderr.strip().endswith("hf: File too large.")) == (1, True)
+    assert not [name for name in os.listdir(sh.directory) if "hf" in name]
+
+
 def test_a_difference_is_refused_and_nothing_is_left_behind(place, sh, monkeypatch):
     monkeypatch.setitem(metaclip2.ACTIVATIONS, True, "gelu")
     done = sh(f"mc2 checkpoint export {place / 'run'} --format transformers -o hf")
@@ -272,6 +296,8 @@ def changed(folder, name, **changes):
     ("preprocessor_config.json", {"rescale_factor": 1}, "rescale_factor is 1, not 1/255"),
     ("preprocessor_config.json", {"resample": 0}, "resample is 0; mc2 has 2 (bilinear) and 3 (bicubic)"),
     ("preprocessor_config.json", {"resample": [3]}, "resample is [3]"),
+    ("preprocessor_config.json", {"image_std": [0.5, 0, 0.5]}, "those of image_std above 0"),
+    ("preprocessor_config.json", {"image_std": [0.5, float("nan"), 0.5]}, "those of image_std above 0"),
     ("preprocessor_config.json", {"image_mean": 0.5}, "image_mean and image_std are three numbers each")])
 def test_a_folder_that_mc2_cannot_compute_is_refused(sh, copy, name, changes, message):
     changed(copy, name, **changes)

@@ -13,6 +13,7 @@ from mc2.clip import (architecture, checkpoints, folders, model_card, to_transfo
                       torch_files, trained_tokenizer)
 from mc2.clip.encoder import PREPROCESS, Transform, described
 from mc2.clip.from_open_clip import OPEN_CLIP_CONFIG, Named, check_activation, configuration_beside, preprocess_of
+from mc2.clip.images import AFTER_RESIZE
 from mc2.clip.load import load_model
 from mc2.clip.tokenizers import CLIP_BPE
 from mc2.clip.weights import differences, expected_shapes, stripped, without_buffers
@@ -62,6 +63,9 @@ def export_folder(content, source, path, form, student=None, tokenizer=None, lic
     card = model_card.Card(name, content, held, described(model.tokenizer), str(model.transform), licence,
                            model_card.origins_of(content))
     difference = to_transformers.export(model, held, content, path, card)
+    if model.transform.rgb == AFTER_RESIZE:
+        notes.append("transformers makes images RGB before it resizes them, this model after that: pixels of images "
+                     "with a palette or transparency differ there")
     notes.append(f"transformers gives the features of mc2, but for {difference:.0e}")
     if licence is None:
         notes.append(f"{os.path.join(path, model_card.NAME)} names no licence of the model (--licence)")

@@ -7,10 +7,10 @@ import os
 import shlex
 from typing import NamedTuple
 
-from mc2 import parsing
+from mc2 import manifests, parsing
 from mc2.clip import architecture, metaclip2, tokenizer_files, tokenizers, torch_files, trained_tokenizer
 from mc2.clip.encoder import PREPROCESS
-from mc2.clip.from_open_clip import OPEN_CLIP_CONFIG, valid_preprocess
+from mc2.clip.from_open_clip import OPEN_CLIP_CONFIG, valid_preprocess, valid_rgb
 from mc2.clip.tokenizer_files import DEFINITION
 from mc2.clip.weights import stripped
 from mc2.errors import BadData, BadUsage
@@ -29,7 +29,7 @@ class Folder(NamedTuple):
     """A model in a folder, but for its weights.
 
     form: transformers or open_clip; architecture: of open_clip's form; preprocess: mean, std, interpolation,
-    resize_mode, as far as it says so; tokenizer: a file, a name, or None where it says nothing; files: of weights;
+    resize_mode, rgb, as far as it says so; tokenizer: a file, a name, or None where it says nothing; files: of weights;
     notes: what a person should know.
     """
 
@@ -68,6 +68,7 @@ def read(path, tokenizer=None):
     form = _form(path)
     read_form = _read_transformers if form == "transformers" else _read_open_clip
     config, preprocess, own, notes = read_form(path)
+    preprocess |= valid_rgb((manifests.read_if_whole(path) or {}).get("preprocess"))    # other tools have no key for it
     special = tokenizers.special_of(tokenizer or own or "")
     if special is not None and special.pad is not None:
         config["text_cfg"]["pad_id"] = special.pad      # what follows the end of a text changes no features
@@ -196,7 +197,8 @@ def _preprocess(path, image_size):
     try:
         return valid_preprocess(preprocess, source), []
     except BadData:
-        raise BadData(f"{source}: image_mean and image_std are three numbers each.") from None
+        raise BadData(f"{source}: image_mean and image_std are three numbers each, those of image_std above "
+                      "0.") from None
 
 
 def _resize_mode(said, image_size, source):

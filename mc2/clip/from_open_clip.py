@@ -7,6 +7,7 @@ open_clip's list of published weights, in the name of the file. What contradicts
 import contextlib
 import hashlib
 import logging
+import math
 import os
 from typing import NamedTuple
 
@@ -16,6 +17,7 @@ from mc2 import manifests, parsing
 from mc2.clip import architecture, fingerprints, trained_tokenizer
 from mc2.clip.checkpoints import PREPROCESS
 from mc2.clip.encoder import Model
+from mc2.clip.images import AFTER_RESIZE, BEFORE_RESIZE
 from mc2.clip.model import build
 from mc2.clip.released import RELEASED
 from mc2.clip.tokenizers import CLIP_BPE
@@ -206,21 +208,30 @@ def _exported_preprocess(weights):
 
 
 def valid_preprocess(config, path):
-    """Those keys of open_clip's preprocess_cfg that say how images are prepared. BadData names the file that it is in."""
+    """Those keys of open_clip's preprocess_cfg that say how images are prepared, and rgb, which manifests of mc2 have.
+    BadData names the file that it is in."""
     found = {key: value for key, value in config.items() if key in PREPROCESS and value is not None} \
         if isinstance(config, dict) else None
     if found is None or not all(isinstance(found.get(key, ""), str) for key in ("interpolation", "resize_mode")) \
-            or not all(_are_channels(found.get(key, [1, 1, 1])) for key in ("mean", "std")):
-        raise BadData(f"{path}: preprocess_cfg is not open_clip's: mean and std of three numbers, interpolation, "
-                      "resize_mode.")
+            or not all(_are_channels(found.get(key, [1, 1, 1])) for key in ("mean", "std")) \
+            or min(found.get("std", [1])) <= 0:
+        raise BadData(f"{path}: preprocess_cfg is not open_clip's: mean and std of three numbers (std above 0), "
+                      "interpolation, resize_mode.")
     if found.get("interpolation") == "random":          # of training; open_clip evaluates these with bicubic
         found["interpolation"] = "bicubic"
-    return found
+    return {**found, **valid_rgb(config)}
+
+
+def valid_rgb(preprocess):
+    """{"rgb": when images become RGB} of what a manifest of mc2 says of a model's images, or {}."""
+    found = preprocess.get("rgb") if isinstance(preprocess, dict) else None
+    return {"rgb": found} if found in (BEFORE_RESIZE, AFTER_RESIZE) else {}
 
 
 def _are_channels(values):
     return isinstance(values, list) and len(values) == 3 \
-        and all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in values)
+        and all(isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+                for value in values)
 
 
 # ---------------------------------------------------------------- activation, images, tokenizer

@@ -10,12 +10,13 @@ Before the folder appears, transformers reads it, and features of images and tex
 """
 import json
 import os
+import re
 
 import numpy as np
 import torch
 
 from mc2 import documents, manifests
-from mc2.clip import fingerprints, folders, metaclip2, model_card, tokenizer_files
+from mc2.clip import checkpoints, fingerprints, folders, metaclip2, model_card, tokenizer_files
 from mc2.errors import BadData, BadUsage, Mc2Error
 from mc2.files import open_directory
 from mc2.extras import how_to_install
@@ -54,7 +55,8 @@ def export(model, held, content, path, card):
                           "written. Try another version of transformers.")
         manifests.write(folder, manifests.describe_run(
             KIND, [], {"student": held["name"]}, step=content["step"], seen_pairs=content["seen_pairs"],
-            architecture=held["architecture"], transformers=library.__version__, largest_difference=difference))
+            architecture=held["architecture"], preprocess=checkpoints.preprocess_of(content),
+            transformers=library.__version__, largest_difference=difference))
     return difference
 
 
@@ -70,9 +72,16 @@ def _transformers():
 
 
 def _save(state, folder):
+    from safetensors import SafetensorError
     from safetensors.torch import save_file
     path = os.path.join(folder, folders.WEIGHTS["transformers"][0])
-    save_file(state, path, metadata={"format": "pt", documents.CHECKSUM: fingerprints.of_state(state)})
+    try:
+        save_file(state, path, metadata={"format": "pt", documents.CHECKSUM: fingerprints.of_state(state)})
+    except SafetensorError as error:                # a full disk has no other class there
+        number = re.search(r"\(os error (\d+)\)", str(error))
+        if number is None:
+            raise
+        raise OSError(int(number[1]), os.strerror(int(number[1]))) from None
     os.chmod(path, os.stat(os.path.join(folder, folders.CONFIG)).st_mode & 0o777)       # safetensors has 600
 
 

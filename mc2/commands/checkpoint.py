@@ -59,7 +59,7 @@ def show(path, as_json):
 @click.option("--student", metavar="NAME", help="Which of several students. Default: the first.")
 @click.option("--tokenizer", metavar="FILE",
               help="The model's tokenizer.json, where it is not kept beside the checkpoint.")
-@click.option("--licence", metavar="ID",
+@click.option("--licence", "--license", "licence", metavar="ID",
               help="Of the model, for its card, as the Hub calls it: apache-2.0, cc-by-nc-4.0.")
 @options.quiet
 @options.verbose

@@ -27,7 +27,7 @@ def _split(ctx, param, value):
               help="Bytes of a file of the set, about.")
 @click.option("--split", default="train", show_default=True, metavar="NAME", callback=_split, help="Name of the split.")
 @click.option("--title", metavar="TEXT", help="Name of the set in its card. Default: that of DIR.")
-@click.option("--license", "licence", metavar="ID",
+@click.option("--license", "--licence", "licence", metavar="ID",
               help="Licence of the set, e.g. cc-by-4.0. Default: to be filled in.")
 @options.jobs
 @click.option("-f", "--force", is_flag=True, help="Make all of it again, the card too.")

@@ -67,10 +67,11 @@ def _record_sets(facts):
     if facts["format"] == "webdataset":
         return [_members_as_records(facts, name, what) for name, what, _, _ in _members(facts)]
     fields = [_field(column, {"fileSet": {"@id": "files"}, **_of_column(column)})
-              for column in facts["columns"] if column["croissant"]]
-    others = [column["name"] for column in facts["columns"] if not column["croissant"]]
-    return [_record_set("pairs", "a pair of an image and a caption" + (
-        f"; the columns of objects are not described here: {', '.join(others)}" if others else ""), fields)]
+              for column in facts["columns"] if column["croissant"] and column["name"]]
+    others = [column["name"] or "(no name)" for column in facts["columns"]
+              if not (column["croissant"] and column["name"])]
+    left_out = f"; columns of objects and those without a name are not described here: {', '.join(others)}"
+    return [_record_set("pairs", "a pair of an image and a caption" + left_out * bool(others), fields)]
 
 
 def _members_as_records(facts, name, what):

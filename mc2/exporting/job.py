@@ -183,6 +183,9 @@ def _columns(paths, settings):
     """(schema of the files, {language: pairs}) of these parts."""
     from mc2.exporting import columns
     schema = columns.unified(paths)
+    if settings.format == "webdataset" and writing.MORE in schema.names:
+        raise BadData(f'the pairs have a key "{writing.MORE}" already, and further pairs of an image would go there. '
+                      "Rename the key, or leave it out.")
     languages = columns.languages(paths)
     if settings.tars and settings.format != "webdataset":
         schema = columns.with_image(schema)

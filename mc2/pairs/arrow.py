@@ -39,7 +39,8 @@ STRINGS = ("id", "text")                # columns that are strings in every batc
 OFFSETS = {pa.string(): np.int32, pa.large_string(): np.int64}     # of the types whose bytes lie in one buffer
 KEY_TYPES = {"id": pa.string(), "text": pa.string(), "lid": pa.string(), "lid_prob": pa.float64(),
              "lang": pa.string(), "matched_entry_ids": LIST}
-ONE_TYPE = " A Parquet column has one type: write .jsonl.zst instead, or make the key the same everywhere."
+ONE_TYPE = " A Parquet column has one type: make the key the same everywhere, leave it out, or write .jsonl.zst, where " \
+           "the output can be that."
 NOT_READ = b"not read"      # in the metadata of a table: {name: type} of the columns of the file that it lacks, as JSON
 DEEPEST = 49                # levels of lists and objects: pyarrow writes more into Parquet, but cannot read them
 CONVERSION = (pa.ArrowException, OverflowError, TypeError, ValueError)

@@ -304,7 +304,7 @@ class Writer:
                                     write_page_checksum=True)
         except pa.ArrowNotImplementedError as error:            # an object without keys, among others
             raise BadData(f"{self.path}: Parquet has no form for these columns: {error} "
-                          f"Write .jsonl.zst instead.") from None
+                          f"Leave these keys out, or write .jsonl.zst, where the output can be that.") from None
 
     def _start_again(self, schema):
         """Write the row groups so far with another schema."""
