@@ -262,6 +262,13 @@ def test_a_tar_that_becomes_shorter_meanwhile_ends_the_command_with_its_name(sh,
     assert not (sh / "set/README.md").exists()
 
 
+def test_an_integer_that_no_double_equals_is_named(sh):
+    sh.write("odd/0.jsonl", {"id": "a", "text": "x", "n": 2 ** 53 + 1})
+    sh.write("odd/1.jsonl", {"id": "b", "text": "y", "n": 0.5})
+    done = sh("mc2 export odd -o set")
+    assert done.status == 3 and 'mc2 export: 0.jsonl: the key "n" does not fit its column (' in done.stderr
+
+
 def test_a_receipt_is_written_but_not_into_the_set(sh):
     sh.ok("mc2 export pairs -o set --receipt r.json -q")
     assert json.loads((sh / "r.json").read_bytes())["counts"]["out"] == 4

@@ -64,22 +64,6 @@ def shard_of(part):
     return part.rpartition("/")[2].removesuffix(".parquet")
 
 
-def conform(table, schema):
-    """The table with the columns of the schema, nulls where it has none."""
-    columns = []
-    for field in schema:
-        if field.name not in table.column_names:
-            columns.append(pa.nulls(len(table), field.type))
-            continue
-        column = table.column(field.name)
-        if column.type != field.type:
-            is_plain = not pa.types.is_nested(field.type) and not pa.types.is_null(column.type)
-            column = column.cast(field.type) if is_plain else pa.chunked_array(
-                [pa.array(column.to_pylist(), field.type)])
-        columns.append(column)
-    return pa.table(columns, schema)
-
-
 def with_image(schema):
     """The schema with a column of images first. BadData where there is a column of that name."""
     if "image" in schema.names:

@@ -14,7 +14,7 @@ import orjson
 
 from mc2 import __version__, files, manifests, temporaries
 from mc2.errors import BadData
-from mc2.exporting.columns import IMAGE, conform
+from mc2.exporting.columns import IMAGE, shard_of
 from mc2.exporting.parts import EXTENSION, OFFSET, PRIVATE, SIZE
 from mc2.pairs import arrow, parquet
 
@@ -99,7 +99,11 @@ class WriteFiles:
         for part, first, last in self.pieces[number]:
             with Images(self.tars[part]) if self.tars else contextlib.nullcontext() as images:
                 for table in rows_of(self.parts[part], first, last):
-                    writer.write(table, images)
+                    try:
+                        writer.write(table, images)
+                    except parquet.Misfit as misfit:
+                        raise BadData(f'{shard_of(self.parts[part])}: the key "{misfit.name}" does not fit its column '
+                                      f"({misfit.error}). Write it in the same way everywhere, or leave it out.") from None
         writer.close()
 
 
@@ -167,7 +171,7 @@ class _Tables(_Writer):
 
     def write(self, table, images):
         if images is None:
-            self._hold(conform(table, self.schema))
+            self._hold(parquet.conform(table, self.schema))
             return
         for start, stop in _by_size(table.column(SIZE).to_pylist()):
             self._hold(self._with_images(table.slice(start, stop - start), images))
@@ -177,7 +181,7 @@ class _Tables(_Writer):
         for key, extension, offset, size in zip(*(table.column(name).to_pylist() for name in PRIVATE)):
             self._count((images.path, offset))
             found.append({"bytes": images.read(offset, size), "path": f"{key.rpartition('/')[2]}.{extension}"})
-        return conform(table.append_column("image", pa.array(found, IMAGE)), self.schema)
+        return parquet.conform(table.append_column("image", pa.array(found, IMAGE)), self.schema)
 
     def _hold(self, table):
         self.pending.append(table)

@@ -332,29 +332,44 @@ def _bytes_of(table):
     return from_ipc(to_ipc(table)).nbytes
 
 
-def _conform(table, schema):
-    """The table with the columns of the schema; nulls where it has none."""
+class Misfit(Exception):
+    """A value of the column `name` is none of the type that the column has elsewhere: an integer that no double equals."""
+
+    def __init__(self, name, error):
+        super().__init__(name, error)
+        self.name, self.error = name, error
+
+
+def conform(table, schema):
+    """The table with the columns of the schema; nulls where it has none. Raises Misfit"""
     columns = []
     for field in schema:
         if field.name not in table.column_names:
             columns.append(pa.nulls(len(table), field.type))
             continue
-        column = table.column(field.name)
         try:
-            columns.append(_cast(column, field.type))
+            columns.append(_cast(table.column(field.name), field.type))
         except MemoryError:                         # which is an ArrowException too
             raise
-        except pa.ArrowException as error:          # an integer that no double equals
-            source, line = _origin(table.schema, table.schema.field(field.name))
-            raise BadLine(source, line, f'"{field.name}" does not fit its column ({error}).', ONE_TYPE) from None
+        except pa.ArrowException as error:
+            raise Misfit(field.name, error) from None
     return pa.table(columns, schema)
+
+
+def _conform(table, schema):
+    """The same with tables of a Writer, which know where their columns come from. Raises BadLine"""
+    try:
+        return conform(table, schema)
+    except Misfit as misfit:
+        source, line = _origin(table.schema, table.schema.field(misfit.name))
+        raise BadLine(source, line, f'"{misfit.name}" does not fit its column ({misfit.error}).', ONE_TYPE) from None
 
 
 def _cast(column, type):
     if column.type == type:
         return column
     # Arrow 26 makes invalid arrays of lists of nothing but nulls, and Arrow 16 adds no keys to structs
-    if any(kind in str(column.type) for kind in ("null", "struct")):
+    if any(kind in str(column.type) for kind in ("null", "struct", "map")):
         return pa.chunked_array([pa.array(column.to_pylist(), type)])
     return column.cast(type)
 
