@@ -5,7 +5,6 @@ import glob
 import importlib
 import os
 import re
-from fractions import Fraction
 
 import click
 
@@ -105,8 +104,9 @@ class Number(click.IntRange):
     def convert(self, value, param, ctx):
         match = re.fullmatch(r"([0-9][0-9_,]*)(\.[0-9]+)?([KMB]?)", str(value).strip().upper())
         if match:
-            number = Fraction(re.sub("[_,]", "", match[1]) + (match[2] or "")) * self.units[match[3]]
-            value = int(number) if number == int(number) else value
+            decimals = (match[2] or ".")[1:]
+            number, rest = divmod(int(re.sub("[_,]", "", match[1]) + decimals) * self.units[match[3]], 10 ** len(decimals))
+            value = value if rest else number
         return super().convert(value, param, ctx)
 
     def __repr__(self):

@@ -52,8 +52,8 @@ def add_images(made, number, data, is_encoded, sources):
 
 
 class _WatPage(NamedTuple):
-    """What of a WAT record pairs are made of. links: objects with "path", "url" and maybe "alt" and "title", of images
-    and others. shown: "url" and "text" of its og:image, or {}"""
+    """The part of a WAT record that pairs are made of. links: objects with "path", "url" and maybe "alt" and "title",
+    of images and others. shown: "url" and "text" of its og:image, or {}"""
 
     url: str
     links: list
