@@ -18,6 +18,7 @@ import threading
 import time
 
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+STOPPING = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT, signal.SIGHUP)       # that ask a training run to stop
 AGAIN = 0.01                    # seconds after which a signal that was lost in a finaliser is sent again
 SWALLOWED = 2                   # seconds after which a further signal raises again: something swallowed the first one
 
@@ -145,3 +146,20 @@ def _send_again(unraisable):
     timer = threading.Timer(AGAIN, os.kill, (os.getpid(), number))
     timer.daemon = True
     timer.start()
+
+
+@contextlib.contextmanager
+def held():
+    """A block in which none of STOPPING raises anything, whoever handles them; those that came are raised after it."""
+    came, before = [], {}
+    if threading.current_thread() is threading.main_thread():           # no other one can, or is interrupted
+        for number in STOPPING:
+            if signal.getsignal(number) not in (signal.SIG_IGN, None):          # nohup; a handler that is not Python's
+                before[number] = signal.signal(number, lambda number, _: came.append(number))
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        for number in came:
+            signal.raise_signal(number)

@@ -138,10 +138,10 @@ def test_workers_and_batches_change_nothing(model, pictures):
     np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
-def test_without_room_in_shared_memory_fewer_processes_decode_unless_their_number_is_given(model, pictures, monkeypatch):
+def test_without_space_in_shared_memory_fewer_processes_decode_unless_their_number_is_given(model, pictures, monkeypatch):
     monkeypatch.setattr(encoding.os, "cpu_count", lambda: 3)
-    for room, workers in ((1 << 30, 3), (5 * 3 * 32 ** 2, 2), (100, 0)):
-        monkeypatch.setattr(encoding.loading, "_room", lambda: room)
+    for free, workers in ((1 << 30, 3), (5 * 3 * 32 ** 2, 2), (100, 0)):
+        monkeypatch.setattr(encoding.loading, "_free", lambda: free)
         assert encoder(model, workers=None)._workers_for(3 * 32 ** 2, 9) == workers
     with pytest.raises(Mc2Error, match="or give a smaller --batch-size or --workers 0"):
         encoder(model, workers=3).images(folder(pictures))

@@ -1,4 +1,4 @@
-"""Processes that load data: room in /dev/shm, processes that die or hand over nothing, a wait that is broken off."""
+"""Processes that load data: space in /dev/shm, processes that die or hand over nothing, a wait that is broken off."""
 import os
 import signal
 import subprocess
@@ -12,7 +12,7 @@ require_train()
 import torch                                                        # noqa: E402
 
 from mc2.errors import Mc2Error                                     # noqa: E402
-from mc2.training import loading                                    # noqa: E402
+from mc2.clip import loading                                    # noqa: E402
 
 MIB = 1 << 20
 LITTLE_ROOM = "unshare -m bash -c 'mount -t tmpfs -o size=1m tmpfs /dev/shm && exec \"$0\" \"$@\"'"
@@ -33,7 +33,7 @@ def started(monkeypatch):
         loading.end(iterator)
 
 
-# ---------------------------------------------------------------- room
+# ---------------------------------------------------------------- space
 
 @pytest.mark.parametrize("options, needs, ways", [
     ({}, r"4 processes that load data need 188\.7 MB, for 9 batches of 21\.0 MB",
@@ -41,33 +41,33 @@ def started(monkeypatch):
     ({"less": "--prefetch 1"}, "188.7 MB", "give --workers 1 or --workers 2 with --prefetch 1 or --workers 0"),
     ({"batches": 4, "advice": ["a smaller --batch-size"]}, "83.9 MB, for 4 batches",
      "--shm-size=128m, or --ipc=host), or give --workers 1 or a smaller --batch-size or --workers 0")])
-def test_too_little_room_is_said_with_what_fits(monkeypatch, options, needs, ways):
-    monkeypatch.setattr(loading, "_room", lambda: 64 * MIB)
-    with pytest.raises(loading.NoRoom, match=f"/dev/shm is too small: 67.1 MB are free there, and .*{needs}") as found:
-        loading.refuse_too_little_room(20 * MIB, 4, **options)
+def test_too_little_space_is_said_with_what_fits(monkeypatch, options, needs, ways):
+    monkeypatch.setattr(loading, "_free", lambda: 64 * MIB)
+    with pytest.raises(loading.NoSpace, match=f"/dev/shm is too small: 67.1 MB are free there, and .*{needs}") as found:
+        loading.refuse_too_little_space(20 * MIB, 4, **options)
     assert ways in str(found.value)
 
 
-def test_room_is_counted_for_all_ranks_of_a_machine_and_not_for_more_batches_than_there_are(monkeypatch):
-    monkeypatch.setattr(loading, "_room", lambda: 64 * MIB)
+def test_space_is_counted_for_all_ranks_of_a_machine_and_not_for_more_batches_than_there_are(monkeypatch):
+    monkeypatch.setattr(loading, "_free", lambda: 64 * MIB)
     for workers, batches in ((1, None), (4, 3), (0, None)):
-        loading.refuse_too_little_room(20 * MIB, workers, batches=batches)
+        loading.refuse_too_little_space(20 * MIB, workers, batches=batches)
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
-    with pytest.raises(loading.NoRoom, match="3 batches of 21.0 MB of each of 2 ranks"):
-        loading.refuse_too_little_room(20 * MIB, 1)
-    monkeypatch.setattr(loading, "_room", lambda: None)             # no /dev/shm: nothing is known
-    loading.refuse_too_little_room(20 * MIB, 1)
+    with pytest.raises(loading.NoSpace, match="3 batches of 21.0 MB of each of 2 ranks"):
+        loading.refuse_too_little_space(20 * MIB, 1)
+    monkeypatch.setattr(loading, "_free", lambda: None)             # no /dev/shm: nothing is known
+    loading.refuse_too_little_space(20 * MIB, 1)
 
 
 @pytest.fixture
-def little_room():
+def little_space():
     if subprocess.run(f"{LITTLE_ROOM} true", shell=True, capture_output=True).returncode:
         pytest.skip("this user may not mount a small /dev/shm")
 
 
 FULL = """
 import sys, torch
-from mc2.training import loading
+from mc2.clip import loading
 
 class Batches(torch.utils.data.Dataset):
     def __len__(self):
@@ -83,12 +83,12 @@ for strategy in sorted(torch.multiprocessing.get_all_sharing_strategies()):
         for batch in loading.items_of(loading.loader_of(Batches(), 2, batch_size=None)):
             given += 1
             batch = None
-    except loading.NoRoom as error:
+    except loading.NoSpace as error:
         print(strategy, given, str(error)[:18])
 """
 
 
-def test_a_batch_that_finds_no_room_ends_the_run(little_room, tmp_path):
+def test_a_batch_that_finds_no_space_ends_the_run(little_space, tmp_path):
     (tmp_path / "full.py").write_text(FULL)
     done = subprocess.run(f"{LITTLE_ROOM} {sys.executable} {tmp_path / 'full.py'}", shell=True, capture_output=True,
                           text=True, timeout=100, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)})
@@ -124,7 +124,7 @@ def test_a_process_that_a_bus_error_ends_means_that_shared_memory_is_full(starte
     iterator = started(Waits(tmp_path / "pipe"))
     assert loading.next_of(iterator) == 0
     os.kill(iterator._workers[0].pid, signal.SIGBUS)
-    with pytest.raises(loading.NoRoom, match="/dev/shm is full"):
+    with pytest.raises(loading.NoSpace, match="/dev/shm is full"):
         loading.next_of(iterator)
 
 

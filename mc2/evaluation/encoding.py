@@ -11,11 +11,10 @@ import numpy as np
 import torch
 
 from mc2 import documents, files, meter, parsing
-from mc2.clip import distributed, images
+from mc2.clip import distributed, images, loading
 from mc2.clip.images import Corrupt
 from mc2.errors import BadData, Mc2Error
 from mc2.terminal import say
-from mc2.training import loading
 
 NAMED = 3               # a message names so many broken images
 MOST_WORKERS = 4        # where nobody says how many
@@ -32,7 +31,7 @@ class Encoder:
 
     def __init__(self, model, *, cache=None, batch_size=64, workers=0, on_error="stop", quiet=False):
         """cache: a directory or None. workers: processes that decode images; None: as many as there are cores and
-        room for. on_error: `stop` at an image that cannot be decoded, or `skip` it and count it."""
+        space for. on_error: `stop` at an image that cannot be decoded, or `skip` it and count it."""
         self.model, self.cache, self.batch_size, self.workers = model, cache, batch_size, workers
         self.skips, self.quiet = on_error == "skip", quiet
         self.rank, self.world = distributed.rank_and_world()
@@ -103,13 +102,13 @@ class Encoder:
         return np.concatenate(features) if features else None, broken
 
     def _workers_for(self, batch_bytes, batches):
-        """How many processes decode so many batches. Raises NoRoom where /dev/shm has no room for those asked for."""
+        """How many processes decode so many batches. Raises NoSpace where /dev/shm has no space for those asked for."""
         workers = min(MOST_WORKERS, os.cpu_count() or 1) if self.workers is None else self.workers
         for number in range(min(workers, max(batches, 1)), 0, -1):
             try:
-                loading.refuse_too_little_room(batch_bytes, number, batches=batches, advice=["a smaller --batch-size"])
+                loading.refuse_too_little_space(batch_bytes, number, batches=batches, advice=["a smaller --batch-size"])
                 return number
-            except loading.NoRoom:
+            except loading.NoSpace:
                 if self.workers is not None:
                     raise
         return 0

@@ -14,8 +14,9 @@ import time
 import mc2
 from mc2 import manifests, meter, temporaries
 from mc2.errors import BadUsage, Mc2Error
+from mc2.signals import STOPPING
 from mc2.training import job
-from mc2.training.signals import STOPPING, Noted, Stopped
+from mc2.training.signals import Noted, Stopped
 
 REPORTS = "MC2_TRAIN_REPORTS"           # an environment variable: the directory of the workers' reports
 LISTENS, ENDED, FAILED_ELSEWHERE = "listens-", "ended", "failed-elsewhere"      # their names

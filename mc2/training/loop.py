@@ -12,12 +12,12 @@ import time
 from dataclasses import dataclass, field
 
 import torch
-from mc2.clip import checkpoints, model
+from mc2.clip import checkpoints, loading, model
 from mc2.clip.distributed import Ranks
 from mc2.errors import BadData, BadUsage, Mc2Error
 from mc2.meter import Meter
 from mc2.terminal import say
-from mc2.training import job, loading, metrics, run_directory, samples, step, students
+from mc2.training import job, metrics, run_directory, samples, step, students
 from mc2.training.signals import Stopped
 
 LONGEST_UNLOGGED = 1000         # losses that wait on the device to be looked at

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 
 from mc2 import files, manifests
 from mc2.balancing import counting, sampling
+from mc2.clip import loading
 from mc2.errors import BadUsage, Mc2Error
-from mc2.training import division, loading
+from mc2.training import division
 from mc2.training.division import Cursor
 from mc2.training.stream import Stream
 
@@ -53,7 +54,7 @@ class Loader:
     data: Data. tokenizers: {name: function from texts to int64 (n, context)}. batch_size: pairs of this rank in a
     step. prefetch: batches that each process makes in advance. states: those of all ranks at a checkpoint, from which to
     go on; exactly so with the same number of ranks and processes, else with the tars that were not finished, which
-    `notes` says. Raises BadUsage where tars and pairs do not fit together, loading.NoRoom where /dev/shm is too small
+    `notes` says. Raises BadUsage where tars and pairs do not fit together, loading.NoSpace where /dev/shm is too small
     for all batches that may wait there; an error in a process is raised in this one.
     """
 
@@ -74,7 +75,7 @@ class Loader:
                         list(self._states), self._given % self._streams)
         self.is_asked = lambda: False       # whether the run is to stop; asked while a batch is waited for
         batch_bytes = batch_size * (3 * data.image_size ** 2 + sum(8 * length for length in _lengths(tokenizers)))
-        loading.refuse_too_little_room(batch_bytes, workers, prefetch, less="--set compute.prefetch=1")
+        loading.refuse_too_little_space(batch_bytes, workers, prefetch, less="--set compute.prefetch=1")
         self._loader = loading.loader_of(stream, workers, prefetch, batch_size=None, collate_fn=_unchanged,
                                          pin_memory=pin_memory)
         self._iterator = None

@@ -8,8 +8,7 @@ import signal
 import threading
 
 from mc2.errors import Mc2Error
-
-STOPPING = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT, signal.SIGHUP)
+from mc2.signals import STOPPING
 
 
 class Stopped(Mc2Error):
@@ -64,15 +63,3 @@ class Noted:
     def __exit__(self, *_):
         for number, handler in self.before.items():
             signal.signal(number, handler)
-
-
-@contextlib.contextmanager
-def held():
-    """A block in which no signal raises anything; those that came are raised after it."""
-    noted = Noted()
-    try:
-        with noted:
-            yield
-    finally:
-        for number in noted.received:
-            signal.raise_signal(number)

@@ -34,12 +34,12 @@ import torch
 
 from mc2 import files, keys, tars
 from mc2.balancing import algorithm
-from mc2.clip import images
+from mc2.clip import images, loading
 from mc2.errors import BadData, Mc2Error
 from mc2.execution.stage import Stages
 from mc2.pairs.batch import Labels
 from mc2.pairs.shards import read_blocks
-from mc2.training import division, loading
+from mc2.training import division
 from mc2.training.division import Cursor
 
 COLUMNS = ("id", "text", "lang", "matched_entry_ids")

@@ -174,7 +174,7 @@ OPTIONS = {
         help="Images or texts that go through the model at a time."),
     "workers": click.option(
         "--workers", type=click.IntRange(0), metavar="N",
-        help="Processes that decode images. Default: the cores, at most 4, and no more than /dev/shm has room for, in which "
+        help="Processes that decode images. Default: the cores, at most 4, and no more than /dev/shm has space for, in which "
              "they hand images over. 0: none."),
     "cache": click.option(
         "--cache", metavar="DIR", envvar="MC2_CACHE",

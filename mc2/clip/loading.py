@@ -2,14 +2,17 @@
 
 torch puts every tensor that such a process hands over into a file of /dev/shm (also with its sharing strategy
 "file_system"), which is small in containers: 64 MB, where Docker is not told otherwise. Left to torch, a batch for
-which there is no room is lost in a thread of that process, and who waits for it waits for ever. So it is looked before
-the processes start whether there is room for all batches that may wait there; a process puts its tensors there itself
-(`shared`), where that can raise an error; one that cannot hand over a batch for another reason ends; and who waits for
-a batch looks every second whether all processes are there, and whether the run is to stop.
+which there is no space is lost in a thread of that process, and the one that waits for it waits for ever. Therefore
+
+- before the processes start, the free space is compared with that of all batches that may wait there;
+- a process puts its tensors there itself (`shared`), where a lack of space raises an error;
+- a process that cannot hand over a batch for another reason ends;
+- the one that waits for a batch looks every second whether all processes are there, and whether the run is to stop.
 """
 import contextlib
 import errno
 import multiprocessing.queues
+import multiprocessing.util
 import os
 import signal
 import threading
@@ -20,9 +23,9 @@ import weakref
 import torch
 from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter as _Iterator
 
+from mc2 import signals
 from mc2.errors import Mc2Error
 from mc2.terminal import say
-from mc2.training import signals
 
 AHEAD = 2                       # batches that a process makes in advance
 PATIENCE = 1                    # seconds after which a wait looks around
@@ -32,7 +35,7 @@ ENLARGE = "Start the container with a larger one (docker run --shm-size={}, or -
 TIMED_OUT, ENDED, FULL_TABLE = "DataLoader timed out", "DataLoader worker (pid", "Too many open files"  # torch's words
 
 
-class NoRoom(Mc2Error):
+class NoSpace(Mc2Error):
     """/dev/shm is too small, or takes no batch for another reason."""
 
 
@@ -40,15 +43,15 @@ class Asked(Mc2Error):
     """The run is to stop, and no longer to wait for a batch."""
 
 
-# ---------------------------------------------------------------- room
+# ---------------------------------------------------------------- space
 
-def refuse_too_little_room(batch_bytes, workers, ahead=AHEAD, batches=None, *, less=None, advice=()):
-    """Raise NoRoom where /dev/shm has no room for all batches that may wait there at a time: those made in advance, and
+def refuse_too_little_space(batch_bytes, workers, ahead=AHEAD, batches=None, *, less=None, advice=()):
+    """Raise NoSpace where /dev/shm has no space for all batches that may wait there at a time: those made in advance, and
     the one that is worked on, in every rank of this machine.
 
     batches: how many there are. less: the option by which one batch is made in advance. advice: other options that take less.
     """
-    free = _room()
+    free = _free()
     if not workers or free is None:
         return
     ranks = int(os.environ.get("LOCAL_WORLD_SIZE") or 1)
@@ -66,13 +69,13 @@ def refuse_too_little_room(batch_bytes, workers, ahead=AHEAD, batches=None, *, l
     if less and most_workers(1) > most_workers(ahead):
         ways.append(f"--workers {most_workers(1)} with {less}")
     of_all = f" of each of {ranks:,} ranks" if ranks > 1 else ""
-    raise NoRoom(f"{SHARED} is too small: {_size(free)} are free there, and {workers:,} processes that load data need "
+    raise NoSpace(f"{SHARED} is too small: {_size(free)} are free there, and {workers:,} processes that load data need "
                  f"{_size(needs)}, for {number(workers, ahead):,} batches of {_size(batch_bytes)}{of_all}. "
                  f"{ENLARGE.format(_docker_size(needs))}, or give {' or '.join([*ways, *advice, '--workers 0'])}, which needs "
                  f"none of it.")
 
 
-def _room():
+def _free():
     """Bytes that are free in /dev/shm, or None where that is not known."""
     try:
         found = os.statvfs(SHARED)
@@ -82,14 +85,14 @@ def _room():
 
 
 def _full():
-    """The NoRoom of a /dev/shm that became full while batches were made."""
-    return NoRoom(f"{SHARED} is full: a process that loads data has no room for a batch. "
+    """The NoSpace of a /dev/shm that became full while batches were made."""
+    return NoSpace(f"{SHARED} is full: a process that loads data has no space for a batch. "
                   f"{ENLARGE.format('8g')}, remove what else is there, give fewer --workers, or --workers 0, "
                   "which needs none of it.")
 
 
 def shared(tensor):
-    """The tensor, in shared memory where this process has to hand it over. Raises NoRoom."""
+    """The tensor, in shared memory where this process has to hand it over. Raises NoSpace."""
     if torch.utils.data.get_worker_info() is None:
         return tensor
     try:
@@ -97,7 +100,7 @@ def shared(tensor):
     except (RuntimeError, OSError) as error:
         if getattr(error, "errno", None) == errno.ENOSPC or os.strerror(errno.ENOSPC) in str(error):
             raise _full() from None
-        raise NoRoom(f"{SHARED}: a process that loads data cannot put a batch there ({_line(error)}). With --workers 0 "
+        raise NoSpace(f"{SHARED}: a process that loads data cannot put a batch there ({_line(error)}). With --workers 0 "
                        "that is not needed.") from None
 
 
@@ -113,27 +116,40 @@ def loader_of(dataset, workers, ahead=AHEAD, **options):
 
 
 def start(loader):
-    """The iterator of a DataLoader, with its processes started. Raises NoRoom, Mc2Error."""
+    """The iterator of a DataLoader, with its processes started. Raises NoSpace, Mc2Error."""
+    iterator = None
+    try:
+        with signals.held():            # else processes that were started would be left without their iterator
+            iterator = _started(loader)
+        return iterator
+    except BaseException:               # of a signal that came meanwhile: killed, they would leave their temporary files
+        if iterator is not None:
+            end(iterator)
+        raise
+
+
+def _started(loader):
     _Iterator._shutdown = True          # of one whose making fails halfway, which torch forgets to say
     on_end = signal.getsignal(signal.SIGCHLD)
-    with signals.held():                # else processes that were started would be left without their iterator
-        _starting.append(True)
-        try:
-            with _without_advice():
-                iterator = iter(loader)
-        except OSError as error:        # of a queue, whose locks are in /dev/shm too
-            if error.errno == errno.ENOSPC:
-                raise _full() from None
-            raise Mc2Error(f"processes that load data cannot be started ({_line(error)}). --workers 0 needs none.") \
-                from error
-        finally:
-            _starting.clear()
-            if signal.getsignal(signal.SIGCHLD) is not on_end:          # it would raise wherever the program is
-                with contextlib.suppress(ValueError):                   # not in the main thread
-                    signal.signal(signal.SIGCHLD, on_end or signal.SIG_DFL)
-        if loader.num_workers:          # those that do not end when they are asked to, and all when Python exits
-            weakref.finalize(iterator, _kill, iterator._workers)
-        return iterator
+    _starting.append(True)
+    try:
+        if loader.num_workers:          # one that its processes share, and this one removes: they may end at any moment
+            multiprocessing.util.get_temp_dir()
+        with _without_advice():
+            iterator = iter(loader)
+    except OSError as error:            # of a queue, whose locks are in /dev/shm too
+        if error.errno == errno.ENOSPC:
+            raise _full() from None
+        raise Mc2Error(f"processes that load data cannot be started ({_line(error)}). --workers 0 needs none.") \
+            from error
+    finally:
+        _starting.clear()
+        if signal.getsignal(signal.SIGCHLD) is not on_end:          # it would raise wherever the program is
+            with contextlib.suppress(ValueError):                   # not in the main thread
+                signal.signal(signal.SIGCHLD, on_end or signal.SIG_DFL)
+    if loader.num_workers:              # those that do not end when they are asked to, and all when Python exits
+        weakref.finalize(iterator, _kill, iterator._workers)
+    return iterator
 
 
 def next_of(iterator, is_asked=lambda: False):
@@ -142,8 +158,8 @@ def next_of(iterator, is_asked=lambda: False):
     while True:
         try:
             return next(iterator)
-        except NoRoom as error:         # torch puts the trace of the process before its message
-            raise NoRoom(str(error).strip().splitlines()[-1].partition("NoRoom: ")[2] or str(error)) from None
+        except NoSpace as error:         # torch puts the trace of the process before its message
+            raise NoSpace(str(error).strip().splitlines()[-1].partition("NoSpace: ")[2] or str(error)) from None
         except (RuntimeError, EOFError, OSError) as error:      # the last two: it ended while it handed over a batch
             if type(error) is RuntimeError and str(error).startswith(TIMED_OUT):
                 if is_asked():
@@ -254,7 +270,7 @@ def _size(number):
 
 
 def _docker_size(needs):
-    """The next power of two that leaves some room, as Docker takes it."""
+    """The next power of two that leaves some space, as Docker takes it."""
     megabytes = 1 << max(0, (needs * 5 // 4 >> 20)).bit_length()
     return f"{megabytes}m" if megabytes < 1024 else f"{megabytes >> 10}g"
 
