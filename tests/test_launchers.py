@@ -29,10 +29,7 @@ def surroundings(monkeypatch):
     (TORCHRUN, "torchrun started this as one of 2 processes, but 'mc2 train' starts its processes itself. Leave torchrun "
                "out: mc2 train ... --nproc 2."),
     ({**TORCHRUN, "LOCAL_WORLD_SIZE": "1"}, "--nproc 1 --nnodes 2 --node-rank I --rdzv-endpoint HOST:PORT on each"),
-    ({"SLURM_STEP_NUM_TASKS": "8", "SLURM_STEP_NUM_NODES": "2"}, "srun started this as one of 8 processes, but 'mc2 train' starts "
-     "its processes itself: srun --ntasks-per-node=1 ... bash -c 'mc2 train ... --nproc 4 --nnodes 2 --node-rank $SLURM_NODEID "
-     "--rdzv-endpoint HOST:PORT'."),
-    ({"SLURM_STEP_NUM_TASKS": "4"}, "srun --ntasks-per-node=1 ... mc2 train ... --nproc 4."),
+    ({"SLURM_STEP_NUM_TASKS": "8", "SLURM_STEP_NUM_NODES": "2"}, "srun --ntasks-per-node=1 ... mc2 train ... --nproc 4"),
     ({"OMPI_COMM_WORLD_SIZE": "4", "OMPI_COMM_WORLD_LOCAL_SIZE": "4"}, "mpirun started this as one of 4 processes"),
     ({"OMPI_COMM_WORLD_SIZE": "8", "OMPI_COMM_WORLD_LOCAL_SIZE": "4"}, "mpirun started this as one of 8 processes, but 'mc2 "
      "train' starts its processes itself. Leave mpirun out: mc2 train ... --nproc 4 --nnodes 2 --node-rank I"),

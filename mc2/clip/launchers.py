@@ -45,14 +45,12 @@ def refuse(nproc=None, nnodes=None):
     neither of these options says how many processes there are to be."""
     itself = "'mc2 train' starts its processes itself"
     launcher, processes, here, machines = _launcher()
-    of_several = f" --nnodes {machines} --node-rank {{}} --rdzv-endpoint HOST:PORT" if machines > 1 else ""
     if launcher == "srun":
-        options = of_several.format("$SLURM_NODEID")
-        command = f"mc2 train ... --nproc {here}{options}"
-        raise BadUsage(f"srun started this as one of {processes} processes, but {itself}: srun --ntasks-per-node=1 ... "
-                       + (f"bash -c '{command}'." if options else f"{command}."))
+        raise BadUsage(f"srun started this as one of {processes} processes, but {itself}: srun "
+                       f"--ntasks-per-node=1 ... mc2 train ... --nproc {here}.")
     if launcher:
-        on_each = f"{of_several.format('I')} on each of the machines, once" if of_several else ""
+        on_each = f" --nnodes {machines} --node-rank I --rdzv-endpoint HOST:PORT on each of the machines, once" \
+            if machines > 1 else ""
         raise BadUsage(f"{launcher} started this as one of {processes} processes, but {itself}. Leave "
                        f"{launcher.replace('a ', 'the ')} out: mc2 train ... --nproc {here}{on_each}.")
     pet_nodes = _number("PET_NNODES", 1)
