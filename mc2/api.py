@@ -57,8 +57,15 @@ class Matcher:
 
     def __init__(self, entries: Iterable[str], spacing: str = PUBLISHED, engine: str | None = None):
         """spacing: "published", or "wide" as `merge --spacing wide` has it. engine: "native" or "pyahocorasick", which
-        find the same; by default the faster one there is."""
+        find the same; by default the faster one there is. Raises ValueError for an entry that no text can hold."""
+        if isinstance(entries, str):
+            raise TypeError(f"entries are a list of texts, not one text: [{entries!r}]")
         self.entries = list(entries)
+        for number, entry in enumerate(self.entries):
+            if not isinstance(entry, str):
+                raise TypeError(f"entry {number} is no text: {entry!r}")
+            if not entry or entry != entry.strip():
+                raise ValueError(f"entry {number} is empty, or has white space around it, and is never found: {entry!r}")
         if engines.choose("match", engine) == "native":
             self._matcher = compiled.in_memory(self.entries, spacing)
         else:

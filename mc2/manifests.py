@@ -14,6 +14,8 @@ import sys
 from mc2 import __version__, documents, files
 from mc2.errors import BadData, BadUsage
 
+DATA_SET = "data set"               # the kind of what `mc2 export` writes
+
 
 def describe_run(kind, inputs, options, counts=None, seconds=None, paths=None, **more):
     """The manifest of an output of this kind, made by the command that is running.
@@ -69,14 +71,24 @@ def read(path):
 
 def sampled(paths):
     """How pairs were sampled by Algorithm 1 before they came into these files: {"seed", ...} of the first file whose
-    manifest says so, or None. Of a pipe that is not known."""
+    manifest, or that of the data set of `mc2 export` that they belong to, says so, or None. Of a pipe that is not
+    known."""
     for path in paths:
-        manifest = (read_if_whole(path) if path != "-" else None) or {}
+        manifest = (read_if_whole(path) or _of_data_set(path) if path != "-" else None) or {}
         if "sampled" in manifest:
             return manifest["sampled"]
         if manifest.get("stage") == "sample":           # of a version that did not note it
             return {key: value for key, value in manifest["options"].items() if key in ("seed", "one_per_image")}
     return None
+
+
+def _of_data_set(path):
+    """The manifest of the data set of `mc2 export` that a file without a manifest lies in, or None."""
+    if files.is_remote(path):
+        return None
+    folder = os.path.dirname(os.path.abspath(path))             # DIR/data/train-00000-of-00001.tar
+    manifest = read_if_whole(os.path.dirname(folder))
+    return manifest if manifest and manifest.get("kind") == DATA_SET else None
 
 
 def read_if_whole(path):

@@ -138,6 +138,14 @@ def test_a_language_without_metadata_is_said():
         mc2.Metadata.of({"en": ["cat"]}).match(["a cat", "eine Katze"], ["en", "de"])
 
 
+@pytest.mark.parametrize("entries, error, message", [
+    (["cat", ""], ValueError, "entry 1 is empty"), ([" cat"], ValueError, "never found: ' cat'"),
+    ([None], TypeError, "entry 0 is no text: None"), ("cat", TypeError, r"not one text: \['cat'\]")])
+def test_entries_that_no_text_can_hold_are_said(entries, error, message):
+    with pytest.raises(error, match=message):
+        mc2.Metadata.of({"en": entries})
+
+
 def test_an_entry_id_that_is_none_is_said():
     with pytest.raises(ValueError, match="an entry id of 'en' is not below its 1 entries"):
         mc2.balance(["en"], np.array([0, 1]), np.array([1]), {"en": 1}, t_all=1)

@@ -426,7 +426,7 @@ def test_the_files_of_clip_benchmark_are_read_wherever_the_images_are_now(tmp_pa
     captions = ["a cat", "two dogs", "a tree"]
     paths = [images.write(tmp_path / f"pictures/{folder}/1.jpg", 60 + number) for number, folder in enumerate("abc")]
     for name, root in (("xtd200-deu_Latn.json", "/gone/since/pictures"), ("here-de.json", str(tmp_path / "pictures")),
-                       ("relative.json", "root/xtd200/images"), ("inside.json", "")):
+                       ("relative.json", "root/xtd200/images"), ("coco-val.json", "")):
         (tmp_path / name).write_text(json.dumps({"image_paths": [os.path.join(root, folder, "1.jpg") for folder in "abc"],
                                                  "annotations": captions, "indicies": [0, 1, 2]}))
         found = values(score("retrieval", tmp_path / name, "--images", tmp_path / "pictures"))
@@ -444,6 +444,7 @@ def test_a_path_of_clip_benchmark_that_comes_again_has_several_captions(tmp_path
 
 @pytest.mark.parametrize("content, message", [
     ({"image_paths": ["1.jpg"], "annotations": ["one", "two"]}, "2 annotations for 1 image_paths"),
+    ({"image_paths": ["1.jpg"], "annotations": [{"caption": "one"}]}, "neither a text nor a list of texts"),
     ({"image_paths": ["1.jpg"]}, "'annotations'"), ({"image_paths": ["1.jpg"], "annotations": [None]}, "TypeError"),
     ({"image_paths": [7], "annotations": ["one"]}, "captions for 7"), ({"image_paths": [], "annotations": []}, "no images"),
     ({"image_paths": ["1.jpg"], "annotations": [[]]}, "captions for 1.jpg"), ({"image_paths": 3, "annotations": 4}, "no lists"),

@@ -89,6 +89,8 @@ def test_a_png_with_long_texts_or_a_long_profile_is_read():
     (b"\0\0\0\x0cjP  \r\n\x87\n", "JPEG 2000 (not read)"),
     (b"\0\0\0\x18ftypheic", "HEIF or a film (not read)"),
     (b"plain", "unknown kind of file"),
+    (encoded(photo(20, 10), "PNG")[:10], "damaged or of an unknown kind"),
+    (b"MM\0*" + bytes(20), "damaged or of an unknown kind"),
     (encoded(photo(300, 200))[:2000], "cut off"),
     (b"BM" + bytes(8) + b"\x36\0\0\0\x28\0\0\0" + (20_000).to_bytes(4, "little") * 2 + b"\1\0\x18\0" + bytes(24),
      "too many pixels")])

@@ -323,3 +323,8 @@ def test_a_mapping_as_json(work):
     found = as_json(work, "languages -m toy")
     assert found["languages"]["en"] == {"wikipedias": ["en", "simple"], "labels": ["en"]}
     assert (found["kind"], found["name"]) == ("mapping", "toy") and "zu" in found["wikipedias_of_other"]
+
+
+def test_a_tsv_whose_columns_header_names_is_a_table_of_pairs(sh):
+    sh.write("pairs.tsv", "1\ta cat")
+    assert sh.ok("mc2 inspect pairs.tsv --header id,text").startswith("pairs: 1 read")

@@ -30,7 +30,10 @@ def surroundings(monkeypatch):
                "out: mc2 train ... --nproc 2."),
     ({**TORCHRUN, "LOCAL_WORLD_SIZE": "1"}, "--nproc 1 --nnodes 2 --node-rank I --rdzv-endpoint HOST:PORT on each"),
     ({"SLURM_STEP_NUM_TASKS": "8", "SLURM_STEP_NUM_NODES": "2"}, "srun --ntasks-per-node=1 ... mc2 train ... --nproc 4"),
-    ({"OMPI_COMM_WORLD_SIZE": "4", "OMPI_COMM_WORLD_LOCAL_SIZE": "4"}, "mpirun started this as one of 4 processes")])
+    ({"OMPI_COMM_WORLD_SIZE": "4", "OMPI_COMM_WORLD_LOCAL_SIZE": "4"}, "mpirun started this as one of 4 processes"),
+    ({"OMPI_COMM_WORLD_SIZE": "8", "OMPI_COMM_WORLD_LOCAL_SIZE": "4"}, "mpirun started this as one of 8 processes, but 'mc2 "
+     "train' starts its processes itself. Leave mpirun out: mc2 train ... --nproc 4 --nnodes 2 --node-rank I"),
+    ({"WORLD_SIZE": "4", "LOCAL_RANK": "0", "LOCAL_WORLD_SIZE": "3"}, "a launcher started this as one of 4 processes")])
 def test_training_refuses_to_be_one_of_several_processes(surroundings, variables, message):
     surroundings(variables)
     for given in ({}, {"nproc": 2}, {"nnodes": 2}):
@@ -43,7 +46,9 @@ def test_training_refuses_to_be_one_of_several_processes(surroundings, variables
     ({"WORLD_SIZE": "2"}, ["WORLD_SIZE=2 is set", "on this machine give --nproc 2;"]),
     (POD, ["RANK=1 WORLD_SIZE=2 is set", "--nnodes $WORLD_SIZE --node-rank $RANK --rdzv-endpoint $MASTER_ADDR:$MASTER_PORT"]),
     ({"PET_NNODES": "1:3", "PET_NODE_RANK": "0"},
-     ["PET_NNODES=1:3 PET_NODE_RANK=0 is set", "--nnodes $PET_NNODES --node-rank $PET_NODE_RANK"])])
+     ["PET_NNODES=1:3 PET_NODE_RANK=0 is set", "--nnodes 3 --node-rank $PET_NODE_RANK"]),
+    ({**POD, "WORLD_SIZE": "8", "PET_NNODES": "2"},
+     ["--nproc 8; where each of 2 machines runs this command, give --nnodes $PET_NNODES"])])
 def test_variables_of_a_launcher_are_asked_about_unless_the_command_says_what_there_is(surroundings, variables, ways):
     surroundings(variables)
     with pytest.raises(BadUsage) as found:
@@ -58,7 +63,7 @@ def test_variables_of_a_launcher_are_asked_about_unless_the_command_says_what_th
 
 @pytest.mark.parametrize("variables", [
     {}, {"WORLD_SIZE": "1", "RANK": "0"}, {"SLURM_STEP_NUM_TASKS": "2", "SLURM_STEP_NUM_NODES": "2"},
-    {"SLURM_NTASKS": "8"}, {"PET_NNODES": "1"}, {"RANK": "3"}])
+    {"OMPI_COMM_WORLD_SIZE": "2", "OMPI_COMM_WORLD_LOCAL_SIZE": "1"}, {"SLURM_NTASKS": "8"}, {"PET_NNODES": "1"}, {"RANK": "3"}])
 def test_one_process_needs_no_launcher(surroundings, variables):
     surroundings(variables)
     launchers.refuse()

@@ -194,6 +194,21 @@ def test_a_card_of_a_training_run(run, sh):
         {"name": ["English", "en"], "t2i_r1": 0.5, "i2t_r1": 0.25, "n": 512}]
 
 
+def test_scores_of_two_models_for_one_task_are_two_tables(run, sh):
+    sh.ok("""sed 's/"model":"run"/"model":"other"/; s/0.5/0.75/' scores.jsonl > others.jsonl""")
+    tables = [each for each in reported(sh, "run --scores scores.jsonl --scores others.jsonl")["sections"]
+              if each["title"] == "Scores: retrieval"]
+    assert [(each["note"], each["rows"][0]["t2i_r1"]) for each in tables] == [
+        ("scores.jsonl: model run", 0.5), ("others.jsonl: model other", 0.75)]
+
+
+def test_scores_of_two_evaluations_in_one_file_are_two_tables(run, sh):
+    sh.ok("sed 's/0.5/0.75/' scores.jsonl > again.jsonl && cat scores.jsonl again.jsonl > both.jsonl")
+    tables = [each for each in reported(sh, "run --scores both.jsonl")["sections"]
+              if each["title"] == "Scores: retrieval"]
+    assert [each["rows"][0]["t2i_r1"] for each in tables] == [0.5, 0.75]
+
+
 @pytest.mark.parametrize("change, command, status, message", [
     ("rm run/log.jsonl", "run", 3, "log.jsonl: has no line yet"),
     ("sed -i 's/2.5/2.6/' run/log.jsonl", "run", 3, "log.jsonl:2: this line is damaged"),

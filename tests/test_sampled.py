@@ -44,6 +44,20 @@ def test_join_carries_on_that_pairs_were_sampled_and_online_curation_refuses_the
     assert configure(sh, "pairs/0.jsonl.zst", "offline")["inputs"]["pairs"] == [str(sh / "pairs/0.jsonl.zst")]
 
 
+def test_online_curation_refuses_the_tars_of_an_exported_data_set(sh):
+    pytest.importorskip("pyarrow")
+    with tarfile.open(sh / "0.tar", "w") as tar:
+        info = tarfile.TarInfo(f"{NAME}.jpg")
+        info.size = 1
+        tar.addfile(info, io.BytesIO(b"J"))
+    sh.ok("mc2 thresholds counts --t-all 500 -o all.json -q && mc2 sample m.jsonl -c counts -t all.json --seed 3 -o s.jsonl -q")
+    sh.ok("mc2 export s.jsonl -o set --format webdataset --images 0.tar -q")
+    with pytest.raises(BadData, match=r"of-00001.tar: its pairs were sampled already \(seed 3"):
+        configure(sh, None, tars="set/data/train-00000-of-00001.tar")
+    sh.ok("mc2 export m.jsonl -o all --format webdataset --images 0.tar -q")
+    configure(sh, None, tars="all/data/train-00000-of-00001.tar")
+
+
 def test_matched_pairs_and_pairs_without_a_manifest_are_sampled_online(sh):
     sh.ok("mc2 join m.jsonl --tars 0.tar -O pairs -q && mc2 match m.jsonl -m toy -o matched.jsonl -q")
     for pairs in ("pairs/0.jsonl.zst", "matched.jsonl", "m.jsonl"):

@@ -45,6 +45,8 @@ KINDS = {           # of files that are not read: their first bytes
     "JPEG XL (not read)": (b"\0\0\0\x0cJXL ", b"\xff\x0a"), "PDF (not read)": (b"%PDF",),
     "Photoshop (not read)": (b"8BPS",), "compressed file": (b"\x1f\x8b", b"\x28\xb5\x2f\xfd"),
     "pointer of Git LFS": (b"version https://git-lfs",)}
+BEGINNINGS = {      # of files that are read
+    "JPEG": (b"\xff\xd8\xff",), "PNG": (PNG,), "GIF": (b"GIF8",), "TIFF": (b"II*\0", b"MM\0*")}
 TOO_MANY = "too many pixels"
 
 
@@ -253,6 +255,8 @@ def _kind_of(data):
     if not data:
         return "empty (0 bytes)", ""
     found = next((kind for kind, firsts in KINDS.items() if start.startswith(firsts)), "unknown kind of file")
+    if format := next((name for name, firsts in BEGINNINGS.items() if data.startswith(firsts)), None):
+        return "damaged or of an unknown kind", f"begins as {format}, but its header cannot be read"
     if data[4:8] == b"ftyp":
         found = "HEIF or a film (not read)"
     return found, f"cannot identify it as one of {', '.join(_formats())}"

@@ -44,25 +44,27 @@ def refuse(nproc=None, nnodes=None):
     """Raise BadUsage where `mc2 train` is one of several processes of a launcher, or where variables of one are set and
     neither of these options says how many processes there are to be."""
     itself = "'mc2 train' starts its processes itself"
-    launcher, here, machines = _launcher()
+    launcher, processes, here, machines = _launcher()
     if launcher == "srun":
-        raise BadUsage(f"srun started this as one of {here * machines} processes, but {itself}: srun "
+        raise BadUsage(f"srun started this as one of {processes} processes, but {itself}: srun "
                        f"--ntasks-per-node=1 ... mc2 train ... --nproc {here}.")
     if launcher:
         on_each = f" --nnodes {machines} --node-rank I --rdzv-endpoint HOST:PORT on each of the machines, once" \
             if machines > 1 else ""
-        raise BadUsage(f"{launcher} started this as one of {here * machines} processes, but {itself}. Leave {launcher} out: "
-                       f"mc2 train ... --nproc {here}{on_each}.")
-    world = max(_number("WORLD_SIZE", 1), _number("PET_NNODES", 1))
+        raise BadUsage(f"{launcher} started this as one of {processes} processes, but {itself}. Leave "
+                       f"{launcher.replace('a ', 'the ')} out: mc2 train ... --nproc {here}{on_each}.")
+    pet_nodes = _number("PET_NNODES", 1)
+    world = max(_number("WORLD_SIZE", 1), pet_nodes)
     if nproc is None and nnodes is None and world > 1:
         shown = " ".join(f"{name}={os.environ[name]}" for name in ("RANK", "WORLD_SIZE", "PET_NNODES", "PET_NODE_RANK")
                          if name in os.environ)
-        pet = "PET_" if "PET_NNODES" in os.environ else ""
-        machine = " ".join(f"--{option} ${name}" for option, name in (
-            ("nnodes", "PET_NNODES" if pet else "WORLD_SIZE"), ("node-rank", "PET_NODE_RANK" if pet else "RANK"),
-            ("rdzv-endpoint", f"{pet}MASTER_ADDR:${pet}MASTER_PORT")))
+        pet, machines = ("PET_", pet_nodes) if pet_nodes > 1 else ("", world)
+        nodes = "PET_NNODES" if pet else "WORLD_SIZE"
+        machine = f"--nnodes {f'${nodes}' if os.environ[nodes].isdecimal() else machines} " + " ".join(
+            f"--{option} ${name}" for option, name in (("node-rank", "PET_NODE_RANK" if pet else "RANK"),
+                                                       ("rdzv-endpoint", f"{pet}MASTER_ADDR:${pet}MASTER_PORT")))
         raise BadUsage(f"{shown} is set, as a launcher or PyTorchJob does, but {itself}. For {world} processes on this "
-                       f"machine give --nproc {world}; where each of {world} machines runs this command, give {machine}; "
+                       f"machine give --nproc {world}; where each of {machines} machines runs this command, give {machine}; "
                        "for this process alone, --nproc 1. The variables are passed over then.")
 
 
@@ -79,27 +81,30 @@ def ignored():
 
 
 def _launcher():
-    """(the launcher that started this and other processes at once, or None; processes on this machine; machines)"""
+    """(the launcher that started this and other processes at once, or None; processes; those on this machine;
+    machines)"""
     world = _number("WORLD_SIZE", 1)
     if world > 1 and ("LOCAL_RANK" in os.environ or "TORCHELASTIC_RUN_ID" in os.environ):
         here = min(_number("LOCAL_WORLD_SIZE", 1), world)
-        return "torchrun" if "TORCHELASTIC_RUN_ID" in os.environ else "a launcher", here, world // here
+        launcher = "torchrun" if "TORCHELASTIC_RUN_ID" in os.environ else "a launcher"
+        return launcher, world, here, -(-world // here)
     for launcher, all_of_them, machines in (
             ("srun", _number("SLURM_STEP_NUM_TASKS", 1), _number("SLURM_STEP_NUM_NODES", 1)),
             ("mpirun", _number("OMPI_COMM_WORLD_SIZE", 1), None)):
-        machines = machines or all_of_them // _number("OMPI_COMM_WORLD_LOCAL_SIZE", all_of_them)
+        machines = machines or -(-all_of_them // _number("OMPI_COMM_WORLD_LOCAL_SIZE", all_of_them, least=1))
         if all_of_them > machines:
-            return launcher, -(-all_of_them // machines), machines
-    return None, 1, 1
+            return launcher, all_of_them, -(-all_of_them // machines), machines
+    return None, 1, 1, 1
 
 
-def _number(name, default):
-    """The whole number in an environment variable; 0 is allowed for ranks alone."""
+def _number(name, default, least=None):
+    """The whole number in an environment variable, which is `default` at least where `least` says no other."""
+    least = default if least is None else least
     value = os.environ.get(name)
     if not value:
         return default
     if not value.isdecimal() and name.startswith("PET_"):       # `1:4` of an elastic job
         value = value.rpartition(":")[2]
-    if not value.isdecimal() or int(value) < default:
-        raise BadUsage(f"the environment variable {name} is {value!r}, not a whole number from {default} on.")
+    if not value.isdecimal() or int(value) < least:
+        raise BadUsage(f"the environment variable {name} is {value!r}, not a whole number from {least} on.")
     return int(value)

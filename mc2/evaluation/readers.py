@@ -168,7 +168,10 @@ def _by_image_path(path, content):
         raise BadData(f"{path}: has {len(annotations):,} annotations for {len(paths):,} image_paths. Write it again.")
     found = {}
     for name, captions in zip(paths, annotations):
-        found.setdefault(name, []).extend([captions] if isinstance(captions, str) else captions)
+        captions = [captions] if isinstance(captions, str) else captions
+        if not isinstance(captions, list):
+            raise TypeError(f"the annotation of {name} is neither a text nor a list of texts")
+        found.setdefault(name, []).extend(captions)
     return list(found.items())
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from mc2.clip import distributed
 from mc2.errors import BadData, BadLine, BadUsage
-from mc2.evaluation import readers, sources
+from mc2.evaluation import languages, readers, sources
 from mc2.evaluation.readers import Captions
 from mc2.evaluation.tasks import listed
 
@@ -305,4 +305,6 @@ def _of_images(bench, path, folders, images, lang):
     if len(folders) != 1 or not os.path.isdir(folders[0]):
         raise BadUsage(f"{path}: --images names the folder with its images.")
     names = sources.from_folder(folders[0], [name for name, _ in images])
-    return sources.in_folder(folders[0], names), {lang or readers.language_in(path) or "": Captions(texts, owners)}
+    if not lang and (named := readers.language_in(path)) and languages.name_of(named):     # not of coco-val.json
+        lang = named
+    return sources.in_folder(folders[0], names), {lang or "": Captions(texts, owners)}

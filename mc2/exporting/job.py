@@ -30,7 +30,7 @@ from mc2.exporting import card, croissant, division, source, writing
 from mc2.exporting.parts import Export, Locate, Parts
 from mc2.training.join import join
 
-KIND = "data set"
+KIND = manifests.DATA_SET
 WORK, MARK = ".work", "data-set-of-mc2"
 SPLIT = "train"
 CARD, CROISSANT = "README.md", "croissant.json"
@@ -69,7 +69,8 @@ def export(curated, directory, settings, jobs=1, force=False, quiet=False):
                  for name, made in cards.items()}
         manifests.write(directory, manifests.describe_run(
             KIND, curated.shards, {"format": settings.format, "file_size": settings.file_size}, facts["counts"],
-            time.monotonic() - started, description=wanted, facts=facts, cards=known))
+            time.monotonic() - started, description=wanted, facts=facts, cards=known,
+            **({"sampled": sampled} if (sampled := manifests.sampled(curated.shards)) else {})))
         _write_cards(directory, cards, known, force)
         own.remove_directory(work)
     _say(facts, directory, is_finished, time.monotonic() - started, quiet)

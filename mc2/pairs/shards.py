@@ -133,7 +133,7 @@ def _columns_of_lines(path, data, reading):
 def is_table(path, reading=AS_THEY_ARE):
     """Whether a .json or .tsv, which artefacts of mc2 are called too, is an input of pairs: as the user says, or by its
     beginning."""
-    if reading.given or reading.format:
+    if reading.given or reading.format or reading.header:
         return True
     with files.open_read(path) as stream:
         beginning = stream.read(formats.PEEK)

@@ -1,5 +1,6 @@
 """The data card of a training run: its loss, what it kept by language, and scores where there are any."""
 import os
+from collections import Counter
 
 from mc2 import documents, files, parsing
 from mc2.errors import BadData
@@ -100,17 +101,37 @@ def _languages_section(told):
 
 
 def _scores_sections(paths):
-    """A table for each task: languages as rows, metrics as columns."""
-    tasks = {}
-    for record in (record for path in paths for record in _records(path)):
-        metrics, rows = tasks.setdefault(record["task"], ({}, {}))
-        metrics[record["metric"]] = column(record["metric"], shown(record["metric"]), "score")
+    """A table for each task: languages as rows, metrics as columns. Of scores of other files, models or protocols for
+    the same task there is a table each, whose note says which these are."""
+    tables = {}
+    for path, record in ((path, record) for path in paths for record in _records(path)):
+        its = tables.setdefault((record["task"], path, record["model"]), [_Scores(path, record)])
+        if record["metric"] in its[-1].rows.get(record["lang"], ()):            # of another evaluation
+            its.append(_Scores(path, record))
+        its[-1].add(record)
+    found = [scores for its in tables.values() for scores in its]
+    times = Counter(scores.task for scores in found)
+    for scores in found:
+        yield {"kind": "table", "title": f"Scores: {shown(scores.task)}", "rows": list(scores.rows.values()),
+               "note": scores.note if times[scores.task] > 1 else None,
+               "columns": [column("name", "language", "language"), *scores.metrics.values(),
+                           column("n", "of", wide=True)]}
+
+
+class _Scores:
+    """The scores of one evaluation: metrics {name: column}, rows {language: row}, and what tells it from others."""
+
+    def __init__(self, path, record):
+        self.task, self.metrics, self.rows = record["task"], {}, {}
+        follows = record["protocol"].get("follows") if isinstance(record["protocol"], dict) else None
+        self.note = shown(f"{files.name_of(path)}: model {record['model']}"
+                          + (f", protocol {follows}" if follows else ""))
+
+    def add(self, record):
+        self.metrics[record["metric"]] = column(record["metric"], shown(record["metric"]), "score")
         name = language_cell(record["lang"]) if record["lang"] else ["all", ""]
-        row = rows.setdefault(record["lang"], {"name": name})
+        row = self.rows.setdefault(record["lang"], {"name": name})
         row.update({record["metric"]: record["value"], "n": record["n"]})
-    for task, (metrics, rows) in tasks.items():
-        yield {"kind": "table", "title": f"Scores: {shown(task)}", "rows": list(rows.values()),
-               "columns": [column("name", "language", "language"), *metrics.values(), column("n", "of", wide=True)]}
 
 
 def _records(path):
