@@ -44,6 +44,14 @@ def test_join_carries_on_that_pairs_were_sampled_and_online_curation_refuses_the
     assert configure(sh, "pairs/0.jsonl.zst", "offline")["inputs"]["pairs"] == [str(sh / "pairs/0.jsonl.zst")]
 
 
+def test_a_damaged_manifest_does_not_pass_for_that_of_pairs_that_were_not_sampled(sh):
+    sh.ok(f"{SAMPLE} -o s.jsonl -q && mc2 join s.jsonl --tars 0.tar -O pairs -q")
+    manifest = sh / "pairs/0.jsonl.zst.manifest.json"
+    manifest.write_bytes(manifest.read_bytes().replace(b'"sampled"', b'"samples"'))
+    with pytest.raises(BadData, match="0.jsonl.zst.manifest.json"):
+        configure(sh, "pairs/0.jsonl.zst")
+
+
 def test_online_curation_refuses_the_tars_of_an_exported_data_set(sh):
     pytest.importorskip("pyarrow")
     with tarfile.open(sh / "0.tar", "w") as tar:
