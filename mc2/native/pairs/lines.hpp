@@ -112,7 +112,7 @@ private:
     int64_t number_of_short(std::string_view name) {
         if (shorts_.empty()) shorts_.resize(size_t{1} << short_bits);
         uint64_t bytes = 0;
-        std::memcpy(&bytes, name.data(), name.size());
+        name.copy(reinterpret_cast<char*>(&bytes), name.size());
         Short& last = shorts_[bytes * 0x9E3779B97F4A7C15 >> (64 - short_bits)];
         if (last.number < 0 || last.bytes != bytes || last.size != name.size())
             last = {bytes, name.size(), number_of(name)};
