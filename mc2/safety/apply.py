@@ -33,9 +33,10 @@ class Apply(Stage):
         self.rules, self.unscored, self.tars_of, self.output, self.quality = rules, unscored, tars_of, output, quality
         self.is_blurring = any(isinstance(rule, Blurred) for rule in rules)
         self.reads = tuple({rule.key: None for rule in rules if rule.key in ("url",)})
-        from mc2.safety.blurring import VERSION
-        self.options = {"rules": [rule.description for rule in rules], "unscored": unscored, "tars": tars_of is not None,
-                        **({"quality": quality, "blurring": VERSION} if self.is_blurring else {})}
+        self.options = {"rules": [rule.description for rule in rules], "unscored": unscored, "tars": tars_of is not None}
+        if self.is_blurring:
+            from mc2.safety.blurring import VERSION             # which needs Pillow
+            self.options.update(quality=quality, blurring=VERSION)
         self._forget()
 
     def _forget(self):

@@ -68,6 +68,9 @@ def apply(run, nsfw, drop_above, drop_below, faces, text_flags, block_ids, block
         raise click.UsageError("say what to leave out: --nsfw X, --drop-above KEY=X, --drop-below KEY=X, --faces blur or drop, "
                                "--text-flags drop, or a list (--block-ids, --block-hosts, --block-sha256). --dry-run shows "
                                "what limits would do.")
+    if faces == "blur":
+        from mc2 import extras
+        extras.need("safety", "PIL")
     for option, needed in (("--faces blur", faces == "blur" and not run.dry_run), ("--block-sha256", bool(block_sha256))):
         if needed and not tars:
             raise click.UsageError(f"{option} needs the images: --tars TARS.")
@@ -84,12 +87,11 @@ def apply(run, nsfw, drop_above, drop_below, faces, text_flags, block_ids, block
 
 
 def _tars_of(run, given):
-    from mc2 import extras, tar_names
+    from mc2 import tar_names
     from mc2.safety.tar_images import Tars
     from mc2.terminal import say
     if run.output_dir is None and not run.dry_run:
         raise click.UsageError("--tars goes with -O DIR: each shard of pairs has its tar.")
-    extras.need("safety", "PIL")
     tars = Tars(tar_names.expand(given))
     tars.refuse_missing(run.inputs)
     if strangers := tars.strangers(run.all_inputs or run.inputs):
