@@ -46,9 +46,9 @@ def _limits(ctx, param, values):
 def apply(run, nsfw, drop_above, drop_below, faces, text_flags, block_ids, block_hosts, block_sha256, unscored, tars, quality):
     """Leave out the pairs whose scores, URLs or images you do not want; blur the faces in their images.
 
-    A pair goes for the first reason that applies, in the order of the options below; the receipt counts by reason. Look
-    at --dry-run first: it shows how many pairs would go at which limit, and needs no limit itself. With --tars, DIR holds
-    a tar beside each shard of pairs.
+    A pair goes for the first reason that applies: lists, limits, faces, text flags; the receipt counts by reason. Look at
+    --dry-run first: it shows how many pairs would go at which limit, and needs no limit itself. With --tars, DIR holds a
+    tar beside each shard of pairs.
 
     \b
     mc2 filter apply scored/*.jsonl.zst --dry-run
