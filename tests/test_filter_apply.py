@@ -223,6 +223,42 @@ def test_a_text_that_goes_is_not_left_in_the_tar(album):
     assert json.loads(after["00001.json"])["caption"] == "about plain"
 
 
+def test_a_text_that_goes_is_in_no_other_key_of_the_json(album):
+    members = read_tar(album / "tars/0.tar")
+    members["00000.json"] = orjson.dumps({"id": "face", "caption": "old", "alt": "about face", "title": "other", "width": 96})
+    write_tar(album / "tars/0.tar", members)
+    album.ok("mc2 filter apply s/0.jsonl --tars tars --text-flags drop -O safe -q")
+    assert json.loads(read_tar(album / "safe/0.tar")["00000.json"]) == {
+        "id": "face", "caption": "other", "title": "other", "width": 96}
+
+
+def test_new_tars_of_sampled_pairs_say_so(album):
+    album.ok("mc2 lid s/0.jsonl -o s/1.jsonl -q")
+    from mc2 import manifests
+    manifest = manifests.read(str(album / "s/1.jsonl"))
+    manifest.pop("checksum", None)
+    manifests.write_for_file(str(album / "s/1.jsonl"), {**manifest, "sampled": {"seed": 3}})
+    album.ok("cp tars/0.tar tars/1.tar && mc2 filter apply s/1.jsonl --tars tars/1.tar --nsfw 0.5 -O safe -q")
+    assert manifests.sampled([str(album / "safe/1.tar")]) == manifests.sampled([str(album / "safe/1.jsonl")]) == {"seed": 3}
+
+
+def test_the_stages_can_be_sent_to_the_tasks_of_slurm(album, monkeypatch):
+    from mc2.execution import plans
+    from mc2.execution.run import Run
+    from mc2.execution.shard import ShardTask
+    from mc2.safety.apply import Apply
+    from mc2.safety.tar_images import Tars
+    album.write("ids.txt", "nude")
+    monkeypatch.chdir(album.directory)
+    run = Run(["s/0.jsonl"], output_dir="safe", quiet=True)
+    stage = Apply([rules.BlockedIds("ids.txt"), rules.Threshold("nsfw", 0.5), rules.TextFlags(), rules.Blurred()], "stop",
+                  Tars(["tars/0.tar"]), run.paths.output, 95)
+    task = plans.restored(plans.portable(ShardTask([stage], run.paths)))
+    assert task("s/0.jsonl") == 4 and task.is_done("s/0.jsonl") and ShardTask([stage], run.paths).is_done("s/0.jsonl")
+    assert [line["text"] for line in album.read("safe/0.jsonl")] == ["other", "about plain"]
+    assert list(read_tar(album / "safe/0.tar"))[0] == "00000.jpg"
+
+
 def test_the_new_tars_join_with_their_pairs(album):
     album.ok("mc2 filter apply s/0.jsonl --tars tars --nsfw 0.5 --faces blur -O safe -q")
     assert "2 images" in album("mc2 join safe/0.jsonl --tars safe/0.tar -O joined").stderr
@@ -268,6 +304,8 @@ def test_faces_that_were_not_looked_for_are_never_left_as_they_are(album):
     assert 's/0.jsonl:1: no "face_bboxes".' in album(command).stderr
     done = album(f"{command} --unscored drop")
     assert done.status == 3 and 's/0.jsonl:2: "face_bboxes" is no list of [x1, y1, x2, y2], from 0 to 1.' in done.stderr
+    album.write("s/0.jsonl", {"id": "face", "text": "t", "faces": 1, "face_bboxes": []})
+    assert 's/0.jsonl:1: "faces" is another number than that of "face_bboxes".' in album(command).stderr
     assert not (album / "safe/0.tar").exists()
 
 

@@ -100,6 +100,12 @@ def test_a_list_may_be_for_the_texts_of_one_language(listed):
         ["drugs"], [], ["drugs"], ["drugs"], ["drugs", "rude"], ["drugs"]]
 
 
+def test_a_list_for_a_language_needs_pairs_with_a_language(listed):
+    listed.write("t.jsonl", pair(1, "fin", "fr"), pair(2, "fin"))
+    listed.fails("mc2 filter score t.jsonl --words drugs:fr=drugs-fr.txt -o o.jsonl", 3,
+                 't.jsonl:2: no "lang" key. Run \'mc2 lid\' first.')
+
+
 def test_the_published_spacing_is_that_of_a_release(listed):
     options = "--words insults=insults.txt --spacing"
     assert flags(listed, ["(fool)", "fool, you"], f"{options} published") == [[], ["insults"]]
@@ -150,7 +156,7 @@ def test_bad_lists_are_told_before_any_work(listed):
     (listed / "latin.txt").write_bytes(b"a\nb\xe9\n")
     for spec, status, message in [
             ("insults.txt", 2, "--words insults.txt: is not NAME=FILE"), ("=insults.txt", 2, "is not NAME=FILE"),
-            ("a:=insults.txt", 2, "is not NAME=FILE"), ("a=none.txt", 2, "none.txt: cannot be read"),
+            ("a:=insults.txt", 2, "is not NAME=FILE"), ("a:fra=insults.txt", 2, "fra is no metadata language"), ("a=none.txt", 2, "none.txt: cannot be read"),
             ("a=empty.txt", 3, "empty.txt: holds no entry"), ("a=latin.txt", 3, "latin.txt:2: not UTF-8")]:
         listed.fails(f"mc2 filter score t.jsonl --words {spec} -o o.jsonl", status, message)
 
@@ -317,6 +323,13 @@ def test_a_shard_of_which_no_image_is_in_its_tar_is_an_error(photos):
     assert done.status == 3 and "0 of 30 pairs have an image in tars/1.tar. The id of a pair is x0; an image is called grey" \
         in done.stderr
     assert (photos / "scored/0.jsonl").exists() and not (photos / "scored/1.jsonl").exists()
+
+
+def test_a_tar_whose_members_are_apart_is_said(photos):
+    members = samples({f"x{number}": encoded(Image.new("RGB", (4, 4))) for number in range(4)})
+    write_tar(photos / "tars/1.tar", dict(sorted(members.items(), key=lambda each: each[0][-3:])))
+    done = photos("mc2 filter score pairs/1.jsonl --tars tars --images-with mine:redness -O scored")
+    assert done.status == 3 and "the members of 8 of its 4 samples are apart" in done.stderr
 
 
 def test_a_tar_without_pairs_and_pairs_without_a_tar(photos):

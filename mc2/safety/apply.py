@@ -21,8 +21,8 @@ class Apply(Stage):
     that stay, as they were or with their faces blurred.
 
     A new tar has the samples in the old order under their old keys: the image, its json and its txt. A text of the sample
-    that is none of the pairs that stay becomes the first of these. All other members are left out, as nobody looked at
-    them.
+    that is none of the pairs that stay becomes the first of these, and no other value of the json is a text that went. All other
+    members are left out, as nobody looked at them.
     """
 
     name = "filter apply"
@@ -40,10 +40,11 @@ class Apply(Stage):
         self._forget()
 
     def _forget(self):
-        self._images, self._kept, self._blocked, self._pairs, self._met, self._stranger = None, {}, {}, 0, 0, None
+        self._images, self._texts, self._kept, self._blocked = None, {}, {}, {}
+        self._pairs, self._met, self._stranger = 0, 0, None
 
     def __getstate__(self):
-        return {**self.__dict__, "_images": None, "_kept": {}, "_blocked": {}}
+        return {**self.__dict__, "_images": None, "_texts": {}, "_kept": {}, "_blocked": {}}
 
     # ------------------------------------------------------------ files of a shard
 
@@ -100,6 +101,8 @@ class Apply(Stage):
             self._stranger = self._stranger or ids[without[0]]
         self._pairs, self._met = self._pairs + len(ids), self._met + len(ids) - len(without)
         batch.drop(dict.fromkeys(without, NO_IMAGE))
+        for image_id, text in zip(batch.column("id"), batch.texts):
+            self._texts.setdefault(number_of[image_id], set()).add(text)
 
     def _drop_blocked(self, rule, batch):
         ids = batch.column("id")
@@ -145,12 +148,14 @@ class Apply(Stage):
                 raise BadData(f"{images.path}: changed while it was read. Run again when it is complete.")
         if images.damage:
             counts["damaged tars"] += 1
-        more = {"damaged": images.damage} if images.damage else {}
+        damage = {"damaged": images.damage} if images.damage else {}
+        sampled = manifests.sampled([shard, images.path])
         manifests.write_for_file(path, manifests.describe_run(
-            KIND, [images.path], self.options, counts, stage=self.name, lineage={}, description=description, **more))
+            KIND, [images.path], self.options, counts, stage=self.name, lineage={}, description=description, **damage,
+            **({"sampled": sampled} if sampled else {})))
         tally.update(counts)
         self._close()
-        return more
+        return damage
 
     def _members(self, number, sample, texts, faces, counts):
         """Yield (name, bytes) of the members of a sample that stays."""
@@ -166,8 +171,8 @@ class Apply(Stage):
                 if body.decode("utf-8-sig", "replace") not in texts:
                     body = next(iter(texts)).encode()
             elif extension == "json" and (record := self._record(number)):
-                other = {key: next(iter(texts)) for key in tars.TEXTS if key in record and record[key] not in texts}
-                body = orjson.dumps({**record, **other}) if other else self._images.read(number, "json")
+                changed = with_texts(record, texts, self._texts[number] - texts.keys())
+                body = self._images.read(number, "json") if changed == record else orjson.dumps(changed)
             else:
                 counts["other members left out"] += 1
                 continue
@@ -186,6 +191,13 @@ class Apply(Stage):
     def summary(self, tally):
         shown = ["images", "images left out", "images blurred", "faces blurred", "other members left out", "damaged tars"]
         return f"{tally['out']:,} out" + "".join(f", {tally[what]:,} {what}" for what in shown if tally[what])
+
+
+def with_texts(record, kept, gone):
+    """The json of a sample with no text but those that stay. kept, gone: the texts of its pairs that stay, and of the
+    others"""
+    texts = {key: next(iter(kept)) for key in tars.TEXTS if key in record and record[key] not in kept}
+    return {key: value for key, value in {**record, **texts}.items() if not (isinstance(value, str) and value in gone)}
 
 
 def hint_of(rule):

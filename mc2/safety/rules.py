@@ -73,7 +73,11 @@ class Blurred:
 
     def look(self, batch):
         values = batch.column(self.key)
-        return values, *refused(values, are_boxes, self.key, "no list of [x1, y1, x2, y2], from 0 to 1")
+        lacking, bad = refused(values, are_boxes, self.key, "no list of [x1, y1, x2, y2], from 0 to 1")
+        for index, (number, boxes) in enumerate(zip(batch.column("faces"), values)):
+            if number is not None and index not in bad and index not in lacking and number != len(boxes):
+                bad[index] = ('"faces" is another number than that of "face_bboxes".', MAKE_ANEW)
+        return values, lacking, bad
 
     def reason(self, value):
         return None

@@ -21,7 +21,7 @@ class Score(Stage):
         self.image_keys = [key for scorer in of_images for key in scorer.keys]
         text_keys = [*(words.keys if words else ()), *(key for scorer in of_texts for key in scorer.keys)]
         self.adds = (*self.image_keys, *text_keys)
-        self.reads = ("lang",) if words and words.reads_langs else ()
+        self.requires = ("lang",) if words and words.reads_langs else ()
         scorers = [*of_images, *([words] if words else []), *of_texts]
         self.options = {"scores": [{**scorer.description, "keys": list(scorer.keys)} for scorer in scorers]}
         self._forget()

@@ -25,7 +25,7 @@ class TarImages:
     the whole samples before are given, and a warning is printed; `damage` says what is wrong."""
 
     def __init__(self, path):
-        self.path, self.samples, self.damage, self.without_image = path, [], None, []
+        self.path, self.samples, self.damage, self.without_image, self.apart = path, [], None, [], tars.Apart()
         self._stack = contextlib.ExitStack()
         try:
             self._local = self._fetched() if files.is_remote(path) else path
@@ -49,6 +49,7 @@ class TarImages:
     def _look_through(self):
         try:
             for key, members in tars.samples(self._local):
+                self.apart.see(key, members)
                 if extension := tars.image(members):
                     names = keys.names(key, tars.record(members))
                     self.samples.append(Sample(names, key, {each: members.position(each) for each in members}, extension))
@@ -58,6 +59,8 @@ class TarImages:
             _, what, why = damage.args
             self.damage = str(tars.Damaged(self.path, what, why))
             say(f"warning: {self.damage} The {len(self.samples):,} images before are used.")
+        if self.apart.is_usual():
+            say(f"warning: {files.name_of(self.path)}: {self.apart}.")
 
     def numbers(self, ids):
         """{id: number of its sample}, of those ids that mean an image."""
@@ -88,7 +91,7 @@ class TarImages:
                           f"{', '.join(self.without_image[1])}. {tars.ABOUT_EXTENSIONS}")
         raise BadData(f"{met:,} of {pairs:,} pairs have an image in {files.name_of(self.path)}. The id of a pair is "
                       f"{files.printable(an_id)}; an image is called {' or '.join(self.samples[0].names)}. 'mc2 join' makes a "
-                      "shard of pairs for each tar.")
+                      "shard of pairs for each tar." + (f" Also {self.apart}." if self.apart.number else ""))
 
 
 class Tars:

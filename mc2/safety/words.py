@@ -10,7 +10,7 @@ import numpy as np
 
 from mc2 import engines, files
 from mc2.errors import BadUsage
-from mc2.metadata import compiled, matching
+from mc2.metadata import compiled, languages, matching
 from mc2.metadata.spacing import PUBLISHED, WIDE, can_match
 from mc2.pairs.batch import Strings
 from mc2.safety.lists import ListFile
@@ -103,4 +103,7 @@ def list_of(spec, spelled="--words"):
     if not equals or not path or not name or colon and not lang or name != name.strip():
         raise BadUsage(f"{spelled} {files.printable(spec)}: is not NAME=FILE or NAME:LANG=FILE, e.g. slurs=slurs.txt or "
                        "slurs:fr=slurs-fr.txt.")
+    if lang and lang not in (*languages.wikipedias(), languages.OTHER):
+        raise BadUsage(f"{spelled} {files.printable(spec)}: {files.printable(lang)} is no metadata language, as `mc2 lid` gives "
+                       f"to pairs.{languages.suggestion(lang)}")
     return WordList(name, lang or None, ListFile(path))
