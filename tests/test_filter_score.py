@@ -122,7 +122,7 @@ def test_entries_that_the_published_spacing_never_finds_are_told(listed):
 
 
 @given(st.lists(st.text(max_size=12), max_size=8))
-def test_texts_are_folded_together_as_each_alone(texts):
+def test_all_texts_are_folded_as_each_alone(texts):
     assert words.all_folded(Strings.of(texts)).tolist() == list(map(words.folded, texts))
 
 

@@ -16,7 +16,6 @@ from mc2.pairs.batch import Strings
 from mc2.safety.lists import ListFile
 
 KEY = "text_flags"
-BETWEEN = "\0"                  # texts that are folded together: no rule of Unicode joins it with what is beside it
 
 
 class WordList(NamedTuple):
@@ -40,9 +39,7 @@ def all_folded(texts):
     data = texts.data[first:last].tobytes()
     if data.isascii():
         return Strings(np.frombuffer(data.lower(), np.uint8), texts.offsets - first)
-    each = texts.tolist()
-    together = folded(BETWEEN.join(each)).split(BETWEEN)
-    return Strings.of(together if len(together) == len(each) else list(map(folded, each)))
+    return Strings.of(list(map(folded, texts.tolist())))
 
 
 class WordLists:
