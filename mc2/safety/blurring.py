@@ -1,8 +1,8 @@
 """Faces made unrecognisable in an image, which is encoded anew.
 
 Over each face an ellipse is laid that is GROWN times as wide and high as its box, with a soft edge. What is within is
-blurred by a Gaussian whose radius is a part of the face's longer side, and at least a part of the image's, so that small
-faces in large images go too.
+blurred by a Gaussian whose radius is a part of the face's longer side, and at least a part of the image's, so that
+small faces in large images go too.
 
     JPEG stays JPEG, WebP stays WebP, with the given quality; all others become PNG, of one picture
     the colours are those of training: 8 bits in RGB, transparency dropped
@@ -34,7 +34,8 @@ def blurred(image, boxes):
         right, bottom = (min(length, int(centre + each + 2 * soft) + 1)
                          for length, centre, each in zip(image.size, (x, y), half))
         mask = Image.new("L", (right - left, bottom - top))
-        ImageDraw.Draw(mask).ellipse((x - half[0] - left, y - half[1] - top, x + half[0] - left, y + half[1] - top), fill=255)
+        ellipse = x - half[0] - left, y - half[1] - top, x + half[0] - left, y + half[1] - top
+        ImageDraw.Draw(mask).ellipse(ellipse, fill=255)
         radius = max(max(across, down) * OF_FACE, max(image.size) * OF_IMAGE)
         face = made.crop((left, top, right, bottom)).filter(ImageFilter.GaussianBlur(radius))
         made.paste(face, (left, top), mask.filter(ImageFilter.GaussianBlur(soft)))

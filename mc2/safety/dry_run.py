@@ -11,13 +11,14 @@ from mc2.safety.words import KEY as TEXT_FLAGS
 from mc2.tables import align
 
 LIMITS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)       # of scores from 0 to 1
-SHARES = (0, 0.5, 0.9, 0.99, 0.999)         # of all others: limits are the values that these shares of pairs do not exceed
+SHARES = (0, 0.5, 0.9, 0.99, 0.999)         # of all others: the limits are values that these shares do not exceed
 USUAL = ("nsfw", "faces")                   # numbers that are looked at where pairs have them
 GIVEN = " (given)"
 
 
 class Scores:
-    """How often each value of some keys occurs. Values are told apart to four digits, and exactly at the given limits."""
+    """How often each value of some keys occurs. Values are told apart to four digits, and exactly at the given
+    limits."""
 
     def __init__(self, thresholds, keys=USUAL):
         self.thresholds = thresholds
@@ -57,7 +58,8 @@ class Scores:
         is_above = {each.above for each in given.values()} or {True}
         for above in sorted(is_above, reverse=True):
             word = "above" if above else "below"
-            for limit in sorted({*_limits(values, times), *(each.limit for each in given.values() if each.above == above)}):
+            limits = {each.limit for each in given.values() if each.above == above}
+            for limit in sorted(limits.union(_limits(values, times))):
                 if limit in given and given[limit].above == above:
                     yield self._row(given[limit].name.removeprefix(f"{key} ") + GIVEN, self.at_given[given[limit].name])
                 else:
@@ -104,7 +106,8 @@ def lines(run, stage):
     for header, rows in scores.tables():
         yield from [*align([header, *rows]), ""]
     if stage.rules:
-        dropped = {what.removeprefix("dropped: "): count for what, count in tally.items() if what.startswith("dropped: ")}
+        dropped = {what.removeprefix("dropped: "): count for what, count in tally.items()
+                   if what.startswith("dropped: ")}
         rows = [scores._row(*each) for each in sorted(dropped.items(), key=lambda each: -each[1])]
         yield from align([("by these rules, the first that applies", "pairs that go", "share"), *rows,
                           scores._row("together", sum(dropped.values()))])

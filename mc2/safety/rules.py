@@ -1,8 +1,8 @@
 """What `mc2 filter apply` leaves out: rules, each of which says of a batch which pairs go, for which reason.
 
-A rule has `key`, which it looks at, and `description` (all that its result depends on). `look(batch)` gives the values of
-all pairs, and those that are not there or bad; `reason(value)` says why a pair with this value goes, or gives None where it
-stays.
+A rule has `key`, which it looks at, and `description` (all that its result depends on). `look(batch)` gives the values
+of all pairs, and those that are not there or bad; `reason(value)` says why a pair with this value goes, or gives None
+where it stays.
 """
 import hashlib
 import math
@@ -187,8 +187,8 @@ def listed_host(line):
 
 
 class BlockedContents(BlockedIds):
-    """Pairs go whose image has a SHA-256 in a file: that of its bytes in the tar, or of the file as it was downloaded, which
-    img2dataset writes as `sha256` into the sample's json."""
+    """Pairs go whose image has a SHA-256 in a file: that of its bytes in the tar, or of the file as it was downloaded,
+    which img2dataset writes as `sha256` into the sample's json."""
 
     key, name, needs_images = "sha256", "blocked images", True
 

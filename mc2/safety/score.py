@@ -9,8 +9,9 @@ MOST_PIXELS = 1 << 25           # of images that are in memory together, beside 
 class Score(Stage):
     """Gives each pair the keys of its scorers: of its image, which is in the tar of its shard, and of its text.
 
-    A scorer has `keys`, `description`, and is called with Pictures, or texts: {key: values}. Of a pair without an image, or
-    with one that cannot be decoded, the keys of the image are null, which `mc2 filter apply` does not let pass.
+    A scorer has `keys`, `description`, and is called with Pictures, or texts: {key: values}. Of a pair without an
+    image, or with one that cannot be decoded, the keys of the image are null, which `mc2 filter apply` does not let
+    pass.
     """
 
     name = "filter score"
@@ -117,5 +118,6 @@ class Score(Stage):
 
     def summary(self, tally):
         undecodable = sorted(what for what in tally if what.startswith("images that"))
-        shown = ["images", "images with faces", *undecodable, "pairs without an image", "pairs with text flags", "damaged tars"]
+        shown = ["images", "images with faces", *undecodable, "pairs without an image", "pairs with text flags",
+                 "damaged tars"]
         return f"{tally['out']:,} out" + "".join(f", {tally[what]:,} {what}" for what in shown if tally[what])

@@ -11,8 +11,8 @@ from mc2.terminal import say
 
 
 class Sample(NamedTuple):
-    """names: of its image, as mc2.keys gives them. key: in the tar. members: {extension: (offset, bytes)}. extension: of its
-    image"""
+    """names: of its image, as mc2.keys gives them. key: in the tar. members: {extension: (offset, bytes)}. extension:
+    of its image"""
 
     names: tuple
     key: str
@@ -21,8 +21,8 @@ class Sample(NamedTuple):
 
 
 class TarImages:
-    """The samples of a tar that have an image, in order: `samples`. A tar at a URL is fetched to $TMPDIR. Of a damaged tar
-    the whole samples before are given, and a warning is printed; `damage` says what is wrong."""
+    """The samples of a tar that have an image, in order: `samples`. A tar at a URL is fetched to $TMPDIR. Of a damaged
+    tar the whole samples before are given, and a warning is printed; `damage` says what is wrong."""
 
     def __init__(self, path):
         self.path, self.samples, self.damage, self.without_image, self.apart = path, [], None, [], tars.Apart()
@@ -52,7 +52,8 @@ class TarImages:
                 self.apart.see(key, members)
                 if extension := tars.image(members):
                     names = keys.names(key, tars.record(members))
-                    self.samples.append(Sample(names, key, {each: members.position(each) for each in members}, extension))
+                    positions = {each: members.position(each) for each in members}
+                    self.samples.append(Sample(names, key, positions, extension))
                 else:
                     self.without_image = self.without_image or [key, sorted(members)]
         except tars.Damaged as damage:
@@ -78,20 +79,22 @@ class TarImages:
         self._stream.seek(offset)
         body = self._stream.read(size)
         if len(body) < size:
-            raise BadData(f"{files.name_of(self.path)}: became shorter while it was read. Run again when it is complete.")
+            raise BadData(f"{files.name_of(self.path)}: became shorter while it was read. Run again when it is "
+                          "complete.")
         return body
 
     def refuse_strangers(self, pairs, met, an_id):
-        """Raise BadData where almost none of the pairs has an image here. met: how many have one. an_id: of one that has
-        none"""
-        if not pairs or not (self.samples or self.without_image) or not keys.almost_nothing(met, pairs, len(self.samples) or 1):
+        """Raise BadData where almost none of the pairs has an image here. met: how many have one. an_id: of one that
+        has none"""
+        has_samples = self.samples or self.without_image
+        if not has_samples or not keys.almost_nothing(met, pairs, len(self.samples) or 1):
             return
         if not self.samples:
             raise BadData(f"{files.name_of(self.path)}: no sample has an image: {self.without_image[0]} has "
                           f"{', '.join(self.without_image[1])}. {tars.ABOUT_EXTENSIONS}")
         raise BadData(f"{met:,} of {pairs:,} pairs have an image in {files.name_of(self.path)}. The id of a pair is "
-                      f"{files.printable(an_id)}; an image is called {' or '.join(self.samples[0].names)}. 'mc2 join' makes a "
-                      "shard of pairs for each tar." + (f" Also {self.apart}." if self.apart.number else ""))
+                      f"{files.printable(an_id)}; an image is called {' or '.join(self.samples[0].names)}. 'mc2 join' "
+                      "makes a shard of pairs for each tar." + (f" Also {self.apart}." if self.apart.number else ""))
 
 
 class Tars:
@@ -119,8 +122,8 @@ class Tars:
             if shard == "-":
                 raise BadUsage("the images of pairs are in the tar of their shard: name files, not stdin.")
             if self._of and keys.shard(shard) not in self._of:
-                raise BadUsage(f"{shard}: no tar is called {keys.shard(shard)}. 'mc2 join' makes a shard of pairs for each "
-                               "tar.")
+                raise BadUsage(f"{shard}: no tar is called {keys.shard(shard)}. 'mc2 join' makes a shard of pairs for "
+                               "each tar.")
             if not self._of and not files.exists(self(shard)):
                 raise BadUsage(f"{shard}: there is no {self(shard)} beside it. Name the tars with {option}.")
             if (tar := files.identity(self(shard))) in owner:

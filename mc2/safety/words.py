@@ -1,7 +1,7 @@
 """Which word lists have an entry in a text: found as `mc2 match` finds metadata entries (mc2/metadata/spacing.py).
 
-Unlike there, upper and lower case and the forms of Unicode are one by default (folded): a list is short, and a text should
-not escape it by its capitals or by full-width letters.
+Unlike there, upper and lower case and the forms of Unicode are one by default (folded): a list is short, and a text
+should not escape it by its capitals or by full-width letters.
 """
 import unicodedata
 from typing import NamedTuple
@@ -28,7 +28,9 @@ class WordList(NamedTuple):
 
 def folded(text):
     """A text in one form for all cases and compatible characters: NFKC, casefold."""
-    return text.lower() if text.isascii() else unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+    if text.isascii():
+        return text.lower()
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
 
 
 def all_folded(texts):
@@ -98,9 +100,9 @@ def list_of(spec, spelled="--words"):
     name, equals, path = spec.partition("=")
     name, colon, lang = name.partition(":")
     if not equals or not path or not name or colon and not lang or name != name.strip():
-        raise BadUsage(f"{spelled} {files.printable(spec)}: is not NAME=FILE or NAME:LANG=FILE, e.g. slurs=slurs.txt or "
-                       "slurs:fr=slurs-fr.txt.")
+        raise BadUsage(f"{spelled} {files.printable(spec)}: is not NAME=FILE or NAME:LANG=FILE, e.g. slurs=slurs.txt "
+                       "or slurs:fr=slurs-fr.txt.")
     if lang and lang not in (*languages.wikipedias(), languages.OTHER):
-        raise BadUsage(f"{spelled} {files.printable(spec)}: {files.printable(lang)} is no metadata language, as `mc2 lid` gives "
-                       f"to pairs.{languages.suggestion(lang)}")
+        raise BadUsage(f"{spelled} {files.printable(spec)}: {files.printable(lang)} is no metadata language, as "
+                       f"'mc2 lid' gives to pairs.{languages.suggestion(lang)}")
     return WordList(name, lang or None, ListFile(path))

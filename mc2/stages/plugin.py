@@ -12,8 +12,8 @@ from mc2.pairs.batch import KEYS
 
 
 def imported(spec, option, directory, form):
-    """What MODULE:NAME names; the module is looked for in a directory first. Raises BadUsage. option: that names it. form:
-    how it is to be named, with an example"""
+    """What MODULE:NAME names; the module is looked for in a directory first. Raises BadUsage. option: that names it.
+    form: how it is to be named, with an example"""
     module, colon, name = spec.partition(":")
     if not colon or not module or not name:
         raise BadUsage(f"{option} {spec}: name a {form}.")

