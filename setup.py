@@ -65,6 +65,17 @@ PLOT = ["matplotlib"]
 VIDEO = ["av>=12"]
 STARTER = ["wordfreq>=3.1"]            # carries lists of frequent words of 42 languages; 60 MB
 
+def data_files():
+    """What goes beside the package, below the root of the environment: man pages, and completions for three shells."""
+    def files(pattern):
+        return sorted(str(path.relative_to(here)) for path in (here / "docs").glob(pattern))
+
+    return [("share/man/man1", files("man/*.1")),
+            ("share/bash-completion/completions", files("completions/mc2")),
+            ("share/zsh/site-functions", files("completions/_mc2")),
+            ("share/fish/vendor_completions.d", files("completions/mc2.fish"))]
+
+
 version = re.search(r'__version__ = "(.+)"', (here / "mc2/__init__.py").read_text())[1]
 
 setup(
@@ -78,6 +89,7 @@ setup(
     packages=find_packages(include=["mc2", "mc2.*"]),
     package_data={"mc2": ["py.typed", "data/*.csv", "data/checksums", "data/models/*.json", "data/presets/*.toml",
                           "data/scores/*.csv", "data/report/*"]},
+    data_files=data_files(),
     ext_modules=native_core(),
     cmdclass={"build_ext": BuildOptional},
     install_requires=[
@@ -103,6 +115,7 @@ setup(
         "video": VIDEO,
         "starter": STARTER,
         "browser": ["playwright"],     # for the tests of the report, with the Chromium of the system
+        "docs": ["mkdocs-material>=9.5"],           # `make docs`
         "test": ["pytest", "pytest-xdist", "hypothesis", *STARTER, *EXTRACT],
     },
     entry_points={"console_scripts": ["mc2 = mc2.__main__:main"]},
