@@ -36,7 +36,7 @@ test: $(VENV)/.test
 
 docs: $(VENV)/.docs
 	$(VENV)/bin/python docs/reference.py --check
-	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/python -m mkdocs build --quiet --strict
+	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/python -m mkdocs build --strict
 	@echo "docs: open build/docs/index.html"
 
 # About 8 minutes on two cores; ends with "sanitize: nothing found".
