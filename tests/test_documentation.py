@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tarfile
 
+import pages
 import pytest
 
 from conftest import ROOT
@@ -13,7 +14,8 @@ from mc2 import files
 from mc2.cli import COMMANDS, cli
 
 README = (ROOT / "README.md").read_text("utf-8")
-TEXTS = [README] + [page.read_text("utf-8") for page in sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+TEXTS = [page.read_text("utf-8") for page in PAGES]
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +64,15 @@ def test_the_readme_is_a_front_door():
     assert README.count("\n") <= 150
     assert re.search(r"!\[.+\]\(docs/images/report\.png\)", README)
     assert (ROOT / "docs/images/report.png").stat().st_size < 150_000
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_a_page_reads_well_everywhere(page):
+    """Links lead to a file that is there, and lists begin after an empty line: forges need none, the site does."""
+    prose = pages.FENCE.sub("", page.read_text("utf-8"))
+    targets = re.findall(r"\]\((?!https?:)([^)#]+)", prose)
+    assert [target for target in targets if not (page.parent / target).exists()] == []
+    assert re.findall(r"^(?![ *-]|\d+\. |\|).+\n(?:- .+)", prose, re.MULTILINE) == []
 
 
 def lines_of(path):
