@@ -2,6 +2,7 @@
 # make demo-curation: its first part, on the base install (a minute with its set-up).
 # make test: the tests, but for those that take minutes (all of them: make test TEST_OPTIONS=), in two processes
 # (TEST_JOBS=2).
+# make docs: the pages of docs/ as a site in build/docs (ten seconds, after a set-up of half a minute).
 # make shell: a shell in which the command mc2 is found.
 # make sanitize: the tests of the native core under sanitizers, then a minute of fuzzing (FUZZ_SECONDS=60).
 # make aarch64: compile the native core for aarch64, to see that it compiles.
@@ -16,7 +17,7 @@ TEST_OPTIONS ?= -m 'not heavy'
 TEST_JOBS ?= 2
 AARCH64_CXX ?= aarch64-linux-gnu-g++
 
-.PHONY: demo demo-curation demo-training test shell sanitize aarch64 clean
+.PHONY: demo demo-curation demo-training test docs shell sanitize aarch64 clean
 
 demo: demo-curation demo-training
 
@@ -32,6 +33,11 @@ shell: $(VENV)/.base
 
 test: $(VENV)/.test
 	$(VENV)/bin/python -m pytest --numprocesses $(TEST_JOBS) $(TEST_OPTIONS)
+
+docs: $(VENV)/.docs
+	$(VENV)/bin/python docs/reference.py --check
+	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/python -m mkdocs build --strict
+	@echo "docs: open build/docs/index.html"
 
 # About 8 minutes on two cores; ends with "sanitize: nothing found".
 sanitize: build/sanitize/venv/.test
@@ -78,6 +84,14 @@ $(VENV)/.train: setup.py
 $(VENV)/.test: setup.py
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -e '.[$(TEST_EXTRAS)]'
+	touch $@
+
+# Beside mc2 only what the extra [docs] names, so that mc2 is not built a second time.
+$(VENV)/.docs: $(VENV)/.base
+	$(VENV)/bin/python -c 'import importlib.metadata as m; \
+	    print(*(each.split(";")[0] for each in m.requires("mc2-clip") if each.endswith("\"docs\"")), sep="\n")' \
+	    > $@.txt
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r $@.txt
 	touch $@
 
 clean:

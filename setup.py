@@ -79,13 +79,19 @@ def data_files():
             ("share/fish/vendor_completions.d", files("completions/mc2.fish"))]
 
 
+def long_description():
+    """The README without its links to other files of the source, which lead nowhere from a page of a package."""
+    text = re.sub(r"!\[[^\]]*\]\([^)]*\)\n", "", (here / "README.md").read_text(encoding="utf-8"))
+    return re.sub(r"\[([^\]]*)\]\((?!https?:)[^)]*\)", r"\1", text)
+
+
 version = re.search(r'__version__ = "(.+)"', (here / "mc2/__init__.py").read_text())[1]
 
 setup(
     name="mc2-clip",               # on PyPI, `mc2` is another package; the command and the module are mc2
     version=version,
     description="Meta CLIP 2 data curation as composable command-line tools",
-    long_description=(here / "README.md").read_text(encoding="utf-8"),
+    long_description=long_description(),
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     python_requires=">=3.10",

@@ -62,7 +62,7 @@ class Command:
     def variables(self, option):
         """Names of the environment variables of an option: list of str."""
         named = [option.envvar] if isinstance(option.envvar, str) else list(option.envvar or ())
-        if not named and option.expose_value:
+        if not named:
             named = [f"{self.name}_{option.name}".upper().replace(" ", "_").replace("-", "_")]
         return named
 
@@ -182,8 +182,7 @@ def markdown_list(command, options):
 def markdown_option(command, option):
     forms = ", ".join(f"`{form}`" for form in spellings(option))
     details = details_of(option)
-    if names := command.variables(option):
-        details.append("Variable: " + ", ".join(f"`{name}`" for name in names) + ".")
+    details.append("Variable: " + ", ".join(f"`{name}`" for name in command.variables(option)) + ".")
     return f"- **{forms}**<br>\n" + wrapped(" ".join([as_markdown(option.help or ""), *details]), "  ")
 
 
@@ -242,7 +241,7 @@ def main_page():
              ".SH SYNOPSIS", ".B mc2", roff("COMMAND [OPTIONS] ..."), ".SH DESCRIPTION", *roff_help(cli),
              ".SH COMMANDS"]
     for name, summary in COMMANDS.items():
-        lines += [".TP", f".BR mc2\\-{roff(name)} (1)", f"{roff(summary[0].upper() + summary[1:])}."]
+        lines += [".TP", f".BR mc2\\-{roff(name)} (1)", roff(summary)]
     return "\n".join([*lines, *roff_statuses(), ".SH SEE ALSO",
                       roff("The manual is in the folder docs/ of the source of mc2.") , ""])
 
@@ -289,7 +288,7 @@ def roff_shared(part):
 
 def roff_variables(command):
     everywhere = [command, *command.parts]
-    first = next(((each, option) for each in everywhere for option in each.options), None)
+    first = next(((each, option) for each in everywhere for option in each.options if not option.envvar), None)
     lines = []
     if first:
         each, option = first

@@ -1,7 +1,8 @@
 """mc2: the Meta CLIP 2 recipe as composable command-line tools.
 
 From Python, `import mc2` gives Metadata, Matcher, Identifier, balance, draws, read_pairs, write_pairs and Model; see
-mc2/api.py. To read the code, take this order: README.md, examples/demo, mc2/pairs/batch.py, mc2/balancing/algorithm.py.
+mc2/api.py. To read the code, take this order: docs/guides/recipe.md, examples/demo, mc2/pairs/batch.py,
+mc2/balancing/algorithm.py.
 """
 import importlib
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tarfile
 
+import pages
 import pytest
 
 from conftest import ROOT
@@ -13,6 +14,8 @@ from mc2 import files
 from mc2.cli import COMMANDS, cli
 
 README = (ROOT / "README.md").read_text("utf-8")
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+TEXTS = [page.read_text("utf-8") for page in PAGES]
 
 
 @pytest.fixture(scope="module")
@@ -42,19 +45,34 @@ def test_the_demo_is_not_made_twice(demo):
     assert demo("make -C examples/demo").stderr == ""
 
 
-def test_every_command_of_the_readme_runs(demo):
-    scripts = re.findall(r"```bash\n(.*?)```", README, re.DOTALL)
-    demo.ok("set -e\n" + "\n".join(scripts))
-    assert (demo / "curated.jsonl.zst").stat().st_size > 1000
-    shards = (demo / "curated/curated").glob("*.zst")
-    assert sorted(lines_of(demo / "curated.jsonl.zst")) == sorted(line for shard in shards for line in lines_of(shard))
+def test_five_commands_and_one_job_give_the_same_pairs(demo):
+    """What the README and docs/guides/recipe.md promise."""
+    demo.ok("""set -e
+        cd examples/demo/out
+        mc2 lid pool/*.zst | mc2 match -m metadata -o pairs.jsonl.zst
+        mc2 count pairs.jsonl.zst -m metadata -o pair-counts
+        mc2 thresholds pair-counts --t-en 20 -o pair-thresholds.json
+        mc2 sample pairs.jsonl.zst -c pair-counts -t pair-thresholds.json --seed 0 -o pairs-kept.jsonl.zst
+        mc2 curate pool/*.zst -m metadata --t-en 20 --seed 0 -o one-job""")
+    kept = lines_of(demo / "examples/demo/out/pairs-kept.jsonl.zst")
+    shards = (demo / "examples/demo/out/one-job/curated").glob("*.zst")
+    assert len(kept) > 1000 and sorted(kept) == sorted(line for shard in shards for line in lines_of(shard))
 
 
-def test_the_python_of_the_readme_runs():
-    block, = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-    names = {}
-    exec(block, names)
-    assert names["langs"].tolist() == ["en", "fr"] and names["balanced"].kept.tolist() == [True, True]
+def test_the_readme_is_a_front_door():
+    """It can be read in minutes; all else is in docs/."""
+    assert README.count("\n") <= 150
+    assert re.search(r"!\[.+\]\(docs/images/report\.png\)", README)
+    assert (ROOT / "docs/images/report.png").stat().st_size < 150_000
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_a_page_reads_well_everywhere(page):
+    """Links lead to a file that is there, and lists begin after an empty line: forges need none, the site does."""
+    prose = pages.FENCE.sub("", page.read_text("utf-8"))
+    targets = re.findall(r"\]\((?!https?:)([^)#]+)", prose)
+    assert [target for target in targets if not (page.parent / target).exists()] == []
+    assert re.findall(r"^(?![ *-]|\d+\. |\|).+\n(?:- .+)", prose, re.MULTILINE) == []
 
 
 def lines_of(path):
@@ -73,11 +91,6 @@ def test_every_command_and_option_has_help():
         check(cli.get_command(None, name), name)
 
 
-def test_the_readme_names_every_command():
-    for name, summary in COMMANDS.items():
-        assert re.search(rf"^    {name} +{re.escape(summary)}$", README, re.MULTILINE), name
-
-
 def test_the_list_of_commands_fits_into_80_columns(sh):
     lines = sh.ok("mc2 --help", COLUMNS="80").split("Commands:\n")[1].splitlines()
     assert lines == [f"  {name:<14}  {summary}" for name, summary in COMMANDS.items()]
@@ -91,9 +104,10 @@ def test_a_command_that_is_none_names_the_nearest_one(sh):
 
 
 def test_commands_in_help_are_spelled_right():
-    """Every `mc2 X` in an example, in help and in the README, names a command."""
-    texts = [README, cli.help] + [cli.get_command(None, name).help for name in COMMANDS]
-    examples = re.findall(r"(?:^ *|\| |; )mc2 ([a-z][a-z-]*)", "\n".join(texts), re.MULTILINE)
+    """Every `mc2 X` in an example of help, and in a sentence of the README and of the pages, names a command."""
+    helps = [cli.help] + [cli.get_command(None, name).help for name in COMMANDS]
+    examples = re.findall(r"(?:^ *|\| |; )mc2 ([a-z][a-z-]*)", "\n".join(helps), re.MULTILINE)
+    examples += re.findall(r"`mc2 ([a-z][a-z-]*)", "\n".join(TEXTS))
     assert len(examples) > 20 and set(examples) <= set(COMMANDS)
 
 
@@ -105,8 +119,8 @@ def test_help_needs_no_heavy_module():
     assert done.stdout.splitlines()[-1] == "[]"
 
 
-def test_the_files_that_the_readme_names_are_there():
-    named = set(re.findall(r"\b(?:mc2|benchmarks|examples|tests)/[\w/]+\.\w+", README))
+def test_the_files_that_the_documentation_names_are_there():
+    named = set(re.findall(r"\b(?<!/)(?:mc2|benchmarks|examples|tests)/[\w/]+\.\w+", "\n".join(TEXTS)))
     assert len(named) > 8 and not [name for name in named if not (ROOT / name).exists() and "/out/" not in name]
 
 
@@ -142,4 +156,6 @@ def test_a_source_distribution_holds_all_of_the_project(tmp_path):
     archive, = (copied / "dist").glob("mc2*clip-*.tar.gz")
     with tarfile.open(archive) as tar:
         held = {name.partition("/")[2] for name in tar.getnames()}
+        about = tar.extractfile(f"{archive.name.removesuffix('.tar.gz')}/PKG-INFO").read().decode()
+    assert "# mc2" in about and re.findall(r"\]\((?!https://)", about) == []
     assert set(listed.stdout.splitlines()) - held <= {".gitignore"}

@@ -97,3 +97,7 @@ def test_an_option_that_is_none_is_found(words, message):
     import click
     with pytest.raises(click.UsageError, match=message):
         pages.check(cli, words)
+
+
+def test_the_readme_is_true(checkout, monkeypatch):
+    test_a_page_is_true(ROOT / "README.md", checkout, monkeypatch)

@@ -55,6 +55,7 @@ def test_the_variables_that_are_named_are_read(sh):
     assert sh("mc2 lid", MC2_LID_SCHEME="nonsense").stderr.startswith("mc2 lid: invalid value for '--scheme'")
     assert "'--json'" in sh("mc2 status .", MC2_STATUS_AS_JSON="nonsense").stderr
     assert "'--top'" in sh("mc2 build-metadata starter -o x", MC2_BUILD_METADATA_STARTER_TOP="nonsense").stderr
+    assert "'--verbose'" in sh("mc2 status .", MC2_STATUS_VERBOSE="nonsense").stderr
     assert {"MC2_LID_SCHEME", "MC2_STATUS_AS_JSON", "MC2_BUILD_METADATA_STARTER_TOP", "MC2_METADATA"} <= set(named)
 
 
