@@ -188,6 +188,17 @@ def test_what_is_nothing_of_mc2(work):
     assert work("mc2 inspect x.json").stderr == "mc2 inspect: x.json: not a thresholds file. Make one with 'mc2 thresholds'.\n"
 
 
+@pytest.mark.parametrize("path, message", [
+    ("counts/manifest.json", "Name that instead: mc2 inspect counts\n"),
+    ("matched.jsonl.zst.manifest.json", "Name that instead: mc2 inspect matched.jsonl.zst\n"),
+    ("a.tar", "'mc2 join' finds their pairs"), ("a.warc.gz", "'mc2 extract' makes pairs of it"),
+    ("counts/en.npy", "pairs are not read in this format")])
+def test_files_without_pairs_say_what_to_name_instead(work, path, message):
+    (work / "a.tar").touch()
+    (work / "a.warc.gz").touch()
+    work.fails(f"mc2 inspect {path}", 2, message)
+
+
 # ---------------------------------------------------------------- invisible characters
 
 @pytest.mark.parametrize("text, shown", [
