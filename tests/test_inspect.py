@@ -61,6 +61,15 @@ def test_matched_pairs_spell_out_their_words(work):
     assert "  -> red, red circle, circle, a" in text and "  -> chat, un, chat noir" in text
 
 
+def test_a_release_is_found_from_another_directory_than_that_of_the_command(work):
+    work.ok("mkdir here && mv toy lid.jsonl here && mc2 match here/lid.jsonl -m here/toy -o here/m.jsonl -q")
+    work.ok("mc2 count here/m.jsonl -m here/toy -o here/counts -q")
+    assert "  -> red, red circle, circle, a\n" in work.ok("cd here && mc2 inspect m.jsonl")
+    assert "\ntop entries\n" in work.ok("cd here && mc2 inspect counts")
+    work.ok("mv here moved")
+    assert "name the metadata with -m" in work.ok("mc2 inspect moved/m.jsonl")
+
+
 def test_curated_pairs_spell_out_their_words_too(work):
     work.ok("mc2 sample matched.jsonl.zst -c counts -t thresholds.json -o curated.jsonl -q")
     assert "  -> chat, un, chat noir" in work.ok("mc2 inspect curated.jsonl")
