@@ -202,7 +202,7 @@ class _InWorker(Exception):
 # ---------------------------------------------------------------- in a worker
 
 def _work_on(connection):
-    """Take the work, then items, and give (result, error, its traceback) for each; the work may be another one later."""
+    """Take the work, then items, and give (result, error, its traceback) for each. Later it may be other work."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)        # the driver sees to these two
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, end_worker)
