@@ -249,8 +249,8 @@ def _read_samples(path, samples):
 def _samples_in(block):
     """Yield (lang, Sample) of adjacent lines of sample.jsonl. block: bytes"""
     if native := engines.native():
-        odd = []
-        n, *_, columns = native.scan_lines(block, 1, [("lang", "labels"), ("ids", "lists")], lambda *line: odd.append(line))
+        odd, keys = [], [("lang", "labels"), ("ids", "lists")]
+        n, *_, columns = native.scan_lines(block, 1, keys, lambda *line: odd.append(line))
         hashes = orjson.loads(b"[%b]" % b",".join(HASH.findall(block)))
         if not odd and len(hashes) == n:
             yield from _runs(*columns, np.array(hashes, np.uint64))

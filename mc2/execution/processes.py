@@ -13,6 +13,7 @@ import signal
 import threading
 import time
 import traceback
+from typing import NamedTuple
 
 from mc2 import signals, temporaries
 from mc2.errors import Mc2Error
@@ -88,7 +89,7 @@ class Workers:
 
     def turn_to(self, work):
         """Items that are given from now on are for other work. The processes go on, as to start one takes time."""
-        self._work = pickle.dumps(work)
+        self._work = pickle.dumps(_Work(pickle.dumps(work)))
 
     @property
     def has_idle(self):
@@ -139,6 +140,12 @@ class Workers:
             self._idle, self._busy = [], {}
 
 
+class _Work(NamedTuple):
+    """What is to be done with the items that follow, pickled."""
+
+    data: bytes
+
+
 class _Worker:
     """A process and the only pipe to it."""
 
@@ -158,9 +165,13 @@ class _Worker:
         return self.connection.fileno()
 
     def send(self, work, item):
-        """Give it an item, with the work, pickled, unless it has that already."""
-        data = pickle.dumps((None if work is self._work else work, item))
-        self._work = work
+        """Give it an item, and before it the work, a pickled _Work, unless it has that already."""
+        if work is not self._work:
+            self._work = work
+            self.send_bytes(work)
+        self.send_bytes(pickle.dumps(item))
+
+    def send_bytes(self, data):
         try:
             self.connection.send_bytes(data)
         except OSError:                 # it is dead: receive() tells
@@ -191,8 +202,7 @@ class _InWorker(Exception):
 # ---------------------------------------------------------------- in a worker
 
 def _work_on(connection):
-    """Take items, the first one and some others with the work that is to be done from then on, and give (result, error,
-    its traceback) for each."""
+    """Take the work, then items, and give (result, error, its traceback) for each. Later it may be other work."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)        # the driver sees to these two
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, end_worker)
@@ -200,9 +210,10 @@ def _work_on(connection):
     try:
         data = work = None
         while True:
-            other, item = connection.recv()
-            if other is not None:
-                data, work = other, None                # what was open for the work before is closed
+            item = connection.recv()
+            if isinstance(item, _Work):
+                data, work = item.data, None            # what was open for the work before is closed
+                continue
             try:
                 work = work or pickle.loads(data)       # opens what is large
                 answer = work(item), None, ""
