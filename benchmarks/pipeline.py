@@ -1,6 +1,7 @@
 """The whole of curation, from a pool of pairs to the balanced subset: mc2 beside the published way, on one core.
 
-    python benchmarks/pipeline.py               # about ten minutes, 1.5 GB of memory; --quick: two
+    python benchmarks/pipeline.py               # about twelve minutes, 2 GB of memory; --quick: two
+    python benchmarks/pipeline.py --jobs 2      # also two processes against one: four minutes more, on idle cores
 
 The published way is plain Python, as the paper's pseudo-code and its released predecessor have it: zstandard, orjson,
 `fasttext` one text at a time, the spacing of texts in Python, an automaton of pyahocorasick over (id, word), counts
@@ -12,15 +13,23 @@ The floor is what remains if nothing were to be done with a pair: decompress, re
 out, in both passes.
 
 All run in this process, one after another in changing order; CPU time, also of threads; what starting costs (imports,
-the model, automata) is left out: the time of a run on 1,000 pairs is subtracted. Then the stages of `mc2 curate` one
-by one, and its memory.
+the model, automata) is left out: the time of a run on 1,000 pairs is subtracted. So "ns a pair" holds what a job does
+once and a run on 1,000 pairs has little of, such as the samples of counts (up to 4,096 texts a language). The ways of
+mc2 also run on a pool four times as large: "each further pair" is the slope between the two, and "once a job" is what
+the smaller pool took beyond that, in ms, without what starting costs. Last come the stages of `mc2 curate` one by one
+(of each the least of all rounds, so their sum is below the median of the whole), and its memory.
+
+--jobs compares `mc2 curate -j N` with `-j 1` in processes of their own, start to end, by the clock, on a pool of 32
+shards: this says something only where N cores have nothing else to do.
 """
 import argparse
 import collections
 import contextlib
 import io
+import itertools
 import os
 import random
+import resource
 import shutil
 import statistics
 import tempfile
@@ -49,6 +58,8 @@ from mc2.stages.match import Annotator
 PUBLISHED, CURATE = "the published way", "mc2 curate -j 1"
 COMMANDS, FLOOR = "mc2 lid, match, count, thresholds, sample", "floor: decompress, read, compress"
 P = 0.06                        # the share of the tail
+LARGER = 4                      # the second pool, in times of the first
+SHARDS = 32                     # of the pool for --jobs
 
 
 class Published:
@@ -212,52 +223,113 @@ def stages(pool, metadata, out, n_pairs, rounds):
     timing.show("mc2 curate, step by step", ["", "ns a pair"], rows)
 
 
+class Inputs:
+    """The release and the pools: of n pairs, of LARGER times as many, and of 1,000."""
+
+    def __init__(self, directory, n_pairs, n_english, n_others):
+        self.directory, self.n_pairs = directory, n_pairs
+        english, european = corpus.ALL["english"](), corpus.ALL["european"]()
+        self.corpora = english, european, corpus.worldwide()
+        self.metadata = scale.make_metadata(directory, english, european, n_english, n_others)
+        self.pool, = self.shards("pool", n_pairs)
+        self.larger, = self.shards("larger", LARGER * n_pairs)
+        self.few, = self.shards("few", 1000)
+
+    def shards(self, name, n_pairs, n_shards=1):
+        """The paths of a pool of so many pairs, in all languages."""
+        texts = (text for its in zip(*(each.texts(n_pairs) for each in self.corpora)) for text in its)
+        return scale.make_pool(self.directory, list(itertools.islice(texts, n_pairs)), n_shards, name)
+
+
+def compare(inputs, repeats):
+    """Print the ns a pair of every way, and what of it is once a job."""
+    directory, n_pairs = inputs.directory, inputs.n_pairs
+    published, done = Published(inputs.metadata), os.path.join(directory, "done")
+    os.mkdir(done)
+    curate(inputs.pool, inputs.metadata, done)
+    ways = {PUBLISHED: published, COMMANDS: lambda pool, out: commands(pool, inputs.metadata, out),
+            CURATE: lambda pool, out: curate(pool, inputs.metadata, out),
+            FLOOR: Floor(inputs.pool, os.path.join(done, "out"))}
+    seconds, larger = ({way: [] for way in ways} for _ in range(2))
+    for number in range(repeats):
+        for way in [*ways][number % len(ways):] + [*ways][:number % len(ways)]:
+            out = os.path.join(directory, way)
+
+            def spent(pool):
+                shutil.rmtree(out, ignore_errors=True)
+                os.mkdir(out)
+                return timing.cpu_seconds(lambda: ways[way](pool, out))
+
+            start = 0 if way == FLOOR else spent(inputs.few)
+            if way in (COMMANDS, CURATE):
+                larger[way].append(spent(inputs.larger) - start)
+            seconds[way].append(spent(inputs.pool) - start)             # the last one: its outputs are looked at
+    same, total = check(directory)
+    rows = [[way, f"{statistics.median(its) / n_pairs * 1e9:,.0f}", f"{timing.spread(its):.0f} %",
+             f"{timing.ratio(its, seconds[PUBLISHED]):.1f}x", *_slope(its, larger[way], n_pairs)]
+            for way, its in seconds.items()]
+    lines = _content(os.path.join(directory, COMMANDS, "matched.jsonl.zst")).splitlines()
+    n_ids = statistics.mean(len(orjson.loads(line)["matched_entry_ids"]) for line in lines)
+    n_bytes = statistics.mean(map(len, lines))
+    kept = len(_content(os.path.join(directory, COMMANDS, "curated.jsonl.zst")).splitlines()) / n_pairs
+    timing.show(f"{n_pairs:,} pairs of {n_bytes:.0f} bytes when matched, {n_ids:.1f} entries each, {kept:.0%} kept",
+                ["", "ns a pair", "spread", "ratio", "each further pair", "once a job"], rows)
+    print(f"  {same / total:.1%} of the texts got the same language from both; all of these the same entries.")
+
+
+def _slope(seconds, larger, n_pairs):
+    """The cells: ns of each further pair, ms once a job. seconds, larger: of both pools, round by round"""
+    if not larger:
+        return ["-", "-"]
+    slope = statistics.median((more - its) / ((LARGER - 1) * n_pairs) for its, more in zip(seconds, larger))
+    return [f"{slope * 1e9:,.0f}", f"{(statistics.median(seconds) - slope * n_pairs) * 1e3:,.0f} ms"]
+
+
+def compare_jobs(inputs, n_pairs, jobs, repeats):
+    """Print how much faster `mc2 curate -j JOBS` is than `-j 1`, in processes of their own."""
+    pool = inputs.shards("shards", n_pairs, SHARDS)
+    ways, sums = {number: ([], []) for number in (1, jobs)}, set()
+    for number in range(repeats):
+        for each in sorted(ways, reverse=number % 2 == 1):
+            out, before = os.path.join(inputs.directory, "jobs"), _children_cpu()
+            spent, _ = scale.curate(pool, inputs.metadata, out, "-j", str(each))
+            ways[each][0].append(spent)
+            ways[each][1].append(_children_cpu() - before)
+            sums.add(scale.bytes_of(out, pool))
+    assert len(sums) == 1, "more processes write other bytes"
+    alone, alone_cpu = ways[1]
+    rows = [[f"mc2 curate -j {number}", f"{statistics.median(clock):.2f} s", f"{timing.spread(clock):.0f} %",
+             f"{timing.ratio(clock, alone):.2f}x", f"{statistics.median(cpu):.2f} s",
+             f"{1 / timing.ratio(cpu, alone_cpu):.2f}x"] for number, (clock, cpu) in ways.items()]
+    timing.show(f"{n_pairs:,} pairs in {SHARDS} shards, start to end",
+                ["", "by the clock", "spread", "ratio", "CPU time", "of -j 1"], rows)
+
+
+def _children_cpu():
+    """CPU seconds of all processes that this one started, and theirs, once they have ended."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="fewer pairs, entries and rounds")
     parser.add_argument("--repeats", type=int, metavar="N", help="rounds; default 5, 2 with --quick")
+    parser.add_argument("--jobs", type=int, metavar="N", help="also compare so many processes with one, by the clock")
     options = parser.parse_args()
     n_pairs, n_english, n_others, repeats = (40_000, 100_000, 4_000, 2) if options.quick \
         else (200_000, 500_000, 20_000, 5)
     repeats = options.repeats or repeats
     print(timing.machine(repeats))
     with tempfile.TemporaryDirectory() as directory:
-        timing.refuse_little_space(directory, 2)
-        english, european, worldwide = corpus.ALL["english"](), corpus.ALL["european"](), corpus.worldwide()
-        metadata = scale.make_metadata(directory, english, european, n_english, n_others)
-        texts = [text for three in zip(english.texts(n_pairs), european.texts(n_pairs), worldwide.texts(n_pairs))
-                 for text in three][:n_pairs]
-        pool, = scale.make_pool(directory, texts, 1, "pool")
-        few, = scale.make_pool(directory, texts[:1000], 1, "few")
-        published, done = Published(metadata), os.path.join(directory, "done")
-        os.mkdir(done)
-        curate(pool, metadata, done)
-        ways = {PUBLISHED: published, COMMANDS: lambda pool, out: commands(pool, metadata, out),
-                CURATE: lambda pool, out: curate(pool, metadata, out),
-                FLOOR: Floor(pool, os.path.join(done, "out"))}
-        seconds = {way: [] for way in ways}
-        for number in range(repeats):
-            for way in [*ways][number % len(ways):] + [*ways][:number % len(ways)]:
-                out = os.path.join(directory, way)
-                shutil.rmtree(out, ignore_errors=True)
-                os.mkdir(out)
-                start = 0 if way == FLOOR else timing.cpu_seconds(lambda: ways[way](few, out))
-                shutil.rmtree(out)
-                os.mkdir(out)
-                seconds[way].append(timing.cpu_seconds(lambda: ways[way](pool, out)) - start)
-        same, total = check(directory)
-        rows = [[way, f"{statistics.median(its) / n_pairs * 1e9:,.0f}", f"{timing.spread(its):.0f} %",
-                 f"{timing.ratio(its, seconds[PUBLISHED]):.1f}x"] for way, its in seconds.items()]
-        lines = _content(os.path.join(directory, COMMANDS, "matched.jsonl.zst")).splitlines()
-        n_ids = statistics.mean(len(orjson.loads(line)["matched_entry_ids"]) for line in lines)
-        n_bytes = statistics.mean(map(len, lines))
-        kept = len(_content(os.path.join(directory, COMMANDS, "curated.jsonl.zst")).splitlines()) / n_pairs
-        timing.show(f"{n_pairs:,} pairs of {n_bytes:.0f} bytes when matched, {n_ids:.1f} entries each, {kept:.0%} kept",
-                    ["", "ns a pair", "spread", "ratio"], rows)
-        print(f"  {same / total:.1%} of the texts got the same language from both; all of these the same entries.")
-        stages(pool, metadata, directory, n_pairs, repeats)
-        _, memory = scale.curate([pool], metadata, os.path.join(directory, "alone"), "-j", "1")
+        timing.refuse_little_space(directory, 4)
+        inputs = Inputs(directory, n_pairs, n_english, n_others)
+        compare(inputs, repeats)
+        stages(inputs.pool, inputs.metadata, directory, n_pairs, repeats)
+        _, memory = scale.curate([inputs.pool], inputs.metadata, os.path.join(directory, "alone"), "-j", "1")
         print(f"\nThe most private memory of mc2 curate -j 1, in a process of its own: {memory.driver / 1024:,.0f} MB.")
+        if options.jobs:
+            compare_jobs(inputs, 16 * n_pairs, options.jobs, repeats)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 Those of Python's mmap, and so of NumPy, each hold one as long as they are open: 191 for the counts of a release.
 """
 import ctypes
+import functools
 import mmap
 import os
 import weakref
@@ -36,12 +37,19 @@ def array(path, found):
     return data.reshape(found.shape, order="F" if found.flags.f_contiguous and not found.flags.c_contiguous else "C")
 
 
+@functools.cache
+def _library():
+    """The C library."""
+    library = ctypes.CDLL(None, use_errno=True)
+    library.mmap.restype = ctypes.c_void_p
+    return library
+
+
 class _Mapping:
     """A mapping that ends with its buffer: with the last array that looks at it."""
 
     def __init__(self, descriptor, size):
-        library = ctypes.CDLL(None, use_errno=True)
-        library.mmap.restype = ctypes.c_void_p
+        library = _library()
         address = library.mmap(None, ctypes.c_size_t(size), mmap.PROT_READ, mmap.MAP_SHARED, descriptor,
                                ctypes.c_longlong(0))
         if address == _FAILED:

@@ -1,4 +1,5 @@
 """Every executor does every item once it can be done, whatever is killed, and names what cannot be done."""
+import contextlib
 import os
 import subprocess
 import sys
@@ -24,6 +25,17 @@ def test_all_items_are_done_once(tmp_path, jobs):
 def test_a_killed_worker_costs_nothing(tmp_path):
     complete(Square(tmp_path), range(14, 19), local.Local(2))
     assert squares(tmp_path) == {n: n * n for n in range(14, 19)}
+
+
+def test_worker_processes_stay_for_the_next_task_and_end_with_the_executor(tmp_path):
+    with contextlib.closing(local.Local(2)) as executor:
+        complete(Square(tmp_path), range(4), executor)
+        workers = set(children_of(os.getpid()))
+        (tmp_path / "next").mkdir()
+        complete(Square(tmp_path / "next"), range(30, 34), executor)
+        assert set(children_of(os.getpid())) == workers
+    assert squares(tmp_path / "next") == {n: n * n for n in range(30, 34)}
+    assert len(workers - set(children_of(os.getpid()))) >= 2
 
 
 def test_a_poison_item_is_named_after_three_tries_and_the_rest_is_done(tmp_path):

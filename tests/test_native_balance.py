@@ -206,3 +206,35 @@ def test_draws_are_those_of_each_pair():
     rows = np.array([2, 0])
     expected = [algorithm.draw(-1, "b", "x"), algorithm.draw(-1, "a", "x")]
     assert algorithm.draws(-1, ids, texts, rows).tolist() == expected
+
+
+# ---------------------------------------------------------------- samples in counts/
+
+SAMPLES = st.lists(st.tuples(st.integers(0, 2**64 - 1), st.sets(st.integers(0, 2**32 - 1), max_size=4).map(sorted)),
+                   min_size=1, max_size=9).map(
+    lambda texts: counting.Sample(np.array([hash for hash, _ in texts], np.uint64),
+                                  batch.offsets_of([len(ids) for _, ids in texts]),
+                                  np.array([each for _, ids in texts for each in ids], np.uint32)))
+
+
+def test_the_lines_of_a_sample():
+    texts = counting.Sample(np.array([7, 2**64 - 1], np.uint64), np.array([0, 2, 3]), np.array([1, 30, 0], np.uint32))
+    assert counting.lines_of("en", texts) == (b'{"lang":"en","hash":7,"ids":[1,30]}\n'
+                                              b'{"lang":"en","hash":18446744073709551615,"ids":[0]}\n')
+
+
+@given(st.dictionaries(st.sampled_from(["en", "zh", 'a"hash":5', "日本", ""]), SAMPLES))
+def test_samples_are_written_and_read_as_in_python(samples):
+    lines = b"".join(counting.lines_of(lang, sample) for lang, sample in samples.items())
+    assert lines == b"".join(without_native(counting.lines_of, lang, sample) for lang, sample in samples.items())
+    for read in (counting._samples_in, lambda lines: without_native(lambda: list(counting._samples_in(lines)))):
+        assert [(lang, sample.lists()) for lang, sample in read(lines)] == \
+            [(lang, sample.lists()) for lang, sample in samples.items()]
+
+
+def test_a_sample_longer_than_a_block_is_read_whole(tmp_path):
+    many = counting.Sample(np.arange(40_000, dtype=np.uint64), np.arange(40_001), np.full(40_000, 123_456, np.uint32))
+    (tmp_path / "sample.jsonl").write_bytes(counting.lines_of("en", many) + counting.lines_of("fr", many))
+    found = {}
+    counting._read_samples(tmp_path / "sample.jsonl", found)
+    assert list(found) == ["en", "fr"] and found["en"].lists() == many.lists() == found["fr"].lists()

@@ -105,6 +105,47 @@ def test_every_number_says_where_it_is_from():
     assert all(score.row for score in suites.published())
 
 
+@pytest.mark.skipif(not (DATA / "paper").is_dir(), reason="needs the list of the paper's numbers")
+def test_the_numbers_of_other_pages_are_those_of_the_list_of_the_paper():
+    with open(DATA / "paper/published.csv", encoding="utf-8", newline="") as stream:
+        listed = [(row["benchmark"], row["value"]) for row in csv.DictReader(stream)
+                  if not re.fullmatch("Table [1-4]", row["table"])]
+    ours = [(number.what, number.value) for number in suites.other_pages()]
+    assert len(ours) == 67 and ours == [(what, value if value == "QuickGELU" else float(value)) for what, value in listed]
+
+
+def printed(page, what, unit, model="MetaCLIP 2"):
+    """The value of a number of another page."""
+    value, = {number.value for number in suites.other_pages() if (number.page, number.what, number.unit) == (page, what, unit)
+              and (number.model or "").startswith(model)}
+    return value
+
+
+def test_what_other_pages_print_agrees_with_the_tables_and_the_presets():
+    ours, rows = suites.rows_of("table1")["h14-worldwide"], suites.rows_of("table1")
+    assert printed("abstract", "CVQA", "accuracy (LOCAL in Table 1)") == ours["cvqa", "accuracy", "local"]
+    assert printed("abstract", "Babel-ImageNet", "top-1") == ours["babel-imagenet", "top1", None]
+    assert printed("abstract", "XM3600", "I->T R@1") == ours["xm3600", "i2t_r1", None]
+    assert printed("abstract", "ImageNet val", "gain over mSigLIP") == pytest.approx(
+        ours["imagenet", "top1", "en"] - rows["msiglip-so400m"]["imagenet", "top1", "en"])
+    plan, english = presets.load("h14-worldwide").values, presets.load("h14-english").values
+    assert plan["optimizer"]["lr"] == printed("Table 6", "learning rate", "H/14")
+    assert plan["schedule"]["warmup"] == printed("Table 6", "warm-up", "steps")
+    assert plan["schedule"]["growth"] == printed("section 3.4", "batch scaling", "x", "")
+    assert english["schedule"]["global_batch"] == printed("Table 6", "batch size", None, "OpenAI")
+    assert english["schedule"]["train_num_samples"] * english["schedule"]["epochs"] \
+        == printed("section 4.2.1", "1.0x", "pairs", "") == printed("Table 6", "seen pairs", None, "OpenAI")
+
+
+def test_a_task_says_what_is_quoted_for_it(model, tmp_path, capsys):
+    captioned.write_karpathy(tmp_path / "dataset_flickr30k.json", [["a red car"], ["a cat"]])
+    assert run(["eval", "retrieval", "--preset", "flickr30k", "--data", str(tmp_path), "--model", str(model), "--no-cache",
+                "--workers", "0"]) == 0
+    said = [line for line in capsys.readouterr().err.splitlines() if "quoted" in line]
+    assert said == [f"eval: retrieval/flickr30k {metric}: {value} is quoted for Meta CLIP 2; which of its models, and by which "
+                    "protocol, is not said" for metric, value in (("t2i_r1", "77.00"), ("i2t_r1", "91.90"))]
+
+
 def test_gains_that_the_text_prints_follow_from_table1():
     ours, rows = suites.rows_of("table1")["h14-worldwide"], suites.rows_of("table1")
     for other, key, gain in (("metaclip-h14", ("imagenet", "top1", "en"), 0.8),

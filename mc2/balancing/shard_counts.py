@@ -16,7 +16,7 @@ from collections import Counter
 import numpy as np
 import orjson
 
-from mc2 import files, manifests
+from mc2 import files, manifests, mapped_files
 from mc2.balancing import counting
 from mc2.errors import BadData
 
@@ -39,17 +39,13 @@ class ShardCounts:
     def __init__(self, path):
         self.path = os.fspath(path)
         try:
-            with open(path, "rb") as stream:
-                size = stream.seek(0, os.SEEK_END)
-                stream.seek(size - _END.size)
-                offset, crc32, magic = _END.unpack(stream.read())
-                if magic != _MAGIC or offset > size:
-                    raise ValueError
-                stream.seek(offset)
-                data = stream.read(size - _END.size - offset)
-                if zlib.crc32(data) != crc32:
-                    raise ValueError
-                index = orjson.loads(data)
+            self._data = mapped_files.bytes_of(path)
+            end = len(self._data) - _END.size
+            offset, crc32, magic = _END.unpack(self._data[max(0, end):])
+            data = self._data[offset:max(0, end)].tobytes()
+            if magic != _MAGIC or offset > end or zlib.crc32(data) != crc32:
+                raise ValueError
+            index = orjson.loads(data)
             self.metadata, self.shards, self.tally = index["metadata"], index["shards"], Counter(index["tally"])
             self._rows = index["languages"]
         except (ValueError, KeyError, TypeError, struct.error, OSError) as error:
@@ -64,9 +60,7 @@ class ShardCounts:
     def __getitem__(self, lang):
         """The counting.Partial of a language."""
         row = self._rows[lang]
-        with open(self.path, "rb") as stream:
-            stream.seek(row["offset"])
-            data = stream.read(row["bytes"])
+        data = self._data[row["offset"]:row["offset"] + row["bytes"]]
         if len(data) != row["bytes"] or zlib.crc32(data) != row["crc32"]:
             raise self._damaged()
         arrays, position = [], 0

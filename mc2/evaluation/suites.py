@@ -115,6 +115,43 @@ def published():
             for row in csv.DictReader(text.splitlines())]
 
 
+class Number(NamedTuple):
+    """A number of another page than Tables 1 to 4, or of a page that quotes the model.
+
+    page: of the paper, or `elsewhere`; model: as printed, or None; what, unit: as printed; value: a number, or a text that
+    is none; task, metric: of a record of `mc2 eval` that it can be compared with, in percent, or None.
+    """
+
+    page: str
+    model: str | None
+    what: str
+    unit: str | None
+    value: float | str
+    task: str | None
+    metric: str | None
+    source: str
+
+
+def other_pages():
+    """[Number] of all pages but Tables 1 to 4."""
+    text = package_data.text("scores", "other_pages.csv")
+    return [Number(**{**{key: value or None for key, value in row.items()}, "value": _number(row["value"])})
+            for row in csv.DictReader(text.splitlines())]
+
+
+def _number(text):
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def quoted(records):
+    """[Number] that can be compared with these records."""
+    measured = {(record["task"], record["metric"]) for record in records}
+    return [number for number in other_pages() if (number.task, number.metric) in measured]
+
+
 def rows_of(suite):
     """{model: {key of a column: percent}} of the published rows of a table."""
     rows = {}

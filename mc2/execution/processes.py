@@ -72,7 +72,7 @@ class Workers:
 
     def __init__(self, work, jobs):
         self.jobs = jobs
-        self._work = pickle.dumps(work)
+        self.turn_to(work)
         self._idle, self._busy = [], {}             # {worker: key of its item}
         self._handled = signals.handled()
 
@@ -82,10 +82,13 @@ class Workers:
 
     def __exit__(self, *error):
         try:
-            with signals.noted():
-                self._end()
+            self.end()
         finally:
             self._handled.__exit__(*error)
+
+    def turn_to(self, work):
+        """Items that are given from now on are for other work. The processes go on, as to start one takes time."""
+        self._work = pickle.dumps(work)
 
     @property
     def has_idle(self):
@@ -96,17 +99,17 @@ class Workers:
         return len(self._busy)
 
     def start(self, number):
-        """Start so many workers at once, rather than each when it is needed."""
+        """Start workers at once, rather than each when it is needed, so that there are so many."""
         with signals.noted():
-            for _ in range(number):
-                self._idle.append(_Worker(self._work))
+            while len(self._idle) + len(self._busy) < number:
+                self._idle.append(_Worker())
 
     def give(self, key, item):
         """Let an idle worker do an item; take() gives the key back."""
         with signals.noted():
-            worker = self._idle.pop(0) if self._idle else _Worker(self._work)
+            worker = self._idle.pop(0) if self._idle else _Worker()
             self._busy[worker] = key
-            worker.send(item)
+            worker.send(self._work, item)
 
     def take(self):
         """(key, result, error, its traceback) of an item that has ended; error: WorkerKilled where its process did."""
@@ -125,18 +128,22 @@ class Workers:
                         self._idle.append(worker)
                         return key, *answer
 
-    def _end(self):
-        for worker in (workers := [*self._idle, *self._busy]):      # also after an error or Ctrl-C: no worker goes on
-            worker.process.terminate()
-        deadline = time.monotonic() + PATIENCE
-        for worker in workers:
-            worker.end(deadline)
+    def end(self):
+        """End all of them, also after an error or Ctrl-C: no worker goes on."""
+        with signals.noted():
+            for worker in (workers := [*self._idle, *self._busy]):
+                worker.process.terminate()
+            deadline = time.monotonic() + PATIENCE
+            for worker in workers:
+                worker.end(deadline)
+            self._idle, self._busy = [], {}
 
 
 class _Worker:
     """A process and the only pipe to it."""
 
-    def __init__(self, work):
+    def __init__(self):
+        self._work = None               # what it was sent, pickled
         multiprocessing.resource_tracker.ensure_running()           # which unblocks SIGINT
         self.connection, theirs = multiprocessing.Pipe()
         self.process = multiprocessing.get_context("spawn").Process(target=_work_on, args=(theirs,), daemon=True)
@@ -146,19 +153,18 @@ class _Worker:
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
         theirs.close()                  # so that the pipe ends with the process
-        self.send_bytes(work)
 
     def fileno(self):
         return self.connection.fileno()
 
-    def send_bytes(self, data):
+    def send(self, work, item):
+        """Give it an item, with the work, pickled, unless it has that already."""
+        data = pickle.dumps((None if work is self._work else work, item))
+        self._work = work
         try:
             self.connection.send_bytes(data)
         except OSError:                 # it is dead: receive() tells
             pass
-
-    def send(self, item):
-        self.send_bytes(pickle.dumps(item))
 
     def receive(self):
         """(result, error, its traceback), or None where the process has ended."""
@@ -185,15 +191,18 @@ class _InWorker(Exception):
 # ---------------------------------------------------------------- in a worker
 
 def _work_on(connection):
-    """Take the work, then items, and give (result, error, its traceback) for each."""
+    """Take items, the first one and some others with the work that is to be done from then on, and give (result, error,
+    its traceback) for each."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)        # the driver sees to these two
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, end_worker)
     threading.Thread(target=_end_with_the_driver, daemon=True).start()
     try:
-        data, work = connection.recv_bytes(), None
+        data = work = None
         while True:
-            item = connection.recv()
+            other, item = connection.recv()
+            if other is not None:
+                data, work = other, None                # what was open for the work before is closed
             try:
                 work = work or pickle.loads(data)       # opens what is large
                 answer = work(item), None, ""

@@ -90,11 +90,20 @@ class Evaluation:
         """Print the scores, as a table or as JSON Lines, and write the file and the plot that were asked for."""
         from mc2.evaluation import plots, tasks
         self.print(records)
+        self.say_quoted(records)
         self.write(records)
         if self.plot:
             self.say_missing(plots.draw(records, self.plot, tasks.TASKS, control))
         if control and not {plots.key(record) for record in records} & {plots.key(record) for record in control}:
             say(f"eval: {self.control}: holds no score of this task, language and metric: no control was drawn")
+
+    def say_quoted(self, records):
+        """Say what a page that quotes Meta CLIP 2 gives for these scores, where there is one."""
+        from mc2.evaluation import suites
+        if not (self.quiet or self.as_json):
+            for number in suites.quoted(records):
+                say(f"eval: {number.task} {number.metric}: {number.value:.2f} is quoted for Meta CLIP 2; which of its models, "
+                    "and by which protocol, is not said")
 
     def say_missing(self, labels):
         """Say which labels of the plot no installed font can draw."""

@@ -93,19 +93,38 @@ public:
         add(name);
     }
     void add(std::string_view name) {
-        if (!numbers.empty() && names[static_cast<size_t>(numbers.back())] == name) {
-            numbers.push_back(numbers.back());          // neighbours often have one language
-            return;
-        }
-        key_ = name;
-        const auto [found, is_new] = number_of_.try_emplace(key_, static_cast<int64_t>(names.size()));
-        if (is_new) names.push_back(key_);
-        numbers.push_back(found->second);
+        numbers.push_back(name.size() <= sizeof(uint64_t) ? number_of_short(name) : number_of(name));
     }
 
 private:
-    std::unordered_map<std::string, int64_t> number_of_;
+    // A name of at most eight bytes that was looked up, as a number, so that to find it again is one comparison.
+    struct Short {
+        uint64_t bytes = 0;
+        size_t size = 0;
+        int64_t number = -1;
+    };
+    static constexpr int short_bits = 8;
+
+    std::unordered_map<std::string, int64_t> numbers_;
     std::string key_;                       // kept, so that looking up needs no new memory
+    std::vector<Short> shorts_;             // at the place that the bytes hash to is the last one of that place
+
+    int64_t number_of_short(std::string_view name) {
+        if (shorts_.empty()) shorts_.resize(size_t{1} << short_bits);
+        uint64_t bytes = 0;
+        name.copy(reinterpret_cast<char*>(&bytes), name.size());
+        Short& last = shorts_[bytes * 0x9E3779B97F4A7C15 >> (64 - short_bits)];
+        if (last.number < 0 || last.bytes != bytes || last.size != name.size())
+            last = {bytes, name.size(), number_of(name)};
+        return last.number;
+    }
+
+    int64_t number_of(std::string_view name) {
+        key_ = name;
+        const auto [found, is_new] = numbers_.try_emplace(key_, static_cast<int64_t>(names.size()));
+        if (is_new) names.push_back(key_);
+        return found->second;
+    }
 };
 
 // The ids of pair i are values [offsets[i], offsets[i + 1]).
