@@ -28,6 +28,22 @@ def describe_run(kind, inputs, options, counts=None, seconds=None, paths=None, *
             "paths": {what: files.name_of(path) for what, path in (paths or {}).items()}, **more}
 
 
+def paths_of(manifest, what, path):
+    """Yield the paths at which the "metadata", "counts" or "thresholds" may be that the manifest of `path` names: as it
+    names them, and where that is relative, below every directory that holds `path`, the nearest one first, since the
+    command that named them ran in one of these most often. Whether it is there, and the same, is left to the caller."""
+    named = ((manifest or {}).get("paths") or {}).get(what)
+    if not named:
+        return
+    yield named
+    if path == "-" or any(map(files.is_remote, (path, named))) or os.path.isabs(named):
+        return
+    directory = os.path.abspath(path)
+    while directory != os.path.dirname(directory):
+        directory = os.path.dirname(directory)
+        yield os.path.join(directory, named)
+
+
 def describe_file(path):
     """Name, size and modification time (of a URL: version) of an input; the name alone for a pipe."""
     if files.is_remote(path):

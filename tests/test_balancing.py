@@ -225,6 +225,15 @@ def test_a_language_without_matches_has_t_0(counted):
         "expected_pairs": 0.0, "expected_pairs_error": 0.0}
 
 
+def test_tables_name_the_languages_without_a_match_in_one_line(toy):
+    toy.write("in.jsonl", pair(1, "x", "en", [0]), *[pair(n, "x", "de", []) for n in range(3)], pair(4, "x", "fr", []))
+    toy.ok("mc2 count in.jsonl -m toy -o counts -q && mc2 thresholds counts --t-all 1 -o t.json -q")
+    line = "no text matched in 2 other languages, 4 pairs: de 3, fr 1"
+    for command in "thresholds counts --t-all 1 -n", "inspect t.json", "sample in.jsonl -c counts -t t.json -n":
+        done = toy(f"mc2 {command}")
+        assert line in (done.stdout + done.stderr).splitlines()
+
+
 def test_thresholds_need_english_or_another_way(toy):
     toy.write("in.jsonl", pair(1, "x", "fr", [0]), pair(2, "x", "en", []))
     toy.ok("mc2 count in.jsonl -m toy -o counts -q")

@@ -112,6 +112,20 @@ def test_files_of_mc2_sample_are_compared_too(curated):
         assert found["b"]["seed"] == "1" and found["languages"]["en"]["b"]["expected"] is not None
 
 
+def test_counts_and_thresholds_are_found_from_another_directory(curated):
+    curated.ok("mkdir x && mv toy a x && mc2 sample x/a/matched/*.jsonl -c x/a/counts -t x/a/thresholds.json -o x/s.jsonl -q")
+    found = orjson.loads(curated.ok("cd x && mc2 compare s.jsonl s.jsonl --json -q"))
+    assert found["languages"]["en"]["a"]["expected"] is not None
+
+
+def test_entries_without_their_release_are_shown_by_number(curated):
+    for out in "ab":
+        curated.ok(f"mc2 sample {out}/matched/*.jsonl -c {out}/counts -t {out}/thresholds.json -o {out}.jsonl -q")
+    curated.ok("mv toy moved")
+    assert curated.ok("mc2 compare a.jsonl b.jsonl -q").endswith("\n(name the metadata with -m to see the entries)\n")
+    assert "(entry " not in curated.ok("mc2 compare a.jsonl b.jsonl -m moved -q")
+
+
 def test_pairs_of_another_language_are_told(curated):
     curated.write("x.jsonl", pair(1, "cat", "en", [3]), pair(2, "cat", "en", [3]))
     curated.write("y.jsonl", pair(1, "cat", "fr", [0]), pair(2, "cat", "en", [3]))

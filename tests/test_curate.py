@@ -476,6 +476,17 @@ def test_a_dry_run_tells_how_far_each_shard_is(curated):
     assert curated.ok(f"{ALONE} -n").splitlines()[:2] == ["counted\tpool/s00.jsonl", "drawn\tpool/s01.jsonl.zst"]
 
 
+def test_a_dry_run_tells_that_with_other_thresholds_or_shards_all_is_drawn_anew(curated):
+    def states(command):
+        return [line.split("\t")[0] for line in curated.ok(f"{command} -n").splitlines()]
+
+    shards = len(os.listdir(curated / "pool"))
+    assert states(ALONE) == ["drawn"] * shards
+    assert states(f"{ALONE} --min-t 5") == ["counted"] * shards
+    (curated / "pool/s00.jsonl").unlink()
+    assert states(ALONE) == ["counted"] * (shards - 1)
+
+
 def test_force_does_everything_anew(curated):
     before = curated.files()
     curated.ok(f"{ALONE} -f")

@@ -61,6 +61,15 @@ def test_matched_pairs_spell_out_their_words(work):
     assert "  -> red, red circle, circle, a" in text and "  -> chat, un, chat noir" in text
 
 
+def test_a_release_is_found_from_another_directory_than_that_of_the_command(work):
+    work.ok("mkdir here && mv toy lid.jsonl here && mc2 match here/lid.jsonl -m here/toy -o here/m.jsonl -q")
+    work.ok("mc2 count here/m.jsonl -m here/toy -o here/counts -q")
+    assert "  -> red, red circle, circle, a\n" in work.ok("cd here && mc2 inspect m.jsonl")
+    assert "\ntop entries\n" in work.ok("cd here && mc2 inspect counts")
+    work.ok("mv here moved")
+    assert "name the metadata with -m" in work.ok("mc2 inspect moved/m.jsonl")
+
+
 def test_curated_pairs_spell_out_their_words_too(work):
     work.ok("mc2 sample matched.jsonl.zst -c counts -t thresholds.json -o curated.jsonl -q")
     assert "  -> chat, un, chat noir" in work.ok("mc2 inspect curated.jsonl")
@@ -186,6 +195,17 @@ def test_what_is_nothing_of_mc2(work):
     assert work("mc2 inspect nowhere").status == 2
     work.write("x.json", {"a": 1})
     assert work("mc2 inspect x.json").stderr == "mc2 inspect: x.json: not a thresholds file. Make one with 'mc2 thresholds'.\n"
+
+
+@pytest.mark.parametrize("path, message", [
+    ("counts/manifest.json", "Name that instead: mc2 inspect counts\n"),
+    ("matched.jsonl.zst.manifest.json", "Name that instead: mc2 inspect matched.jsonl.zst\n"),
+    ("a.tar", "'mc2 join' finds their pairs"), ("a.warc.gz", "'mc2 extract' makes pairs of it"),
+    ("counts/en.npy", "pairs are not read in this format")])
+def test_files_without_pairs_say_what_to_name_instead(work, path, message):
+    (work / "a.tar").touch()
+    (work / "a.warc.gz").touch()
+    work.fails(f"mc2 inspect {path}", 2, message)
 
 
 # ---------------------------------------------------------------- invisible characters

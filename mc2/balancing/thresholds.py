@@ -14,6 +14,7 @@ from mc2.errors import BadData
 
 KEYS = ("t", "tail_share", "entries", "matched_entries", "matches", "pairs", "expected_pairs",
         "expected_pairs_error")
+LANGUAGES_NAMED = 8             # of those without a match
 
 
 def derive(counts, fingerprint, t_en=None, p=None, t_all=None, min_t=None):
@@ -93,15 +94,25 @@ def warnings(content, counts, min_t=None):
 
 
 def table(content):
-    """The thresholds as lines of text, languages with pairs first to last by their number of pairs."""
+    """The thresholds as lines of text, languages with matches first to last by their number of pairs."""
     from mc2.tables import align
-    rows = [["language", "pairs", "matches", "matched entries", "t", "tail share", "expected pairs"]]
+    rows, without_match = [["language", "pairs", "matches", "matched entries", "t", "tail share", "expected pairs"]], {}
     for lang, row in sorted(content["languages"].items(), key=lambda item: -item[1]["pairs"]):
-        if row["pairs"]:
+        if row["matches"]:
             rows.append([lang, f"{row['pairs']:,}", f"{row['matches']:,}",
                          f"{row['matched_entries']:,} of {row['entries']:,}", f"{row['t']:,}",
                          f"{row['tail_share']:.4f}", with_error(row["expected_pairs"], row["expected_pairs_error"])])
-    return align(rows)
+        elif row["pairs"]:
+            without_match[lang] = row["pairs"]
+    return [*align(rows), *without_a_match(without_match)]
+
+
+def without_a_match(pairs, what="text matched"):
+    """A line on the languages of which no text matched, or none. pairs: {lang: number of pairs}, largest number first"""
+    if pairs:
+        shown = ", ".join(f"{lang} {number:,}" for lang, number in list(pairs.items())[:LANGUAGES_NAMED])
+        more = f" and {len(pairs) - LANGUAGES_NAMED:,} more" if len(pairs) > LANGUAGES_NAMED else ""
+        yield f"no {what} in {len(pairs):,} other languages, {sum(pairs.values()):,} pairs: {shown}{more}"
 
 
 def total_expected(content):

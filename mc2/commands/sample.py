@@ -45,13 +45,16 @@ def check_uids(path):
 def _expect(run, sampler):
     """Print the exact expectation per language; draw nothing."""
     from mc2 import tables
-    from mc2.balancing import sampling
+    from mc2.balancing import sampling, thresholds
     started = time.monotonic()
     found, tally = sampling.expectations(run, sampler)
     rows = [["language", "pairs", "candidates" if sampler.one_per_image else "matched", "expected pairs"]]
-    for lang, (pairs, matched, expected) in sorted(found.items(), key=lambda item: -item[1][0]):
-        rows.append([lang, f"{pairs:,}", f"{matched:,}", f"{expected:,.2f}"])
-    terminal.show(*tables.align(rows))
+    by_size = sorted(found.items(), key=lambda item: -item[1][0])
+    rows += [[lang, f"{pairs:,}", f"{matched:,}", f"{expected:,.2f}"]
+             for lang, (pairs, matched, expected) in by_size if matched]
+    none = {lang: pairs for lang, (pairs, matched, _) in by_size if not matched}
+    terminal.show(*tables.align(rows), *thresholds.without_a_match(
+        none, "candidate" if sampler.one_per_image else "text matched"))
     total = sum(expected for _, _, expected in found.values())
     run.receipt("sample", f"{tally['in']:,} pairs in, {total:,.2f} expected, nothing drawn", tally, None,
                 time.monotonic() - started)

@@ -119,9 +119,17 @@ class Job:
 
     def plan(self):
         """Yield (state, shard): how far each is, as far as that can be told without counting."""
+        drawn_may_stand = self._drawn_may_stand()
         for shard in self.pool:
-            counted = self._is_counted(shard)
-            yield "to do" if not counted else "drawn" if self._is_drawn(shard) else "counted", files.name_of(shard)
+            counted, drawn = self._is_counted(shard), drawn_may_stand and self._is_drawn(shard)
+            yield "to do" if not counted else "drawn" if drawn else "counted", files.name_of(shard)
+
+    def _drawn_may_stand(self):
+        """Whether counts and thresholds are those of this pool and these options: else all is drawn anew."""
+        counts, thresholds_ = (manifests.read_if_whole(path) or {}
+                               for path in (self.layout.counts, self.layout.thresholds))
+        return (counts.get("options") == {"shards": self._fingerprint()}
+                and thresholds_.get("options") == self.settings.thresholds)
 
     def _is_drawn(self, shard):
         drawn = (manifests.read_if_whole(self.layout.curated.output(shard)) or {}).get("description", {})

@@ -41,7 +41,7 @@ def opened(path, metadata=None, model=None, ids=None):
         raise BadData(f"{path}: this curation is not finished. Run its 'mc2 curate' again, which goes on where it was.")
     try:
         options, lineage, inputs = manifest["options"], manifest["lineage"], manifest["inputs"]
-        release = named_release(metadata, manifest, lineage["metadata"])
+        release = named_release(metadata, path, manifest, lineage["metadata"])
         if release is None:
             raise BadUsage(f"{path}: the metadata that it was made with are no longer at "
                            f"{manifest['paths'].get('metadata')}. Name them with -m.")

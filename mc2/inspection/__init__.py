@@ -9,7 +9,7 @@ from mc2.inspection import checkpoints, comparison, counts, pairs, releases, sou
 from mc2.invisible import escaped
 from mc2.metadata import packing, release
 from mc2.metadata.sources import find
-from mc2.pairs.shards import AS_THEY_ARE, LONGEST_LINE, is_table
+from mc2.pairs.shards import AS_THEY_ARE, LONGEST_LINE, is_table, refuse_unopenable
 
 
 def describe(path, metadata=None, lines=10_000, longest=LONGEST_LINE, reading=AS_THEY_ARE):
@@ -54,11 +54,22 @@ def _artefact(path, metadata, lines, longest, reading, of):
                            f"of them.") from None
     if path.endswith(packing.SUFFIX):
         return of_manifest(releases.describe_packed, releases.facts_of_packed, packing.read_manifest(path))
+    if path.endswith(".tar") and not reading.format:
+        raise BadUsage(f"{path}: is a tar, and 'inspect' says nothing of images. 'mc2 join' finds their pairs.")
+    if os.path.basename(path) == "manifest.json" or path.endswith(".manifest.json"):
+        raise BadUsage(f"{path}: says how something was made. Name that instead: mc2 inspect {_described_by(path)}")
     if path.endswith(".json") and not is_table(path, reading):
         return of_manifest(counts.describe_thresholds, counts.facts_of_thresholds, path)
     if path.endswith(".tsv") and not is_table(path, reading):
         return of(sources.describe_one, sources.facts_of_one, path)
+    refuse_unopenable([path], [], reading)
     return of(pairs.describe, pairs.facts, path, metadata, lines, longest, reading)
+
+
+def _described_by(manifest):
+    """The path of the directory or file of which this is the path of the manifest."""
+    directory, name = os.path.split(manifest)
+    return (directory or ".") if name == "manifest.json" else manifest.removesuffix(".manifest.json")
 
 
 def _checked(path, of, *args):

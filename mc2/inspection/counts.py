@@ -40,7 +40,7 @@ def facts(path, metadata):
     matched_entries, entries, largest_count, tail {t: its tail share, None without a match}, top (entries of the largest
     counts). words_of: the release whose entries are named."""
     counts, fingerprint = counting.load(path, samples=False)
-    opened = named_release(metadata, manifests.read(path), counts.metadata)
+    opened = named_release(metadata, path, manifests.read(path), counts.metadata)
     langs = sorted((lang for lang in counts.pairs if counts.pairs[lang]), key=lambda lang: -counts.pairs[lang])
     steps = _steps(max((int(counts.entry_counts[lang].max(initial=0)) for lang in langs), default=0))
     return {"kind": "counts", "fingerprint": fingerprint, "metadata": counts.metadata,

@@ -287,3 +287,5 @@ def _entry_lines(entries):
         rows.append([row["entry"] if row["entry"] is not None else f"(entry {one})", row["lang"], f"{row['kept_a']:,}",
                      f"{row['kept_b']:,}", *counts, *probs])
     yield from align(rows, right=range(2, 8))
+    if any(row["entry"] is None for row in entries):
+        yield "(name the metadata with -m to see the entries)"

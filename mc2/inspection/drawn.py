@@ -1,4 +1,5 @@
 """Curated pairs with what is known of how they were drawn: what `mc2 compare` compares."""
+import contextlib
 import math
 import os
 from functools import cached_property
@@ -37,17 +38,17 @@ class Drawn:
 
     def _open(self):
         manifest = self.manifest
-        options, lineage, paths = (manifest.get(key) or {} for key in ("options", "lineage", "paths"))
+        options, lineage = (manifest.get(key) or {} for key in ("options", "lineage"))
         self.metadata = lineage.get("metadata")
         self.inputs = None
         if manifest.get("kind") == job.KIND:
             self.inputs = manifest["inputs"]
             self.counts, self.thresholds = lineage["counts"], lineage["thresholds"]
-            self._paths = [os.path.join(self.path, name) for name in ("counts", "thresholds.json")]
+            self._paths = [[os.path.join(self.path, name)] for name in ("counts", "thresholds.json")]
         else:
             own = options.get("sample", options)
             self.counts, self.thresholds = own.get("counts"), own.get("thresholds")
-            self._paths = [paths.get("counts"), paths.get("thresholds")]
+            self._paths = [list(self._named(what)) for what in ("counts", "thresholds")]
         self.seed = options.get("sample", options).get("seed")
         self.one_per_image = bool(options.get("sample", options).get("one_per_image"))
         self.options = {name: value for name, value in _flat(options) if name.split(".")[-1] not in NO_EFFECT
@@ -56,34 +57,34 @@ class Drawn:
     @cached_property
     def content(self):
         """That of thresholds.json, or None where it is not there any more."""
-        return self._artefact(lambda: thresholds.load(self._paths[1]),
-                              lambda content: manifests.fingerprint(content) == self.thresholds, self._paths[1])
+        return self._first(self._paths[1], thresholds.load,
+                           lambda content: manifests.fingerprint(content) == self.thresholds)
 
     @cached_property
     def counted(self):
         """The Counts, with samples, or None where they are not there any more."""
-        found = self._artefact(lambda: counting.load(self._paths[0]), lambda found: found[1] == self.counts,
-                               self._paths[0])
+        found = self._first(self._paths[0], counting.load, lambda found: found[1] == self.counts)
         return found and found[0]
 
     @cached_property
     def release(self):
         """The metadata release, or None where it is not found."""
-        for path in [*self.releases, (self.manifest.get("paths") or {}).get("metadata")]:
-            found = self._artefact(lambda path=path: release.Release(path),
-                                   lambda found: found.fingerprint == self.metadata, path)
-            if found:
-                return found
-        return None
+        return self._first([*self.releases, *self._named("metadata")], release.Release,
+                           lambda found: found.fingerprint == self.metadata)
 
-    def _artefact(self, load, fits, path):
-        if not path:
-            return None
-        try:
-            found = load()
-        except (Mc2Error, OSError):
-            return None
-        return found if fits(found) else None
+    def _named(self, what):
+        """The paths at which the artefact may be that the manifest names."""
+        return manifests.paths_of(self.manifest, what, self.shards[0] if self.shards else self.path)
+
+    @staticmethod
+    def _first(paths, load, fits):
+        """What is loaded from the first of these paths at which it is there and fits, or None."""
+        for path in paths:
+            with contextlib.suppress(Mc2Error, OSError):
+                found = load(path)
+                if fits(found):
+                    return found
+        return None
 
     @property
     def is_expected(self):

@@ -54,7 +54,7 @@ def _facts(path, metadata, lines, longest, reading):
     del left_out["in"]
     are_matched, opened, is_beside = bool(keys["matched_entry_ids"]), None, False
     if are_matched:
-        opened = named_release(metadata, manifest, manifest.get("lineage", {}).get("metadata"))
+        opened = named_release(metadata, path, manifest, manifest.get("lineage", {}).get("metadata"))
         if not opened and not manifest and (opened := _release_beside(path)):
             is_beside = True
     other_keys, other_langs, has_lang = keys.pop(OTHERS, 0), langs.pop(OTHERS, 0), bool(keys["lang"])

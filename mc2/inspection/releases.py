@@ -1,9 +1,11 @@
 """Describe a metadata release, and what is odd about its entries."""
+import contextlib
 import itertools
 from collections import Counter
 
 import orjson
 
+from mc2 import manifests
 from mc2.errors import BadData, Mc2Error
 from mc2.metadata import release, sources
 from mc2.tables import align
@@ -200,17 +202,17 @@ def _percent(share):
 
 # ---------------------------------------------------------------- the release that something belongs to
 
-def named_release(metadata, manifest, fingerprint):
-    """The release that is named, or that the manifest names if it is still the same; else None."""
+def named_release(metadata, path, manifest, fingerprint):
+    """The release that is named, or that the manifest of `path` names if it is still the same; else None."""
     if metadata:
         opened = release.Release(metadata)
         if fingerprint is not None and opened.fingerprint != fingerprint:
             raise BadData(f"{metadata}: is metadata {opened.fingerprint[:12]}, but this belongs to metadata "
                           f"{fingerprint[:12]}. Name that with -m.")
         return opened
-    path = ((manifest or {}).get("paths") or {}).get("metadata")
-    try:
-        opened = release.Release(path) if path else None
-    except (Mc2Error, orjson.JSONDecodeError):
-        return None
-    return opened if opened and opened.fingerprint == fingerprint else None
+    for candidate in manifests.paths_of(manifest, "metadata", path):
+        with contextlib.suppress(Mc2Error, OSError, orjson.JSONDecodeError):
+            opened = release.Release(candidate)
+            if opened.fingerprint == fingerprint:
+                return opened
+    return None
