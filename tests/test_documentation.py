@@ -120,7 +120,8 @@ def test_help_needs_no_heavy_module():
 
 
 def test_the_files_that_the_documentation_names_are_there():
-    named = set(re.findall(r"\b(?<!/)(?:mc2|benchmarks|examples|tests)/[\w/]+\.\w+", "\n".join(TEXTS)))
+    named = set(re.findall(r"\b(?<!/)(?:mc2|benchmarks|examples|tests)/[\w/]+\.(?:py|[ch]pp|csv|md|ipynb)\b",
+                           "\n".join(TEXTS)))
     assert len(named) > 8 and not [name for name in named if not (ROOT / name).exists() and "/out/" not in name]
 
 
