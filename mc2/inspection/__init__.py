@@ -9,7 +9,7 @@ from mc2.inspection import checkpoints, comparison, counts, pairs, releases, sou
 from mc2.invisible import escaped
 from mc2.metadata import packing, release
 from mc2.metadata.sources import find
-from mc2.pairs.shards import AS_THEY_ARE, LONGEST_LINE, is_table
+from mc2.pairs.shards import AS_THEY_ARE, LONGEST_LINE, is_table, refuse_unopenable
 
 
 def describe(path, metadata=None, lines=10_000, longest=LONGEST_LINE, reading=AS_THEY_ARE):
@@ -58,6 +58,7 @@ def _artefact(path, metadata, lines, longest, reading, of):
         return of_manifest(counts.describe_thresholds, counts.facts_of_thresholds, path)
     if path.endswith(".tsv") and not is_table(path, reading):
         return of(sources.describe_one, sources.facts_of_one, path)
+    refuse_unopenable([path], [], reading)
     return of(pairs.describe, pairs.facts, path, metadata, lines, longest, reading)
 
 
