@@ -1,16 +1,47 @@
 """Every command and every line of Python in docs/ runs, and prints what its page shows."""
 import os
+import re
 import shutil
 import sys
 
 import pages
 import pytest
+import training_tools
 from shell import Shell
 
 from conftest import ROOT
 from mc2.cli import cli
 
 PAGES = sorted((ROOT / "docs").rglob("*.md"))
+TRAINS = re.compile(r"mc2 train \S+\.toml|mc2 eval \w+ .*--model")        # takes seconds, beside the extra [train]
+NEEDS_TRAIN = re.compile(r"mc2 (train|eval|checkpoint|conflict|tokenizer) |mc2\.Model\(")
+NEEDS_PARQUET = re.compile(r"mc2 (export|images plan) |\.parquet")
+
+
+def commands_of(page):
+    """What a page runs: the commands of its consoles, and its Python. str"""
+    found = pages.blocks(page.read_text("utf-8"))
+    return "\n".join([step.command for block in found if block.language == "console" for step in pages.steps(block)]
+                     + [block.text for block in found if block.language == "python"])
+
+
+def parameter_of(page):
+    """A page as a parameter of a test, which is a heavy one where the page trains or scores a model."""
+    marks = [pytest.mark.heavy] if TRAINS.search(commands_of(page)) else []
+    return pytest.param(page, marks=marks, id=str(page.relative_to(ROOT / "docs")))
+
+
+def require_extras(page):
+    """Skip the calling test where an extra that its page needs is not installed."""
+    commands = commands_of(page)
+    if NEEDS_TRAIN.search(commands):
+        training_tools.require_train()
+    if "--format transformers" in commands:
+        training_tools.require_transformers()
+    if NEEDS_PARQUET.search(commands) and os.environ.get("MC2_REQUIRE_PARQUET") != "1":
+        pytest.importorskip("pyarrow")
+    if " --plot " in commands:
+        pytest.importorskip("matplotlib")
 
 
 @pytest.fixture(scope="module")
@@ -30,12 +61,13 @@ def checkout(demo, tmp_path):
     """A copy of it, for the commands of one page."""
     sh = Shell(tmp_path)
     shutil.copytree(demo.directory, tmp_path, dirs_exist_ok=True)
-    sh.environment["PYTHONPATH"] = str(ROOT)
+    sh.environment.update(PYTHONPATH=str(ROOT), MC2_CACHE=str(tmp_path / ".cache"))
     return sh
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT / "docs")))
+@pytest.mark.parametrize("page", [parameter_of(page) for page in PAGES])
 def test_a_page_is_true(page, checkout, monkeypatch):
+    require_extras(page)
     monkeypatch.chdir(checkout.directory)
     names = {}
     for block in pages.blocks(page.read_text("utf-8")):
