@@ -69,6 +69,7 @@ def checkout(demo, tmp_path):
 def test_a_page_is_true(page, checkout, monkeypatch):
     require_extras(page)
     monkeypatch.chdir(checkout.directory)
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))         # as in the Shell, which then needs no process for a command
     names = {}
     for block in pages.blocks(page.read_text("utf-8")):
         if block.language == "console":
@@ -86,7 +87,7 @@ def run(step, sh):
     if step.command.startswith("cd "):
         sh.directory = (sh.directory / step.command[3:]).resolve(strict=True)
         return
-    done = sh(step.command)
+    done = sh(step.command.replace("\\\n", " "))        # on one line it may run in this process
     assert done.status == 0 or step.output, f"line {step.line}: {step.command}: {done.stderr}"
     assert not step.output or pages.is_shown(step.output, done.stdout, done.stderr), \
         f"line {step.line}: {step.command} prints\n{done.stderr}{done.stdout}\nand not\n{step.output}"
@@ -106,6 +107,8 @@ $ true
   ```sh
   mc2 lid a.jsonl | srun mc2 match -m metadata \\
       -o b.jsonl      # mc2 nonsense
+  img2dataset --user_agent_token mc2
+  mc2 eval --suite table1 --data benchmarks
   ```
 """
 
@@ -115,7 +118,9 @@ def test_the_blocks_of_a_page():
     assert (console.language, console.line, script.language, script.line) == ("console", 4, "sh", 12)
     assert pages.steps(console) == [("echo one two &&\necho three", "one ... two\nthree\n", 4), ("true", "", 8)]
     assert pages.command_lines(pages.without_comments(script.text)) == [
-        ["lid", "a.jsonl"], ["match", "-m", "metadata", "-o", "b.jsonl"]]
+        ["lid", "a.jsonl"], ["match", "-m", "metadata", "-o", "b.jsonl"], ["eval", "--suite", "table1", "--data", "benchmarks"]]
+    pages.check(cli, ["eval", "--suite", "table1", "--data", "benchmarks"])
+    pages.check(cli, ["train", "run.toml", "--nnodes", "$WORLD_SIZE"])
 
 
 def test_what_is_shown():
@@ -124,7 +129,8 @@ def test_what_is_shown():
 
 
 @pytest.mark.parametrize("words, message", [
-    (["lid", "--nonsense"], "No such option"), (["match", "-j", "x"], "'x' is not"), (["nonsense"], "No such command")])
+    (["lid", "--nonsense"], "No such option"), (["match", "-j", "x"], "'x' is not"), (["nonsense"], "No such command"),
+    (["eval", "--suit", "table1"], "No such option")])
 def test_an_option_that_is_none_is_found(words, message):
     import click
     with pytest.raises(click.UsageError, match=message):
