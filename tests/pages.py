@@ -71,7 +71,7 @@ def command_lines(script):
             words = []
         else:
             words.append(word)
-    return [words[words.index("mc2") + 1:] for words in lines if "mc2" in words]
+    return [words[words.index("mc2") + 1:] for words in lines if "mc2" in words[:-1]]     # not where it is a value
 
 
 def without_comments(script):
@@ -83,10 +83,11 @@ def check(command, words, parent=None, name="mc2"):
     """Raise click.UsageError where words are no command and options of this click command, as far as can be seen
     without running it: files need not be there."""
     ctx = command.context_class(command, parent=parent, info_name=name)
-    if isinstance(command, click.Group):
-        name, inner, rest = command.resolve_command(ctx, list(words))
-        return check(inner, rest, ctx, name)
-    values, _, _ = command.make_parser(ctx).parse_args(list(words))
+    values, left, _ = command.make_parser(ctx).parse_args(list(words))
+    if isinstance(command, click.Group) and left:
+        name, inner, rest = command.resolve_command(ctx, left)
+        check(inner, rest, ctx, name)
     for param in command.params:
-        if isinstance(values.get(param.name), str) and not isinstance(param.type, click.Path):
-            param.type_cast_value(ctx, values[param.name])
+        value = values.get(param.name)
+        if isinstance(value, str) and "$" not in value and not isinstance(param.type, click.Path):     # $: of the shell
+            param.type_cast_value(ctx, value)

@@ -158,7 +158,7 @@ def test_a_finished_set_is_left_alone_and_a_changed_card_is_never_replaced(sh):
     assert (sh / "set/data/train-00000-of-00001.parquet").stat() == before
     assert "license: cc0-1.0" in (sh / "set/README.md").read_text()
     (sh / "set/README.md").write_text("mine")
-    sh.ok("mc2 export pairs -o set --license mit -q")
+    assert "note: set/README.md was changed by hand and stays as it is" in sh("mc2 export pairs -o set --license mit").stderr
     assert (sh / "set/README.md").read_text() == "mine" and b'"mit"' in (sh / "set/croissant.json").read_bytes()
     sh.fails("mc2 export pairs -o set --format hf", 2, "README.md: was changed by hand", "-f")
     sh.ok("mc2 export pairs -o set --format hf -f -q")

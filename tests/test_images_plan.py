@@ -91,6 +91,15 @@ def test_the_commands_that_come_next_are_printed_as_a_script(sh):
     assert subprocess.run(["bash", "-n"], input=script.encode()).returncode == 0
 
 
+def test_the_printed_run_takes_pairs_that_were_sampled_as_they_are(artefacts):
+    sh = artefacts
+    sh.write("m.jsonl", *({**pair, "lang": "en", "matched_entry_ids": [0]}
+                          for pair in pairs_at("http://a.example", ["/1.jpg"])))
+    assert " -c counts -t thresholds.json -o run\n" in sh.ok("mc2 images plan m.jsonl -O matched")
+    sh.ok("mc2 sample m.jsonl -c counts -t t.json -o curated.jsonl -q")
+    assert " --curation offline -o run\n" in sh.ok("mc2 images plan curated.jsonl -O curated")
+
+
 def test_a_pool_of_many_files_is_named_by_a_list(sh):
     for number, pair in enumerate(pairs_at("http://a.example", [f"/{number}.jpg" for number in range(10)])):
         sh.write(f"p{number}.jsonl", pair)

@@ -142,7 +142,7 @@ def test_a_vocabulary_is_as_large_as_asked_and_keeps_capitals_if_wanted(sh):
 
 
 @pytest.mark.parametrize("content, options, status, message", [
-    ("", "", 3, "p.jsonl: no texts."),
+    ("", "", 3, "p.jsonl: no texts. Name the files of pairs of these images"),
     ('{"id": "a", "text": "a"}', "--matched", 3, 'no "matched_entry_ids" key.'),
     ('{"id": "a"}', "", 3, 'no "text" key.'),
     ('{"id": "a", "text": "a"}', "--vocab-size 100", 2, "100 is not in the range x>=260")])

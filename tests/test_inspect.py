@@ -348,3 +348,11 @@ def test_a_mapping_as_json(work):
 def test_a_tsv_whose_columns_header_names_is_a_table_of_pairs(sh):
     sh.write("pairs.tsv", "1\ta cat")
     assert sh.ok("mc2 inspect pairs.tsv --header id,text").startswith("pairs: 1 read")
+
+
+def test_a_tar_is_told_from_the_pairs_of_its_images(sh):
+    sh.write("a.tar")
+    sh.write("a.xlsx")
+    for command in ("inspect", "lid"):
+        sh.fails(f"mc2 {command} a.tar", 2, "a.tar: is a tar. Name the file of its pairs, as 'mc2 images pack'")
+    sh.fails("mc2 inspect a.xlsx", 2, "a.xlsx: pairs are not read in this format")

@@ -1,16 +1,47 @@
 """Every command and every line of Python in docs/ runs, and prints what its page shows."""
 import os
+import re
 import shutil
 import sys
 
 import pages
 import pytest
+import training_tools
 from shell import Shell
 
 from conftest import ROOT
 from mc2.cli import cli
 
 PAGES = sorted((ROOT / "docs").rglob("*.md"))
+TRAINS = re.compile(r"mc2 train \S+\.toml|mc2 eval \w+ .*--model")        # takes seconds, beside the extra [train]
+NEEDS_TRAIN = re.compile(r"mc2 (train|eval|checkpoint|conflict|tokenizer) |mc2\.Model\(")
+NEEDS_PARQUET = re.compile(r"mc2 (export|images plan) |\.parquet")
+
+
+def commands_of(page):
+    """What a page runs: the commands of its consoles, and its Python. str"""
+    found = pages.blocks(page.read_text("utf-8"))
+    return "\n".join([step.command for block in found if block.language == "console" for step in pages.steps(block)]
+                     + [block.text for block in found if block.language == "python"])
+
+
+def parameter_of(page):
+    """A page as a parameter of a test, which is a heavy one where the page trains or scores a model."""
+    marks = [pytest.mark.heavy] if TRAINS.search(commands_of(page)) else []
+    return pytest.param(page, marks=marks, id=str(page.relative_to(ROOT / "docs")))
+
+
+def require_extras(page):
+    """Skip the calling test where an extra that its page needs is not installed."""
+    commands = commands_of(page)
+    if NEEDS_TRAIN.search(commands):
+        training_tools.require_train()
+    if "--format transformers" in commands:
+        training_tools.require_transformers()
+    if NEEDS_PARQUET.search(commands) and os.environ.get("MC2_REQUIRE_PARQUET") != "1":
+        pytest.importorskip("pyarrow")
+    if " --plot " in commands:
+        pytest.importorskip("matplotlib")
 
 
 @pytest.fixture(scope="module")
@@ -30,13 +61,15 @@ def checkout(demo, tmp_path):
     """A copy of it, for the commands of one page."""
     sh = Shell(tmp_path)
     shutil.copytree(demo.directory, tmp_path, dirs_exist_ok=True)
-    sh.environment["PYTHONPATH"] = str(ROOT)
+    sh.environment.update(PYTHONPATH=str(ROOT), MC2_CACHE=str(tmp_path / ".cache"))
     return sh
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT / "docs")))
+@pytest.mark.parametrize("page", [parameter_of(page) for page in PAGES])
 def test_a_page_is_true(page, checkout, monkeypatch):
+    require_extras(page)
     monkeypatch.chdir(checkout.directory)
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))         # as in the Shell, which then needs no process for a command
     names = {}
     for block in pages.blocks(page.read_text("utf-8")):
         if block.language == "console":
@@ -54,7 +87,7 @@ def run(step, sh):
     if step.command.startswith("cd "):
         sh.directory = (sh.directory / step.command[3:]).resolve(strict=True)
         return
-    done = sh(step.command)
+    done = sh(step.command.replace("\\\n", " "))        # on one line it may run in this process
     assert done.status == 0 or step.output, f"line {step.line}: {step.command}: {done.stderr}"
     assert not step.output or pages.is_shown(step.output, done.stdout, done.stderr), \
         f"line {step.line}: {step.command} prints\n{done.stderr}{done.stdout}\nand not\n{step.output}"
@@ -74,6 +107,8 @@ $ true
   ```sh
   mc2 lid a.jsonl | srun mc2 match -m metadata \\
       -o b.jsonl      # mc2 nonsense
+  img2dataset --user_agent_token mc2
+  mc2 eval --suite table1 --data benchmarks
   ```
 """
 
@@ -83,7 +118,9 @@ def test_the_blocks_of_a_page():
     assert (console.language, console.line, script.language, script.line) == ("console", 4, "sh", 12)
     assert pages.steps(console) == [("echo one two &&\necho three", "one ... two\nthree\n", 4), ("true", "", 8)]
     assert pages.command_lines(pages.without_comments(script.text)) == [
-        ["lid", "a.jsonl"], ["match", "-m", "metadata", "-o", "b.jsonl"]]
+        ["lid", "a.jsonl"], ["match", "-m", "metadata", "-o", "b.jsonl"], ["eval", "--suite", "table1", "--data", "benchmarks"]]
+    pages.check(cli, ["eval", "--suite", "table1", "--data", "benchmarks"])
+    pages.check(cli, ["train", "run.toml", "--nnodes", "$WORLD_SIZE"])
 
 
 def test_what_is_shown():
@@ -92,7 +129,8 @@ def test_what_is_shown():
 
 
 @pytest.mark.parametrize("words, message", [
-    (["lid", "--nonsense"], "No such option"), (["match", "-j", "x"], "'x' is not"), (["nonsense"], "No such command")])
+    (["lid", "--nonsense"], "No such option"), (["match", "-j", "x"], "'x' is not"), (["nonsense"], "No such command"),
+    (["eval", "--suit", "table1"], "No such option")])
 def test_an_option_that_is_none_is_found(words, message):
     import click
     with pytest.raises(click.UsageError, match=message):

@@ -376,7 +376,7 @@ def test_a_model_of_ones_own_lies_beside_its_preset(edited, tmp_path):
     ('name = "tiny"', 'name = "none.json"', 'model.name is "none.json", but there is no '),
     ("global_batch = 256", "global_batch = 20_000", "schedule.global_batch (20,000) is more than the pairs of a pass "
      "(schedule.train_num_samples, 10,000)"),
-    ("warmup = 40", "warmup = 390", "schedule.warmup is 390, but the run has 390 steps."),
+    ("warmup = 40", "warmup = 390", "schedule.warmup is 390, but the run has 390 steps. Give a shorter warm-up: --warmup 39."),
     ("warmup = 40", "warmup = ", "is not TOML"),
 ])
 def test_a_wrong_preset_is_refused_with_file_key_and_what_is_allowed(edited, old, new, message):

@@ -388,7 +388,10 @@ def test_imported_weights_begin_a_run(template, undisturbed):
 
 def test_show_describes_a_trained_checkpoint(template, undisturbed):
     shown = template.ok("mc2 checkpoint show undisturbed")
-    assert "step           12" in shown and "seen           en: " in shown
+    assert "step           12" in shown and "images         images: " in shown
+    table = [line.split() for line in shown.partition("\n\n")[2].splitlines()]
+    assert table[0] == ["language", "drawn", "expected", "kept", "seen"] and table[1][0] == "en"
+    assert all(row[3] == row[4] for row in table[1:])                   # all pairs that were kept were trained on
 
 
 def test_bad_pairs_late_in_a_pass_leave_a_checkpoint_of_what_was_trained(template, tmp_path):

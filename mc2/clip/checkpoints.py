@@ -16,6 +16,7 @@ import torch
 from mc2 import __version__, files
 from mc2.clip import torch_files
 from mc2.errors import BadData, BadUsage
+from mc2.tables import align
 
 KIND = "mc2 checkpoint"
 NAME = re.compile(r"step-(\d+)\.pt")
@@ -127,6 +128,16 @@ def lines(description):
                  ("tokenizer", f"{held['tokenizer']}, {held['vocab_size']:,} embeddings"),
                  ("image size", str(held["image_size"])),
                  ("logit scale", f"{held['logit_scale']:.2f}")]
-    for what, row in sorted(description["tallies"].items()):
-        rows += [(what, f"{name}: {count:,.10g}") for name, count in sorted(row.items())]
-    return [f"{label:<14} {text}" for label, text in rows]
+    tallies = description["tallies"]
+    rows += [("images", f"{name}: {count:,}") for name, count in sorted(tallies.get("images", {}).items())]
+    return [*(f"{label:<14} {text}" for label, text in rows), *_by_language(tallies)]
+
+
+def _by_language(tallies):
+    """A table of the pairs of each language, where any were counted: those trained on (seen), and of online curation the
+    draws, the pairs that they kept, and those that Algorithm 1 expects of them."""
+    counted = sorted(what for what in tallies if what != "images" and tallies[what])
+    languages = sorted({lang for what in counted for lang in tallies[what]})
+    table = [["language", *counted]] + [[lang, *(f"{round(tallies[what].get(lang, 0)):,}" for what in counted)]
+                                        for lang in languages]
+    return ["", *align(table)] if counted else []

@@ -47,7 +47,8 @@ def tokenizer(ctx, inputs, output, vocab_size, keep_case, matched, limit, quiet)
     n_texts, n_tokens = next(count), made.get_vocab_size()
     if not n_texts:
         raise BadData(f"{', '.join(map(files.name_of, inputs[:3]))}: no texts"
-                      + (" that matched an entry." if matched else "."))
+                      + (" that matched an entry." if matched else
+                         ". Name the files of pairs of these images, tars with captions, or a .txt with a text per line."))
     files.write_bytes(output, made.to_str().encode())
     seconds = time.monotonic() - started
     if files.is_kept(output):

@@ -76,6 +76,8 @@ def commands(images, output_dir, inputs, tars, reading, *, image_size, min_image
     """
     size = BYTES_OF_IMAGE * (image_size / 256) ** 2
     folder, tars_of, planned = _word(tars), _word(f"{tars}/*.tar"), _word(output_dir)
+    # online curation would sample pairs a second time
+    curation = "--curation offline" if manifests.sampled(inputs) else "-c counts -t thresholds.json"
     return f"""\
 # {images:,} images. If {SHARE:.0%} of them are there still: about {_bytes(images * SHARE * size)} of tars.
 # The names of so many hosts are too much for most resolvers. Run one on each machine (knot-resolver, unbound), and let
@@ -87,7 +89,7 @@ img2dataset --url_list {planned} --input_format parquet --url_col url --save_add
     --processes_count "$(nproc)" --thread_count {threads} --retries 1 --user_agent_token {_word(user_agent)}
 mc2 images check {folder} --plan {planned} --retry retry.parquet
 mc2 join {_named(inputs, output_dir)}{_spelled(reading)} --tars {tars_of} -O pairs
-mc2 train b32-xlmv --train-data {tars_of} --pairs 'pairs/*.jsonl.zst' -c counts -t thresholds.json -o run
+mc2 train b32-xlmv --train-data {tars_of} --pairs 'pairs/*.jsonl.zst' {curation} -o run
 """
 
 

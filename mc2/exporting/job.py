@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 import orjson
 
-from mc2 import __version__, files, keys, manifests, own, temporaries
+from mc2 import __version__, files, keys, manifests, own, temporaries, terminal
 from mc2.errors import BadData, BadUsage
 from mc2.execution import names, receipt
 from mc2.execution.local import Local
@@ -71,8 +71,11 @@ def export(curated, directory, settings, jobs=1, force=False, quiet=False):
             KIND, curated.shards, {"format": settings.format, "file_size": settings.file_size}, facts["counts"],
             time.monotonic() - started, description=wanted, facts=facts, cards=known,
             **({"sampled": sampled} if (sampled := manifests.sampled(curated.shards)) else {})))
-        _write_cards(directory, cards, known, force)
+        changed = _write_cards(directory, cards, known, force)
         own.remove_directory(work)
+    if not quiet:
+        terminal.say(*(f"note: {files.name_of(path)} was changed by hand and stays as it is; -f makes the whole set anew"
+                       for path in changed))
     _say(facts, directory, is_finished, time.monotonic() - started, quiet)
 
 
@@ -228,13 +231,18 @@ def _facts(curated, settings, schema, languages, its_names, written, counts):
 # ---------------------------------------------------------------- cards
 
 def _write_cards(directory, cards, known, force):
-    """Write README.md and croissant.json. One that was changed by hand stays, unless it is forced.
+    """Write README.md and croissant.json. One that was changed by hand stays, unless it is forced. Returns the paths of
+    those that stay.
 
     cards: {name: bytes}. known: {name: [SHA-256 of the versions that mc2 wrote]}"""
+    changed = []
     for name, made in cards.items():
         path = os.path.join(directory, name)
         if force or not os.path.exists(path) or manifests.sha256(path) in known[name]:
             files.write_bytes(path, made, is_own=True)
+        else:
+            changed.append(path)
+    return changed
 
 
 def _extra_files(facts):

@@ -128,6 +128,9 @@ def refuse_unreadable(path, given=None, header=()):
         raise BadUsage(f"{files.name_of(path)}: --header is for CSV and TSV, whose first line may be a row.")
     if given is None and end in CRAWL:
         raise BadUsage(f"{files.name_of(path)}: is a file of a crawl. 'mc2 extract' makes pairs of it.")
+    if given is None and end == ".tar":
+        raise BadUsage(f"{files.name_of(path)}: is a tar. Name the file of its pairs, as 'mc2 images pack' and 'mc2 join' "
+                       "write one for each tar of images.")
     if given is None and (end in FOREIGN or end == ".parquet" and compression):
         raise BadUsage(f"{files.name_of(path)}: pairs are not read in this format. Save it as .csv, .jsonl or "
                        f".parquet; or say which of these it is with --format.")

@@ -90,7 +90,8 @@ def schedule_of(preset, growth=None):
         raise BadData(f"{preset.source}: schedule.global_batch ({batch:,}) is more than the pairs of a pass "
                       f"(schedule.train_num_samples, {pairs:,}): there is no whole batch.")
     if schedule["warmup"] >= steps:
-        raise BadData(f"{preset.source}: schedule.warmup is {schedule['warmup']:,}, but the run has {steps:,} steps.")
+        raise BadData(f"{preset.source}: schedule.warmup is {schedule['warmup']:,}, but the run has {steps:,} steps. "
+                      f"Give a shorter warm-up: --warmup {steps // 10}.")
     return {"global_batch": batch, "passes": schedule["epochs"], "pairs_per_pass": pairs,
             "steps_per_pass": steps_per_pass, "steps": steps, "warmup": schedule["warmup"],
             "lr_scheduler": schedule["lr_scheduler"], "seed": schedule["seed"],
