@@ -87,11 +87,14 @@ def examples_template(tmp_path_factory):
     return sh
 
 
+CURSE_SETTINGS = "SMALL=1 PICTURES=2000 TEST=1 SIDE=8 PAIRS=336 BATCH=16"
+
+
 @pytest.fixture(scope="session")
 def curse_template(tmp_path_factory):
     """A Shell in a copy of the examples, with half of the pool of examples/curse in tiny pictures, and its curation."""
     sh = in_a_copy_of_the_examples(tmp_path_factory)
-    sh.ok("make -C examples/curse pool SMALL=1 PICTURES=2000 TEST=1 SIDE=8")
+    sh.ok(f"make -C examples/curse pool {CURSE_SETTINGS}")
     return sh
 
 

@@ -5,12 +5,13 @@ import shutil
 import orjson
 import pytest
 
+from conftest import CURSE_SETTINGS
 from mc2 import files
 from shell import Shell
 
 ROWS = "abcde"
 OUT = "examples/curse/out/small-overlap-0/ablations"
-MAKE = "make -C examples/ablations SETTINGS='SMALL=1 PICTURES=2000 TEST=1 SIDE=8'"
+MAKE = f"make -C examples/ablations SETTINGS='{CURSE_SETTINGS}'"
 
 
 @pytest.fixture(scope="module")
@@ -104,3 +105,10 @@ def test_models_learn_from_each_curation_by_the_runs_of_examples_curse(ablations
     printed = ablations.ok(f"{MAKE} trained --dry-run SEEDS=3").replace("\\\n", " ")
     (command,) = re.findall(r"python runs\.py (.*)", printed)
     assert "--size medium --seed 3 --data english,b,c,one-t,worldwide " in command
+
+
+def test_sources_of_wikipedias_become_one_set_by_a_mapping(examples):
+    examples.ok("cd examples && python ablations/one_set.py demo/out/metadata/languages.csv > one-set.csv")
+    examples.ok("cd examples && mc2 build-metadata merge demo/out/sources --languages one-set.csv -o one-set -q")
+    found = orjson.loads(examples.ok("cd examples && mc2 inspect one-set --json"))
+    assert set(found["languages"]) == {"en", "other"} and found["languages"]["other"]["sources"] == {"number": 100}

@@ -9,7 +9,7 @@ import numpy as np
 import orjson
 import pytest
 
-from conftest import ROOT
+from conftest import CURSE_SETTINGS, ROOT, in_a_copy_of_the_examples
 from mc2 import files
 from shell import Shell
 
@@ -181,11 +181,7 @@ def commands(sh, *variables):
 
 @pytest.fixture(scope="module")
 def examples_alone(tmp_path_factory):
-    sh = Shell(tmp_path_factory.mktemp("examples"))
-    shutil.copytree(ROOT / "examples", sh / "examples", ignore=shutil.ignore_patterns("out"))
-    for name in [name for name in sh.environment if name.startswith(("MAKE", "MFLAGS"))]:
-        del sh.environment[name]
-    return sh
+    return in_a_copy_of_the_examples(tmp_path_factory)
 
 
 def test_three_sizes_and_eight_seeds_see_all_data(examples_alone):
@@ -209,14 +205,29 @@ def test_a_gpu_takes_larger_pictures_and_ten_times_the_pairs_in_one_command(exam
     assert len(found) == 24 and all("--pairs 512000 --batch 512 --device cuda" in line for line in found.values())
 
 
+def test_runs_of_other_settings_and_of_another_pool_are_refused(curse_template, tmp_path_factory):
+    sh = copy_of(curse_template, tmp_path_factory)
+    done = sh(f"make -C examples/curse {CURSE_SETTINGS} PAIRS=672")
+    assert done.status == 2 and "out/small-overlap-0: is of PICTURES=2000 OVERLAP=0 TEST=1 SIDE=8 P=0.06 PAIRS=336 " \
+        "BATCH=16. Name another OUT=, or remove it." in done.stderr
+    (sh / "examples/curse/out/small-overlap-0/runs").mkdir()
+    sh.ok("touch examples/curse/draw_pool.py")
+    done = sh(f"make -C examples/curse {CURSE_SETTINGS}")
+    assert done.status == 2 and "has runs on a pool that another draw_pool.py drew. Remove it." in done.stderr
+
+
+def copy_of(template, tmp_path_factory):
+    sh = Shell(tmp_path_factory.mktemp("curse"))
+    shutil.copytree(template.directory, sh.directory, dirs_exist_ok=True)
+    sh.environment.update(template.environment, PATH=f"{sh.directory}/.bin:{template.environment['PATH']}")
+    return sh
+
+
 @pytest.mark.heavy
 def test_the_smallest_study_goes_through_make_and_goes_on_where_it_was(curse_template, tmp_path_factory):
     pytest.importorskip("open_clip")
-    sh = Shell(tmp_path_factory.mktemp("curse"))
-    shutil.copytree(curse_template.directory, sh.directory, dirs_exist_ok=True)
-    sh.environment.update(curse_template.environment, PATH=f"{sh.directory}/.bin:{curse_template.environment['PATH']}")
-    make = "make -C examples/curse SMALL=1 PICTURES=2000 TEST=1 SIDE=8 SIZES='small medium' PAIRS=336 BATCH=16 JOBS=1 " \
-           "DATA=worldwide,english,scaled"
+    sh = copy_of(curse_template, tmp_path_factory)
+    make = f"make -C examples/curse {CURSE_SETTINGS} SIZES='small medium' JOBS=1 DATA=worldwide,english,scaled"
     printed = sh.ok(f"{make} SEEDS=0")
     out = sh / "examples/curse/out/small-overlap-0"
     logs = {data: orjson.loads((out / f"runs/small/{data}/0/log.jsonl").read_bytes().splitlines()[-1])

@@ -28,7 +28,7 @@ import draw                                                                     
 import words                                                                        # noqa: E402
 
 LANGS = [lang for lang in words.LANGUAGES if lang != "chr"]         # those that the language model can tell apart
-EXPONENT = 1.3              # of the sizes of the languages: 41 % of the pages are English; 44 % in the paper
+EXPONENT = 1.3              # of the sizes of the languages: 41 % of the pages are English, as 44 % of the paper's pairs
 SHARDS = 8
 PROMPT = dict(size="large", place="left", background="white")
 

@@ -99,7 +99,7 @@ def report(found, growth=()):
     kinds = [data for data in NAMES if any(data == each for _, each in found)]
     yield "Top-1 over 64 classes, chance 1.6 %; mean over the seeds and its 95 % interval (Student's t)."
     if growth:
-        yield f"Growth, measured in what the runs drew: {min(growth):.3f} to {max(growth):.3f}, {len(growth)} seeds."
+        yield f"Growth, measured in what the runs drew: {min(growth):.3f} to {max(growth):.3f}, {len(growth)} seed{'s' * (len(growth) != 1)}."
     for size in sizes(found):
         yield ""
         yield from align(list(table(found, size, kinds)))

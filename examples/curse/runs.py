@@ -10,7 +10,9 @@ process: to start torch for each would take longer than a small run does.
 comes before those that need it.
 """
 import argparse
+import contextlib
 import glob
+import io
 import os
 import shlex
 import shutil
@@ -49,7 +51,9 @@ DATA = {
 def mc2(*arguments):
     """Run a command of mc2; exit where it fails."""
     print("mc2", shlex.join(arguments), flush=True)
-    if status := cli.run(arguments):
+    with contextlib.redirect_stdout(io.StringIO()):         # the table of scores, which are in a file too
+        status = cli.run(arguments)
+    if status:
         sys.exit(status)
 
 
@@ -65,7 +69,7 @@ def times(kind, worldwide):
 
 
 def do(out, data, options):
-    """Train and score one run, unless that is done. What the commands print goes to SEED.log beside the run."""
+    """Train and score one run, unless that is done."""
     kind, of_size = DATA[data], f"{out}/runs/{options.size}"
     run = f"{of_size}/{data}/{options.seed}"
     if os.path.exists(f"{run}.jsonl"):
@@ -78,7 +82,7 @@ def do(out, data, options):
         "--set", f"schedule.train_num_samples={options.pairs}", "--set", f"schedule.global_batch={options.batch}")
     names = [argument for path in sorted(glob.glob(f"{out}/names/*.txt")) for argument in ("--classes", path)]
     mc2("eval", "zeroshot", "--images", f"{out}/test", *names, "--templates", "none", "--model", run, "--device",
-        options.device, "--workers", str(options.workers), "--no-cache", "-q", "--json", "-o", f"{run}.jsonl")
+        options.device, "--workers", str(options.workers), "--no-cache", "-q", "-o", f"{run}.jsonl")
     shutil.rmtree(f"{run}/checkpoints")
 
 
