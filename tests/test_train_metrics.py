@@ -46,7 +46,7 @@ def test_growth_is_one_over_the_english_share_of_the_seen_pairs():
 def test_the_receipt_says_how_many_pairs_were_english_where_there_were_others():
     done = {"step": 4, "steps": 4, "seen_pairs": 800, "loss": [1.5], "images": {}, "seconds": 2.0}
     assert metrics.receipt({**done, "growth": 4.0}, "run") == \
-        "train: 4 of 4 steps, 800 pairs seen, 25.0% of them English (growth 4.000), loss 1.5000 -> run (2.0 s)"
+        "train: 4 of 4 steps, 800 pairs seen, loss 1.5000; 25.0% of the pairs English (growth 4.000) -> run (2.0 s)"
     assert metrics.receipt({**done, "growth": None}, "run") == \
         "train: 4 of 4 steps, 800 pairs seen, loss 1.5000 -> run (2.0 s)"
 

@@ -123,9 +123,12 @@ def receipt(done, output):
     usual = ("images", "not drawn")
     skipped = ", ".join(f"{number:,} {reason}" for reason, number in done["images"].items()
                         if number and reason not in usual)
-    loss = "" if done["loss"] is None else f", loss {done['loss'][0]:.4f}"
-    growth = f", {1 / done['growth']:.1%} of them English (growth {done['growth']:.3f})" if done.get("growth") else ""
-    return f"train: {done['step']:,} of {done['steps']:,} steps, {done['seen_pairs']:,} pairs seen{growth}{loss}" \
+    found = ""
+    if done["loss"] is not None:
+        found = f", loss {done['loss'][0]:.4f}"
+        if done.get("growth"):
+            found += f"; {1 / done['growth']:.1%} of the pairs English (growth {done['growth']:.3f})"
+    return f"train: {done['step']:,} of {done['steps']:,} steps, {done['seen_pairs']:,} pairs seen{found}" \
         + (f"; not trained on: {skipped}" if skipped else "") + f" -> {output} ({duration(done['seconds'])})"
 
 
