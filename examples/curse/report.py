@@ -131,6 +131,7 @@ def draw(found, out, path):
     figure, axes = pyplot.subplots(1, 2, figsize=(11, 4.5), layout="constrained")
     x = {size: parameters(out, size) / 1e6 for size in sizes(found)}
     for measure, (panel, name) in enumerate(zip(axes, MEASURES)):
+        top = max(value[measure] for values in found.values() for value in values.values())
         for number, (data, (colour, marker, line)) in enumerate(STYLE.items()):
             points = [(size, estimate(list(values.values()))) for size in x
                       if (values := values_of(found, size, data, measure))]
@@ -140,7 +141,7 @@ def draw(found, out, path):
                                [100 * point.half if point.n > 1 else 0 for _, point in points], label=NAMES[data],
                                color=colour, marker=marker, linestyle=line, capsize=3)
         panel.set(title=f"Accuracy in {name}" if measure == 0 else f"Accuracy in {name}, mean", xscale="log",
-                  xlabel="million parameters", ylabel="top-1, %", ylim=(0, None))
+                  xlabel="million parameters", ylabel="top-1, %", ylim=(0, 125 * top))
         panel.set_xticks(list(x.values()), [f"{value:.2g}" for value in x.values()], minor=False)
         panel.minorticks_off()
     axes[0].legend(fontsize="small")
