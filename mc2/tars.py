@@ -24,6 +24,7 @@ from mc2 import files
 from mc2.errors import BadData
 
 MOST_DIGITS = 18                                            # of a number of bytes in a pax header
+ASCII = bytes(range(128))
 BLOCK = 512                                                 # bytes: the unit of the format
 LARGEST_EXTRA = 1 << 20                                     # bytes of a long name or a pax header
 IMAGES = ("jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff", "avif")
@@ -365,4 +366,4 @@ def _checksums(header):
     """The sums of the bytes with the checksum as blanks: of unsigned ones, and of signed ones as old tars have it."""
     rest = header[:148] + header[156:]
     unsigned = 8 * ord(" ") + sum(rest)
-    return unsigned, unsigned - 256 * sum(byte > 127 for byte in rest)
+    return unsigned, unsigned - 256 * len(rest.translate(None, ASCII))

@@ -82,11 +82,30 @@ def toy(sh, toy_template):
 @pytest.fixture(scope="session")
 def examples_template(tmp_path_factory):
     """A Shell in a copy of the examples, with a fifth of the demo's pictures, and its metadata."""
+    sh = in_a_copy_of_the_examples(tmp_path_factory)
+    sh.ok("cd examples/demo && python draw.py -o out --pictures 300 && make -j2 out/pool out/metadata")
+    return sh
+
+
+CURSE_SETTINGS = "SMALL=1 PICTURES=2000 TEST=1 SIDE=8 PAIRS=336 BATCH=16"
+
+
+@pytest.fixture(scope="session")
+def curse_template(tmp_path_factory):
+    """A Shell in a copy of the examples, with half of the pool of examples/curse in tiny pictures, and its curation."""
+    sh = in_a_copy_of_the_examples(tmp_path_factory)
+    sh.ok(f"make -C examples/curse pool {CURSE_SETTINGS}")
+    return sh
+
+
+def in_a_copy_of_the_examples(tmp_path_factory):
     sh = Shell(tmp_path_factory.mktemp("examples"))
     shutil.copytree(ROOT / "examples", sh / "examples", ignore=shutil.ignore_patterns("out"))
     (sh / ".bin/python").write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
     (sh / ".bin/python").chmod(0o755)
-    sh.ok("cd examples/demo && python draw.py -o out --pictures 300 && make -j2 out/pool out/metadata")
+    sh.environment["PYTHONPATH"] = str(ROOT)
+    for name in [name for name in sh.environment if name.startswith(("MAKE", "MFLAGS"))]:       # of a make around us
+        del sh.environment[name]
     return sh
 
 

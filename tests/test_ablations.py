@@ -1,30 +1,34 @@
 """The five ablations of examples/ablations, on a small pool: the relations between them that must hold."""
 import re
+import shutil
 
 import orjson
 import pytest
 
+from conftest import CURSE_SETTINGS
 from mc2 import files
+from shell import Shell
 
 ROWS = "abcde"
+OUT = "examples/curse/out/small-overlap-0/ablations"
+MAKE = f"make -C examples/ablations SETTINGS='{CURSE_SETTINGS}'"
 
 
 @pytest.fixture(scope="module")
-def ablations(examples):
-    """A Shell in a copy of the examples, after the ablations of a fifth of the demo's pictures."""
-    examples.output = examples.ok("make -j2 -C examples/ablations T_EN=5")
-    return examples
+def ablations(curse_template, tmp_path_factory):
+    """A Shell in a copy of the examples, after the ablations of half of the pool."""
+    sh = Shell(tmp_path_factory.mktemp("ablations"))
+    shutil.copytree(curse_template.directory, sh.directory, dirs_exist_ok=True)
+    sh.environment.update(curse_template.environment, PATH=f"{sh.directory}/.bin:{curse_template.environment['PATH']}")
+    sh.output = sh.ok(f"{MAKE} -j2")
+    return sh
 
 
 def pairs(sh, row, name="curated"):
     """The texts of a row: {(id, text): record}."""
-    lines = files.read_lines(str(sh / f"examples/ablations/out/{row}/{name}.jsonl.zst"))
-    return {(record["id"], record["text"]): record for record in (orjson.loads(line) for _, line in lines)}
-
-
-def test_without_the_demo_it_says_what_to_do(ablations):
-    done = ablations("make -C examples/ablations DEMO=../none OUT=none")
-    assert done.status == 2 and "Run 'make demo-curation' in the root of the checkout first." in done.stderr
+    records = (orjson.loads(line) for path in sorted((sh / f"{OUT}/{row}/{name}").glob("*.jsonl.zst"))
+               for _, line in files.read_lines(str(path)))
+    return {(record["id"], record["text"]): record for record in records}
 
 
 def test_english_alone_is_the_english_of_the_curation_by_language(ablations):
@@ -53,18 +57,34 @@ def test_all_metadata_match_at_least_what_each_language_matches(ablations):
     assert matched["a"] < matched["e"] == matched["d"] <= matched["c"]
 
 
+def thresholds(sh, row):
+    return orjson.loads((sh / f"{OUT}/{row}/thresholds.json").read_bytes())
+
+
+def test_the_tail_of_english_is_6_percent_and_one_t_makes_it_most_of_the_smaller_languages(ablations):
+    by_lang, one_t = thresholds(ablations, "e")["languages"], thresholds(ablations, "d")["languages"]
+    assert 0.03 < thresholds(ablations, "e")["p"] < 0.09
+    assert by_lang["en"]["tail_share"] == one_t["en"]["tail_share"] < 0.09
+    others = [lang for lang, row in by_lang.items() if row["matches"] and lang != "en"]
+    assert all(by_lang[lang]["tail_share"] < 0.12 for lang in others)
+    assert all(one_t[lang]["tail_share"] > by_lang[lang]["tail_share"] for lang in others)
+
+
+def test_one_t_crowds_out_english(ablations):
+    share = {row: sum(record["lang"] == "en" for record in pairs(ablations, row).values()) / len(pairs(ablations, row))
+             for row in "de"}
+    assert share["e"] > 1.2 * share["d"]
+
+
 def test_one_threshold_or_one_tail_share_is_the_same_for_english_only(ablations):
-    out = ablations / "examples/ablations/out"
-    thresholds = {row: orjson.loads((out / row / "thresholds.json").read_bytes())["languages"] for row in "de"}
-    matched = [lang for lang, row in thresholds["e"].items() if row["matches"]]
-    assert {thresholds["d"][lang]["t"] for lang in matched} == {5} == {thresholds["e"]["en"]["t"]}
-    assert len({thresholds["e"][lang]["t"] for lang in matched}) > 1
+    t = {row: {lang: its["t"] for lang, its in thresholds(ablations, row)["languages"].items() if its["matches"]}
+         for row in "de"}
+    assert set(t["d"].values()) == {t["e"]["en"]} and len(set(t["e"].values())) > 1
     kept = {row: {lang: {key for key, record in pairs(ablations, row).items() if record["lang"] == lang}
-                  for lang in matched} for row in "de"}
+                  for lang in t["e"]} for row in "de"}
     assert kept["d"]["en"] == kept["e"]["en"] and kept["d"] != kept["e"]
-    for lang in matched:                        # the same draws: a smaller threshold keeps a subset
-        small, large = sorted("de", key=lambda row: thresholds[row][lang]["t"])
-        assert kept[small][lang] <= kept[large][lang]
+    for lang in t["e"]:                         # the same draws: a smaller threshold keeps a subset
+        assert t["e"][lang] <= t["d"][lang] and kept["e"][lang] <= kept["d"][lang]
 
 
 def test_the_table_says_what_was_kept(ablations):
@@ -78,4 +98,17 @@ def test_the_table_says_what_was_kept(ablations):
 
 
 def test_the_ablations_are_not_made_twice(ablations):
-    assert "mc2" not in ablations.ok("make -C examples/ablations T_EN=5").replace("that mc2 lid finds", "")
+    assert "mc2" not in ablations.ok(MAKE).replace("that mc2 lid finds", "")
+
+
+def test_models_learn_from_each_curation_by_the_runs_of_examples_curse(ablations):
+    printed = ablations.ok(f"{MAKE} trained --dry-run SEEDS=3").replace("\\\n", " ")
+    (command,) = re.findall(r"python runs\.py (.*)", printed)
+    assert "--size medium --seed 3 --data english,b,c,one-t,worldwide " in command
+
+
+def test_sources_of_wikipedias_become_one_set_by_a_mapping(examples):
+    examples.ok("cd examples && python ablations/one_set.py demo/out/metadata/languages.csv > one-set.csv")
+    examples.ok("cd examples && mc2 build-metadata merge demo/out/sources --languages one-set.csv -o one-set -q")
+    found = orjson.loads(examples.ok("cd examples && mc2 inspect one-set --json"))
+    assert set(found["languages"]) == {"en", "other"} and found["languages"]["other"]["sources"] == {"number": 100}

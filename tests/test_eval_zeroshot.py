@@ -291,6 +291,32 @@ def test_own_images_with_names_in_any_language(scores, tmp_path):
     assert found["zeroshot", "fr", "top1"] == pytest.approx(top(models.plain_images(paths), weights, [1, 0, 1, 2]))
 
 
+def test_own_images_with_names_in_several_languages_and_the_mean_of_these(scores, tmp_path):
+    paths = [images.write(tmp_path / f"own/{folder}/{number}.jpg", number) for number, folder in enumerate("babc")]
+    (tmp_path / "fr.txt").write_text("chat\nchien\noiseau\n")
+    (tmp_path / "names.de.txt").write_text("Katze\nHund\nVogel\n")
+    found = values(scores("zeroshot", "--images", tmp_path / "own", "--templates", "none",
+                          "--classes", tmp_path / "fr.txt", "--classes", tmp_path / "names.de.txt"))
+    features = models.plain_images(paths)
+    french, german = (top(features, models.plain_classes(names, ["{}"]), [1, 0, 1, 2])
+                      for names in ([["chat"], ["chien"], ["oiseau"]], [["Katze"], ["Hund"], ["Vogel"]]))
+    assert found["zeroshot", "fr", "top1"] == pytest.approx(french)
+    assert found["zeroshot", "de", "top1"] == pytest.approx(german)
+    assert found["zeroshot", None, "top1"] == pytest.approx((french + german) / 2)
+
+
+@pytest.mark.parametrize("files, more, message", [
+    (("fr.txt", "animals.txt"), (), '"animals" is no language that mc2 has a name for'),
+    (("fr.txt", "names.fr.txt"), (), "is of the language fr, and so is "),
+    (("fr.txt", "de.txt"), ("--lang", "fr"), "--lang fr: several files of --classes have the languages in their names")])
+def test_several_files_of_names_say_their_languages(scores, tmp_path, files, more, message):
+    images.write(tmp_path / "own/a/1.jpg", 1)
+    for name in files:
+        (tmp_path / name).write_text("chat\n")
+    given = [argument for name in files for argument in ("--classes", tmp_path / name)]
+    assert message in scores("zeroshot", "--images", tmp_path / "own", *given, *more, status=2)
+
+
 # ---------------------------------------------------------------- what is missing or wrong is said
 
 @pytest.mark.parametrize("content, message", [

@@ -113,6 +113,17 @@ def test_a_header_with_a_wrong_checksum_is_damage_and_no_cut(tmp_path):
     assert read(str(tmp_path / "a.tar"))[1].what == "damaged"
 
 
+def test_a_checksum_may_be_of_signed_bytes_as_old_tars_have_it(tmp_path):
+    write(tmp_path / "a.tar", [("é.jpg", b"x")])                # two bytes above 127
+    data = bytearray((tmp_path / "a.tar").read_bytes())
+    unsigned = int(bytes(data[148:154]), 8)
+    for checksum, is_read in ((unsigned - 2 * 256, True), (unsigned - 256, False)):
+        data[148:154] = f"{checksum:06o}".encode()
+        (tmp_path / "a.tar").write_bytes(data)
+        found, damage = read(str(tmp_path / "a.tar"))
+        assert ([key for key, _ in found], damage is None) == (["é"] if is_read else [], is_read)
+
+
 @pytest.mark.parametrize("format", [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
 def test_a_header_overwritten_with_zeros_does_not_end_the_tar(tmp_path, format):
     fsspec = pytest.importorskip("fsspec")

@@ -38,6 +38,19 @@ def test_with_a_checkpoint_the_line_has_what_happened_since_the_run_was_first_st
     assert found["languages"] == {"en": {"seen": 6}, "fr": {"seen": 2}} and found["images"] == {"corrupt image": 1}
 
 
+def test_growth_is_one_over_the_english_share_of_the_seen_pairs():
+    assert metrics.summary({"seen": {"en": 200, "fr": 500, "zh": 100}})["growth"] == 4
+    assert "growth" not in metrics.summary({"seen": {"en": 200}}) | metrics.summary({"seen": {"fr": 500, "zh": 100}})
+
+
+def test_the_receipt_says_how_many_pairs_were_english_where_there_were_others():
+    done = {"step": 4, "steps": 4, "seen_pairs": 800, "loss": [1.5], "images": {}, "seconds": 2.0}
+    assert metrics.receipt({**done, "growth": 4.0}, "run") == \
+        "train: 4 of 4 steps, 800 pairs seen, loss 1.5000; 25.0% of the pairs English (growth 4.000) -> run (2.0 s)"
+    assert metrics.receipt({**done, "growth": None}, "run") == \
+        "train: 4 of 4 steps, 800 pairs seen, loss 1.5000 -> run (2.0 s)"
+
+
 def test_the_totals_of_a_run_are_those_of_all_ranks_and_of_before():
     total = metrics.total_of({"seen": {"en": 5}}, [{("seen", "en"): 1, ("drawn", "en"): 4}, {("kept", "en"): 2}])
     assert total == {"seen": {"en": 6}, "drawn": {"en": 4}, "kept": {"en": 2}}

@@ -16,6 +16,7 @@ a head to cut and a tail to keep. Half of the classes are held out: they occur i
 their shapes and their colours also occur apart in the pool, each with four partners.
 """
 import argparse
+import functools
 import hashlib
 import io
 import os
@@ -139,19 +140,24 @@ def house(x, y):
 
 
 DRAW = {f.__name__: f for f in (circle, square, triangle, star, heart, moon, tree, house)}
-GRID = ((np.arange(SIDE * FINE) + 0.5) * (2 / (SIDE * FINE)) - 1).astype("float32")
 
 
-def paint(picture, random):
-    """uint8 [SIDE, SIDE, 3]; a little tilted, a little off its place and its colour, as things are."""
+@functools.cache
+def grid(side):
+    """float32 (side * FINE,): the coordinates of the points of a row."""
+    return ((np.arange(side * FINE) + 0.5) * (2 / (side * FINE)) - 1).astype("float32")
+
+
+def paint(picture, random, side=SIDE):
+    """uint8 [side, side, 3]; a little tilted, a little off its place and its colour, as things are."""
     centre_x, centre_y = np.array(CENTRE[picture["place"]]) + random.uniform(-0.05, 0.05, 2)
     radius = RADIUS[picture["size"]] * random.uniform(0.85, 1.1)
     tilt = random.uniform(-0.2, 0.2)                                    # radians
-    x = (GRID[None, :] - centre_x) / radius
-    y = (-GRID[:, None] - centre_y) / radius                            # rows run downwards
+    x = (grid(side)[None, :] - centre_x) / radius
+    y = (-grid(side)[:, None] - centre_y) / radius                            # rows run downwards
     cos, sin = np.cos(tilt), np.sin(tilt)
     inside = DRAW[picture["shape"]](cos * x + sin * y, cos * y - sin * x)
-    cover = inside.reshape(SIDE, FINE, SIDE, FINE).mean(axis=(1, 3))[..., None]
+    cover = inside.reshape(side, FINE, side, FINE).mean(axis=(1, 3))[..., None]
     shape_rgb = np.array(RGB[picture["colour"]]) + random.integers(-12, 13, 3)
     background_rgb = np.array(RGB[picture["background"]]) + random.integers(-6, 7, 3)
     return np.clip(cover * shape_rgb + (1 - cover) * background_rgb, 0, 255).round().astype("uint8")

@@ -172,10 +172,11 @@ class Trainer:
                 self._check_losses()
             batch = None                # its shared memory goes before the next one comes
         self.meter.close()
+        summary = metrics.summary(metrics.total_of(self.before, [self.tally]))
         return {"step": self.step, "steps": self.steps, "seen_pairs": self.step * self.global_batch,
                 "trained_pairs": (self.step - self.first) * self.global_batch, "loss": self.last_loss,
                 "seconds": time.monotonic() - self.started, "notes": self.notes, "first": self.ranks.is_first,
-                "images": metrics.summary(metrics.total_of(self.before, [self.tally]))["images"]}
+                "images": summary["images"], "growth": summary.get("growth")}
 
     def _stop_if_asked(self, signals, saved, error=None):
         """Write a checkpoint and raise, where a signal or an error came on any rank. saved: step of the newest

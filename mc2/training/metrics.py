@@ -77,8 +77,10 @@ def total_of(before, tallies):
 
 
 def summary(total):
-    """{"languages": {lang: {"seen", "drawn", "kept_share", "expected_share"}}, "images": {event: number}} of the
-    run so far. kept_share is that of the pairs that were drawn for, expected_share what Algorithm 1 says of these."""
+    """{"growth", "languages": {lang: {"seen", "drawn", "kept_share", "expected_share"}}, "images": {event: number}} of
+    the run so far. growth: one over the share of English in the seen pairs, where there are other languages too: the
+    factor by which batch and pairs must grow so that as many English pairs are seen as in a run on English alone.
+    kept_share is that of the pairs that were drawn for, expected_share what Algorithm 1 says of these."""
     seen, drawn, kept, expected = (total.get(what, {}) for what in BY_LANG)
     languages = {}
     for lang in sorted({*seen, *drawn}):
@@ -86,7 +88,8 @@ def summary(total):
         if drawn.get(lang):
             languages[lang] |= {"drawn": drawn[lang], "kept_share": round(kept.get(lang, 0) / drawn[lang], 6),
                                 "expected_share": round(expected.get(lang, 0) / drawn[lang], 6)}
-    return {"languages": languages, "images": dict(sorted(total.get("images", {}).items()))}
+    growth = {"growth": round(sum(seen.values()) / seen["en"], 4)} if seen.get("en") and len(seen) > 1 else {}
+    return {**growth, "languages": languages, "images": dict(sorted(total.get("images", {}).items()))}
 
 
 def line_of(step, of_ranks, *, global_batch, loss, means, logit_scale, lr, other_losses, steps, seconds, seconds_of_run,
@@ -120,8 +123,12 @@ def receipt(done, output):
     usual = ("images", "not drawn")
     skipped = ", ".join(f"{number:,} {reason}" for reason, number in done["images"].items()
                         if number and reason not in usual)
-    loss = "" if done["loss"] is None else f", loss {done['loss'][0]:.4f}"
-    return f"train: {done['step']:,} of {done['steps']:,} steps, {done['seen_pairs']:,} pairs seen{loss}" \
+    found = ""
+    if done["loss"] is not None:
+        found = f", loss {done['loss'][0]:.4f}"
+        if done.get("growth"):
+            found += f"; {1 / done['growth']:.1%} of the pairs English (growth {done['growth']:.3f})"
+    return f"train: {done['step']:,} of {done['steps']:,} steps, {done['seen_pairs']:,} pairs seen{found}" \
         + (f"; not trained on: {skipped}" if skipped else "") + f" -> {output} ({duration(done['seconds'])})"
 
 
