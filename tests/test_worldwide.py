@@ -1,4 +1,4 @@
-"""The worldwide build, in small: a mirror of three Wikipedias, an hour of pageviews and a wordnet."""
+"""The worldwide example: the release of a mirror of three Wikipedias, and the way from a small crawl to scores."""
 import bz2
 import gzip
 import os
@@ -50,7 +50,7 @@ def test_a_mirror_becomes_a_release_and_is_not_done_twice(mirror):
 
 
 def test_the_release_is_packed(mirror):
-    mirror.ok(f"{MAKE} 2>&1")
+    mirror.ok(f"{MAKE} release 2>&1")
     assert (mirror / "out/release.tar.zst").stat().st_size > 1000
 
 
@@ -68,8 +68,8 @@ def test_the_build_stops_at_the_first_failure_and_goes_on_there(mirror):
 
 
 def test_what_is_missing_or_doubled_is_said_first(mirror):
-    assert "no dumps" in mirror(f"{MAKE} MIRROR=worldwide").stderr
-    assert "no wordnets" in mirror(f"{MAKE} WORDNETS=none/*").stderr
+    assert "no dumps" in mirror(f"{MAKE} release MIRROR=worldwide").stderr
+    assert "no wordnets" in mirror(f"{MAKE} release WORDNETS=none/*").stderr
     assert "no pageviews" in mirror(f"{MAKE} PAGEVIEWS=worldwide titles").stderr
     (mirror / "mirror/enwiki-latest-pages-articles-multistream.xml.bz2").write_bytes(dump("a"))
     assert "two dumps of one Wikipedia" in mirror(f"{MAKE} metadata").stderr
