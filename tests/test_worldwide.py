@@ -3,10 +3,14 @@ import bz2
 import gzip
 import os
 import shutil
+import signal
+import subprocess
 
+import orjson
 import pytest
+import zstandard
 
-from conftest import ROOT
+from conftest import ROOT, until
 
 
 def dump(*texts):
@@ -73,3 +77,125 @@ def test_what_is_missing_or_doubled_is_said_first(mirror):
     assert "no pageviews" in mirror(f"{MAKE} PAGEVIEWS=worldwide titles").stderr
     (mirror / "mirror/enwiki-latest-pages-articles-multistream.xml.bz2").write_bytes(dump("a"))
     assert "two dumps of one Wikipedia" in mirror(f"{MAKE} metadata").stderr
+
+
+# ---------------------------------------------------------------- from a crawl to scores
+
+SMALL = "make --no-print-directory -C examples/worldwide small PICTURES=400 EPOCHS=1 SMALL_LANGS=en JOBS=1"
+OUT = "examples/worldwide/out/small"
+COPIES = "COPIES='--phash -k 4 --at-most 5%'"         # 8 copies are more than 1 % of so few pictures
+STAND_IN = "IMG2DATASET="
+PROGRAM = os.environ.get("MC2_IMG2DATASET") or shutil.which("img2dataset")
+LEFT = """\
+step           left                            went  why
+extract         146  pages                        3  pages with another HTTP status than 200
+              1,318  images                     221  images without text
+                                                 23  repeated on a page
+                                                 18  opted out (noai, noimageai)
+                                                 16  opted out (tdm-reservation)
+                                                 15  private addresses
+                                                 10  opted out (noimageai)
+                                                  8  data: URLs
+                                                  8  tracking pixels
+                                                  6  template placeholders
+                                                  1  damaged gzip members
+              1,503  pairs
+dedup urls    1,180  pairs                      323  same id and text
+                408  images
+lid, match    1,015  pairs with an entry        165  without a match
+sample          378  pairs, one of each image   623  not the chosen text of their image
+                                                 14  not drawn
+images plan     378  images to download
+download        344  images                      14  other 4xx
+                                                  5  5xx
+                                                  3  opt-out
+                                                  3  connection
+                                                  3  decode
+                                                  2  too slim
+                                                  2  too small
+                                                  1  timeout
+                                                  1  redirects without end
+join            344  pairs with an image
+dedup images    337  pairs                        7  copies of evaluation images
+"""
+
+
+@pytest.fixture(scope="module")
+def small(examples):
+    """The Shell of the examples, in which the small crawl went to its end without img2dataset; `printed` is what it said."""
+    pytest.importorskip("selectolax")
+    pytest.importorskip("torch")
+    shutil.copytree(examples / "examples/demo/out/metadata", examples / OUT / "metadata")
+    examples.printed = make(examples, f"{SMALL} {COPIES} {STAND_IN}")
+    return examples
+
+
+def make(sh, command):
+    """What make prints; it takes longer than others may. str"""
+    done = subprocess.run(["bash", "-c", command], cwd=sh.directory, env=sh.environment, capture_output=True, timeout=900)
+    assert done.returncode == 0, done.stderr.decode()
+    return done.stdout.decode() + done.stderr.decode()
+
+
+def lines_of(sh, pattern):
+    """The records of all files of the small crawl that match."""
+    return [orjson.loads(line) for path in sorted((sh / OUT).glob(pattern))
+            for line in (zstandard.open if path.suffix == ".zst" else open)(path, "rb").read().splitlines()]
+
+
+@pytest.mark.heavy
+def test_the_small_crawl_ends_with_what_each_step_left_and_with_scores(small):
+    assert LEFT in small.printed
+    table = small.printed[small.printed.index("\nScores\n"):].splitlines()
+    assert table[3].split() == ["evaluation", "language", "top-1", "guessing", "images"]
+    assert table[4].split()[:2] + table[4].split()[3:] == ["zeroshot", "en", "3.1%", "256"]
+    assert "this STAND-IN of the example downloads" in small.printed
+
+
+@pytest.mark.heavy
+def test_the_removed_copies_are_those_that_were_put_into_the_crawl(small):
+    planted = {each["id"]: each for each in lines_of(small, "web/planted.jsonl")}
+    removed = {each["id"]: each["image"] for each in lines_of(small, "clean/removed.jsonl")}
+    missed = planted.keys() - removed.keys()
+    assert removed == {key: planted[key]["copy_of"] for key in removed}
+    assert [planted[key]["how"] for key in missed] == ["crop"]          # no perceptual hash stands it
+    left = {each["id"] for each in lines_of(small, "clean/pairs/*.zst")}
+    assert len(left) == 337 and not left & removed.keys() and missed <= left
+
+
+@pytest.mark.heavy
+def test_no_pair_is_of_a_page_that_asked_not_to_be_used(small):
+    found = {pair["page"] for pair in lines_of(small, "pairs/*.zst")}
+    optouts = (small / OUT / "web/optouts.txt").read_text().split()
+    assert len(optouts) == 5 and not found & set(optouts)
+    assert found > {"http://formes.example/fr/gallery/1.html"}
+
+
+@pytest.mark.heavy
+def test_a_second_run_does_nothing_but_show_the_table(small):
+    again = make(small, f"{SMALL} {COPIES} {STAND_IN}")
+    assert "mc2 " not in again and "python" not in again and LEFT in again
+
+
+DOWNLOADED = ("tars/*.tar", "tars/*.parquet", "joined/*.zst", "clean/pairs/*.zst", "clean/removed.jsonl")
+
+
+def contents(sh):
+    out = sh / OUT
+    return {str(path.relative_to(out)): path.read_bytes() for pattern in DOWNLOADED for path in sorted(out.glob(pattern))}
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_a_download_that_was_stopped_goes_on_and_the_result_is_the_same(small, number):
+    out, before = small / OUT, contents(small)
+    assert len(before) == 9
+    small.ok(f"cd {out} && rm -rf tars joined clean done/tars done/joined done/clean")
+    process = subprocess.Popen(["bash", "-c", f"exec {SMALL} {COPIES} {STAND_IN} UP_TO=crawl"], cwd=small.directory,
+                               env=small.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    until(lambda: (out / "tars/00000.tar").exists(), lambda: process.poll() is None)
+    os.killpg(process.pid, number)
+    assert process.wait() in (2, -number, 130)
+    assert not (out / "done/tars").exists()
+    make(small, f"{SMALL} {COPIES} {STAND_IN} UP_TO=crawl")
+    assert contents(small) == before

@@ -8,6 +8,7 @@ Takes about 20 seconds and writes 15 MB, the same every time:
     OUT/crawl/shapes-2.warc.gz                         a WARC file: whole pages, with images that scripts load
     OUT/web/answers.jsonl, OUT/web/pictures/           what web.py answers: url, status, type, file ...
     OUT/web/planted.jsonl                              copies of evaluation images among the pictures: id, url, copy_of, how
+    OUT/web/optouts.txt                                pages that ask not to be used for training
     OUT/eval/images/CLASS/*.png, classes-*.txt         the evaluation set of `mc2 eval zeroshot`, and names of its classes
     OUT/words.txt, OUT/hosts.txt                       what the filter leaves out
 
@@ -375,6 +376,8 @@ def write(out, count):
         draw.write_whole(f"{out}/eval/classes-{lang}.txt", names.encode())
     draw.write_whole(f"{out}/words.txt", "casino\nказино\n赌场\n".encode())
     draw.write_whole(f"{out}/hosts.txt", f"{ADS}\n".encode())
+    optouts = "".join(f"{address_of(page)}\n" for page in web.pages if "is_optout" in page)
+    draw.write_whole(f"{out}/web/optouts.txt", optouts.encode())
     draw.write_whole(f"{out}/web/planted.jsonl", draw.jsonl(web.planted))
     draw.write_whole(f"{out}/web/answers.jsonl", draw.jsonl({"url": url, **each} for url, each in web.answers.items()))
     return web
