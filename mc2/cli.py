@@ -20,7 +20,7 @@ COMMANDS = {
     "count": "how many texts match each entry",
     "thresholds": "where the head of each language begins",
     "sample": "keep the tail, thin out the head",
-    "filter": "leave out the pairs that a class of your own drops",
+    "filter": "safety: scores, limits, faces; or a class of your own",
     "curate": "lid to sample as one job over a pool of shards",
     "status": "how far the work on shards is",
     "explain": "why a pair was kept or dropped",

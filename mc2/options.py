@@ -440,7 +440,7 @@ def reads_pairs(command=None, *, reduces=False, takes="pairs"):
             say_how_to_be_faster(quiet)
             how = {"longest": rest.pop("longest_line"), "reading": rest.pop("reading")} if of_pairs else {}
             run = Run(inputs, **outputs, **how, jobs=jobs, dry_run=dry_run, rejects=rejects, quiet=quiet, takes=takes,
-                      command=ctx.info_name,
+                      command=ctx.command_path.partition(" ")[2],
                       skip_bad=on_error == "skip" or bool(rejects))
             with printing_scripts(ctx.params.get("print_only")):
                 return function(*args, run=run, **rest)

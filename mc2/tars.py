@@ -8,11 +8,14 @@ no library does.
 
 A tar ends with a block of zeros, and nothing but zeros may follow: where something else does, these zeros are a damaged
 header, or the end of the first of several tars that were put into one file. Either way samples would be lost.
+
+New tars are written with `member` and END.
 """
 import io
 import os
 import re
 import shlex
+import tarfile
 from collections.abc import Mapping
 
 import orjson
@@ -151,6 +154,17 @@ class Apart:
         return (f"the members of {self.number:,} of its {self.keys:,} samples are apart, those of "
                 f"{files.printable(self.key)} for one. Make the tar in the order of the names: tar --sort=name -cf NEW.tar "
                 "FOLDER")
+
+
+END = bytes(2 * BLOCK)                                      # of a tar
+
+
+def member(name, body):
+    """A file of a tar: its header and body, as bytes. Owner, times and rights are the same for all, so that the same files
+    give the same tar."""
+    info = tarfile.TarInfo(name)
+    info.size = len(body)
+    return info.tobuf(tarfile.GNU_FORMAT) + body + bytes(-len(body) % BLOCK)
 
 
 def image(members):

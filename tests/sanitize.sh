@@ -21,7 +21,7 @@ build_and_test() {
     # A copy, so that neither the checkout nor its build directory gets a library with sanitizers.
     rm -rf "$work/checkout"
     mkdir -p "$work/checkout"
-    cp -r mc2 tests bin setup.py pyproject.toml README.md "$work/checkout"
+    cp -r mc2 tests docs bin setup.py pyproject.toml README.md "$work/checkout"
     [ ! -d ../shared/data ] || ln -sfn "$(cd ../shared && pwd)" "$work/shared"      # real data, where there is any
     cd "$work/checkout"
     find . -name '*.so' -delete

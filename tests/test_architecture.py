@@ -9,7 +9,7 @@ ROOT = Path(__file__).parents[1]
 LAYERS = [
     ["mc2.__main__", "mc2.cli", "mc2.completion", "mc2.options", "mc2.commands", "mc2.api"],
     ["mc2.curate", "mc2.inspection", "mc2.explanation", "mc2.report", "mc2.training", "mc2.evaluation", "mc2.exporting",
-     "mc2.dedup", "mc2.download"],
+     "mc2.dedup", "mc2.download", "mc2.safety"],
     ["mc2.stages", "mc2.balancing", "mc2.metadata", "mc2.clip", "mc2.extract"],
     ["mc2.execution"],
     ["mc2.pairs"],

@@ -204,7 +204,7 @@ class Each(Stage):
 def test_a_class_with_a_reason_for_each_pair_is_counted_all_the_same(sh, output):
     (sh / "each.py").write_text(REASONS)
     sh.write("in.jsonl", *(pair(n, str(n % 5000)) for n in range(10_000)))
-    done = sh(f"mc2 filter in.jsonl --with each:Each {output} --dropped dropped.jsonl")
+    done = sh(f"mc2 filter pairs in.jsonl --with each:Each {output} --dropped dropped.jsonl")
     assert done.status == 0 and " other reasons, and " in done.stderr and len(done.stderr) < 1000
     assert " more reasons: 9,998 in all -> out" in done.stderr
     manifest = "out/in.jsonl.manifest.json" if output == "-O out" else "out.jsonl.manifest.json"

@@ -132,7 +132,7 @@ def test_match_on_ray_is_resumed_and_quarantines_bad_lines_as_on_one_machine(clu
 def test_workers_on_ray_find_a_filter_of_ones_own(cluster, sh):
     (sh / "my_filters.py").write_text(SHORT)
     sh.write("a.jsonl", pair(1, "cat"), pair(2, "a red circle"))
-    sh.ok(f"mc2 filter a.jsonl --with my_filters:Short --set least=4 -O out --executor ray --address {cluster} -q")
+    sh.ok(f"mc2 filter pairs a.jsonl --with my_filters:Short --set least=4 -O out --executor ray --address {cluster} -q")
     assert sh.read("out/a.jsonl") == [pair(2, "a red circle")]
 
 

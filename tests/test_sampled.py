@@ -32,7 +32,7 @@ def configure(sh, pairs, curation="online", tars="0.tar"):
     f"{SAMPLE} -o s.jsonl && mc2 join s.jsonl --tars 0.tar -O pairs",
     f"{SAMPLE} -O s && mc2 join s/m.jsonl --tars 0.tar -O pairs",
     f"{SAMPLE} -o s.jsonl && mc2 join m.jsonl s.jsonl --tars 0.tar -O pairs",
-    f"{SAMPLE} -o s.parquet && mc2 filter s.parquet --with keep:All -o f.jsonl && mc2 match f.jsonl -m toy -O g "
+    f"{SAMPLE} -o s.parquet && mc2 filter pairs s.parquet --with keep:All -o f.jsonl && mc2 match f.jsonl -m toy -O g "
     "&& mc2 join g/f.jsonl --tars 0.tar -O pairs",
     "mc2 curate m.jsonl -m toy --t-all 5 --seed 3 -o out && mc2 join out/curated/m.jsonl --tars 0.tar -O pairs"])
 def test_join_carries_on_that_pairs_were_sampled_and_online_curation_refuses_them(sh, way):

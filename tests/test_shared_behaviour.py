@@ -49,7 +49,9 @@ READERS = [
     Reader("match", "-m toy"),
     Reader("count", "-m toy", "-o out"),
     Reader("sample", "-c counts -t t.json"),
-    Reader("filter", "--with all_pairs:All"),
+    Reader("filter pairs", "--with all_pairs:All"),
+    Reader("filter score", "--words words=words.txt"),
+    Reader("filter apply", "--block-ids words.txt"),
     Reader("join", "--tars 0.tar", "-O out"),
 ]
 each = pytest.mark.parametrize("command", READERS, ids=lambda reader: reader.name)
@@ -67,6 +69,7 @@ def sh(tmp_path, artefacts_template):
         tar.addfile(tarfile.TarInfo(f"{PAIR['id']}.jpg"), io.BytesIO())
     sh.write("a.jsonl", PAIR)
     (sh / "all_pairs.py").write_text(ALL_PAIRS)
+    sh.write("words.txt", "none of them")
     return sh
 
 
@@ -78,10 +81,15 @@ def made(sh, command):
 
 
 def test_the_table_has_every_command_that_reads_pairs():
-    """But curate, a job over the shards of a pool, and extract, which reads pages: they have tests of their own."""
-    def reads_pairs(name):
-        return {"inputs", "on_error"} <= {param.name for param in cli.get_command(None, name).params}
-    assert {reader.name for reader in READERS} | {"curate", "extract"} == set(filter(reads_pairs, COMMANDS))
+    """But curate, a job over the shards of a pool, extract, which reads pages, and those that read all shards together: they
+    have tests of their own."""
+    def reads_pairs(path):
+        command = cli
+        for name in path.split():
+            command = command.get_command(None, name)
+        return {"inputs", "on_error"} <= {param.name for param in command.params}
+    found = {path.strip() for path in all_commands() if reads_pairs(path)}
+    assert {reader.name for reader in READERS} | {"curate", "extract", "dedup urls", "images plan"} == found
 
 
 def all_commands(group=cli, path=""):

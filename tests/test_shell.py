@@ -47,10 +47,10 @@ def test_a_run_changes_nothing_in_this_process(sh, command, status):
 def test_a_module_of_ones_own_is_read_anew_by_every_run(sh):
     for text in "one", "two":
         sh.write("own.py", f"raise ImportError('version {text}')")
-        sh.fails("mc2 filter --with own:All", 2, f"version {text}")
+        sh.fails("mc2 filter pairs --with own:All", 2, f"version {text}")
     sh.write("own.py", "from mc2.execution.stage import Stage", "class All(Stage):",
              "    def __call__(self, batch): pass")
-    sh.ok("mc2 filter --with own:All")
+    sh.ok("mc2 filter pairs --with own:All")
     assert "own" not in sys.modules and sorted(os.listdir(sh.directory)) == [".bin", "own.py"]
 
 

@@ -186,7 +186,7 @@ def test_match_on_slurm_is_resumed_and_quarantines_bad_lines_as_on_one_machine(o
 def test_tasks_of_slurm_find_a_filter_of_ones_own(on_slurm, sh):
     (sh / "my_filters.py").write_text(SHORT)
     sh.write("a.jsonl", pair(1, "cat"), pair(2, "a red circle"))
-    sh.ok(f"mc2 filter a.jsonl --with my_filters:Short --set least=4 -O out {on_slurm} -q")
+    sh.ok(f"mc2 filter pairs a.jsonl --with my_filters:Short --set least=4 -O out {on_slurm} -q")
     assert sh.read("out/a.jsonl") == [pair(2, "a red circle")]
 
 

@@ -120,12 +120,16 @@ class Run:
         self.names = names.in_directory(self.output_dir, self.inputs if self.all_inputs is None else self.all_inputs)
         return [os.path.join(self.output_dir, self.names(path)) for path in self.inputs]
 
-    def _task(self, stages):
+    @property
+    def paths(self):
+        """The ShardPaths of the outputs in the output directory."""
         work = os.path.join(self.output_dir, WORK)
-        paths = ShardPaths(self.output_dir, os.path.join(self.output_dir, "quarantine"), work,
-                           None if files.is_remote(self.output_dir) else os.path.join(work, "logs"), self.names)
+        return ShardPaths(self.output_dir, os.path.join(self.output_dir, "quarantine"), work,
+                          None if files.is_remote(self.output_dir) else os.path.join(work, "logs"), self.names)
+
+    def _task(self, stages):
         keep = [what for what, path in ((REJECTS, self.rejects), (DROPPED, self.dropped)) if path]
-        return ShardTask(stages, paths, skip_bad=self.skip_bad, keep=keep, longest=self.longest, reading=self.reading)
+        return ShardTask(stages, self.paths, skip_bad=self.skip_bad, keep=keep, longest=self.longest, reading=self.reading)
 
     def _shards(self, stages):
         started, task = time.monotonic(), self._task(stages)

@@ -55,7 +55,7 @@ class ShardTask:
     def __init__(self, stages, paths, *, name=None, upstream=None, skip_bad=False, keep=(),
                  longest=LONGEST_LINE, reading=AS_THEY_ARE):
         self.stages, self.paths, self.upstream = Stages(stages), paths, upstream
-        self.name = name or self.stages.last.name
+        self.name = name or self.stages.last.name.replace(" ", "-")         # a part of names of files and jobs
         self.skip_bad, self.keep, self.longest = skip_bad, tuple(keep), None if upstream else longest
         self.reading = AS_THEY_ARE if upstream else reading
         self.run = os.urandom(16).hex()         # tells what this run read from a pipe from what another one did
@@ -76,8 +76,11 @@ class ShardTask:
         """All that the result depends on. Shards go by their names: in which directory they are does not matter
         beyond that."""
         limit = {} if self.longest in (None, LONGEST_LINE) else {"longest_line": self.longest}
+        others = [{**manifests.describe_file(path), "name": files.printable(files.base_name(path))}
+                  for path in self.stages.also_reads(shard)]
         return {"mc2": __version__, "input": self._input(shard), "options": self.stages.options,
-                "lineage": self.stages.lineage, **limit, **self.reading.options}
+                "lineage": self.stages.lineage, **({"also_reads": others} if others else {}), **limit,
+                **self.reading.options}
 
     def _input(self, shard):
         if self.upstream:
@@ -172,7 +175,8 @@ class ShardTask:
 
     def discard(self, shard):
         """Delete the temporary files of a worker that was killed, unless another one is writing them."""
-        for path in (self.output(shard), *(self.paths.beside(what, shard) for what in LINES)):
+        beside = (self.paths.beside(what, shard) for what in LINES)
+        for path in (self.output(shard), *beside, *self.stages.also_writes(shard)):
             temporaries.discard_abandoned(path)
 
     def _refuse_changed(self, shard, description):

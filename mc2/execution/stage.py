@@ -52,6 +52,14 @@ class Stage:
         """The middle of the receipt, e.g. "90 matched, 10 without a match"."""
         return f"{tally['out']:,} out"
 
+    def also_reads(self, shard):
+        """Paths of the files beside a shard that its result depends on: the tar of its images, say."""
+        return ()
+
+    def also_writes(self, shard):
+        """Paths of the files that `finish` writes for a shard."""
+        return ()
+
     def check_input(self, path):
         """Refuse a file whose manifest is damaged, or says that the file belongs to other metadata or had another
         size."""
@@ -159,6 +167,12 @@ class Stages:
     @property
     def paths(self):
         return {what: path for stage in self.stages for what, path in stage.paths.items()}
+
+    def also_reads(self, shard):
+        return [path for stage in self.stages for path in stage.also_reads(shard)]
+
+    def also_writes(self, shard):
+        return [path for stage in self.stages for path in stage.also_writes(shard)]
 
     @property
     def last(self):

@@ -39,6 +39,9 @@ STRINGS = ("id", "text")                # columns that are strings in every batc
 OFFSETS = {pa.string(): np.int32, pa.large_string(): np.int64}     # of the types whose bytes lie in one buffer
 KEY_TYPES = {"id": pa.string(), "text": pa.string(), "lid": pa.string(), "lid_prob": pa.float64(),
              "lang": pa.string(), "matched_entry_ids": LIST}
+# of keys that stages add, whose values may all be empty or null in one shard: a column has one type in all of them
+ADDED_TYPES = {"nsfw": pa.float64(), "faces": pa.int64(), "face_bboxes": pa.list_(pa.list_(pa.float64())),
+               "text_flags": pa.list_(pa.string())}
 ONE_TYPE = " A Parquet column has one type: make the key the same everywhere, leave it out, or write .jsonl.zst, where " \
            "the output can be that."
 NOT_READ = b"not read"      # in the metadata of a table: {name: type} of the columns of the file that it lacks, as JSON
@@ -352,7 +355,7 @@ def encode(batch):
 def _encode_rows(batch):
     table = batch._table_without(batch.added)
     for key, values in batch.added.items():
-        table = table.append_column(key, _array(batch.source, batch.numbers, key, values))
+        table = table.append_column(key, _added(batch, key, values))
     return _described(batch.source, table, [batch.numbers[0]] * table.num_columns if len(batch) else None)
 
 
@@ -363,12 +366,20 @@ def _encode_lines(batch):
         values = batch.added.get(name)
         if values is None:
             values = batch.strings(name) if name in STRINGS else batch.column(name)
-        array = _array(batch.source, batch.numbers, name, values)
+        array = _added(batch, name, values) if name in batch.added else _array(batch.source, batch.numbers, name, values)
         if array.null_count < len(array):
             arrays.append(array)
             fields.append(name)
             lines.append(batch.numbers[int(np.argmax(array.is_valid()))])
     return _described(batch.source, pa.table(arrays, names=fields), lines)
+
+
+def _added(batch, key, values):
+    """The Arrow array of a key that a stage added."""
+    if key in ADDED_TYPES:
+        with contextlib.suppress(*CONVERSION):          # of another stage's key of that name
+            return pa.array(values if isinstance(values, (list, np.ndarray)) else values.tolist(), ADDED_TYPES[key])
+    return _array(batch.source, batch.numbers, key, values)
 
 
 def _array(source, numbers, key, values):

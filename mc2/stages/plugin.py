@@ -11,6 +11,29 @@ from mc2.execution.stage import Stage
 from mc2.pairs.batch import KEYS
 
 
+def imported(spec, option, directory, form):
+    """What MODULE:NAME names; the module is looked for in a directory first. Raises BadUsage. option: that names it. form:
+    how it is to be named, with an example"""
+    module, colon, name = spec.partition(":")
+    if not colon or not module or not name:
+        raise BadUsage(f"{option} {spec}: name a {form}.")
+    if directory not in sys.path:
+        sys.path.insert(0, directory)
+    try:
+        return functools.reduce(getattr, name.split("."), importlib.import_module(module))
+    except (ImportError, AttributeError) as error:
+        raise BadUsage(f"{option} {spec}: {error}. The module is looked for in the current directory and among what is "
+                       f"installed.") from error
+
+
+def source_of(made):
+    """SHA-256 of the file of a function, or of the class of an object; None where it has none."""
+    try:
+        return manifests.sha256(inspect.getsourcefile(made if inspect.isroutine(made) else type(made)))
+    except (TypeError, OSError):
+        return None
+
+
 class PlugIn(Stage):
     """The stage that MODULE:CLASS names, made with the given settings; the module is looked for in the current
     directory first. What is made with it depends on its file's content too. It is imported anew in every worker.
@@ -27,19 +50,10 @@ class PlugIn(Stage):
         self.requires, self.adds, self.reads = self.stage.requires, self.stage.adds, self.stage.reads
         self.whole_images = self.stage.whole_images
         self.lineage, self.paths = self.stage.lineage, self.stage.paths
-        self.options = {"with": spec, "settings": self.settings, "sha256": self._source(), **self.stage.options}
+        self.options = {"with": spec, "settings": self.settings, "sha256": source_of(self.stage), **self.stage.options}
 
     def _open(self):
-        module, colon, name = self.spec.partition(":")
-        if not colon or not module or not name:
-            raise BadUsage(f"--with {self.spec}: name a class as MODULE:CLASS, e.g. my_filters:Short.")
-        if self.directory not in sys.path:
-            sys.path.insert(0, self.directory)
-        try:
-            found = functools.reduce(getattr, name.split("."), importlib.import_module(module))
-        except (ImportError, AttributeError) as error:
-            raise BadUsage(f"--with {self.spec}: {error}. The module is looked for in the current directory and among "
-                           f"what is installed.") from error
+        found = imported(self.spec, "--with", self.directory, "class as MODULE:CLASS, e.g. my_filters:Short")
         if not inspect.isclass(found) or not issubclass(found, Stage):
             raise BadUsage(f"--with {self.spec}: is no class of mc2.execution.stage.Stage. See CONTRIBUTING.md, \"A filter\".")
         try:
@@ -50,13 +64,6 @@ class PlugIn(Stage):
             raise BadUsage(f"--with {self.spec}: requires {unknown[0]!r}, but only {', '.join(KEYS)} can be required. Ask "
                            f"for others with batch.column({unknown[0]!r}): None stands for a pair without the key.")
         return stage
-
-    def _source(self):
-        """SHA-256 of the file of the class; None where it has none."""
-        try:
-            return manifests.sha256(inspect.getsourcefile(type(self.stage)))
-        except (TypeError, OSError):
-            return None
 
     def __getstate__(self):
         return {**self.__dict__, "stage": None}

@@ -10,7 +10,6 @@ options give the same bytes; a run that was stopped goes on.
 """
 import os
 import re
-import tarfile
 import time
 from collections import Counter
 from typing import NamedTuple
@@ -275,8 +274,8 @@ def _write(output_dir, number, part, source, sampled):
     with files.open_write(path, is_own=True) as stream:
         for key, image in part:
             for name, body in sorted(_members(key, image)):
-                _add(stream, name, body)
-        stream.write(bytes(2 * tars.BLOCK))
+                stream.write(tars.member(name, body))
+        stream.write(tars.END)
     with files.open_write(pairs_path, is_own=True) as stream:
         for _, image in part:
             stream.write(b"".join(orjson.dumps(pair) + b"\n" for pair in image.pairs))
@@ -298,13 +297,6 @@ def _members(key, image):
     yield f"{key}{os.path.splitext(image.name)[1].lower()}", body
     yield f"{key}.json", orjson.dumps(image.pairs[0])
     yield f"{key}.txt", image.pairs[0]["text"].encode()
-
-
-def _add(stream, name, body):
-    """Add a member to a tar: owner, times and rights are the same for all."""
-    member = tarfile.TarInfo(name)
-    member.size = len(body)
-    stream.write(member.tobuf(tarfile.GNU_FORMAT) + body + bytes(-len(body) % tars.BLOCK))
 
 
 def _note_what_is_left_out(found, work, quiet):
