@@ -89,40 +89,42 @@ PROGRAM = os.environ.get("MC2_IMG2DATASET") or shutil.which("img2dataset")
 LEFT = """\
 step           left                            went  why
 extract         146  pages                        3  pages with another HTTP status than 200
-              1,318  images                     221  images without text
-                                                 23  repeated on a page
-                                                 18  opted out (noai, noimageai)
-                                                 16  opted out (tdm-reservation)
-                                                 15  private addresses
-                                                 10  opted out (noimageai)
-                                                  8  data: URLs
-                                                  8  tracking pixels
-                                                  6  template placeholders
+              1,304  images                     239  images without text
+                                                 27  repeated on a page
+                                                 19  opted out (tdm-reservation)
+                                                 14  private addresses
+                                                 10  opted out (noai, noimageai)
+                                                 10  tracking pixels
+                                                  9  opted out (noimageai)
+                                                  8  template placeholders
+                                                  6  data: URLs
                                                   1  damaged gzip members
-              1,503  pairs
-dedup urls    1,180  pairs                      323  same id and text
-                408  images
-lid, match    1,015  pairs with an entry        165  without a match
-sample          378  pairs, one of each image   623  not the chosen text of their image
-                                                 14  not drawn
-images plan     378  images to download
-download        344  images                      14  other 4xx
+              1,495  pairs
+dedup urls    1,154  pairs                      341  same id and text
+                411  images
+lid, match      992  pairs with an entry        162  without a match
+sample          371  pairs, one of each image   604  not the chosen text of their image
+                                                 17  not drawn
+images plan     371  images to download
+download        340  images                      14  other 4xx
                                                   5  5xx
-                                                  3  opt-out
-                                                  3  connection
                                                   3  decode
-                                                  2  too slim
+                                                  2  connection
                                                   2  too small
-                                                  1  timeout
+                                                  2  too slim
                                                   1  redirects without end
-join            344  pairs with an image
-dedup images    337  pairs                        7  copies of evaluation images
+                                                  1  timeout
+                                                  1  opt-out
+join            340  pairs with an image
+filter          331  pairs                        5  text flags: blocked
+                                                  4  blocked hosts
+dedup images    324  pairs                        7  copies of evaluation images
 """
 
 
 @pytest.fixture(scope="module")
 def small(examples):
-    """The Shell of the examples, in which the small crawl went to its end without img2dataset; `printed` is what it said."""
+    """The Shell of the examples, in which the small crawl went to its end without img2dataset. printed: what it said"""
     pytest.importorskip("selectolax")
     pytest.importorskip("torch")
     shutil.copytree(examples / "examples/demo/out/metadata", examples / OUT / "metadata")
@@ -132,7 +134,8 @@ def small(examples):
 
 def make(sh, command):
     """What make prints; it takes longer than others may. str"""
-    done = subprocess.run(["bash", "-c", command], cwd=sh.directory, env=sh.environment, capture_output=True, timeout=900)
+    done = subprocess.run(["bash", "-c", command], cwd=sh.directory, env=sh.environment, capture_output=True,
+                          timeout=900)
     assert done.returncode == 0, done.stderr.decode()
     return done.stdout.decode() + done.stderr.decode()
 
@@ -160,14 +163,22 @@ def test_the_removed_copies_are_those_that_were_put_into_the_crawl(small):
     assert removed == {key: planted[key]["copy_of"] for key in removed}
     assert [planted[key]["how"] for key in missed] == ["crop"]          # no perceptual hash stands it
     left = {each["id"] for each in lines_of(small, "clean/pairs/*.zst")}
-    assert len(left) == 337 and not left & removed.keys() and missed <= left
+    assert len(left) == 324 and not left & removed.keys() and missed <= left
+
+
+@pytest.mark.heavy
+def test_the_filter_leaves_out_blocked_hosts_and_words(small):
+    def unsafe(folder):
+        return [pair for pair in lines_of(small, f"{folder}/*.zst") if "ads.example" in pair["url"] or "casino" in
+                pair["text"].lower() or "казино" in pair["text"].lower() or "赌场" in pair["text"]]
+    assert (len(unsafe("joined")), unsafe("safe")) == (9, [])
 
 
 @pytest.mark.heavy
 def test_no_pair_is_of_a_page_that_asked_not_to_be_used(small):
     found = {pair["page"] for pair in lines_of(small, "pairs/*.zst")}
     optouts = (small / OUT / "web/optouts.txt").read_text().split()
-    assert len(optouts) == 5 and not found & set(optouts)
+    assert len(optouts) == 4 and not found & set(optouts)
     assert found > {"http://formes.example/fr/gallery/1.html"}
 
 
@@ -177,22 +188,27 @@ def test_a_second_run_does_nothing_but_show_the_table(small):
     assert "mc2 " not in again and "python" not in again and LEFT in again
 
 
-DOWNLOADED = ("tars/*.tar", "tars/*.parquet", "joined/*.zst", "clean/pairs/*.zst", "clean/removed.jsonl")
+DOWNLOADED = ("tars/*.tar", "tars/*.parquet", "joined/*.zst", "safe/*.tar", "safe/*.zst", "clean/pairs/*.zst",
+              "clean/removed.jsonl")
 
 
 def contents(sh):
     out = sh / OUT
-    return {str(path.relative_to(out)): path.read_bytes() for pattern in DOWNLOADED for path in sorted(out.glob(pattern))}
+    paths = [path for pattern in DOWNLOADED for path in sorted(out.glob(pattern))]
+    return {str(path.relative_to(out)): path.read_bytes() for path in paths}
 
 
 @pytest.mark.heavy
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_a_download_that_was_stopped_goes_on_and_the_result_is_the_same(small, number):
     out, before = small / OUT, contents(small)
-    assert len(before) == 9
-    small.ok(f"cd {out} && rm -rf tars joined clean done/tars done/joined done/clean")
+    assert len(before) == 13
+    for step in ("tars", "joined", "scored", "safe", "clean"):
+        shutil.rmtree(out / step)
+        (out / "done" / step).unlink()
     process = subprocess.Popen(["bash", "-c", f"exec {SMALL} {COPIES} {STAND_IN} UP_TO=crawl"], cwd=small.directory,
-                               env=small.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+                               env=small.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                               start_new_session=True)
     until(lambda: (out / "tars/00000.tar").exists(), lambda: process.poll() is None)
     os.killpg(process.pid, number)
     assert process.wait() in (2, -number, 130)

@@ -2,9 +2,9 @@
 
     python download.py --url_list out/plan --output_folder out/tars ...
 
-It takes the options that `mc2 images plan` prints, downloads the rows of the plan one after another, and writes what
-img2dataset writes: 00000.tar with {key}.jpg and {key}.json, 00000.parquet with a row for each URL, 00000_stats.json at the
-end of a shard. Shards that have their stats are passed over. The same plan and web give the same bytes.
+It takes the options that `mc2 images plan` prints and writes what img2dataset writes: 00000.tar with {key}.jpg and
+{key}.json, 00000.parquet with a row for each URL, 00000_stats.json at the end of a shard. Shards that have their stats
+are passed over. The same plan and web give the same bytes.
 """
 import argparse
 import concurrent.futures
@@ -38,8 +38,8 @@ class Refused(Exception):
 
 def main():
     options = parsed()
-    print("download.py: img2dataset is not installed, so this STAND-IN of the example downloads: enough for a few thousand "
-          "images of this machine, no more. For a crawl: pip install img2dataset, in an environment of its own.",
+    print("download.py: img2dataset is not installed, so this STAND-IN of the example downloads: enough for a few "
+          "thousand images of this machine, no more. For a crawl: pip install img2dataset, in an environment of its own",
           file=sys.stderr)
     start, images, rows = time.time(), 0, 0
     os.makedirs(options.output_folder, exist_ok=True)
@@ -65,14 +65,14 @@ def parsed():
     parser.add_argument("--max_aspect_ratio", type=float, default=math.inf)
     parser.add_argument("--user_agent_token", default="mc2")
     for name, only in (("input_format", "parquet"), ("url_col", "url"), ("save_additional_columns", '["id"]'),
-                       ("output_format", "webdataset"), ("resize_mode", "keep_ratio"), ("resize_only_if_bigger", "True"),
-                       ("processes_count", None)):
+                       ("output_format", "webdataset"), ("resize_mode", "keep_ratio"),
+                       ("resize_only_if_bigger", "True"), ("processes_count", None)):
         parser.add_argument(f"--{name}", choices=[only] if only else None)
     return parser.parse_args()
 
 
 def shards(plan, size):
-    """Yield the rows of each shard, dicts of id and url, as img2dataset divides a plan: no shard has rows of two files."""
+    """Yield the rows of each shard, dicts of id and url; no shard has rows of two files, as with img2dataset."""
     for path in sorted(glob.glob(f"{glob.escape(plan)}/*.parquet")):
         rows = pq.read_table(path, columns=["id", "url"]).to_pylist()
         for start in range(0, len(rows), size):
@@ -88,7 +88,8 @@ def download_shard(number, shard, threads, options):
     start, digits = time.time(), math.ceil(math.log10(options.number_sample_per_shard))
     rows = []
     with tarfile.open(path_of(options, number, ".tar"), "w", format=tarfile.USTAR_FORMAT) as tar:
-        for index, (row, (image, found)) in enumerate(zip(shard, threads.map(lambda row: fetch(row["url"], options), shard))):
+        fetched = threads.map(lambda row: fetch(row["url"], options), shard)
+        for index, (row, (image, found)) in enumerate(zip(shard, fetched)):
             row = {**dict.fromkeys(SCHEMA.names), **row, "key": f"{number:05d}{index:0{digits}d}", **found}
             rows.append(row)
             if image:
@@ -126,7 +127,8 @@ def fetch(url, options):
 
 def download(url, options):
     """What is at a URL. bytes. Raises Refused where the server asks that it is not used."""
-    request = urllib.request.Request(url, headers={"User-Agent": f"download.py (compatible; {options.user_agent_token})"})
+    agent = f"download.py (compatible; {options.user_agent_token})"
+    request = urllib.request.Request(url, headers={"User-Agent": agent})
     for attempt in range(options.retries + 1):
         try:
             with urllib.request.urlopen(request, timeout=options.timeout) as answer:

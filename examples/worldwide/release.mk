@@ -4,7 +4,8 @@
 # goes on there.
 #
 #     make release -n                             # what would be done
-#     nohup make release MIRROR=/data/mirror WORDNETS='/data/omw/*.tab /usr/share/wordnet' OUT=/data/out JOBS=16 MEMORY=48G &
+#     nohup make release MIRROR=/data/mirror WORDNETS='/data/omw/*.tab /usr/share/wordnet' OUT=/data/out JOBS=16 \
+#         MEMORY=48G &
 #
 # README.md says how to fill the mirror. File names must be without spaces.
 SHELL := bash

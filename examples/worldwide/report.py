@@ -2,8 +2,8 @@
 
     python report.py out
 
-All numbers are those of the manifests that mc2 writes beside its outputs, of removed.jsonl, of the rows of img2dataset and
-of the scores. Steps that were not done yet are left out.
+All numbers are those of the manifests that mc2 writes beside its outputs, of the rows of img2dataset and of the scores.
+Steps that were not done yet are left out.
 """
 import glob
 import os
@@ -44,7 +44,8 @@ def steps(out):
         yield "dedup urls", found["out"], "pairs", reasons_of(found)
         yield "", found["images"], "images", Counter()
     if found := counts_of(f"{out}/matched"):
-        yield "lid, match", found["matched"], "pairs with an entry", Counter({"without a match": found["in"] - found["matched"]})
+        went = Counter({"without a match": found["in"] - found["matched"]})
+        yield "lid, match", found["matched"], "pairs with an entry", went
     if found := counts_of(f"{out}/curated"):
         reasons = reasons_of(found)
         del reasons["without a match"]              # they are above
@@ -56,6 +57,8 @@ def steps(out):
         yield "download", found.images, "images", found.failures
     if found := counts_of(f"{out}/joined"):
         yield "join", found["out"], "pairs with an image", Counter()
+    if found := counts_of(f"{out}/safe"):
+        yield "filter", found["out"], "pairs", reasons_of(found)
     if found := counts_of(f"{out}/clean/pairs"):
         yield "dedup images", found["out"], "pairs", reasons_of(found)
 
@@ -69,7 +72,10 @@ def counts_of(folder, suffix=".jsonl.zst"):
 
 
 def reasons_of(counts, only="", but=None):
-    """{reason: how many} of what was dropped, and of lines that were bad. only, but: a word that the reason begins with, or not"""
+    """Counter of what was dropped, and of lines that were bad, by reason.
+
+    only, but: a word that a reason must, must not begin with
+    """
     found = Counter()
     for key, count in counts.items():
         kind, colon, reason = key.partition(": ")

@@ -72,7 +72,7 @@ def main():
         process = subprocess.Popen(command, env={**environment, "http_proxy": here, "https_proxy": here})
         try:
             status = process.wait()
-        except BaseException:                   # Ctrl-C reaches the command too, a signal to this process alone does not
+        except BaseException:           # Ctrl-C reaches the command too, a signal to this process alone does not
             process.terminate()
             process.wait()
             raise

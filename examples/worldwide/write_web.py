@@ -7,12 +7,12 @@ Takes about 20 seconds and writes 15 MB, the same every time:
     OUT/crawl/shapes-0.warc.wat.gz, -1.warc.wat.gz     two WAT files: the images of a page as links with alt and title
     OUT/crawl/shapes-2.warc.gz                         a WARC file: whole pages, with images that scripts load
     OUT/web/answers.jsonl, OUT/web/pictures/           what web.py answers: url, status, type, file ...
-    OUT/web/planted.jsonl                              copies of evaluation images among the pictures: id, url, copy_of, how
+    OUT/web/planted.jsonl                              copies of evaluation images: id, url, copy_of, how
     OUT/web/optouts.txt                                pages that ask not to be used for training
-    OUT/eval/images/CLASS/*.png, classes-*.txt         the evaluation set of `mc2 eval zeroshot`, and names of its classes
+    OUT/eval/images/CLASS/*.png, classes-*.txt         for `mc2 eval zeroshot`: images, names of classes
     OUT/words.txt, OUT/hosts.txt                       what the filter leaves out
 
-The pictures are those of examples/demo ("worldwide shapes") in front of clouds, so that no two are alike to a perceptual
+The pictures are those of examples/demo ("worldwide shapes") behind clouds, so that no two are alike to a perceptual
 hash. Nothing of it is on the web: all hosts end in .example, which belongs to nobody (RFC 2606).
 """
 import argparse
@@ -48,7 +48,7 @@ AGAIN = 25                  # pages that are in two files of the crawl
 DATE = "2025-05-18T01:58:10Z"
 # Of 1,000 pictures, those that the web does not give as it should. The others come at once and whole.
 FATES = {"404": 40, "503": 7, "html": 7, "half": 7, "pixel": 5, "slim": 4, "noai": 6, "slow": 2, "loop": 2, "moved": 20}
-SPAM = 16                   # of 1,000 pictures, those of ADS, whose texts praise a casino
+SPAM = 24                   # of 1,000 pictures, those whose texts praise a casino; half of them are at ADS
 SPAM_WORDS = {"en": "casino bonus", "de": "Casino Bonus", "fr": "bonus de casino", "es": "bono de casino",
               "ru": "казино бонус", "zh": "赌场 奖金"}
 # Copies of evaluation images: a perceptual hash stands all but the last kind.
@@ -60,13 +60,15 @@ COPIES = ["same", "same", "same", "smaller", "smaller", "grey", "grey", "crop"]
 def with_clouds(pixels, random):
     """A painted picture with soft lights and shadows over it. uint8 (side, side, 3)"""
     side = len(pixels)
-    soft = Image.fromarray(random.normal(0, 40, (7, 7)).astype("float32")).resize((side, side), Image.Resampling.BICUBIC)
-    return np.clip(pixels + np.asarray(soft)[..., None], 0, 255).astype("uint8")
+    clouds = Image.fromarray(random.normal(0, 40, (7, 7)).astype("float32"))
+    clouds = clouds.resize((side, side), Image.Resampling.BICUBIC)
+    return np.clip(pixels + np.asarray(clouds)[..., None], 0, 255).astype("uint8")
 
 
 def image_of(picture, random, side):
     """The picture, `side` pixels wide and high. PIL.Image"""
-    return Image.fromarray(with_clouds(draw.paint(picture, random), random)).resize((side, side), Image.Resampling.BICUBIC)
+    image = Image.fromarray(with_clouds(draw.paint(picture, random), random))
+    return image.resize((side, side), Image.Resampling.BICUBIC)
 
 
 def encode(image, kind, quality=90):
@@ -191,7 +193,7 @@ def draw_web(random, count):
     langs = list(SITES)
     for number, (picture, fate) in enumerate(zip(pool, fates(count, random))):
         home, is_spam = draw.pick(random, langs), number < SPAM * count // 1000
-        host = ADS if is_spam else SHARED if random.random() < 0.3 else SITES[home]
+        host = ADS if is_spam and number % 2 else SHARED if random.random() < 0.3 else SITES[home]
         picture["url"] = address(number, host, "png" if random.random() < 0.2 else "jpg", random)
         web.put(picture["url"], number, image_of(picture, random, int(random.integers(80, 321))), fate)
         add_to_pages(places, picture, home, random, is_spam)
@@ -215,9 +217,9 @@ def plant(web, places, test, evaluation, random):
         url = f"http://{SITES['fr']}/archives/{number:05d}.{'png' if how == 'same' else 'jpg'}"
         web.serve(url, f"copy-{number:05d}", copy_of(image, how), "image/png" if how == "same" else "image/jpeg")
         for lang in SITES:
-            picture = {**test[number], "url": url}
-            places[lang].append({"url": url, "alt": draw.pick(random, words.LANGUAGES[lang].captions(picture)), "title": ""})
-        web.planted.append({"id": id_of_url(encoded(url)[0]), "url": url, "copy_of": f"{name}/{number:05d}.png", "how": how})
+            caption = draw.pick(random, words.LANGUAGES[lang].captions(test[number]))
+            places[lang].append({"url": url, "alt": caption, "title": ""})
+        web.planted.append({"id": id_of_url(url), "url": url, "copy_of": f"{name}/{number:05d}.png", "how": how})
 
 
 def make_pages(places, random):
@@ -238,7 +240,8 @@ def make_pages(places, random):
 def furniture(number):
     """What pages show beside their pictures."""
     logo = {"url": "/logo.png", "alt": "", "title": ""}
-    pixel = {"url": f"//count.example/hit.gif?page={number}", "alt": "counter", "title": "", "width": "1", "height": "1"}
+    pixel = {"url": f"//count.example/hit.gif?page={number}", "alt": "counter", "title": "", "width": "1",
+             "height": "1"}
     others = [{"url": "data:image/gif;base64,R0lGODlhAQABAAAAACw=", "alt": "small red circle", "title": ""},
               {"url": "http://localhost:8080/draft.jpg", "alt": "a draft of a blue star", "title": ""},
               {"url": "http://192.168.0.7/camera.jpg", "alt": "my camera", "title": ""},
@@ -300,7 +303,8 @@ def wat_records(page):
         "Payload-Metadata": {"Actual-Content-Type": "application/http; msgtype=response", "HTTP-Response-Metadata": {
             "Response-Message": {"Version": "HTTP/1.1", "Status": status, "Reason": reason},
             "Headers": dict(headers_of(page)), "HTML-Metadata": {"Head": head, "Links": links}}}}}
-    return [record("metadata", address_of(page), orjson.dumps(each), "application/json") for each in (request, response)]
+    return [record("metadata", address_of(page), orjson.dumps(each), "application/json")
+            for each in (request, response)]
 
 
 def source(image, page):
@@ -324,7 +328,8 @@ def html_of(page):
             where = f'src="/blank.gif" srcset="/small.jpg 80w, {url} 320w"'
         else:
             where = f'src="{url}"'
-        more = "".join(f' {key}="{html.escape(image[key])}"' for key in ("alt", "title", "width", "height") if image.get(key))
+        more = "".join(f' {key}="{html.escape(image[key])}"' for key in ("alt", "title", "width", "height")
+                       if image.get(key))
         lines.append(f"<p><img {where}{more}></p>")
     return "\n".join([*lines, "</body></html>"])
 
@@ -333,7 +338,8 @@ def warc_records(page):
     """The records that a WARC file has of a page."""
     head = "".join(f"{name}: {value}\r\n" for name, value in headers_of(page))
     content = f"HTTP/1.1 {page.get('status', '200 OK')}\r\n{head}\r\n{html_of(page)}".encode()
-    request = f"GET {urlsplit(address_of(page)).path} HTTP/1.1\r\nHost: {urlsplit(address_of(page)).netloc}\r\n\r\n".encode()
+    where = urlsplit(address_of(page))
+    request = f"GET {where.path} HTTP/1.1\r\nHost: {where.netloc}\r\n\r\n".encode()
     return [record("request", address_of(page), request, "application/http; msgtype=request"),
             record("response", address_of(page), content, "application/http; msgtype=response")]
 
