@@ -140,7 +140,7 @@ class Job:
         if tally["copies"] > at_most * tally["images"]:
             raise BadData(
                 f"{tally['copies']:,} of {tally['images']:,} training images ({tally['copies'] / tally['images']:.2%}) "
-                f"would go, more than --at-most {at_most:.4g}: nothing is removed. {candidates} lists them. Look at "
+                f"would go, more than --at-most {100 * at_most:.4g}%: nothing is removed. {candidates} lists them. Look at "
                 "--calibrate; a smaller -k removes fewer, and --at-most allows more.")
         shutil.copyfile(candidates, candidates + ".copy")
         os.replace(candidates + ".copy", self.list_path)
