@@ -230,6 +230,7 @@ def test_a_download_that_has_not_tried_all_of_its_plan_is_not_done(sh):
     done = sh("mc2 images check tars --plan plan")
     assert "2 of the 3 planned ids have no image; 2 were not tried yet\n" in done.stdout
     assert done.status == 3 and "2 of the 3 planned ids were not tried yet. Give the img2dataset command again" in done.stderr
+    assert "Where it does nothing, these are tars of an earlier plan" in done.stderr
     assert sh("mc2 images check tars").status == 0
 
 

@@ -198,14 +198,19 @@ def contents(sh):
     return {str(path.relative_to(out)): path.read_bytes() for path in paths}
 
 
+def remove_download(out):
+    """Remove what came of the download, and what was made of it."""
+    for step in ("tars", "joined", "scored", "safe", "clean"):
+        shutil.rmtree(out / step)
+        (out / "done" / step).unlink()
+
+
 @pytest.mark.heavy
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_a_download_that_was_stopped_goes_on_and_the_result_is_the_same(small, number):
     out, before = small / OUT, contents(small)
     assert len(before) == 13
-    for step in ("tars", "joined", "scored", "safe", "clean"):
-        shutil.rmtree(out / step)
-        (out / "done" / step).unlink()
+    remove_download(out)
     process = subprocess.Popen(["bash", "-c", f"exec {SMALL} {COPIES} {STAND_IN} UP_TO=crawl"], cwd=small.directory,
                                env=small.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
                                start_new_session=True)
@@ -215,3 +220,15 @@ def test_a_download_that_was_stopped_goes_on_and_the_result_is_the_same(small, n
     assert not (out / "done/tars").exists()
     make(small, f"{SMALL} {COPIES} {STAND_IN} UP_TO=crawl")
     assert contents(small) == before
+
+
+@pytest.mark.heavy
+@pytest.mark.skipif(PROGRAM is None, reason="img2dataset is not installed; MC2_IMG2DATASET may name its program")
+def test_with_img2dataset_the_same_images_come_and_the_same_copies_go(small):
+    def ids(pattern):
+        return {each["id"] for each in lines_of(small, pattern)}
+    joined, removed = ids("joined/*.zst"), ids("clean/removed.jsonl")
+    remove_download(small / OUT)
+    printed = make(small, f"{SMALL} {COPIES} UP_TO=crawl IMG2DATASET={PROGRAM}")
+    assert "STAND-IN" not in printed
+    assert (ids("joined/*.zst"), ids("clean/removed.jsonl")) == (joined, removed)

@@ -1,13 +1,13 @@
 """Print what is left after each step from the crawl to the scores, and why the rest went.
 
-    python report.py out
+    python report.py out [--tars out/tars]
 
 All numbers are those of the manifests that mc2 writes beside its outputs, of the rows of img2dataset and of the scores.
 Steps that were not done yet are left out.
 """
+import argparse
 import glob
 import os
-import sys
 from collections import Counter
 
 import orjson
@@ -19,10 +19,15 @@ from mc2.tables import align
 MOST_REASONS = 12
 
 
-def main(out):
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("out", metavar="OUT", help="directory of the crawl")
+    parser.add_argument("--tars", metavar="DIR", help="where the images are. Default: OUT/tars")
+    options = parser.parse_args()
+    out = options.out.rstrip("/")
     print("What is left after each step, and why the rest went\n")
     table = [["step", "left", "", "went", "why"]]
-    for step, left, what, reasons in steps(out):
+    for step, left, what, reasons in steps(out, options.tars or f"{out}/tars"):
         rows = [[f"{count:,}", reason] for reason, count in reasons.most_common(MOST_REASONS)] or [["", ""]]
         if len(reasons) > MOST_REASONS:
             rows.append(["...", f"{len(reasons) - MOST_REASONS} more reasons"])
@@ -34,7 +39,7 @@ def main(out):
         print(*align(score_table(scores), right=(2, 3, 4)), sep="\n")
 
 
-def steps(out):
+def steps(out, tars):
     """Yield (step, how many are left, of what, Counter of how many went by reason) in the order of the steps."""
     if found := counts_of(f"{out}/pairs"):
         yield "extract", found["in"], "pages", reasons_of(found, only="pages")
@@ -43,30 +48,35 @@ def steps(out):
     if found := counts_of(f"{out}/unique"):
         yield "dedup urls", found["out"], "pairs", reasons_of(found)
         yield "", found["images"], "images", Counter()
-    if found := counts_of(f"{out}/matched"):
+    if found := counts_of(f"{out}/matched", of=f"{out}/lists/matched.txt"):
         went = Counter({"without a match": found["in"] - found["matched"]})
         yield "lid, match", found["matched"], "pairs with an entry", went
-    if found := counts_of(f"{out}/curated"):
+    if found := counts_of(f"{out}/curated", of=f"{out}/lists/curated.txt"):
         reasons = reasons_of(found)
         del reasons["without a match"]              # they are above
         yield "sample", found["out"], "pairs, one of each image", reasons
     if found := counts_of(f"{out}/plan", ".parquet"):
         yield "images plan", found["out"], "images to download", reasons_of(found)
-    if glob.glob(f"{glob.escape(out)}/tars/*_stats.json"):
-        found = Check(f"{out}/tars")
+    if glob.glob(f"{glob.escape(tars)}/*_stats.json"):
+        found = Check(tars)
         yield "download", found.images, "images", found.failures
-    if found := counts_of(f"{out}/joined"):
+    if found := counts_of(f"{out}/joined", of=f"{out}/lists/joined.txt"):
         yield "join", found["out"], "pairs with an image", Counter()
-    if found := counts_of(f"{out}/safe"):
+    if found := counts_of(f"{out}/safe", of=f"{out}/lists/safe.txt"):
         yield "filter", found["out"], "pairs", reasons_of(found)
-    if found := counts_of(f"{out}/clean/pairs"):
+    if found := counts_of(f"{out}/clean/pairs", of=f"{out}/lists/clean.txt"):
         yield "dedup images", found["out"], "pairs", reasons_of(found)
 
 
-def counts_of(folder, suffix=".jsonl.zst"):
-    """The counts of the manifests of all shards of a folder, added up. Counter"""
+def counts_of(folder, suffix=".jsonl.zst", of=None):
+    """The counts of the manifests of the shards of a folder, added up: all, or those of the list `of`. Counter"""
+    paths = sorted(glob.glob(f"{glob.escape(folder)}/*{suffix}"))
+    if of and os.path.exists(of):
+        with open(of) as names:
+            listed = set(map(os.path.basename, names.read().split()))
+        paths = [path for path in paths if os.path.basename(path) in listed]
     total = Counter()
-    for path in sorted(glob.glob(f"{glob.escape(folder)}/*{suffix}")):
+    for path in paths:
         total.update((manifests.read(path) or {"counts": {}})["counts"])
     return total
 
@@ -98,4 +108,4 @@ def score_table(paths):
 
 
 if __name__ == "__main__":
-    main(sys.argv[1].rstrip("/"))
+    main()

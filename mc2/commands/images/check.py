@@ -43,4 +43,5 @@ def check(folder, plan, retry, as_json, jobs):
         raise BadData(f"{folder}: not all shards are finished and whole.")
     if found.not_tried:
         raise BadData(f"{folder}: {found.not_tried:,} of the {found.planned:,} planned ids were not tried yet. Give the "
-                      "img2dataset command again; it goes on where it stopped.")
+                      "img2dataset command again: it goes on where it stopped. Where it does nothing, these are tars of an "
+                      "earlier plan: name another --output_folder.")
