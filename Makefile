@@ -81,6 +81,12 @@ $(VENV)/.train: setup.py
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -e '.[train,plot]'
 	touch $@
 
+# What examples/worldwide needs.
+$(VENV)/.crawl: setup.py
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -e '.[train,extract,parquet]'
+	touch $@
+
 $(VENV)/.test: setup.py
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -e '.[$(TEST_EXTRAS)]'

@@ -80,11 +80,12 @@ def test_the_plan_has_a_row_for_each_image_in_an_order_that_mixes_hosts(sh):
 
 def test_the_commands_that_come_next_are_printed_as_a_script(sh):
     sh.write("my pairs.jsonl", *pairs_at("http://a.example", ["/1.jpg"]))
-    script = sh.ok("mc2 images plan 'my pairs.jsonl' -O plan --image-size 384 --tars 'the tars' --user-agent our-name")
+    script = sh.ok("mc2 images plan 'my pairs.jsonl' -O plan --image-size 384 --tars 'the tars' --user-agent our-name "
+                   "--timeout 5 --images-per-tar 500")
     command = shlex.split(script.partition("\nimg2dataset ")[2].partition("\nmc2 ")[0].replace("\\\n", " "))
     given = dict(zip(command[::2], command[1::2]))
     for option in ("--resize_mode keep_ratio", "--resize_only_if_bigger True", "--retries 1", "--image_size 384",
-                   "--number_sample_per_shard 10000", "--user_agent_token our-name", "--url_list plan"):
+                   "--number_sample_per_shard 500", "--timeout 5", "--user_agent_token our-name", "--url_list plan"):
         assert given[option.split()[0]] == option.split()[1]
     assert "--save_additional_columns '[\"id\"]'" in script
     assert "mc2 join 'my pairs.jsonl' --tars 'the tars/*.tar' -O pairs" in script
@@ -231,6 +232,22 @@ def test_white_borders_are_seen(sh):
     assert "white borders" not in sh.ok("mc2 images check tars")
 
 
+def test_a_download_that_has_not_tried_all_of_its_plan_is_not_done(sh):
+    downloaded(sh, 0, [("a", None)])
+    downloaded(sh, 1, [("b", None), ("c", None)])
+    sh.ok("mkdir plan; mv tars/00001.parquet plan/1.parquet; rm tars/00001*; cp tars/00000.parquet plan/0.parquet; mc2 --version")
+    done = sh("mc2 images check tars --plan plan")
+    assert "2 of the 3 planned ids have no image; 2 were not tried yet\n" in done.stdout
+    assert done.status == 3 and "2 of the 3 planned ids were not tried yet. Give the img2dataset command again" in done.stderr
+    assert "Where it does nothing, these are tars of an earlier plan" in done.stderr
+    assert sh("mc2 images check tars").status == 0
+
+
+def test_a_message_of_several_lines_is_shown_by_its_first_one(sh):
+    downloaded(sh, 0, [("a", None), ("b", "HTTP Error 302: a loop.\nThe last 30x error message was:\nFound")])
+    assert "  redirects without end  1  50.0%  HTTP Error 302: a loop.\n" in sh.ok("mc2 images check tars")
+
+
 def test_rows_without_ids_are_named(sh):
     downloaded(sh, 0, [("a", None)], ids=False)
     assert "no column id" in sh.ok("mc2 images check tars")
@@ -316,12 +333,12 @@ def test_the_printed_commands_download_check_and_join(sh, web):
     bad = [f"/{kind}/a.jpg" for kind in ("404", "429", "503", "slow", "half", "html", "pixel", "noai")]
     pairs = pairs_at(web, good + bad)
     sh.write("p.jsonl", *pairs, {**pairs[0], "text": "another text"})
-    script = sh.ok("mc2 images plan p.jsonl -O plan --threads 8")
+    script = sh.ok("mc2 images plan p.jsonl -O plan --threads 8 --timeout 2")
     download, join = script.partition("mc2 images check")[0], script.partition("\nmc2 join")[2].partition("\n")[0]
     environment = {key: value for key, value in sh.environment.items() if not key.startswith("PYTHON")}
     environment.update(PATH=f"{os.path.dirname(PROGRAM)}:{environment['PATH']}", NO_ALBUMENTATIONS_UPDATE="1",
                        WANDB_MODE="disabled")
-    done = subprocess.run(["bash", "-c", download.replace("--retries 1", "--retries 0 --timeout 2")], cwd=sh.directory,
+    done = subprocess.run(["bash", "-c", download.replace("--retries 1", "--retries 0")], cwd=sh.directory,
                           env=environment, capture_output=True, timeout=300)
     assert done.returncode == 0, done.stderr.decode()
     found = json.loads(sh.ok("mc2 images check tars --plan plan --retry retry.parquet --json"))

@@ -221,8 +221,8 @@ class Check:
     def lines(self):
         """The same for people. Yields str"""
         yield f"{self.rows:,} URLs in {self.shards:,} shards, {self.images:,} images ({_share(self.images, self.rows)})"
-        rows = [(f"  {kind}", f"{times:,}", _share(times, self.rows), self.messages[kind]) for kind, times
-                in self.failures.most_common()]
+        rows = [(f"  {kind}", f"{times:,}", _share(times, self.rows), self.messages[kind].partition("\n")[0])
+                for kind, times in self.failures.most_common()]
         if rows:
             yield from align(rows, right=(1, 2))
         yield from self._remarks()
@@ -230,7 +230,7 @@ class Check:
     def _remarks(self):
         if self.planned is not None:
             yield (f"{self.without_image:,} of the {self.planned:,} planned ids have no image; {self.not_tried:,} were not "
-                   "tried yet" + (": run img2dataset again" if self.not_tried else ""))
+                   "tried yet")
         for what, numbers, advice in (
                 ("without stats, so not finished", self.unfinished, "the same img2dataset command does them again"),
                 ("without a .parquet", self.without_rows, "delete their _stats.json, and run img2dataset again")):

@@ -69,7 +69,8 @@ def plan(run, output_dir, memory, *, executor, force=False):
     return tally["out"]
 
 
-def commands(images, output_dir, inputs, tars, reading, *, image_size, min_image_size, max_aspect_ratio, user_agent, threads):
+def commands(images, output_dir, inputs, tars, reading, *, image_size, min_image_size, max_aspect_ratio, user_agent, threads,
+             timeout, images_per_tar):
     """The commands that come next, as a script of the shell. str
 
     reading: mc2.pairs.columns.Reading of the inputs
@@ -83,10 +84,11 @@ def commands(images, output_dir, inputs, tars, reading, *, image_size, min_image
 # The names of so many hosts are too much for most resolvers. Run one on each machine (knot-resolver, unbound), and let
 # /etc/resolv.conf name it alone: nameserver 127.0.0.1
 img2dataset --url_list {planned} --input_format parquet --url_col url --save_additional_columns '["id"]' \\
-    --output_format webdataset --output_folder {folder} --number_sample_per_shard 10000 \\
+    --output_format webdataset --output_folder {folder} --number_sample_per_shard {images_per_tar} \\
     --image_size {image_size} --resize_mode keep_ratio --resize_only_if_bigger True \\
     --min_image_size {min_image_size} --max_aspect_ratio {max_aspect_ratio:g} \\
-    --processes_count "$(nproc)" --thread_count {threads} --retries 1 --user_agent_token {_word(user_agent)}
+    --processes_count "$(nproc)" --thread_count {threads} --timeout {timeout} --retries 1 \\
+    --user_agent_token {_word(user_agent)}
 mc2 images check {folder} --plan {planned} --retry retry.parquet
 mc2 join {_named(inputs, output_dir)}{_spelled(reading)} --tars {tars_of} -O pairs
 mc2 train b32-xlmv --train-data {tars_of} --pairs 'pairs/*.jsonl.zst' {curation} -o run

@@ -18,7 +18,7 @@ def check(folder, plan, retry, as_json, jobs):
 
     Failures by class (DNS, timeouts, 4xx, 5xx, what is no image, opt-outs ...), shards that were not finished, ids of the
     plan without an image, images that are there twice (by SHA-256), and white borders. Exit status 3 where shards were
-    not finished or are damaged.
+    not finished or are damaged, or where ids of the plan were not tried yet.
 
     \b
     mc2 images check tars --plan plan --retry retry.parquet
@@ -41,3 +41,7 @@ def check(folder, plan, retry, as_json, jobs):
             click.echo(line)
     if not found.is_whole:
         raise BadData(f"{folder}: not all shards are finished and whole.")
+    if found.not_tried:
+        raise BadData(f"{folder}: {found.not_tried:,} of the {found.planned:,} planned ids were not tried yet. Give the "
+                      "img2dataset command again: it goes on where it stopped. Where it does nothing, these are tars of an "
+                      "earlier plan: name another --output_folder.")

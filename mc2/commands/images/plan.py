@@ -20,6 +20,10 @@ from mc2 import options
               help="What servers are told of who asks; X-Robots-Tag may name it.")
 @click.option("--threads", type=click.IntRange(1), default=64, show_default=True, metavar="N",
               help="Images that a process downloads at a time.")
+@click.option("--timeout", type=click.IntRange(1), default=10, show_default=True, metavar="SECONDS",
+              help="How long a server may take; it is asked twice.")
+@click.option("--images-per-tar", type=click.IntRange(1), default=10_000, show_default=True, metavar="N",
+              help="Images in a tar, at most.")
 @click.option("--memory", type=options.Size(), default="256M", show_default=True, metavar="SIZE",
               help="Memory of a process for the rows at hand.")
 @options.force
@@ -34,8 +38,8 @@ from mc2 import options
 @options.log_every
 @options.verbose
 @click.pass_context
-def plan(ctx, inputs, output_dir, tars, image_size, min_image_size, max_aspect_ratio, user_agent, threads, memory, force,
-         jobs, on_error, rejects, longest_line, dropped, quiet, reading, **executor):
+def plan(ctx, inputs, output_dir, tars, image_size, min_image_size, max_aspect_ratio, user_agent, threads, timeout,
+         images_per_tar, memory, force, jobs, on_error, rejects, longest_line, dropped, quiet, reading, **executor):
     """Say what img2dataset is to download: one row for each image of the pairs, as Parquet.
 
     URLs are percent-encoded where they have white space or letters that are not ASCII, which img2dataset does not do.
@@ -57,4 +61,5 @@ def plan(ctx, inputs, output_dir, tars, image_size, min_image_size, max_aspect_r
         images = planning.plan(run, output_dir, memory, executor=make, force=force)
         click.echo(planning.commands(images, output_dir, inputs, tars, reading, image_size=image_size,
                                      min_image_size=min_image_size, max_aspect_ratio=max_aspect_ratio,
-                                     user_agent=user_agent, threads=threads), nl=False)
+                                     user_agent=user_agent, threads=threads, timeout=timeout,
+                                     images_per_tar=images_per_tar), nl=False)
