@@ -249,9 +249,9 @@ def test_flops_of_a_small_model_by_hand():
     assert counted["total"] == counted["forward"] + counted["backward"] == 3 * counted["forward"]
 
 
-def memory(precision="fp32", grad_checkpointing=False, config=SMALL):
+def memory(precision="fp32", grad_checkpointing=False, config=SMALL, optimizer_shards=1):
     return architecture.memory(config, global_batch=12, local_batch=6, micro_batch=3, precision=precision,
-                               grad_checkpointing=grad_checkpointing)
+                               grad_checkpointing=grad_checkpointing, optimizer_shards=optimizer_shards)
 
 
 def test_memory_of_a_small_model_by_hand():
@@ -291,6 +291,29 @@ def test_without_quick_gelu_the_mlp_keeps_less():
 def test_the_full_matrix_of_logits_is_never_counted_as_memory():
     logits = made("h14-worldwide")["memory_per_gpu"]["logits"]
     assert logits == 2 * 3 * 4 * 196 * 75_264 and logits < 75_264 ** 2 * 4 / 50
+
+
+def test_zero_divides_the_optimizers_state_and_nothing_else():
+    total = architecture.parameters(SMALL)["total"]
+    whole, sharded = memory(), memory(optimizer_shards=3)
+    assert (whole["optimizer"], sharded["optimizer"]) == (8 * total, -(-8 * total // 3))
+    assert whole["total"] - sharded["total"] == whole["optimizer"] - sharded["optimizer"]
+    assert {**sharded, "optimizer": 0, "total": 0} == {**whole, "optimizer": 0, "total": 0}
+
+
+def test_the_plan_has_the_optimizers_state_with_and_without_zero(run):
+    off = "ZeRO           off: the optimiser's state is 14.87 GB on each GPU; divided over 384 GPUs (--zero-stage 1), 0.04 GB"
+    on = "ZeRO           stage 1: the optimiser's state is divided over 384 GPUs, 0.04 GB on each; whole it is 14.87 GB"
+    assert off in run("plan h14-worldwide --gpus 384").out.splitlines()
+    assert on in run("plan h14-worldwide --gpus 384 --zero-stage 1").out.splitlines()
+    plain, zero = (json.loads(run(f"plan h14-worldwide --gpus 384 --json -q {more}").out) for more in ("", "--zero-stage 1"))
+    assert plain["optimizer_state"] == zero["optimizer_state"] == {"whole": 14_870_269_960, "sharded": 38_724_662}
+    assert plain["memory_per_gpu"]["optimizer"] == 14_870_269_960 and zero["memory_per_gpu"]["optimizer"] == 38_724_662
+
+
+def test_zero_on_one_gpu_is_noted(run):
+    assert "note           compute.zero_stage = 1 has no effect on one GPU" in run("plan tiny --gpus 1 --zero-stage 1").out
+    assert "ZeRO" not in run("plan tiny --gpus 1").out
 
 
 def test_cost_follows_from_flops_and_the_utilisation_given():

@@ -242,6 +242,38 @@ def test_another_number_of_processes_goes_on_by_whole_shards_and_says_so(templat
     assert [line["step"] for line in log_of(template / "fewer")] == list(range(1, 81))
 
 
+@pytest.mark.heavy
+def test_a_run_goes_on_with_zero_and_back_without_it(template, two):
+    """On two processes to the last bit, in log and checkpoint; on one by whole shards, as any run."""
+    shutil.copytree(template / "two", template / "two-zero", symlinks=True)
+    for step in (60, 80):
+        os.unlink(template / f"two-zero/checkpoints/step-000000{step}.pt")
+    template.ok(f"mc2 train run.toml -o two-zero --device cpu {TWO} --zero-stage 1 -q", OMP_NUM_THREADS="1")
+    assert log_of(template / "two-zero") == two
+    (found,), (expected,) = (checkpoints.load(template / f"{run}/checkpoints/step-00000080.pt")["models"]
+                             for run in ("two-zero", "two"))
+    for what in ("state", "optimizer"):
+        assert_same(found.pop(what), expected.pop(what))
+    assert found == expected
+    os.unlink(template / "two-zero/checkpoints/step-00000080.pt")
+    done = train_here(template, "two-zero", ("schedule", "epochs", 20), ("run", "save_steps", 20))
+    assert done["notes"][0].startswith("goes on from step 60") and done["trained_pairs"] == 20 * 8
+
+
+def assert_same(found, expected):
+    """The same keys, values and tensors, to the last bit."""
+    assert type(found) is type(expected)
+    if isinstance(found, torch.Tensor):
+        assert found.dtype == expected.dtype and torch.equal(found, expected)
+    elif isinstance(found, (dict, list)):
+        keys = found if isinstance(found, dict) else range(len(found))
+        assert len(found) == len(expected)
+        for key in keys:
+            assert_same(found[key], expected[key])
+    else:
+        assert found == expected
+
+
 def test_a_loss_that_is_no_number_stops_before_the_next_checkpoint(template):
     done = template("mc2 train run.toml -o lost --device cpu --lr 1 --set schedule.warmup=11 --set optimizer.beta1=0 "
                     "--set optimizer.wd=1e30 --set run.save_steps=1 --set model.init_logit_scale=4.6", OMP_NUM_THREADS="1")
@@ -308,6 +340,7 @@ def test_the_conflict_of_english_and_the_others_is_measured_at_a_checkpoint(temp
     ("-c nowhere", 2, "nowhere: no such counts."),
     ("--set data.nothing=1", 2, "data.nothing=1: is not SECTION.KEY=VALUE"),
     ("--lr -1", 3, "optimizer.lr is -1.0, not a number from 0 to 1"),
+    ("--zero-stage 1", 2, "over the processes of a run, and this run has one. Start more (--nproc N), or give --zero-stage 0"),
 ])
 def test_what_cannot_start_says_why(template, change, status, message):
     done = template(f"mc2 train run.toml -o refused --device cpu {change}")

@@ -119,13 +119,14 @@ def flops(config, global_batch):
     return {**part, "forward": forward, "backward": 2 * forward, "total": 3 * forward}
 
 
-def memory(config, *, global_batch, local_batch, micro_batch, precision, grad_checkpointing):
+def memory(config, *, global_batch, local_batch, micro_batch, precision, grad_checkpointing, optimizer_shards=1):
     """{part: bytes on one GPU}, and their `total`: an estimate, without CUDA's own memory, buffers of the network and
     fragmentation (a few GB).
 
     local_batch: pairs of this GPU in a step; micro_batch: those that go through the model at a time.
     weights, gradients, optimizer: 4, 4 and 2 x 4 bytes a parameter (AdamW's two moments; in `bf16` half of it all);
-        DDP's buckets are taken to be the gradients themselves (gradient_as_bucket_view).
+        DDP's buckets are taken to be the gradients themselves (gradient_as_bucket_view). optimizer_shards: GPUs that
+        the optimizer's state is divided over (ZeRO stage 1), of which this one keeps a part.
     weight_copies: `amp_bf16` keeps a bfloat16 copy of every weight that is multiplied, so of all but token embeddings.
     activations: what the backward pass reads again. In a block of width d and MLP width h, per token: the inputs of
         both norms (2 d, always fp32), and in the precision of the products: both norms' outputs (2 d), q, k and v
@@ -142,7 +143,7 @@ def memory(config, *, global_batch, local_batch, micro_batch, precision, grad_ch
     part = {
         "weights": weight_size * count["total"],
         "gradients": weight_size * count["total"],
-        "optimizer": 2 * weight_size * count["total"],
+        "optimizer": -(-2 * weight_size * count["total"] // optimizer_shards),
         "weight_copies": 2 * (count["total"] - count["token_embedding"]) if precision == "amp_bf16" else 0,
         "activations": micro_batch * _activation_bytes(config, size, grad_checkpointing),
         "gathered_features": 2 * 2 * 4 * global_batch * config["embed_dim"],

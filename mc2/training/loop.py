@@ -277,12 +277,13 @@ class Trainer:
         if self.ranks.most(not finite)[0]:
             self._give_up(f"a weight is not a number after step {self.step:,}")
         parts = self.ranks.gather(({"loader": self.position, "samples": self.digest.hex()}, self.tally))
+        states = [student.state() for student in self.students]
         if self.ranks.is_first:
             self.log.sync()
             run_directory.save(self.directory, {
                 "step": self.step, "seen_pairs": self.step * self.global_batch, "config": self.values,
                 "logged": self.log.logged,
-                "models": [student.state() for student in self.students], "data": [state for state, _ in parts],
+                "models": states, "data": [state for state, _ in parts],
                 "tallies": metrics.total_of(self.before, [tally for _, tally in parts])},
                 self.values["run"]["keep_checkpoints"])
         self.ranks.most(0)          # nobody goes on, or ends, before it is written

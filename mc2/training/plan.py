@@ -18,10 +18,10 @@ def make(preset, *, gpus=None, growth=None, mfu=MFU, gpu_tflops=H100_TFLOPS, gpu
     gpus = compute["gpus"] if gpus is None else gpus
     schedule = schedule_of(preset, growth)
     batch = batch_of(schedule["global_batch"], gpus, compute["accum_freq"])
-    memory = architecture.memory(
-        preset.architecture, global_batch=schedule["global_batch"], local_batch=batch["per_gpu"],
-        micro_batch=batch["at_a_time"], precision=compute["precision"],
-        grad_checkpointing=compute["grad_checkpointing"])
+    how = {"global_batch": schedule["global_batch"], "local_batch": batch["per_gpu"], "micro_batch": batch["at_a_time"],
+           "precision": compute["precision"], "grad_checkpointing": compute["grad_checkpointing"]}
+    whole, sharded = (architecture.memory(preset.architecture, **how, optimizer_shards=shards) for shards in (1, gpus))
+    memory = sharded if compute["zero_stage"] else whole
     per_pair = architecture.flops(preset.architecture, schedule["global_batch"])
     total_flops = per_pair["total"] * schedule["seen_pairs"]
     gpu_hours = total_flops / (gpu_tflops * 1e12 * mfu) / 3600
@@ -33,10 +33,11 @@ def make(preset, *, gpus=None, growth=None, mfu=MFU, gpu_tflops=H100_TFLOPS, gpu
         "gpus": gpus, "batch": batch, "schedule": schedule,
         "optimizer": values["optimizer"],
         "compute": {**compute, "gpus": gpus},
+        "optimizer_state": {"whole": whole["optimizer"], "sharded": sharded["optimizer"]},      # bytes on one GPU
         "memory_per_gpu": {**memory, "limit": round(gpu_memory * 1e9), "fits": memory["total"] <= gpu_memory * 1e9},
         "flops_per_pair": per_pair, "flops": total_flops,
         "cost": {"gpu_hours": gpu_hours, "hours": gpu_hours / gpus, "mfu": mfu, "gpu_tflops": gpu_tflops},
-        "notes": list(_notes(preset, growth))}
+        "notes": list(_notes(preset, growth, gpus))}
 
 
 def lines(plan):
@@ -59,6 +60,7 @@ def lines(plan):
                       f"{optimizer['beta1']:g} {optimizer['beta2']:g}, eps {optimizer['eps']:g}, "
                       f"wd {optimizer['wd']:g}"),
         *_memory_rows(memory, plan["compute"]),
+        *_state_rows(plan["optimizer_state"], plan["compute"]),
         ("FLOPs", f"{plan['flops']:.3g}: a pair takes {plan['flops_per_pair']['forward'] / 1e9:.3g} GFLOPs forward and "
                   "twice that backward"),
         ("cost", f"{_hours(cost['gpu_hours'])} GPU hours, {_hours(cost['hours'])} hours, assuming {cost['mfu']:.0%} of "
@@ -137,6 +139,16 @@ def _memory_rows(memory, compute):
     yield "", "not counted: CUDA's own memory, buffers of the network, fragmentation (a few GB)"
 
 
+def _state_rows(state, compute):
+    """The optimizer's state with and without ZeRO."""
+    if compute["gpus"] == 1:
+        return
+    whole, sharded = (f"{number / 1e9:.2f} GB" for number in (state["whole"], state["sharded"]))
+    over = f"divided over {compute['gpus']:,} GPUs"
+    yield "ZeRO", (f"stage 1: the optimiser's state is {over}, {sharded} on each; whole it is {whole}" if compute["zero_stage"]
+                   else f"off: the optimiser's state is {whole} on each GPU; {over} (--zero-stage 1), {sharded}")
+
+
 def _growth(growth):
     return "" if growth == 1 else f" ({growth:.4g} times those of the English-only run)"
 
@@ -145,7 +157,9 @@ def _hours(hours):
     return f"{hours:,.0f}" if hours >= 100 else f"{hours:.3g}"
 
 
-def _notes(preset, growth):
+def _notes(preset, growth, gpus):
+    if preset.values["compute"]["zero_stage"] and gpus == 1:
+        yield "compute.zero_stage = 1 has no effect on one GPU, and mc2 train refuses it there"
     if growth is not None and growth > 1 and preset.values["data"]["languages"] == "english":
         yield (f"the pool is more than English then, but model and tokenizer ({preset.values['model']['tokenizer']}) "
                "are those of the English-only run")

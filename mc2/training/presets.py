@@ -61,6 +61,7 @@ KEYS = {        # names follow open_clip's options where they mean the same
         "workers": Key(int, (0, None), default=4),  # processes per GPU that decode images; 0: the one that trains
         "prefetch": Key(int, COUNT, default=2),     # batches that each of them makes in advance
         "torchcompile": Key(bool, default=False),
+        "zero_stage": Key(int, (0, 1), default=0),  # 1: each GPU keeps a part of the optimizer's state (ZeRO)
     },
     "run": {
         "output": Key(str, default=None),           # directory of the run

@@ -5,6 +5,7 @@ import torch
 
 from mc2.clip import architecture, model, tokenizers
 from mc2.errors import BadData
+from mc2.training.zero import ShardedAdamW
 
 
 class Student:
@@ -20,6 +21,8 @@ class Student:
             model_config, init_logit_scale=config["values"]["model"]["init_logit_scale"],
             precision=compute["precision"], grad_checkpointing=compute["grad_checkpointing"], device=ranks.device, seed=schedule["seed"])
         self.optimizer = model.optimizer_of(self.model, **optimizer)
+        if compute["zero_stage"] and ranks.world > 1:
+            self.optimizer = ShardedAdamW(self.optimizer, ranks.rank, ranks.world)
         self.trained = self.model
         if compute["torchcompile"]:
             self.trained = torch.compile(self.trained)
@@ -30,6 +33,7 @@ class Student:
                 static_graph=compute["accum_freq"] == 1)        # pytorch/pytorch#187732: wrong with accumulation
 
     def state(self):
+        """What a checkpoint holds of it. All ranks call this at the same time; that of the first is whole."""
         return {"name": self.name, "architecture": self.architecture, "tokenizer": self.tokenizer_name,
                 "tokenizer_fingerprint": self.tokenizer.fingerprint,
                 "state": self.model.state_dict(), "optimizer": self.optimizer.state_dict()}
