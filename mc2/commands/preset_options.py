@@ -38,7 +38,7 @@ OPTIONS = {
         _option("accum-freq", type=int, metavar="N", help="Parts in which a batch goes through the model."),
         click.option("--grad-checkpointing", is_flag=True, default=None, help="Save memory, take time."),
         _option("zero-stage", type=click.IntRange(0, 1), metavar="N",
-                help="1: ZeRO; the optimizer's state is divided over the GPUs, with the same weights. 0: whole on each."),
+                help="1: ZeRO, which divides the optimizer's state over the GPUs, for the same weights. 0: whole on each."),
         _option("workers", type=int, metavar="N", help="Processes per GPU that decode images.")],
 }
 RUN_OPTIONS = {

@@ -75,6 +75,9 @@ KEYS = {        # names follow open_clip's options where they mean the same
         "teacher": Key(str, default=None),          # as for `mc2 eval --model`
         "teacher_logit_scale": Key(float, (1e-3, None), default=200.0),
         "weight": Key(float, (0, None), default=1.0),
+        # crop: what the students see, at the teacher's size; whole: as the teacher's own preprocessing makes images.
+        # Absent: crop for a teacher of the first student's image size, whole for any other
+        "teacher_images": Key(str, ("crop", "whole"), default=None),
     },
 }
 LOCATED = {"data": ("train_data", "pairs", "counts", "thresholds"), "run": ("output",)}

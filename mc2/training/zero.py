@@ -66,8 +66,10 @@ class ShardedAdamW:
         self._sizes = [len(group["params"]) for group in whole.param_groups]            # weights of each group
         self._weights = [weight for group in whole.param_groups for weight in group["params"]]
         self._flat = [weight.detach().view(-1) for weight in self._weights]
-        self._lines = [Line({number: weight.numel() for number, weight in enumerate(self._weights) if weight.dtype == dtype},
-                            world) for dtype in dict.fromkeys(weight.dtype for weight in self._weights)]
+        sizes = {}                                              # {type: {number of a weight: its elements}}
+        for number, weight in enumerate(self._weights):
+            sizes.setdefault(weight.dtype, {})[number] = weight.numel()
+        self._lines = [Line(of_type, world) for of_type in sizes.values()]
         pieces = sorted(piece for line in self._lines for piece in line.pieces(rank))   # one of a weight at most
         self._own = {number: (begin, end, torch.nn.Parameter(self._flat[number][begin:end]))
                      for number, begin, end, _ in pieces}
