@@ -358,7 +358,7 @@ def peak_memory(device):
         yield memory
         memory.bytes = torch.cuda.max_memory_allocated(device)
         return
-    free(device)
+    ctypes.CDLL(None).malloc_trim(0)            # what is freed goes back, so that differences mean something
     with contextlib.suppress(OSError), open("/proc/self/clear_refs", "w") as stream:
         stream.write("5")                       # forgets the peak so far
     memory.before = resident("VmRSS")
@@ -392,6 +392,7 @@ def synchronize(device):
 
 def free_memory(device):
     """Bytes that are free on the GPU; None on the CPU."""
+    free(device)
     return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else None
 
 
@@ -408,7 +409,6 @@ def matmul_peak(device, sides):
             synchronize(device)
             best = max(best, 5 * 2 * n ** 3 / (time.perf_counter() - started))
         del a, b
-    free(device)
     return best
 
 
