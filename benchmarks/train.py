@@ -7,8 +7,8 @@
 It needs torch, open_clip and this project, no network and no data: weights and batches are random.
 
 Both steps train the same model with a vocabulary of XLM-V's size (901,629), in bfloat16 autocast, with the same gradient
-checkpointing, on batches that wait in pinned memory of the host. They take turns, round after round; a ratio is given
-only where so many rounds lie on one side of 1 that chance would do that in 1 case of 100 (sign test). mc2's: uint8 images,
+checkpointing, on batches that wait in pinned memory of the host. They take turns, round after round; a ratio is given only
+where so many rounds lie on one side of 1 that chance would do that in 1 case of 100 (sign test). mc2's: uint8 images,
 normalised on the device; fp32 loss a few rows at a time; fused AdamW; TF32 for products in fp32. open_clip's is
 train_one_epoch of its own package open_clip_train: normalised float32 images, ClipLoss inside of autocast, AdamW as
 torch chooses. First their losses and gradients are compared.
@@ -48,7 +48,7 @@ import mc2
 from mc2.clip import architecture, model
 from mc2.training import loss, step
 
-# name: configuration, images of a step that fit 80 GB beside two optimizers' states, gradient checkpointing, share of time
+# name: configuration, images of a step (they fit 80 GB beside two optimizers), gradient checkpointing, share of time
 MODELS = {"ViT-B-32": ("ViT-B-32-xlmv-quickgelu", 1024, False, 0.3),
           "ViT-H-14": ("ViT-H-14-xlmv-quickgelu", 128, True, 0.6)}
 ON_CPU = {"tiny": ("tiny", 16, False, 0.8)}
