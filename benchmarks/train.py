@@ -6,20 +6,20 @@
 
 It needs torch, open_clip and this project, no network and no data: weights and batches are random.
 
-Both steps train the same model with a vocabulary of XLM-V's size (901,629), in bfloat16 autocast, with the same gradient
-checkpointing, on batches that wait in pinned memory of the host. They take turns, round after round; a ratio is given only
-where so many rounds lie on one side of 1 that chance would do that in 1 case of 100 (sign test). mc2's: uint8 images,
-normalised on the device; fp32 loss a few rows at a time; fused AdamW; TF32 for products in fp32. open_clip's is
-train_one_epoch of its own package open_clip_train: normalised float32 images, ClipLoss inside of autocast, AdamW as
-torch chooses. First their losses and gradients are compared.
+Both steps train the same model with a vocabulary of XLM-V's size (901,629), in bfloat16 autocast, with the same
+gradient checkpointing, on batches that wait in pinned memory of the host. They take turns, round after round; a ratio
+is given only where so many rounds lie on one side of 1 that chance would do that in 1 case of 100 (sign test). mc2's:
+uint8 images, normalised on the device; fp32 loss a few rows at a time; fused AdamW; TF32 for products in fp32.
+open_clip's is train_one_epoch of its own package open_clip_train: normalised float32 images, ClipLoss inside of
+autocast, AdamW as torch chooses. First their losses and gradients are compared.
 
     speed       images per second, median over the rounds; of the loss alone: time of forward and backward
     times mc2   how many times as fast as mc2's step
     spread      half the distance between the quartiles, in percent of the median
     memory      the most that was allocated during the step, less the state of the other optimizer
     planned     what `mc2 plan` estimates for this batch on one GPU
-    of the peak model FLOPs (mc2.clip.architecture.flops; what checkpointing computes again does not count) over the rate
-                of the best bfloat16 matrix product measured before and after
+    of the peak model FLOPs (mc2.clip.architecture.flops; what checkpointing computes again does not count) over the
+                rate of the best bfloat16 matrix product measured before and after
 
 Where a model does not fit the memory that is free, its batch is halved; where 8 images do not fit, it is left out, and
 the output says so. The last line is JSON with all figures.
@@ -142,8 +142,8 @@ def theirs(network, batches, device, optimizer=None):
                 return by_its_loop(n_steps)
             except (ImportError, AttributeError, TypeError, LookupError) as error:
                 WRITTEN_DOWN.append(f"{type(error).__name__}: {error}")
-                print(f"open_clip_train.train.train_one_epoch does not run here ({WRITTEN_DOWN[0]}): its step is written "
-                      "down instead", flush=True)
+                print(f"open_clip_train.train.train_one_epoch does not run here ({WRITTEN_DOWN[0]}): its step is "
+                      "written down instead", flush=True)
         for number in range(n_steps):
             images, tokens = batches[number % len(batches)]
             images, tokens = images.to(device, non_blocking=True), tokens.to(device, non_blocking=True)
@@ -206,8 +206,9 @@ def measure_model(name, models, device, seconds, memory):
     while True:
         batch = largest_batch(config, batch, grad_checkpointing, memory)
         if batch is None:
-            return {"model": name, "skipped": f"{SMALLEST} images of a step and the states of two optimizers do not fit the "
-                                              f"memory that is free" + (f", {memory / 1e9:.3g} GB" if memory else "")}
+            size = f", {memory / 1e9:.3g} GB" if memory else ""
+            return {"model": name, "skipped": f"{SMALLEST} images of a step and the states of two optimizers do not fit "
+                                              f"the memory that is free{size}"}
         try:
             return {"model": name, "configuration": preset, "parameters": architecture.parameters(config)["total"],
                     "batch": batch, "grad_checkpointing": grad_checkpointing,
@@ -451,7 +452,8 @@ def parsed():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", default="auto", choices=["auto", "cuda", "cpu"])
     parser.add_argument("--models", nargs="+", default=list(MODELS), choices=list(MODELS), help="on a GPU")
-    parser.add_argument("--seconds", type=float, help=f"of measuring (default: {SECONDS['cuda']}, {SECONDS['cpu']} on a CPU)")
+    parser.add_argument("--seconds", type=float,
+                        help=f"of measuring (default: {SECONDS['cuda']}, {SECONDS['cpu']} on a CPU)")
     parser.add_argument("--batch", type=int, help="images of a step, for all models")
     parser.add_argument("--json", metavar="FILE", help="write the last line there, too")
     parser.add_argument("--dry-run", action="store_true",
@@ -494,11 +496,11 @@ def main():
         peaks.append(matmul_peak(device, PRODUCTS[device.type]))
     print("the loss alone ...", flush=True)
     batches = (64, 256) if options.dry_run else LOSS_BATCHES[device.type]
-    found |= {"losses": measure_losses(device, batches, 0.1 * seconds), "matmul_tflops": [peak / 1e12 for peak in peaks],
-              "seconds": time.monotonic() - started}
+    found |= {"losses": measure_losses(device, batches, 0.1 * seconds),
+              "matmul_tflops": [peak / 1e12 for peak in peaks], "seconds": time.monotonic() - started}
     peak = max(peaks)
-    timing.show(f"{found['device']}, torch {torch.__version__}, open_clip {open_clip.__version__}; bfloat16 matrix product "
-                f"{peak / 1e12:,.2f} TFLOPS; {found['seconds']:.0f} s",
+    timing.show(f"{found['device']}, torch {torch.__version__}, open_clip {open_clip.__version__}; bfloat16 matrix "
+                f"product {peak / 1e12:,.2f} TFLOPS; {found['seconds']:.0f} s",
                 HEADER, [[*row, *[""] * (len(HEADER) - len(row))] for part in
                          (*(rows_of_model(one, peak, is_gpu or options.dry_run) for one in found["models"]),
                           rows_of_losses(found["losses"])) for row in part])
