@@ -207,8 +207,8 @@ def measure_model(name, models, device, seconds, memory):
         batch = largest_batch(config, batch, grad_checkpointing, memory)
         if batch is None:
             size = f", {memory / 1e9:.3g} GB" if memory else ""
-            return {"model": name, "skipped": f"{SMALLEST} images of a step and the states of two optimizers do not fit "
-                                              f"the memory that is free{size}"}
+            return {"model": name, "skipped": f"{SMALLEST} images of a step and the states of two optimizers do not "
+                                              f"fit the memory that is free{size}"}
         try:
             return {"model": name, "configuration": preset, "parameters": architecture.parameters(config)["total"],
                     "batch": batch, "grad_checkpointing": grad_checkpointing,
