@@ -196,6 +196,27 @@ def test_damaged_images_are_corrupt_or_pixels_and_nothing_else():
                 pass
 
 
+@pytest.mark.parametrize("mode, format", FORMS)
+@pytest.mark.parametrize("rgb", images.RGB)
+def test_views_of_an_image_decoded_once_are_those_of_each_alone(mode, format, rgb):
+    data = encoded(photo(70, 50).convert(mode), format)
+    transforms = [Transform(size, interpolation, resize_mode, rgb) for size, interpolation, resize_mode in
+                  [(24, "bicubic", "shortest"), (60, "bilinear", "squash")]]
+    crops = [images.View(16), images.View(40, "bilinear", rgb)]
+    found = images.all_views(data, ("0", "id"), [crops[0], *(transform.view for transform in transforms), crops[1]])
+    expected = [images.training(data, ("0", "id"), 16), *(transform(data) for transform in transforms),
+                images.training(data, ("0", "id"), 40, interpolation="bilinear", rgb=rgb)]
+    assert all(map(np.array_equal, found, expected))
+
+
+def test_jpeg_scaling_leaves_enough_for_the_largest_view():
+    data, large = encoded(photo(1501, 999)), images.View(400, resize_mode="shortest")
+    _, alone = images.all_views(data, ("0", "id"), [images.View(16), large])
+    small, scaled = images.all_views(data, ("0", "id"), [images.View(16), large], jpeg_scaling=True)
+    assert np.array_equal(scaled, alone)            # half of it would be less than twice 400 pixels
+    assert np.array_equal(small, images.training(data, ("0", "id"), 16))
+
+
 def test_jpeg_scaling_keeps_small_images_as_they_are_and_large_ones_alike():
     small, large, png = encoded(photo(150, 120)), encoded(photo(1501, 999)), encoded(photo(600, 600), "PNG")
     def both(data):

@@ -14,7 +14,7 @@ from conftest import ROOT
 from mc2 import cli
 from mc2.clip import architecture
 from mc2.errors import BadData, BadUsage
-from mc2.training import plan, presets
+from mc2.training import plan, presets, teachers
 
 # preset: (parameters, global batch, steps per pass, steps, seen pairs in whole batches, lr, betas, wd)
 H14, L14, B32 = (4e-4, 0.9, 0.95, 0.1), (4e-4, 0.9, 0.98, 0.2), (5e-4, 0.9, 0.98, 0.2)
@@ -249,9 +249,9 @@ def test_flops_of_a_small_model_by_hand():
     assert counted["total"] == counted["forward"] + counted["backward"] == 3 * counted["forward"]
 
 
-def memory(precision="fp32", grad_checkpointing=False, config=SMALL):
+def memory(precision="fp32", grad_checkpointing=False, config=SMALL, optimizer_shards=1):
     return architecture.memory(config, global_batch=12, local_batch=6, micro_batch=3, precision=precision,
-                               grad_checkpointing=grad_checkpointing)
+                               grad_checkpointing=grad_checkpointing, optimizer_shards=optimizer_shards)
 
 
 def test_memory_of_a_small_model_by_hand():
@@ -291,6 +291,31 @@ def test_without_quick_gelu_the_mlp_keeps_less():
 def test_the_full_matrix_of_logits_is_never_counted_as_memory():
     logits = made("h14-worldwide")["memory_per_gpu"]["logits"]
     assert logits == 2 * 3 * 4 * 196 * 75_264 and logits < 75_264 ** 2 * 4 / 50
+
+
+def test_zero_divides_the_optimizers_state_and_nothing_else():
+    total = architecture.parameters(SMALL)["total"]
+    whole, sharded = memory(), memory(optimizer_shards=3)
+    assert (whole["optimizer"], sharded["optimizer"]) == (8 * total, -(-8 * total // 3))
+    assert whole["total"] - sharded["total"] == whole["optimizer"] - sharded["optimizer"]
+    assert {**sharded, "optimizer": 0, "total": 0} == {**whole, "optimizer": 0, "total": 0}
+
+
+def test_the_plan_has_the_optimizers_state_with_and_without_zero(run):
+    off = ("ZeRO           off: the optimiser's state is 14.87 GB on each GPU; divided over 384 GPUs (--zero-stage 1), "
+           "0.04 GB")
+    on = "ZeRO           stage 1: the optimiser's state is divided over 384 GPUs, 0.04 GB on each; whole it is 14.87 GB"
+    assert off in run("plan h14-worldwide --gpus 384").out.splitlines()
+    assert on in run("plan h14-worldwide --gpus 384 --zero-stage 1").out.splitlines()
+    plain, zero = (json.loads(run(f"plan h14-worldwide --gpus 384 --json -q {more}").out)
+                   for more in ("", "--zero-stage 1"))
+    assert plain["optimizer_state"] == zero["optimizer_state"] == {"whole": 14_870_269_960, "sharded": 38_724_662}
+    assert plain["memory_per_gpu"]["optimizer"] == 14_870_269_960 and zero["memory_per_gpu"]["optimizer"] == 38_724_662
+
+
+def test_zero_on_one_gpu_is_noted(run):
+    assert "note           compute.zero_stage = 1 has no effect on one GPU" in run("plan tiny --zero-stage 1").out
+    assert "ZeRO" not in run("plan tiny --gpus 1").out
 
 
 def test_cost_follows_from_flops_and_the_utilisation_given():
@@ -340,6 +365,77 @@ def test_activations_are_what_autograd_keeps(quick_gelu):
     estimate = architecture.memory(config, global_batch=8, local_batch=8, micro_batch=8, precision="fp32",
                                    grad_checkpointing=False)["activations"]
     assert len(outputs) == 2 and 0.93 < sum(size for size, _ in kept.values()) / estimate <= 1
+
+
+# Distillation
+
+STUDENT = """
+[distill]
+teacher = "{}"
+[[students]]
+name = "small"
+model = "ViT-S-16-mt5"
+tokenizer = "google/mt5-base"
+"""
+
+
+def distilled(tmp_path, teacher):
+    """The plan of b32-mt5 with this teacher and a further student."""
+    (tmp_path / "mine.toml").write_text(text_of("b32-mt5") + STUDENT.format(teacher), "utf-8")
+    return plan.make(presets.load(str(tmp_path / "mine.toml")), gpus=64)
+
+
+def test_teacher_and_further_students_are_in_memory_and_flops(tmp_path):
+    alone, found = made("b32-mt5", gpus=64), distilled(tmp_path, "open_clip:ViT-B-16-xlmv-384@weights.pt")
+    small, teacher = architecture.load("ViT-S-16-mt5"), architecture.load("ViT-B-16-xlmv-384")
+    memory, before = found["memory_per_gpu"], alone["memory_per_gpu"]
+    its = architecture.memory(small, global_batch=32_768, local_batch=512, micro_batch=512, precision="amp_bf16",
+                              grad_checkpointing=False)
+    lasting = its["weights"] + its["gradients"] + its["optimizer"]
+    assert memory["students"] >= lasting and memory["students"] - lasting < its["total"]
+    assert memory["teacher"] == architecture.inference_memory(teacher, micro_batch=512, precision="amp_bf16")
+    assert memory["total"] == before["total"] + memory["students"] + memory["teacher"]
+    assert found["flops_per_pair"]["others"] == architecture.flops(small, 32_768)["total"] \
+        + architecture.flops(teacher, 32_768)["forward"]
+    assert found["flops"] == (found["flops_per_pair"]["total"] + found["flops_per_pair"]["others"]) \
+        * found["schedule"]["seen_pairs"]
+    assert found["shared_memory_per_gpu"] == 512 * (3 * 224 ** 2 + 3 * 384 ** 2 + 8 * 77 + 8 * 77) * 9
+    assert alone["shared_memory_per_gpu"] == 512 * (3 * 224 ** 2 + 8 * 77) * 9 and alone["distill"] is None
+    count = architecture.parameters(teacher)["total"]
+    assert f"teacher        open_clip:ViT-B-16-xlmv-384@weights.pt, {count:,} parameters, sees whole pictures of 384 pixels" \
+        in plan.lines(found)
+
+
+def test_the_memory_of_a_teacher_by_hand():
+    total, block = architecture.parameters(SMALL)["total"], 5 * (2 * 4 * 2 + 2 * 3 * 8)
+    assert architecture.inference_memory(SMALL, micro_batch=3, precision="amp_bf16") == \
+        4 * total + 2 * (total - 20) + 3 * (12 * (1 + 2) + block)
+
+
+def test_a_teacher_that_only_loading_tells_of_is_named_and_not_counted(tmp_path):
+    found = distilled(tmp_path, "nowhere.pt")
+    assert found["distill"]["parameters"] is None and found["memory_per_gpu"]["teacher"] == 0
+    assert "teacher        nowhere.pt: its size is known once it is loaded; it is in no number below" \
+        in plan.lines(found)
+
+
+def test_the_architecture_of_a_teacher_is_found_in_its_files(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    other = {**SMALL, "embed_dim": 5}
+    for name, content in {
+            "run/config.json": {"architecture": SMALL, "students": [{"name": "other", "architecture": other}]},
+            "oc/open_clip_config.json": {"model_cfg": SMALL}, "model.json": SMALL, "bad/config.json": [1]}.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(json.dumps(content))
+    (tmp_path / "run/checkpoints").mkdir()
+    for weights in ("run/checkpoints/step-00000004.pt", "model.pt", "lonely.pt"):
+        (tmp_path / weights).touch()
+    for name in ("run", "run/checkpoints/step-00000004.pt", "oc", "model.pt"):
+        assert teachers.architecture_of(name) == SMALL, name
+    assert teachers.architecture_of("run#other") == other
+    assert teachers.architecture_of("open_clip:ViT-H-14-xlmv-378@a.pt") == architecture.load("ViT-H-14-xlmv-378")
+    for name in ("lonely.pt", "bad", "nowhere", "open_clip:coca_ViT-B-32", "open_clip:../x"):
+        assert teachers.architecture_of(name) is None, name
 
 
 # Files of one's own

@@ -20,9 +20,10 @@ import torch
 from PIL import Image
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
-from mc2.clip import checkpoints, model
+import mc2
+from mc2.clip import checkpoints, images, loading, model
 from mc2.errors import BadData, BadUsage
-from mc2.training import job, launch, presets
+from mc2.training import job, launch, presets, samples, students
 
 COLOURS = {"red": (200, 30, 30), "green": (30, 160, 60), "blue": (40, 60, 200), "black": (10, 10, 10)}
 RUN = """# a run of a test
@@ -242,6 +243,38 @@ def test_another_number_of_processes_goes_on_by_whole_shards_and_says_so(templat
     assert [line["step"] for line in log_of(template / "fewer")] == list(range(1, 81))
 
 
+@pytest.mark.heavy
+def test_a_run_goes_on_with_zero_and_back_without_it(template, two):
+    """On two processes to the last bit, in log and checkpoint; on one by whole shards, as any run."""
+    shutil.copytree(template / "two", template / "two-zero", symlinks=True)
+    for step in (60, 80):
+        os.unlink(template / f"two-zero/checkpoints/step-000000{step}.pt")
+    template.ok(f"mc2 train run.toml -o two-zero --device cpu {TWO} --zero-stage 1 -q", OMP_NUM_THREADS="1")
+    assert log_of(template / "two-zero") == two
+    (found,), (expected,) = (checkpoints.load(template / f"{run}/checkpoints/step-00000080.pt")["models"]
+                             for run in ("two-zero", "two"))
+    for what in ("state", "optimizer"):
+        assert_same(found.pop(what), expected.pop(what))
+    assert found == expected
+    os.unlink(template / "two-zero/checkpoints/step-00000080.pt")
+    done = train_here(template, "two-zero", ("schedule", "epochs", 20), ("run", "save_steps", 20))
+    assert done["notes"][0].startswith("goes on from step 60") and done["trained_pairs"] == 20 * 8
+
+
+def assert_same(found, expected):
+    """The same keys, values and tensors, to the last bit."""
+    assert type(found) is type(expected)
+    if isinstance(found, torch.Tensor):
+        assert found.dtype == expected.dtype and torch.equal(found, expected)
+    elif isinstance(found, (dict, list)):
+        keys = found if isinstance(found, dict) else range(len(found))
+        assert len(found) == len(expected)
+        for key in keys:
+            assert_same(found[key], expected[key])
+    else:
+        assert found == expected
+
+
 def test_a_loss_that_is_no_number_stops_before_the_next_checkpoint(template):
     done = template("mc2 train run.toml -o lost --device cpu --lr 1 --set schedule.warmup=11 --set optimizer.beta1=0 "
                     "--set optimizer.wd=1e30 --set run.save_steps=1 --set model.init_logit_scale=4.6", OMP_NUM_THREADS="1")
@@ -292,6 +325,87 @@ tokenizer = "openai"
     assert [entry["name"] for entry in checkpoints.load(template / "students")["models"]] == ["student", "other"]
 
 
+LARGER = {**SMALL, "vision_cfg": {**SMALL["vision_cfg"], "image_size": 24, "patch_size": 6}}
+OF_ANOTHER_SIZE = RUN.replace('"small.json"', '"larger.json"').replace("online", "offline") + """
+[distill]
+teacher = "undisturbed"
+[[students]]
+name = "other"
+model = "small.json"
+tokenizer = "tokenizer.json"
+"""
+
+
+@pytest.fixture
+def of_another_size(template, undisturbed):
+    """Pictures of noise, and the configuration of a run whose first student sees 24 pixels, while its teacher and the
+    other student see 16."""
+    (template / "larger.json").write_text(json.dumps(LARGER))
+    (template / "sizes.toml").write_text(OF_ANOTHER_SIZE)
+    pictures = {}
+    with tarfile.open(template / "noise.tar", "w") as tar:
+        for number in range(8):
+            stream = io.BytesIO()
+            pixels = np.random.default_rng(number).integers(256, size=(20 + number, 40, 3), dtype="uint8")
+            Image.fromarray(pixels).save(stream, "PNG")
+            pictures[f"{number:024x}"] = stream.getvalue()
+            for suffix, data in (("png", stream.getvalue()), ("txt", b"a red circle")):
+                member = tarfile.TarInfo(f"{number:024x}.{suffix}")
+                member.size = len(data)
+                tar.addfile(member, io.BytesIO(data))
+
+    def configured(*changes):
+        """A run on these pictures, whose texts are beside them in the tar."""
+        config = job.configure(presets.load(str(template / "sizes.toml"), [("run", "output", "-"), *changes]))
+        return {**config, "inputs": {"tars": [str(template / "noise.tar")], "pairs": None}}
+    return pictures, configured
+
+
+def test_a_teacher_of_another_resolution_sees_pictures_by_its_own_preprocessing(template, of_another_size):
+    pictures, configure = of_another_size
+    config = configure()
+    teacher = students.teacher_of(config, "cpu")
+    batch = next(samples.Loader(samples.data_of(config, [teacher.view]), {}, 8, workers=0))
+    image_features, text_features, logit_scale = teacher(batch)
+    alone = mc2.Model(template / "undisturbed", device="cpu")
+    assert batch.images.shape[2:] == (24, 24) and batch.images_in(teacher.view).shape[2:] == (16, 16)
+    assert np.array_equal(image_features, alone.images([pictures[its_id] for its_id in batch.ids]))
+    assert np.array_equal(text_features, alone.texts(batch.texts)) and logit_scale == 200
+    assert teacher.notes == ["the teacher sees whole pictures (shortest) of 16 pixels"]
+
+
+def test_a_teacher_can_see_the_crops_of_the_students_at_its_own_resolution(of_another_size):
+    pictures, configure = of_another_size
+    config = configure(("distill", "teacher_images", "crop"), ("compute", "accum_freq", 4))
+    teacher = students.teacher_of(config, "cpu")
+    batch = next(samples.Loader(samples.data_of(config, [teacher.view]), {}, 8, workers=0))
+    crops = [images.training(pictures[its_id], ("0:0", its_id), 16) for its_id in batch.ids]
+    assert np.array_equal(batch.images_in(teacher.view), crops)
+    in_parts, _, _ = teacher(batch)
+    torch.testing.assert_close(in_parts, students.teacher_of(configure(), "cpu")._encoder.encode_images(
+        torch.from_numpy(np.stack(crops))))
+    assert teacher.notes == ["the teacher sees crops of 16 pixels"]
+
+
+def test_students_and_teacher_of_different_resolutions_train_together(template, of_another_size):
+    train_here(template, "sizes", ("schedule", "epochs", 1), ("compute", "workers", 2), config="sizes.toml")
+    last = log_of(template / "sizes")[-1]
+    assert last["step"] == 4 and last["distill"] > 0 and last["loss_other"] > 0
+    held = {entry["name"]: entry["architecture"] for entry in checkpoints.load(template / "sizes")["models"]}
+    assert held == {"student": LARGER, "other": SMALL}
+
+
+def test_shared_memory_is_counted_for_every_resolution(of_another_size, monkeypatch):
+    _, configure = of_another_size
+    config = configure(("compute", "workers", 3))
+    monkeypatch.setattr(loading, "_free", lambda: 1000)
+    view = images.View(16, resize_mode="shortest")
+    of_a_pair = 3 * 24 ** 2 + 3 * 16 ** 2 + 8 * 12
+    with pytest.raises(loading.NoSpace, match=f"for 7 batches of {8 * of_a_pair / 1e6:.1f} MB"):
+        samples.Loader(samples.data_of(config, [view, view]), {"student": lambda texts: np.zeros((len(texts), 12))}, 8,
+                       workers=3)
+
+
 def test_the_conflict_of_english_and_the_others_is_measured_at_a_checkpoint(template, undisturbed):
     pytest.importorskip("matplotlib")
     template.ok("mc2 conflict run.toml undisturbed/checkpoints/latest --device cpu --batches 2 -o conflict.json "
@@ -308,6 +422,7 @@ def test_the_conflict_of_english_and_the_others_is_measured_at_a_checkpoint(temp
     ("-c nowhere", 2, "nowhere: no such counts."),
     ("--set data.nothing=1", 2, "data.nothing=1: is not SECTION.KEY=VALUE"),
     ("--lr -1", 3, "optimizer.lr is -1.0, not a number from 0 to 1"),
+    ("--zero-stage 1", 2, "and this run has one. Start more (--nproc N), or give --zero-stage 0"),
 ])
 def test_what_cannot_start_says_why(template, change, status, message):
     done = template(f"mc2 train run.toml -o refused --device cpu {change}")

@@ -119,13 +119,14 @@ def flops(config, global_batch):
     return {**part, "forward": forward, "backward": 2 * forward, "total": 3 * forward}
 
 
-def memory(config, *, global_batch, local_batch, micro_batch, precision, grad_checkpointing):
+def memory(config, *, global_batch, local_batch, micro_batch, precision, grad_checkpointing, optimizer_shards=1):
     """{part: bytes on one GPU}, and their `total`: an estimate, without CUDA's own memory, buffers of the network and
     fragmentation (a few GB).
 
     local_batch: pairs of this GPU in a step; micro_batch: those that go through the model at a time.
     weights, gradients, optimizer: 4, 4 and 2 x 4 bytes a parameter (AdamW's two moments; in `bf16` half of it all);
-        DDP's buckets are taken to be the gradients themselves (gradient_as_bucket_view).
+        DDP's buckets are taken to be the gradients themselves (gradient_as_bucket_view). optimizer_shards: GPUs that
+        the optimizer's state is divided over (ZeRO stage 1), of which this one keeps a part.
     weight_copies: `amp_bf16` keeps a bfloat16 copy of every weight that is multiplied, so of all but token embeddings.
     activations: what the backward pass reads again. In a block of width d and MLP width h, per token: the inputs of
         both norms (2 d, always fp32), and in the precision of the products: both norms' outputs (2 d), q, k and v
@@ -142,12 +143,26 @@ def memory(config, *, global_batch, local_batch, micro_batch, precision, grad_ch
     part = {
         "weights": weight_size * count["total"],
         "gradients": weight_size * count["total"],
-        "optimizer": 2 * weight_size * count["total"],
+        "optimizer": -(-2 * weight_size * count["total"] // optimizer_shards),
         "weight_copies": 2 * (count["total"] - count["token_embedding"]) if precision == "amp_bf16" else 0,
         "activations": micro_batch * _activation_bytes(config, size, grad_checkpointing),
         "gathered_features": 2 * 2 * 4 * global_batch * config["embed_dim"],
         "logits": 2 * 3 * 4 * local_batch * global_batch}
     return {**part, "total": sum(part.values())}
+
+
+def inference_memory(config, *, micro_batch, precision):
+    """Bytes on one GPU of a model that only encodes, such as a teacher: its weights (in `amp_bf16` with the copies that
+    are multiplied), and of a micro-batch the images, and where most is in memory in a block: its input and a norm's
+    output, in fp32, and the MLP's hidden layer. An estimate, as `memory`."""
+    count = parameters(config)
+    weights = (2 if precision == "bf16" else 4) * count["total"]
+    copies = 2 * (count["total"] - count["token_embedding"]) if precision == "amp_bf16" else 0
+    size = 4 if precision == "fp32" else 2
+    block = max(tokens * (2 * 4 * tower["width"] + size * _hidden_copies(config) * _hidden(tower))
+                for tower, tokens in ((config["vision_cfg"], image_tokens(config)),
+                                      (config["text_cfg"], config["text_cfg"]["context_length"])))
+    return weights + copies + micro_batch * (3 * config["vision_cfg"]["image_size"] ** 2 * (1 + size) + block)
 
 
 def image_tokens(config):
@@ -189,9 +204,13 @@ def _activation_bytes(config, size, grad_checkpointing):
     total, largest_block = 3 * vision["image_size"] ** 2 * (1 + size), 0
     for tower, tokens in ((vision, image_tokens(config)), (text, text["context_length"])):
         width = tower["width"]
-        hidden_copies = 3 if config.get("quick_gelu", False) else 2
-        block = tokens * (2 * 4 * width + size * (7 * width + hidden_copies * _hidden(tower)))
+        block = tokens * (2 * 4 * width + size * (7 * width + _hidden_copies(config) * _hidden(tower)))
         largest_block = max(largest_block, block)
         total += tower["layers"] * (tokens * size * width if grad_checkpointing else block)
         total += tokens * 4 * width                 # the norm outside of the blocks
     return total + (largest_block if grad_checkpointing else 0)
+
+
+def _hidden_copies(config):
+    """How often the MLP's hidden layer is in memory: QuickGELU keeps its sigmoid too."""
+    return 3 if config.get("quick_gelu", False) else 2

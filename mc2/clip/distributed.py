@@ -113,6 +113,17 @@ def rows_of_all(own):
     return np.concatenate([part[:shape[0]].numpy() for part, shape in zip(parts, shapes) if shape])
 
 
+def all_gather(gathered, own):
+    """Fill a tensor with those of all ranks, one behind another along its first dimension."""
+    collective("all_gather_single", "all_gather_into_tensor")(gathered, own)
+
+
+def collective(name, before):
+    """A function of torch.distributed by its name, or by the name before in a version of torch that has the old one
+    only. Those that have both warn of the old one."""
+    return getattr(dist, name, None) or getattr(dist, before)
+
+
 def sum_of_all(array):
     """The sum over all ranks of an array, which is overwritten."""
     if dist.is_initialized():

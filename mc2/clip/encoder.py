@@ -34,9 +34,12 @@ class Transform:
             image = images.decode(bytes(image), self.rgb)
         else:
             image = images.prepared(image, self.rgb)
-        if self.resize_mode == "squash":
-            return images.resized_crop(image, (0, 0, *image.size), self.size, self.interpolation, self.rgb)
-        return images.validation(image, self.size, self.interpolation)
+        return images.whole(image, self.view)
+
+    @property
+    def view(self):
+        """The mc2.clip.images.View that this transform gives."""
+        return images.View(self.size, self.interpolation, self.rgb, self.resize_mode)
 
     def __str__(self):
         after = ", RGB after resize" if self.rgb == images.AFTER_RESIZE else ""

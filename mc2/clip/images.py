@@ -17,6 +17,7 @@ Images come from anywhere. They are read in the formats of FORMATS only: among t
 which it starts Ghostscript. An image that would take much memory is not decoded, however small its file is. Texts and
 colour profiles in a PNG are passed over, as Pillow would refuse an image for a long one.
 """
+import dataclasses
 import functools
 import io
 import math
@@ -50,6 +51,17 @@ BEGINNINGS = {      # of files that are read
 TOO_MANY = "too many pixels"
 
 
+@dataclasses.dataclass(frozen=True)
+class View:
+    """How a model sees a picture in training: uint8 (3, size, size). resize_mode: `crop` is a random resized crop; the
+    other ones show the whole picture, as `whole` does."""
+
+    size: int
+    interpolation: str = "bicubic"
+    rgb: str = BEFORE_RESIZE
+    resize_mode: str = "crop"
+
+
 class Corrupt(ValueError):
     """Bytes that cannot be decoded as an image. reason: why, in one of few ways, so that images can be counted by it;
     detail: what the reason does not say of this one."""
@@ -68,12 +80,19 @@ def training(data, key, size, aug_scale=(0.9, 1.0), interpolation="bicubic", jpe
     key: (seed, id), texts, which decide on the crop. jpeg_scaling: decode a large JPEG at 1/2, 1/4 or 1/8. rgb: one of
     RGB.
     """
+    return all_views(data, key, [View(size, interpolation, rgb)], aug_scale, jpeg_scaling)[0]
+
+
+def all_views(data, key, views, aug_scale=(0.9, 1.0), jpeg_scaling=False):
+    """[uint8 (3, size, size)]: an encoded image, decoded once, in each of these Views; their crops are of the same box.
+    Raises Corrupt. The other arguments are those of `training`; jpeg_scaling leaves enough for the largest view."""
     with _decoding(data):
         image = _eight_bits(_opened(data))
         box = crop_box(image.width, image.height, aug_scale, key)
         if jpeg_scaling and image.format == "JPEG":
-            box = reduce(image, box, size)
-        return resized_crop(image, box, size, interpolation, rgb)
+            box = reduce(image, box, max(view.size for view in views))
+        return [resized_crop(image, box, view.size, view.interpolation, view.rgb) if view.resize_mode == "crop"
+                else whole(_prepared(image, view.rgb), view) for view in views]
 
 
 def decode(data, rgb=BEFORE_RESIZE):
@@ -178,6 +197,14 @@ def resized_crop(image, box, size, interpolation="bicubic", rgb=BEFORE_RESIZE):
     if rgb == BEFORE_RESIZE:
         crop = _rgb(crop)
     return pixels(_rgb(crop.resize((size, size), INTERPOLATION[interpolation])))
+
+
+def whole(image, view):
+    """uint8 (3, size, size): a prepared PIL image in a View of all of it: its centre (`shortest`), or with both sides
+    resized to the size (`squash`)."""
+    if view.resize_mode == "squash":
+        return resized_crop(image, (0, 0, *image.size), view.size, view.interpolation, view.rgb)
+    return validation(image, view.size, view.interpolation)
 
 
 def validation(image, size, interpolation="bicubic"):

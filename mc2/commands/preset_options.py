@@ -37,6 +37,8 @@ OPTIONS = {
         _option("precision", type=click.Choice(["fp32", "amp_bf16", "bf16"]), help="Precision."),
         _option("accum-freq", type=int, metavar="N", help="Parts in which a batch goes through the model."),
         click.option("--grad-checkpointing", is_flag=True, default=None, help="Save memory, take time."),
+        _option("zero-stage", type=click.IntRange(0, 1), metavar="N",
+                help="1: ZeRO, which divides the optimizer's state over the GPUs, for the same weights. 0: whole on each."),
         _option("workers", type=int, metavar="N", help="Processes per GPU that decode images.")],
 }
 RUN_OPTIONS = {

@@ -41,6 +41,7 @@ COMMENTS = {
     ("compute", "grad_checkpointing"): "true: less memory, more time",
     ("compute", "accum_freq"): "parts in which a batch goes through the model",
     ("compute", "workers"): "processes per GPU that decode images",
+    ("compute", "zero_stage"): "1: ZeRO, the optimizer's state is divided over the GPUs; 0: whole on each",
     ("run", "output"): "config.json, log.jsonl and checkpoints/ go here",
     ("run", "save_steps"): "steps between checkpoints",
     ("run", "log_steps"): "steps between lines of log.jsonl",

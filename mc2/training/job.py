@@ -11,7 +11,8 @@ from mc2.training import plan, presets, sampled
 KIND = "training run"
 
 # Keys that may change when a run goes on; any other change would make it another run.
-FREE = {"run": None, "compute": {"gpus", "workers", "prefetch", "grad_checkpointing", "torchcompile", "accum_freq"},
+FREE = {"run": None, "compute": {"gpus", "workers", "prefetch", "grad_checkpointing", "torchcompile", "accum_freq",
+                                "zero_stage"},
         "data": {"train_data", "pairs", "counts", "thresholds"},        # paths: what they hold is compared instead
         "model": {"tokenizer"}, "distill": {"teacher"}}
 IDENTITY = {"tars": "the names of the tars", "pairs": "the files of pairs", "thresholds": "the content of data.thresholds",

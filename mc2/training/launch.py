@@ -67,6 +67,9 @@ def gpus():
 def start(config, layout, *, resume="latest", force=False, device="auto", quiet=False):
     """Train; returns what happened (of a run in this process) or None. The lock keeps a second run out."""
     output = config["values"]["run"]["output"]
+    if layout.alone and config["values"]["compute"]["zero_stage"]:
+        raise BadUsage("compute.zero_stage = 1 divides the optimizer's state over the processes of a run, and this run "
+                       "has one. Start more (--nproc N), or give --zero-stage 0; a run goes on with or without it.")
     manifests.refuse_foreign_directory(output, job.KIND)
     if force and resume != "latest" and os.path.realpath(resume).startswith(os.path.realpath(output) + os.sep):
         raise BadUsage(f"-f removes the checkpoints of {output}, {resume} among them. Leave -f out, or name another "

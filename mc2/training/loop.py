@@ -113,7 +113,7 @@ class Trainer:
         self.step, self.digest, self.before = state.step, state.samples, state.tallies
         self.tally = collections.Counter()
         self.loader = samples.Loader(
-            samples.data_of(config), {student.name: student.tokenizer for student in self.students},
+            samples.data_of(config, self._views()), {student.name: student.tokenizer for student in self.students},
             self.global_batch // ranks.world, rank=ranks.rank, world=ranks.world,
             workers=values["compute"]["workers"], prefetch=values["compute"]["prefetch"], states=state.loaders,
             pin_memory=ranks.device.type == "cuda")
@@ -122,6 +122,10 @@ class Trainer:
         self.log = None
         if ranks.is_first:
             self._begin(state.logged)
+
+    def _views(self):
+        """How the students and the teacher see images."""
+        return [model.view for model in (*self.students, self.teacher) if model]
 
     def _resume(self, resume):
         """The State to go on from: of the newest checkpoint, or of the one that `resume` names."""
@@ -209,15 +213,16 @@ class Trainer:
             self.waited += time.monotonic() - began
 
     def _train_on(self, batch):
-        images = self.normalize(batch.images)
-        teacher = self._teach(batch) if self.teacher else None
+        images = {view: self.normalize(batch.images_in(view))
+                  for view in dict.fromkeys(student.view for student in self.students)}
+        teacher = self.teacher(batch) if self.teacher else None
         schedule, optimizer = self.config["schedule"], self.values["optimizer"]
         for student in self.students:
+            tokens = batch.tokens[student.name].to(self.ranks.device, non_blocking=True)
             student.set_lr(model.lr_at(self.step, lr=student.lr, warmup=schedule["warmup"], steps=self.steps))
             parts = step.forward_backward(
-                student.trained, images, batch.tokens[student.name].to(self.ranks.device, non_blocking=True),
-                accum_freq=self.values["compute"]["accum_freq"], autocast=self.autocast, teacher=teacher,
-                distill_weight=self.values["distill"]["weight"])
+                student.trained, images[student.view], tokens, accum_freq=self.values["compute"]["accum_freq"],
+                autocast=self.autocast, teacher=teacher, distill_weight=self.values["distill"]["weight"])
             student.update(optimizer["grad_clip_norm"])
             student.parts = parts
         self.losses.append(torch.stack([student.parts["loss"].float() for student in self.students]))
@@ -227,11 +232,6 @@ class Trainer:
         self.tally.update(("seen", lang) for lang in batch.langs)
         self.digest = _chained(self.digest, batch)
         self.meter.update(note=self.last_loss and f"loss {self.last_loss[0]:.3f}")
-
-    def _teach(self, batch):
-        image_features = self.teacher.encode_images(batch.images)
-        text_features = self.teacher.encode_texts(batch.texts)
-        return image_features, text_features, self.values["distill"]["teacher_logit_scale"]
 
     def _check_losses(self):
         """The losses since the last look, mean over the ranks, (steps, students); an error where one is not a
@@ -278,12 +278,13 @@ class Trainer:
         if self.ranks.most(not finite)[0]:
             self._give_up(f"a weight is not a number after step {self.step:,}")
         parts = self.ranks.gather(({"loader": self.position, "samples": self.digest.hex()}, self.tally))
+        states = [student.state() for student in self.students]
         if self.ranks.is_first:
             self.log.sync()
             run_directory.save(self.directory, {
                 "step": self.step, "seen_pairs": self.step * self.global_batch, "config": self.values,
                 "logged": self.log.logged,
-                "models": [student.state() for student in self.students], "data": [state for state, _ in parts],
+                "models": states, "data": [state for state, _ in parts],
                 "tallies": metrics.total_of(self.before, [tally for _, tally in parts])},
                 self.values["run"]["keep_checkpoints"])
         self.ranks.most(0)          # nobody goes on, or ends, before it is written

@@ -10,6 +10,8 @@ import torch
 import torch.distributed as dist
 from torch.autograd.function import once_differentiable
 
+from mc2.clip.distributed import all_gather, collective
+
 CHUNK = 1024                    # rows
 
 
@@ -135,12 +137,6 @@ def _is_distributed():
     return dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
 
 
-def _collective(name, before):
-    """A function of torch.distributed by its name, or by the name before in a version of torch that has the old one
-    only. Those that have both warn of the old one."""
-    return getattr(dist, name, None) or getattr(dist, before)
-
-
 def _gather(features):
     """(n, d) of every rank -> (N, d), in the order of the ranks."""
     return _Gather.apply(features) if _is_distributed() else features
@@ -152,7 +148,7 @@ class _Gather(torch.autograd.Function):
     def forward(ctx, features):
         n, width = features.shape
         gathered = features.new_empty(n * dist.get_world_size(), width)
-        _collective("all_gather_single", "all_gather_into_tensor")(gathered, features.contiguous())
+        all_gather(gathered, features.contiguous())
         return gathered
 
     @staticmethod
@@ -164,5 +160,5 @@ class _Gather(torch.autograd.Function):
             dist.all_reduce(gradient)
             return gradient[n * dist.get_rank():][:n].clone()
         part = gradient.new_empty(n, gradient.shape[1])
-        _collective("reduce_scatter_single", "reduce_scatter_tensor")(part, gradient)
+        collective("reduce_scatter_single", "reduce_scatter_tensor")(part, gradient)
         return part

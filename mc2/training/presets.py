@@ -61,6 +61,7 @@ KEYS = {        # names follow open_clip's options where they mean the same
         "workers": Key(int, (0, None), default=4),  # processes per GPU that decode images; 0: the one that trains
         "prefetch": Key(int, COUNT, default=2),     # batches that each of them makes in advance
         "torchcompile": Key(bool, default=False),
+        "zero_stage": Key(int, (0, 1), default=0),  # 1: each GPU keeps a part of the optimizer's state (ZeRO)
     },
     "run": {
         "output": Key(str, default=None),           # directory of the run
@@ -74,6 +75,9 @@ KEYS = {        # names follow open_clip's options where they mean the same
         "teacher": Key(str, default=None),          # as for `mc2 eval --model`
         "teacher_logit_scale": Key(float, (1e-3, None), default=200.0),
         "weight": Key(float, (0, None), default=1.0),
+        # crop: what the students see, at the teacher's size; whole: as the teacher's own preprocessing makes images.
+        # Absent: crop for a teacher of the first student's image size, whole for any other
+        "teacher_images": Key(str, ("crop", "whole"), default=None),
     },
 }
 LOCATED = {"data": ("train_data", "pairs", "counts", "thresholds"), "run": ("output",)}

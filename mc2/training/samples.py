@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from mc2 import files, manifests
 from mc2.balancing import counting, sampling
-from mc2.clip import loading
+from mc2.clip import images, loading
 from mc2.errors import BadUsage, Mc2Error
 from mc2.training import division
 from mc2.training.division import Cursor
@@ -31,6 +31,7 @@ class Data:
     shuffle_texts: a control: every image gets the text of another image of its batch
     open_tars:     tars that a process reads in rotation
     jpeg_scaling:  decode large JPEGs at a reduced scale
+    more_views:    further Views (mc2/clip/images.py) of every image, each once
     """
 
     tars: list
@@ -46,6 +47,12 @@ class Data:
     shuffle_texts: bool = False
     open_tars: int = 4
     jpeg_scaling: bool = False
+    more_views: tuple = ()
+
+    @property
+    def views(self):
+        """All Views of an image: a crop of image_size, then the further ones."""
+        return [images.View(self.image_size, self.interpolation, self.rgb), *self.more_views]
 
 
 class Loader:
@@ -74,7 +81,8 @@ class Loader:
         stream = Stream(data, shards, sampler, tokenizers, batch_size, self._division, rank * self._streams,
                         list(self._states), self._given % self._streams)
         self.is_asked = lambda: False       # whether the run is to stop; asked while a batch is waited for
-        batch_bytes = batch_size * (3 * data.image_size ** 2 + sum(8 * length for length in _lengths(tokenizers)))
+        batch_bytes = batch_size * (sum(3 * view.size ** 2 for view in data.views)
+                                    + sum(8 * length for length in _lengths(tokenizers)))
         loading.refuse_too_little_space(batch_bytes, workers, prefetch, less="--set compute.prefetch=1")
         self._loader = loading.loader_of(stream, workers, prefetch, batch_size=None, collate_fn=_unchanged,
                                          pin_memory=pin_memory)
@@ -134,15 +142,17 @@ class Loader:
                 for stream in range(self._streams)], 0
 
 
-def data_of(config):
-    """The Data of a run's configuration."""
+def data_of(config, views=()):
+    """The Data of a run's configuration, with these further Views of every image."""
     data, inputs = config["values"]["data"], config["inputs"]
-    return Data(
+    found = Data(
         tars=inputs["tars"], pairs=inputs["pairs"], curation=data["curation"], counts=data["counts"],
         thresholds=data["thresholds"], seed=config["values"]["schedule"]["seed"],
         image_size=config["architecture"]["vision_cfg"]["image_size"], aug_scale=tuple(data["aug_scale"]),
         interpolation=data["image_interpolation"], rgb=data["image_rgb"],
         jpeg_scaling=data["jpeg_scaling"], shuffle_texts=data["shuffle_texts"], open_tars=data["open_tars"])
+    found.more_views = tuple(view for view in dict.fromkeys(views) if view not in found.views)
+    return found
 
 
 def count_warnings(data):

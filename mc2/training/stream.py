@@ -53,8 +53,8 @@ UNKNOWN = "unknown"             # language of pairs that do not say
 class Batch:
     """Pairs of one rank for one step.
 
-    images: uint8 (n, 3, S, S). tokens: {name of the tokenizer: int64 (n, context)}. tally: what happened in this
-    batch's process since its last one.
+    images: uint8 (n, 3, S, S), in the first view. tokens: {name of the tokenizer: int64 (n, context)}. tally: what
+    happened in this batch's process since its last one. more_images: {further View: uint8 (n, 3, S, S)}.
     """
 
     images: torch.Tensor
@@ -63,9 +63,15 @@ class Batch:
     texts: list
     langs: list
     tally: Counter
+    more_images: dict = field(default_factory=dict)
+
+    def images_in(self, view):
+        """The images in a View of the run's Data."""
+        return self.more_images.get(view, self.images)
 
     def pin_memory(self):
         self.images = self.images.pin_memory()
+        self.more_images = {view: pixels.pin_memory() for view, pixels in self.more_images.items()}
         self.tokens = {name: tokens.pin_memory() for name, tokens in self.tokens.items()}
         return self
 
@@ -127,12 +133,13 @@ class Stream(torch.utils.data.IterableDataset):
         for lang in langs:
             self.tally["kept", lang] += 1
         tally, self.tally = self.tally, Counter()
-        return Batch(loading.shared(torch.from_numpy(np.stack(pixels))),
+        images, *more = (loading.shared(torch.from_numpy(np.stack(of_view))) for of_view in zip(*pixels))
+        return Batch(images,
                      {name: loading.shared(torch.from_numpy(tokenize(texts))) for name, tokenize in self.tokenizers.items()},
-                     ids, texts, langs, tally)
+                     ids, texts, langs, tally, dict(zip(self.data.views[1:], more)))
 
     def pairs(self, cursor, stream):
-        """Yield (pixels, id, text, lang) for ever; the cursor moves along."""
+        """Yield ([pixels in each view], id, text, lang) for ever; the cursor moves along."""
         empty = 0
         while True:
             is_whole, found = cursor.is_at_beginning(), 0
@@ -258,13 +265,13 @@ class Stream(torch.utils.data.IterableDataset):
         return pairs or []
 
     def _decoded(self, pairs, members, image_id, seed, done):
-        """Yield (pixels, id, text, lang) for the pairs of an image from number `done` on."""
+        """Yield ([pixels in each view], id, text, lang) for the pairs of an image from number `done` on."""
         if len(pairs) <= done:
             return
         data = self.data
         try:
-            pixels = images.training(members[tars.image(members)], (seed, image_id), data.image_size, data.aug_scale,
-                                     data.interpolation, data.jpeg_scaling, data.rgb)
+            pixels = images.all_views(members[tars.image(members)], (seed, image_id), data.views, data.aug_scale,
+                                      data.jpeg_scaling)
         except images.Corrupt as corrupt:
             self.tally[f"corrupt image: {corrupt.reason}"] += 1
             return

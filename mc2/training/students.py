@@ -1,10 +1,13 @@
 """The models of a run: the students that are trained, each with its tokenizer and optimizer, and their teacher."""
+import dataclasses
 import os
 
 import torch
 
-from mc2.clip import architecture, model, tokenizers
+from mc2.clip import architecture, images, model, tokenizers
 from mc2.errors import BadData
+from mc2.training import teachers
+from mc2.training.zero import ShardedAdamW
 
 
 class Student:
@@ -12,7 +15,9 @@ class Student:
 
     def __init__(self, name, model_config, tokenizer, optimizer, config, ranks):
         """tokenizer: its name or path, as in the preset. optimizer: lr, beta1, beta2, eps, wd."""
-        compute, schedule = config["values"]["compute"], config["values"]["schedule"]
+        compute, schedule, data = (config["values"][section] for section in ("compute", "schedule", "data"))
+        size = model_config["vision_cfg"]["image_size"]
+        self.view = images.View(size, data["image_interpolation"], data["image_rgb"])
         self.name, self.architecture, self.lr = name, model_config, optimizer["lr"]
         self.tokenizer_name = tokenizer
         self.tokenizer = tokenizers.load(tokenizer, model_config["text_cfg"])
@@ -20,6 +25,8 @@ class Student:
             model_config, init_logit_scale=config["values"]["model"]["init_logit_scale"],
             precision=compute["precision"], grad_checkpointing=compute["grad_checkpointing"], device=ranks.device, seed=schedule["seed"])
         self.optimizer = model.optimizer_of(self.model, **optimizer)
+        if compute["zero_stage"] and ranks.world > 1:
+            self.optimizer = ShardedAdamW(self.optimizer, ranks.rank, ranks.world)
         self.trained = self.model
         if compute["torchcompile"]:
             self.trained = torch.compile(self.trained)
@@ -30,6 +37,7 @@ class Student:
                 static_graph=compute["accum_freq"] == 1)        # pytorch/pytorch#187732: wrong with accumulation
 
     def state(self):
+        """What a checkpoint holds of it. All ranks call this at the same time; that of the first is whole."""
         return {"name": self.name, "architecture": self.architecture, "tokenizer": self.tokenizer_name,
                 "tokenizer_fingerprint": self.tokenizer.fingerprint,
                 "state": self.model.state_dict(), "optimizer": self.optimizer.state_dict()}
@@ -64,24 +72,37 @@ def of_config(config, ranks):
     values = config["values"]
     optimizer = {key: values["optimizer"][key] for key in ("lr", "beta1", "beta2", "eps", "wd")}
     yield Student("student", config["architecture"], values["model"]["tokenizer"], optimizer, config, ranks)
-    size = config["architecture"]["vision_cfg"]["image_size"]
     for more in config["students"]:
-        if more["architecture"]["vision_cfg"]["image_size"] != size:
-            raise BadData(f"the student {more['name']} sees images of {more['architecture']['vision_cfg']['image_size']} "
-                          f"pixels, the first one of {size}: all students share the images, so make them equal.")
         own = {key: more[key] for key in ("lr", "wd") if more[key] is not None}
         yield Student(more["name"], more["architecture"], more["tokenizer"], {**optimizer, **own}, config, ranks)
 
 
+class Teacher:
+    """The frozen model that the students of a run learn from. view: how it sees images; notes: for people."""
+
+    def __init__(self, encoder, view, logit_scale, parts):
+        """encoder: a mc2.clip.encoder.Model. parts: in which a batch goes through it."""
+        what = "crops" if view.resize_mode == "crop" else f"whole pictures ({view.resize_mode})"
+        self.view, self.notes = view, [*encoder.notes, f"the teacher sees {what} of {view.size} pixels"]
+        self._encoder, self._logit_scale, self._parts = encoder, logit_scale, parts
+
+    def __call__(self, batch):
+        """(image features, text features, logit scale) of a stream.Batch, as loss.contrastive takes them."""
+        n = -(-len(batch.texts) // self._parts)
+        texts = [batch.texts[first:first + n] for first in range(0, len(batch.texts), n)]
+        return (torch.cat([self._encoder.encode_images(part) for part in batch.images_in(self.view).split(n)]),
+                torch.cat([self._encoder.encode_texts(part) for part in texts]), self._logit_scale)
+
+
 def teacher_of(config, device):
-    """The model that the students of a run learn from, or None."""
-    spec, precision = config["values"]["distill"]["teacher"], config["values"]["compute"]["precision"]
-    if spec is None:
+    """The Teacher of a run, or None."""
+    distill, compute = config["values"]["distill"], config["values"]["compute"]
+    if distill["teacher"] is None:
         return None
     from mc2.clip.load import load_model
-    teacher = load_model(spec, device=device, precision=precision)
-    size = config["architecture"]["vision_cfg"]["image_size"]
-    if teacher.image_size != size:
-        raise BadData(f"{spec}: this teacher sees images of {teacher.image_size} pixels, the student of {size}. Take a "
-                      "student of the teacher's image_size.")
-    return teacher
+    encoder = load_model(distill["teacher"], device=device, precision=compute["precision"])
+    view = encoder.transform.view
+    if teachers.images_of(distill, encoder.image_size, config["architecture"]) == "crop":
+        view = dataclasses.replace(view, resize_mode="crop")
+    return Teacher(encoder, view, distill["teacher_logit_scale"], compute["accum_freq"])
+
