@@ -53,7 +53,8 @@ def test_commands_print_them(toy, command, line):
     assert not re.search(f"^{line}", toy(f"{command.replace('-o ', '-o other-').replace('-O ', '-O other-')}").stderr, re.MULTILINE)
 
 
-@pytest.mark.parametrize("command", ["lid", "match", "count", "sample", "filter", "curate", "join", "train", "eval imagenet",
+@pytest.mark.parametrize("command", ["lid", "match", "count", "sample", "filter pairs", "filter score",
+                                     "filter apply", "curate", "join", "train", "eval imagenet",
                                      "build-metadata merge", "build-metadata ngrams", "build-metadata titles",
                                      "build-metadata compile", "build-metadata unpack"])
 def test_every_long_command_has_the_option(sh, command):
