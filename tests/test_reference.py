@@ -28,6 +28,13 @@ def test_no_man_page_is_left_of_a_command_that_is_gone():
     assert {path.name for path in (ROOT / "docs/man").glob("*")} == {"mc2.1", *(f"mc2-{name}.1" for name in COMMANDS)}
 
 
+def test_every_command_has_its_page():
+    pages = {path.stem for path in (ROOT / "docs/commands").glob("*.md")}
+    assert pages == {"index", *COMMANDS}
+    listed = (ROOT / "mkdocs.yml").read_text("utf-8")
+    assert not [name for name in COMMANDS if f"      - {name}: commands/{name}.md\n" not in listed]
+
+
 def test_the_list_names_every_command_with_its_summary():
     page = (ROOT / "docs/commands/index.md").read_text("utf-8")
     assert all(f"| [`mc2 {name}`]({name}.md) | {summary} |" in page for name, summary in COMMANDS.items())
@@ -36,9 +43,7 @@ def test_the_list_names_every_command_with_its_summary():
 @pytest.mark.parametrize("command", list(all_commands()), ids=lambda command: command.name)
 def test_every_option_has_its_place(command):
     name = command.name.split()[1]
-    path = ROOT / f"docs/commands/{name}.md"
-    listed = path.read_text("utf-8").split("<!-- options -->")[1] if path.exists() else \
-        reference.markdown_options(next(each for each in reference.commands() if each.name == f"mc2 {name}"))
+    listed = (ROOT / f"docs/commands/{name}.md").read_text("utf-8").split("<!-- options -->")[1]
     if command.group:
         listed = listed.split(f"\n### {command.name}\n")[1].split("\n### ")[0]
     page = (ROOT / f"docs/man/mc2-{name}.1").read_text("utf-8")
