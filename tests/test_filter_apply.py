@@ -297,6 +297,17 @@ def test_images_are_blocked_by_their_bytes_and_by_those_that_were_downloaded(alb
     assert list(read_tar(album / "safe/0.tar")) == ["00000.jpg", "00000.json", "00000.txt"]
 
 
+def test_every_list_of_images_is_looked_through(album):
+    for name, number in ("first.txt", "00001"), ("second.txt", "00002"):
+        album.write(name, hashlib.sha256(read_tar(album / "tars/0.tar")[f"{number}.jpg"]).hexdigest())
+    options = "--tars tars --block-sha256 first.txt --block-sha256 second.txt"
+    dry = album.ok(f"mc2 filter apply s/0.jsonl {options} -n")
+    assert dry[dry.index("together"):].split()[1] == "2"
+    assert "2 out, 1 images, 2 images left out, 2 blocked images" in album(
+        f"mc2 filter apply s/0.jsonl {options} -O safe").stderr
+    assert list(read_tar(album / "safe/0.tar")) == ["00000.jpg", "00000.json", "00000.txt"]
+
+
 def test_a_pair_without_an_image_goes_and_a_tar_of_strangers_is_refused(album):
     lines = album.read("s/0.jsonl")
     album.write("s/0.jsonl", *lines, {**lines[2], "id": "gone"})

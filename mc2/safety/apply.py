@@ -42,7 +42,8 @@ class Apply(Stage):
         self._forget()
 
     def _forget(self):
-        self._images, self._texts, self._kept, self._blocked = None, {}, {}, {}
+        self._images, self._texts, self._kept = None, {}, {}
+        self._blocked = {}                                      # {number of a rule: {number of an image: bool}}
         self._pairs, self._met, self._stranger = 0, 0, None
 
     def __getstate__(self):
@@ -108,11 +109,11 @@ class Apply(Stage):
 
     def _drop_blocked(self, rule, batch):
         ids = batch.column("id")
-        number_of = self._images.numbers(ids)
+        number_of, blocked = self._images.numbers(ids), self._blocked.setdefault(self.rules.index(rule), {})
         for number in dict.fromkeys(number_of.values()):
-            if number not in self._blocked:
-                self._blocked[number] = rule.is_blocked(self._images.read(number), self._record(number))
-        batch.drop({index: rule.name for index, each in enumerate(ids) if self._blocked[number_of[each]]})
+            if number not in blocked:
+                blocked[number] = rule.is_blocked(self._images.read(number), self._record(number))
+        batch.drop({index: rule.name for index, each in enumerate(ids) if blocked[number_of[each]]})
 
     def _keep(self, batch):
         """Note the images, texts and faces of the pairs that stay."""
