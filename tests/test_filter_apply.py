@@ -116,12 +116,28 @@ def test_blocked_ids_and_hosts_go_with_their_subdomains(scored):
 @pytest.mark.parametrize("url, host", [
     ("https://Example.org/a?b@c.net", "example.org"), ("http://u:p@h.org:8080/", "h.org"),
     ("HTTP:\\\\h.org\\@g.org", "h.org"),
-    ("https://h.org.", "h.org"), ("http://bücher.de/x", "xn--bcher-kva.de"), ("http://h%2Eorg/x", "h.org"),
-    ("http://[2001:db8::1]:80/x", "[2001:db8::1"), ("//h.org/x", "h.org"), ("http:h.org/x", "h.org"),
+    ("https://h.org.", "h.org"), ("http://h.org\u3002/x", "h.org"), ("http://H\uff0eorg\uff0e:80", "h.org"),
+    ("http://bücher.de/x", "xn--bcher-kva.de"), ("http://h%2Eorg/x", "h.org"),
+    ("http://[2001:DB8:0::1]:80/x", "2001:db8::1"), ("//h.org/x", "h.org"), ("http:h.org/x", "h.org"),
     (" http://h.or\ng", "h.org"),
     ("data:image/png;base64,a", None), ("/x.jpg", None), ("http://", None), ("", None), ("http://a..ü", None)])
 def test_the_host_of_a_url_is_that_which_browsers_ask(url, host):
     assert rules.host_of(url) == host
+
+
+@pytest.mark.parametrize("line, host", [
+    ("*.Example.org", "example.org"), ("example.org.", "example.org"), ("bücher.de", "xn--bcher-kva.de"),
+    ("example.org\u3002", "example.org"), ("my_host.example.org", "my_host.example.org"), ("127.0.0.1", "127.0.0.1"),
+    ("[2001:db8:0::1]", "2001:db8::1"), ("2001:DB8::1", "2001:db8::1"), ("# example.org", None)])
+def test_a_line_of_a_list_of_hosts_names_what_urls_have(line, host):
+    assert rules.listed_host(line) == host
+
+
+@pytest.mark.parametrize("line", ["example.org:80", "https://example.org/", "ads.*.org", "*.*.org", "||example.org^",
+                                  "0.0.0.0 example.org", "example..org", "example.org,", "[::1]:80", "*", "."])
+def test_a_line_that_would_block_no_host_is_refused(scored, line):
+    scored.write("hosts.txt", "example.com", line)
+    scored.fails("mc2 filter apply s.jsonl --block-hosts hosts.txt -o kept.jsonl", 3, "hosts.txt:2: is no host")
 
 
 @given(st.text(), st.text())

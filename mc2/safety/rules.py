@@ -5,6 +5,7 @@ of all pairs, and those that are not there or bad; `reason(value)` says why a pa
 where it stays.
 """
 import hashlib
+import ipaddress
 import math
 import re
 from urllib.parse import unquote
@@ -15,7 +16,7 @@ from mc2.safety.words import KEY as TEXT_FLAGS
 MAKE_ANEW = " 'mc2 filter score' gives it."
 SHA256 = re.compile("[0-9a-f]{64}")
 WITH_HOST = re.compile("(?:(?:https?|ftp):/*|//+)([^/?#]*)", re.IGNORECASE)
-HOST = re.compile(r"[^\s/@?#]+")
+HOST = re.compile(r"[a-z0-9_-]+(?:\.[a-z0-9_-]+)*")
 
 
 def refused(values, is_good, key, why):
@@ -160,7 +161,7 @@ def host_of(url):
     """The host of a URL in the form of `plain_host`, as browsers find it; None where it has none."""
     found = WITH_HOST.match("".join(url.split()).replace("\\", "/"))
     host = unquote(found[1].rpartition("@")[2]) if found else ""
-    host = host.partition("]")[0] if host.startswith("[") else host.partition(":")[0]
+    host = host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
     try:
         return plain_host(host) or None
     except ValueError:
@@ -168,9 +169,12 @@ def host_of(url):
 
 
 def plain_host(host):
-    """A host in lower case, without a dot at its end, other letters than ASCII as DNS has them. Raises ValueError."""
-    host = host.lower().rstrip(".")
-    return host if host.isascii() else host.encode("idna").decode()        # UnicodeError is a ValueError
+    """A host in lower case, without a dot at its end, other letters than ASCII as DNS has them; the address of IPv6 in
+    its short form, without brackets. Raises ValueError."""
+    if ":" in host:
+        return ipaddress.IPv6Address(host).compressed
+    host = host if host.isascii() else host.encode("idna").decode()         # UnicodeError is a ValueError
+    return host.lower().rstrip(".")             # after that, as IDNA has other full stops too
 
 
 def listed_host(line):
@@ -178,12 +182,15 @@ def listed_host(line):
     if line.startswith("#"):
         return None
     host = line.removeprefix("*").removeprefix(".")
-    if not HOST.fullmatch(host) or not host.strip("."):
-        raise ValueError("is no host, e.g. example.org.")
+    if host.startswith("[") and host.endswith("]"):
+        host = host[1:-1]
     try:
-        return plain_host(host)
+        host = plain_host(host)
     except ValueError:
-        raise ValueError("is no host, e.g. example.org.") from None
+        host = ""
+    if ":" not in host and not HOST.fullmatch(host):
+        raise ValueError("is no host, e.g. example.org. Write it without a port, a path or other signs, one a line.")
+    return host
 
 
 class BlockedContents(BlockedIds):
