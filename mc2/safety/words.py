@@ -1,21 +1,28 @@
 """Which word lists have an entry in a text: found as `mc2 match` finds metadata entries (mc2/metadata/spacing.py).
 
 Unlike there, upper and lower case and the forms of Unicode are one by default (folded): a list is short, and a text
-should not escape it by its capitals or by full-width letters.
+should not escape it by its capitals, by full-width letters or by characters that nobody sees.
 """
+import re
 import unicodedata
 from typing import NamedTuple
 
 import numpy as np
 
 from mc2 import engines, files
-from mc2.errors import BadUsage
+from mc2.errors import BadData, BadUsage
+from mc2.invisible import HIGH_IGNORED, IGNORED
 from mc2.metadata import compiled, languages, matching
 from mc2.metadata.spacing import PUBLISHED, WIDE, can_match
 from mc2.pairs.batch import Strings
 from mc2.safety.lists import ListFile
 
 KEY = "text_flags"
+WHITE = " \t\n\v\f\r"
+SPACES = re.compile(f"[{WHITE}]+")
+IS_SPACE = np.isin(np.arange(256), list(WHITE.encode()))
+# What Unicode calls Default_Ignorable_Code_Point, as it is shown as nothing
+UNSEEN = re.compile(f"{IGNORED.pattern[:-1]}{HIGH_IGNORED.pattern[1:-1]}\u180b-\u180f\u200b-\u200d]")
 
 
 class WordList(NamedTuple):
@@ -27,10 +34,12 @@ class WordList(NamedTuple):
 
 
 def folded(text):
-    """A text in one form for all cases and compatible characters: NFKC, casefold."""
+    """A text in one form for all cases and compatible characters: NFKC, casefold, without characters that are not seen
+    (soft hyphens, spaces of no width, marks of direction), and with one space for each run of white space."""
     if text.isascii():
-        return text.lower()
-    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+        return SPACES.sub(" ", text.lower())
+    text = unicodedata.normalize("NFKC", UNSEEN.sub("", text)).casefold()
+    return SPACES.sub(" ", unicodedata.normalize("NFKC", text))
 
 
 def all_folded(texts):
@@ -40,8 +49,18 @@ def all_folded(texts):
     first, last = int(texts.offsets[0]), int(texts.offsets[-1])
     data = texts.data[first:last].tobytes()
     if data.isascii():
-        return Strings(np.frombuffer(data.lower(), np.uint8), texts.offsets - first)
+        return _with_single_spaces(np.frombuffer(data.lower(), np.uint8), texts.offsets - first)
     return Strings.of(list(map(folded, texts.tolist())))
+
+
+def _with_single_spaces(data, offsets):
+    """Strings with one space for each run of white space. data: uint8 [bytes], ASCII. offsets: [texts + 1]"""
+    is_space = IS_SPACE[data]
+    goes = np.zeros(len(data) + 1, bool)
+    goes[1:-1] = is_space[1:] & is_space[:-1]
+    goes[offsets] = False                               # a run ends with its text
+    gone = np.concatenate([[0], np.cumsum(goes[:-1])])
+    return Strings(np.where(is_space, np.uint8(32), data)[~goes[:-1]], offsets - gone[offsets].astype(offsets.dtype))
 
 
 class WordLists:
@@ -56,6 +75,10 @@ class WordLists:
         self.description = {"spacing": spacing, "exact_case": exact_case,
                             "lists": [[each.name, each.lang, each.file.sha256] for each in lists]}
         self._matcher = self._owners = None
+        for each in lists:
+            for entry, number in each.file.entries().items():
+                if not self._form(entry).strip():
+                    raise BadData(f"{files.printable(each.file.path)}:{number}: holds no character that can be seen.")
 
     def __getstate__(self):
         return {**self.__dict__, "_matcher": None, "_owners": None}
