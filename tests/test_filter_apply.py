@@ -97,7 +97,7 @@ def test_bad_options_are_told(scored):
     scored.write("sha.txt", "abc")
     for options, status, message in [
             ("--drop-above nsfw", 2, "'nsfw' is not KEY=X"), ("--drop-above nsfw=nan", 2, "is not KEY=X"),
-            ("--nsfw 1.5", 2, "1.5"), ("--block-hosts hosts.txt", 3, "hosts.txt:3: is no host"),
+            ("--nsfw 1.5", 2, "1.5"), ("--drop-above nsfw=inf", 2, "is not KEY=X"), ("--block-hosts hosts.txt", 3, "hosts.txt:3: is no host"),
             ("--block-sha256 sha.txt --tars x", 3, "sha.txt:1: is no SHA-256"),
             ("--faces blur", 2, "--faces blur needs the images"),
             ("--nsfw 0.5 --tars tars", 2, "--tars goes with -O")]:
@@ -140,6 +140,12 @@ def test_a_line_that_would_block_no_host_is_refused(scored, line):
     scored.fails("mc2 filter apply s.jsonl --block-hosts hosts.txt -o kept.jsonl", 3, "hosts.txt:2: is no host")
 
 
+@pytest.mark.parametrize("data", [b"1\r2\r", b"\xff\xfe1\0", b"1\0\n\0"])
+def test_a_list_in_a_form_in_which_nothing_is_found_is_refused(scored, data):
+    (scored / "ids.txt").write_bytes(data)
+    scored.fails("mc2 filter apply s.jsonl --block-ids ids.txt -o kept.jsonl", 3, "ids.txt:1: ", "UTF-8")
+
+
 @given(st.text(), st.text())
 def test_no_url_stops_the_work(url, host):
     for each in url, f"http://{host}/":
@@ -168,6 +174,16 @@ def test_a_dry_run_shows_what_each_limit_would_do(scored):
     assert ["text", "flags:", "insults", "1", "25.00%"] in lines and ["together", "3", "75.00%"] in lines
     assert out.endswith("4 pairs were looked at; nothing was written.\n")
     assert sorted(name for name in scored.files() if not name.startswith(".")) == ["s.jsonl"]
+
+
+def test_a_dry_run_shows_each_given_limit_once_in_both_directions(scored):
+    out = scored.ok("mc2 filter apply s.jsonl -n --nsfw 0.8 --drop-above nsfw=0.8 --drop-below nsfw=0.8 --drop-above "
+                    "nsfw=0.12345678 --drop-above nsfw=0.12345679")
+    assert [line.split() for line in out.splitlines() if "given" in line] == [
+        ["above", limit, "(given)", *shown] for limit, *shown in [("0.12345678", "3", "75.00%"),
+                                                                  ("0.12345679", "3", "75.00%"),
+                                                                  ("0.8", "1", "25.00%")]
+    ] + [["below", "0.8", "(given)", "2", "50.00%"]]
 
 
 def test_a_dry_run_needs_no_limit_and_counts_what_was_not_scored(scored):
@@ -327,8 +343,11 @@ def test_every_list_of_images_is_looked_through(album):
 def test_a_pair_without_an_image_goes_and_a_tar_of_strangers_is_refused(album):
     lines = album.read("s/0.jsonl")
     album.write("s/0.jsonl", *lines, {**lines[2], "id": "gone"})
+    dry = album.ok("mc2 filter apply s/0.jsonl --tars tars --nsfw 0.5 -n")
+    assert "no image in the tar" in dry and dry[dry.index("together"):].split()[1] == "2"
     assert "1 no image in the tar" in album("mc2 filter apply s/0.jsonl --tars tars --nsfw 0.5 -O safe").stderr
     write_tar(album / "tars/0.tar", samples({f"x{number}": encoded(noise(number, (4, 4))) for number in range(3)}))
+    album.fails("mc2 filter apply s/0.jsonl --tars tars --nsfw 0.5 -n", 3, "0 of 5 pairs have an image in tars/0.tar")
     before = (album / "safe/0.jsonl").read_bytes(), (album / "safe/0.tar").read_bytes()
     done = album("mc2 filter apply s/0.jsonl --tars tars --nsfw 0.5 -O safe")
     assert done.status == 3 and "0 of 5 pairs have an image in tars/0.tar" in done.stderr

@@ -131,11 +131,15 @@ class Apply(Stage):
         sample = self._images.samples[number]
         return tars.record({"json": self._images.read(number, "json")} if "json" in sample.members else {})
 
+    def refuse_strangers(self):
+        """Raise BadData where almost none of the shard's pairs has an image in its tar."""
+        self._images.refuse_strangers(self._pairs, self._met, self._stranger)
+
     def finish(self, shard, description, tally):
         if not self._images:
             return {}
         images = self._images
-        images.refuse_strangers(self._pairs, self._met, self._stranger)
+        self.refuse_strangers()
         counts, path = Counter(), self.tar_of(shard)
         with files.open_write(path, is_own=True) as stream:
             for number, sample in enumerate(images.samples):

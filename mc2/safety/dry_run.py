@@ -21,7 +21,7 @@ class Scores:
     limits."""
 
     def __init__(self, thresholds, keys=USUAL):
-        self.thresholds = thresholds
+        self.thresholds = list({each.name: each for each in thresholds}.values())
         self.keys = list(dict.fromkeys([*keys, *(each.key for each in thresholds)]))
         self.pairs, self.values = 0, {key: Counter() for key in self.keys}
         self.at_given, self.flags = Counter(), Counter()
@@ -54,13 +54,13 @@ class Scores:
     def _rows(self, key):
         values = np.array(sorted(self.values[key]))
         times = np.array([self.values[key][value] for value in values.tolist()], np.int64)
-        given = {each.limit: each for each in self.thresholds if each.key == key}
-        is_above = {each.above for each in given.values()} or {True}
+        its = [each for each in self.thresholds if each.key == key]
+        is_above = {each.above for each in its} or {True}
         for above in sorted(is_above, reverse=True):
             word = "above" if above else "below"
-            limits = {each.limit for each in given.values() if each.above == above}
-            for limit in sorted(limits.union(_limits(values, times))):
-                if limit in given and given[limit].above == above:
+            given = {each.limit: each for each in its if each.above == above}
+            for limit in sorted({*given, *_limits(values, times)}):
+                if limit in given:
                     yield self._row(given[limit].name.removeprefix(f"{key} ") + GIVEN, self.at_given[given[limit].name])
                 else:
                     yield self._row(f"{word} {limit:g}",
@@ -103,6 +103,8 @@ def lines(run, stage):
             stage(batch)
             batch.tally["out"] = len(batch)
             add_up(tally, batch.tally)
+        if stage.tars_of:
+            stage.refuse_strangers()
     for header, rows in scores.tables():
         yield from [*align([header, *rows]), ""]
     if stage.rules:

@@ -36,7 +36,7 @@ class Threshold:
 
     def __init__(self, key, limit, above=True):
         self.key, self.limit, self.above = key, limit, above
-        self.name = f"{key} {'above' if above else 'below'} {limit:g}"
+        self.name = f"{key} {'above' if above else 'below'} {limit:.15g}"
         self.description = [key, "above" if above else "below", limit]
 
     def look(self, batch):

@@ -1,4 +1,6 @@
 """mc2 filter apply"""
+import math
+
 import click
 
 from mc2 import options
@@ -13,7 +15,7 @@ def _limits(ctx, param, values):
             limit = float(number)
         except ValueError:
             limit = None
-        if not equals or not key or limit is None or limit != limit:
+        if not equals or not key or limit is None or not math.isfinite(limit):
             raise click.BadParameter(f"{given!r} is not KEY=X, e.g. violence=0.7.")
         limits.append((key, limit))
     return limits
@@ -82,7 +84,7 @@ def apply(run, nsfw, drop_above, drop_below, faces, text_flags, block_ids, block
     if run.dry_run:
         from mc2.safety import dry_run
         from mc2.terminal import show
-        show(*dry_run.lines(run, Apply(rules, DROP, tars_of if block_sha256 else None)))
+        show(*dry_run.lines(run, Apply(rules, DROP, tars_of)))
         return
     stage = Apply(rules, unscored, tars_of, None if run.output_dir is None else run.paths.output, quality)
     if tars_of:
