@@ -38,6 +38,18 @@ def test_worker_processes_stay_for_the_next_task_and_end_with_the_executor(tmp_p
     assert len(workers - set(children_of(os.getpid()))) >= 2
 
 
+def test_workers_that_are_killed_between_two_tasks_cost_no_item(tmp_path):
+    """More than two items whose workers are all killed would be taken for hopeless."""
+    with contextlib.closing(local.Local(3)) as executor:
+        complete(Square(tmp_path), range(3), executor)
+        for worker in executor._workers._idle:
+            worker.process.kill()
+            worker.process.join()
+        (tmp_path / "next").mkdir()
+        complete(task := Square(tmp_path / "next"), range(30, 33), executor)
+    assert sorted(task.begun()) == ["30", "31", "32"]
+
+
 def test_a_poison_item_is_named_after_three_tries_and_the_rest_is_done(tmp_path):
     task = Square(tmp_path)
     with pytest.raises(rounds.JobFailed) as failed:

@@ -102,15 +102,23 @@ class Workers:
     def start(self, number):
         """Start workers at once, rather than each when it is needed, so that there are so many."""
         with signals.noted():
+            self._end_dead()
             while len(self._idle) + len(self._busy) < number:
                 self._idle.append(_Worker())
 
     def give(self, key, item):
         """Let an idle worker do an item; take() gives the key back."""
         with signals.noted():
+            self._end_dead()
             worker = self._idle.pop(0) if self._idle else _Worker()
             self._busy[worker] = key
             worker.send(self._work, item)
+
+    def _end_dead(self):
+        """Have no idle worker that was killed meanwhile, as the item that it is given would be lost."""
+        for worker in [each for each in self._idle if not each.process.is_alive()]:
+            self._idle.remove(worker)
+            worker.end(time.monotonic())
 
     def take(self):
         """(key, result, error, its traceback) of an item that has ended; error: WorkerKilled where its process did."""
