@@ -249,6 +249,14 @@ def test_faces_are_blurred_and_nothing_else_in_new_tars_with_their_pairs(album):
     assert [line["id"] for line in album.read("safe/0.jsonl")] == ["face", "face", "plain"]
 
 
+def test_faces_of_a_pair_that_goes_are_blurred_in_an_image_that_stays(album):
+    lines = album.read("s/0.jsonl")
+    lines[0]["nsfw"], lines[1]["faces"], lines[1]["face_bboxes"] = 0.9, 0, []
+    album.write("s/0.jsonl", *lines)
+    assert "2 out, 2 images, 1 images left out, 1 images blurred, 1 faces blurred, 2 nsfw above 0.5" in album(
+        "mc2 filter apply s/0.jsonl --tars tars --nsfw 0.5 --faces blur -O safe").stderr
+
+
 def io_of(data):
     import io
     return io.BytesIO(data)

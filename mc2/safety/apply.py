@@ -8,7 +8,7 @@ import orjson
 from mc2 import files, keys, manifests, tars
 from mc2.errors import BadData
 from mc2.execution.stage import Stage
-from mc2.safety.rules import Blurred
+from mc2.safety.rules import Blurred, are_boxes
 from mc2.safety.tar_images import TarImages
 from mc2.terminal import say
 
@@ -42,12 +42,12 @@ class Apply(Stage):
         self._forget()
 
     def _forget(self):
-        self._images, self._texts, self._kept = None, {}, {}
+        self._images, self._texts, self._kept, self._faces = None, {}, {}, {}
         self._blocked = {}                                      # {number of a rule: {number of an image: bool}}
         self._pairs, self._met, self._stranger = 0, 0, None
 
     def __getstate__(self):
-        return {**self.__dict__, "_images": None, "_texts": {}, "_kept": {}, "_blocked": {}}
+        return {**self.__dict__, "_images": None, "_texts": {}, "_kept": {}, "_faces": {}, "_blocked": {}}
 
     # ------------------------------------------------------------ files of a shard
 
@@ -104,8 +104,16 @@ class Apply(Stage):
             self._stranger = self._stranger or ids[without[0]]
         self._pairs, self._met = self._pairs + len(ids), self._met + len(ids) - len(without)
         batch.drop(dict.fromkeys(without, NO_IMAGE))
+        self._note_texts_and_faces(batch, number_of)
+
+    def _note_texts_and_faces(self, batch, number_of):
+        """Note the texts and faces of each image, also of the pairs that will go."""
         for image_id, text in zip(batch.column("id"), batch.texts):
             self._texts.setdefault(number_of[image_id], set()).add(text)
+        if self.is_blurring:
+            for image_id, boxes in zip(batch.column("id"), batch.column("face_bboxes")):
+                if are_boxes(boxes):
+                    self._faces.setdefault(number_of[image_id], {}).update((tuple(box), None) for box in boxes)
 
     def _drop_blocked(self, rule, batch):
         ids = batch.column("id")
@@ -116,14 +124,11 @@ class Apply(Stage):
         batch.drop({index: rule.name for index, each in enumerate(ids) if blocked[number_of[each]]})
 
     def _keep(self, batch):
-        """Note the images, texts and faces of the pairs that stay."""
+        """Note the images and texts of the pairs that stay."""
         ids = batch.column("id")
         number_of = self._images.numbers(ids)
-        boxes = batch.column("face_bboxes") if self.is_blurring else [()] * len(ids)
-        for image_id, text, its in zip(ids, batch.texts, boxes):
-            texts, faces = self._kept.setdefault(number_of[image_id], ({}, {}))
-            texts[text] = None
-            faces.update((tuple(box), None) for box in its)
+        for image_id, text in zip(ids, batch.texts):
+            self._kept.setdefault(number_of[image_id], {})[text] = None
 
     # ------------------------------------------------------------ the tar
 
@@ -146,7 +151,7 @@ class Apply(Stage):
                 if number not in self._kept:
                     counts["images left out"] += 1
                     continue
-                for name, body in self._members(number, sample, *self._kept[number], counts):
+                for name, body in self._members(number, sample, self._kept[number], self._faces.get(number), counts):
                     stream.write(tars.member(name, body))
                 counts["images"] += 1
             stream.write(tars.END)
