@@ -120,9 +120,13 @@ def run(args):
         return 130
     except BrokenPipeError:
         return 141
-    except SystemExit as end:                       # SIGTERM, SIGHUP
-        _say(meta, "terminated.")
-        return end.code
+    except SystemExit as end:
+        if signals.came():                          # SIGTERM, SIGHUP
+            _say(meta, "terminated.")
+            return end.code
+        _say(meta, f"code of yours called sys.exit({'' if end.code is None else repr(end.code)}), so the work was not done. "
+                   "Have it raise an error, or return.")
+        return 1
     except Exception as error:
         verbose = meta.get("mc2.verbose", False)
         if verbose:

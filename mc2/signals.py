@@ -86,6 +86,11 @@ def ignore():
             signal.signal(number, signal.SIG_IGN)
 
 
+def came():
+    """Whether a signal that ends the command came: otherwise a SystemExit is that of code which called sys.exit()."""
+    return _first is not None
+
+
 def raise_lost():
     """Raise what came and was raised once, but did not get here: something on the way swallowed it."""
     if _first is not None:

@@ -32,6 +32,11 @@ class Broken(Stage):
         raise ZeroDivisionError("no pairs")
 
 
+class Leaving(Stage):
+    def __call__(self, batch):
+        raise SystemExit
+
+
 class Url(Stage):
     requires = ("url",)
 
@@ -102,6 +107,8 @@ def test_what_is_no_filter_is_said(filters):
 def test_an_error_within_a_filter_names_the_filter_and_the_pairs(filters):
     filters.fails("mc2 filter pairs pairs.jsonl --with my_filters:Broken -o k.jsonl", 1,
                   "my_filters:Broken: ZeroDivisionError: no pairs, in the pairs of pairs.jsonl from line 1")
+    filters.fails("mc2 filter pairs pairs.jsonl --with my_filters:Leaving -o k.jsonl", 1,
+                  "my_filters:Leaving: SystemExit: , in the pairs of pairs.jsonl from line 1. Mend the class")
 
 
 def test_a_filter_that_changes_a_list_of_values_changes_no_pair(filters, monkeypatch):

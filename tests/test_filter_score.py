@@ -15,6 +15,8 @@ from mc2.safety import words
 from mc2.safety.lists import ListFile
 
 MINE = '''\
+import sys
+
 import numpy as np
 
 
@@ -47,6 +49,14 @@ def nan(texts):
 
 def broken(texts):
     raise KeyError("lost")
+
+
+def leaves(texts):
+    sys.exit(0)
+
+
+def objects(texts):
+    return [{text} for text in texts]
 
 
 def text(texts):
@@ -198,10 +208,20 @@ def test_what_is_no_function_or_gives_no_scores_is_told(mine):
             ("mine:np.pi", 2, "is no function"), ("mine:text", 2, "'text' is a key of the pair itself"),
             ("mine:short", 3, "mine:short: gives 1 values of 'short' for 2 texts"),
             ("mine:nan", 3, "gives a 'nan' that is no finite number"),
+            ("mine:objects", 3, "mine:objects: gives a 'objects' that is no value of JSON"),
+            ("mine:leaves", 1, "mine:leaves: SystemExit: 0. Mend it"),
+            ("mine:leaves -j 2", 1, "mine:leaves: SystemExit: 0. Mend it"),
             ("mine:broken", 1, "mine:broken: KeyError: 'lost'")]:
         mine.fails(f"mc2 filter score t.jsonl --texts-with {spec} -o o.jsonl", status, message)
     mine.fails("mc2 filter score t.jsonl --texts-with mine:letters --texts-with mine:letters -o o.jsonl", 2,
                "two scores are called 'letters'")
+
+
+def test_code_that_ends_the_process_is_no_success(mine):
+    mine.write("t.jsonl", pair(1, "one"))
+    (mine / "script.py").write_text("import sys\nsys.exit(0)\n")
+    for command in "filter score t.jsonl --texts-with", "filter pairs t.jsonl --with":
+        mine.fails(f"mc2 {command} script:Any -o o.jsonl", 1, "code of yours called sys.exit(0)")
 
 
 def test_nothing_to_score_is_an_error(mine):

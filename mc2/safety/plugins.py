@@ -14,8 +14,9 @@ of its file.
 import math
 
 import numpy as np
+import orjson
 
-from mc2 import files
+from mc2 import files, signals
 from mc2.errors import BadData, BadUsage, Mc2Error
 from mc2.stages import plugin
 
@@ -61,7 +62,9 @@ class PlugIn:
             made = self._function(items)
         except (Mc2Error, OSError, MemoryError):
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
+            if isinstance(error, SystemExit) and signals.came():
+                raise
             raise Mc2Error(f"{files.printable(self.spec)}: {type(error).__name__}: {error}. Mend it; -v shows "
                            "where.") from error
         made = made if isinstance(made, dict) else {self.keys[0]: made}
@@ -77,4 +80,8 @@ class PlugIn:
         values = [value.item() if isinstance(value, np.generic) else value for value in values]
         if any(isinstance(value, float) and not math.isfinite(value) for value in values):
             raise BadData(f"{self.spec}: gives a {key!r} that is no finite number. None stands for no score.")
+        try:
+            orjson.dumps(values)
+        except TypeError as error:
+            raise BadData(f"{self.spec}: gives a {key!r} that is no value of JSON: {error}.") from None
         return values

@@ -5,7 +5,7 @@ import inspect
 import os
 import sys
 
-from mc2 import files, manifests
+from mc2 import files, manifests, signals
 from mc2.errors import BadUsage, Mc2Error
 from mc2.execution.stage import Stage
 from mc2.pairs.batch import KEYS
@@ -78,7 +78,9 @@ class PlugIn(Stage):
             self._opened()(batch)
         except (Mc2Error, OSError, MemoryError):
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
+            if isinstance(error, SystemExit) and signals.came():
+                raise
             raise Mc2Error(f"{files.printable(self.spec)}: {type(error).__name__}: {error}, in the pairs of {batch.source} "
                            f"from line {batch.numbers[0] if len(batch) else 1}. Mend the class; -v shows where.") from error
 
