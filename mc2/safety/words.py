@@ -20,7 +20,7 @@ from mc2.safety.lists import ListFile
 KEY = "text_flags"
 WHITE = " \t\n\v\f\r"
 SPACES = re.compile(f"[{WHITE}]+")
-IS_SPACE = np.isin(np.arange(256), list(WHITE.encode()))
+LOWER = bytes(range(256)).lower().translate(bytes.maketrans(WHITE.encode(), b" " * len(WHITE)))
 # What Unicode calls Default_Ignorable_Code_Point, as it is shown as nothing
 UNSEEN = re.compile(f"{IGNORED.pattern[:-1]}{HIGH_IGNORED.pattern[1:-1]}\u180b-\u180f\u200b-\u200d]")
 
@@ -37,9 +37,11 @@ def folded(text):
     """A text in one form for all cases and compatible characters: NFKC, casefold, without characters that are not seen
     (soft hyphens, spaces of no width, marks of direction), and with one space for each run of white space."""
     if text.isascii():
-        return SPACES.sub(" ", text.lower())
-    text = unicodedata.normalize("NFKC", UNSEEN.sub("", text)).casefold()
-    return SPACES.sub(" ", unicodedata.normalize("NFKC", text))
+        text = text.lower()
+    else:
+        text = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", UNSEEN.sub("", text)).casefold())
+    has_runs = "  " in text or any(each in text for each in WHITE[1:])
+    return SPACES.sub(" ", text) if has_runs else text
 
 
 def all_folded(texts):
@@ -49,18 +51,19 @@ def all_folded(texts):
     first, last = int(texts.offsets[0]), int(texts.offsets[-1])
     data = texts.data[first:last].tobytes()
     if data.isascii():
-        return _with_single_spaces(np.frombuffer(data.lower(), np.uint8), texts.offsets - first)
+        return _with_single_spaces(data.translate(LOWER), texts.offsets - first)
     return Strings.of(list(map(folded, texts.tolist())))
 
 
 def _with_single_spaces(data, offsets):
-    """Strings with one space for each run of white space. data: uint8 [bytes], ASCII. offsets: [texts + 1]"""
-    is_space = IS_SPACE[data]
-    goes = np.zeros(len(data) + 1, bool)
-    goes[1:-1] = is_space[1:] & is_space[:-1]
-    goes[offsets] = False                               # a run ends with its text
-    gone = np.concatenate([[0], np.cumsum(goes[:-1])])
-    return Strings(np.where(is_space, np.uint8(32), data)[~goes[:-1]], offsets - gone[offsets].astype(offsets.dtype))
+    """Strings with one space for each run of spaces. data: bytes, ASCII. offsets: [texts + 1]"""
+    array = np.frombuffer(data, np.uint8)
+    if b"  " not in data:
+        return Strings(array, offsets)
+    is_space = array == ord(" ")
+    goes = np.flatnonzero(is_space[1:] & is_space[:-1]) + 1
+    goes = goes[~np.isin(goes, offsets)]                # a run ends with its text
+    return Strings(np.delete(array, goes), offsets - np.searchsorted(goes, offsets).astype(offsets.dtype))
 
 
 class WordLists:
