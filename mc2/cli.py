@@ -124,8 +124,8 @@ def run(args):
         if signals.came():                          # SIGTERM, SIGHUP
             _say(meta, "terminated.")
             return end.code
-        _say(meta, f"code of yours called sys.exit({'' if end.code is None else repr(end.code)}), so the work was not done. "
-                   "Have it raise an error, or return.")
+        code = "" if end.code is None else repr(end.code)
+        _say(meta, f"code of yours called sys.exit({code}), so the work was not done. Have it raise an error.")
         return 1
     except Exception as error:
         verbose = meta.get("mc2.verbose", False)

@@ -97,7 +97,8 @@ def test_bad_options_are_told(scored):
     scored.write("sha.txt", "abc")
     for options, status, message in [
             ("--drop-above nsfw", 2, "'nsfw' is not KEY=X"), ("--drop-above nsfw=nan", 2, "is not KEY=X"),
-            ("--nsfw 1.5", 2, "1.5"), ("--drop-above nsfw=inf", 2, "is not KEY=X"), ("--block-hosts hosts.txt", 3, "hosts.txt:3: is no host"),
+            ("--nsfw 1.5", 2, "1.5"), ("--drop-above nsfw=inf", 2, "is not KEY=X"),
+            ("--block-hosts hosts.txt", 3, "hosts.txt:3: is no host"),
             ("--block-sha256 sha.txt --tars x", 3, "sha.txt:1: is no SHA-256"),
             ("--faces blur", 2, "--faces blur needs the images"),
             ("--nsfw 0.5 --tars tars", 2, "--tars goes with -O")]:

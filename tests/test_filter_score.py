@@ -105,8 +105,8 @@ def test_case_and_forms_of_unicode_are_one_unless_told_otherwise(listed):
 
 def test_no_word_is_hidden_by_what_is_not_seen(listed):
     (listed / "w.txt").write_text("fool\nsilly  goose\n大麻\n\u200bгашиш\n", "utf-8")
-    texts = ["\ufefffool", "fo\u00adol", "f\u200bool", "fool\ufe0f!", "\u200fFOOL", "silly\r\ngoose", "silly \u00a0 goose",
-             "silly \u200b goose", "大\u2060麻", "ГАШИШ", "foo l", "sillygoose"]
+    texts = ["\ufefffool", "fo\u00adol", "f\u200bool", "fool\ufe0f!", "\u200fFOOL", "silly\r\ngoose",
+             "silly \u00a0 goose", "silly \u200b goose", "大\u2060麻", "ГАШИШ", "foo l", "sillygoose"]
     assert flags(listed, texts, "--words w=w.txt") == [["w"]] * 10 + [[]] * 2
     (listed / "w.txt").write_text("fool\n\u200b\n", "utf-8")
     listed.fails("mc2 filter score t.jsonl --words w=w.txt", 3, "w.txt:2: holds no character that can be seen.")

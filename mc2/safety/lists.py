@@ -33,8 +33,8 @@ class ListFile:
         for number, line in files.read_lines(self.path):
             line = (line.removeprefix("\ufeff") if number == 1 else line).strip()
             if sign := next((sign for sign in line if sign < " " and sign != "\t"), None):
-                raise BadData(f"{files.printable(self.path)}:{number}: holds the control character {sign!r}, so it would "
-                              "be found nowhere. End lines with \\n or \\r\\n, and write the file in UTF-8.")
+                raise BadData(f"{files.printable(self.path)}:{number}: holds the control character {sign!r}, so it "
+                              "would be found nowhere. End lines with \\n or \\r\\n, and write the file in UTF-8.")
             try:
                 entry = self._entry_of(line) if line else None
             except ValueError as error:
