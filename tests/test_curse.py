@@ -84,8 +84,8 @@ def test_the_files_of_the_pool_keep_pictures_apart_by_language(curse_template):
 def test_every_language_names_every_class():
     for lang in draw_pool.LANGS:
         lines = list(draw_pool.names_of(lang))
-        assert [line.split("\t")[0] for line in lines] == [f"{shape}-{colour}" for shape, colour in draw_pool.draw.CLASSES]
-    assert next(iter(draw_pool.names_of("fr"))).startswith("circle-red\tcercle rouge|un grand cercle rouge sur fond blanc|")
+        assert [line.split("\t")[0] for line in lines] == ["-".join(each) for each in draw_pool.draw.CLASSES]
+    assert next(draw_pool.names_of("fr")).startswith("circle-red\tcercle rouge|un grand cercle rouge sur fond blanc|")
 
 
 def test_an_overlap_that_is_no_share_is_refused(tmp_path):

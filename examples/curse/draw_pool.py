@@ -5,15 +5,15 @@
     OUT/pool/pool-0000.jsonl.zst ...   the raw pool: id, url, text; the lines of one picture are adjacent
     OUT/images/pool-0000.tar ...       its pictures: {id}.png
     OUT/test/SHAPE-COLOUR/*.png        test pictures, the same number for every class
-    OUT/names/LANG.txt                 the classes in every language, for `mc2 eval zeroshot --classes`: the folder of the
-                                       class, its name, and captions that name shape and colour
+    OUT/names/LANG.txt                 the classes in every language, for `mc2 eval zeroshot --classes`: the folder of
+                                       the class, its name, and captions that name shape and colour
     OUT/lists/LANG.txt                 metadata, for `mc2 build-metadata import`: shapes, colours and names of classes
     OUT/pages.jsonl                    what every page shows: lang, id, shape, colour
 
-The pool is made of pages. A page is in one language, shows one picture, and has one caption of it. The languages have
+The pool is made of pages. A page is in one language, shows one picture, and has one caption of it. Languages have
 sizes that follow Zipf's law, English is the largest. In each language the classes follow Zipf's law too, in an order of
-its own: what is common in one language is rare in another. With overlap 0 every page has a picture of its own. A greater
-overlap is the share of the pages in other languages that show the picture of an English page; with 1 the other
+its own: what is common in one language is rare in another. With overlap 0 every page has a picture of its own. A
+greater overlap is the share of the pages in other languages that show the picture of an English page; with 1 the other
 languages add texts, but no picture.
 """
 import argparse
@@ -66,7 +66,7 @@ def by_picture(pages):
 
 
 def texts_of(picture, langs, random):
-    """The texts of a picture: a caption in each of these languages, and on some pages one that says nothing about it."""
+    """The texts of a picture: a caption in each of these languages, and on some pages one that says nothing."""
     texts = []
     for lang in langs:
         caption = draw.pick(random, words.LANGUAGES[lang].captions(picture))
@@ -114,7 +114,8 @@ def write(out, pictures, overlap, test_per_class, side, seed):
     for shape, colour in draw.CLASSES:
         for number in range(test_per_class):
             picture = draw.picture_of(number, shape, colour, f"test/{shape}-{colour}", False, random)
-            draw.write_whole(f"{out}/test/{shape}-{colour}/{number:04d}.png", draw.png(draw.paint(picture, random, side)))
+            image = draw.png(draw.paint(picture, random, side))
+            draw.write_whole(f"{out}/test/{shape}-{colour}/{number:04d}.png", image)
     for lang in LANGS:
         draw.write_whole(f"{out}/lists/{lang}.txt", "".join(f"{entry}\n" for entry in entries_of(lang)).encode())
         draw.write_whole(f"{out}/names/{lang}.txt", "".join(names_of(lang)).encode())

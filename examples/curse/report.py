@@ -24,7 +24,7 @@ MEASURES = ("English", "other languages")
 # (first, second, what it asks); the paper's order is first > second, for its largest model
 FIGURE_1 = [("english", "worldwide", "the curse: do other languages cost English, at the same number of pairs?"),
             ("scaled", "worldwide", "does scaling the pairs help?"),
-            ("scaled", "english", "is the curse gone: are as many English pairs and the others better than English alone?"),
+            ("scaled", "english", "is the curse gone: are as many English pairs and others better than English alone?"),
             ("scaled", "english-scaled", "the same at the same number of pairs"),
             ("scaled", "non-english", "does English help the others?")]
 TABLE_2 = [("worldwide", "one-t", "t_lang against one t for all languages")]
@@ -99,13 +99,14 @@ def report(found, growth=()):
     kinds = [data for data in NAMES if any(data == each for _, each in found)]
     yield "Top-1 over 64 classes, chance 1.6 %; mean over the seeds and its 95 % interval (Student's t)."
     if growth:
-        yield f"Growth, measured in what the runs drew: {min(growth):.3f} to {max(growth):.3f}, {len(growth)} seed{'s' * (len(growth) != 1)}."
+        yield f"Growth, measured in what the runs drew: {min(growth):.3f} to {max(growth):.3f}, " \
+            f"{len(growth)} seed{'s' * (len(growth) != 1)}."
     for size in sizes(found):
         yield ""
         yield from align(list(table(found, size, kinds)))
     yield ""
-    yield "Paired differences over the seeds, points of accuracy, each with its own 95 % interval (paired t): `>` and `<` only"
-    yield "where it leaves out zero. Of twenty such signs, one is expected to be wrong."
+    yield "Paired differences over the seeds, points of accuracy, each with its 95 % interval (paired t): `>` and `<`"
+    yield "only where it leaves out zero. Of twenty such signs, one is expected to be wrong."
     for question, first, second, rows in comparisons(found, FIGURE_1 + TABLE_2):
         yield ""
         yield f"{first} - {second}: {question}"
@@ -115,7 +116,8 @@ def report(found, growth=()):
 # ---------------------------------------------------------------- the figure
 
 STYLE = {"english": ("tab:blue", "o", "-"), "english-scaled": ("tab:blue", "s", ":"),
-         "worldwide": ("tab:orange", "o", "--"), "scaled": ("tab:red", "s", "-"), "non-english": ("tab:green", "^", "-"),
+         "worldwide": ("tab:orange", "o", "--"), "scaled": ("tab:red", "s", "-"),
+         "non-english": ("tab:green", "^", "-"),
          "one-t": ("tab:grey", "v", ":")}
 
 

@@ -49,8 +49,8 @@ def _langs(paths, lang):
     for path in paths:
         its_lang = os.path.splitext(os.path.basename(path))[0].rpartition(".")[2]
         if not languages.name_of(its_lang):
-            raise BadUsage(f"{path}: several files of --classes have names that end in their languages, such as fr.txt or "
-                           f"names.fr.txt; \"{its_lang}\" is no language that mc2 has a name for.")
+            raise BadUsage(f"{path}: several files of --classes have names that end in their languages, such as fr.txt "
+                           f"or names.fr.txt; \"{its_lang}\" is no language that mc2 has a name for.")
         if its_lang in found:
             raise BadUsage(f"{path}: is of the language {its_lang}, and so is {found[its_lang]}.")
         found[its_lang] = path
