@@ -354,5 +354,5 @@ def test_a_tar_is_told_from_the_pairs_of_its_images(sh):
     sh.write("a.tar")
     sh.write("a.xlsx")
     for command in ("inspect", "lid"):
-        sh.fails(f"mc2 {command} a.tar", 2, "a.tar: is a tar. Name the file of its pairs, as 'mc2 images pack'")
+        sh.fails(f"mc2 {command} a.tar", 2, "a.tar: ", "tar")
     sh.fails("mc2 inspect a.xlsx", 2, "a.xlsx: pairs are not read in this format")

@@ -83,7 +83,7 @@ def divide(sh, name, directory, n):
     "count mSIZE.jsonl -m toy -o new", "thresholds countsSIZE --p 0.5 -o new.json",
     "sample mSIZE.jsonl -c countsSIZE -t tSIZE.json -o out.jsonl", "sample mSIZE.jsonl -c countsSIZE -t tSIZE.json -n",
     "sample mSIZE.jsonl -c countsSIZE -t tSIZE.json --one-per-image -o out.jsonl --dropped dropped.jsonl",
-    "filter inSIZE.jsonl --with one_reason:Odd -o out.jsonl", "inspect mSIZE.jsonl --lines 0", "inspect countsSIZE",
+    "filter pairs inSIZE.jsonl --with one_reason:Odd -o out.jsonl", "inspect mSIZE.jsonl --lines 0", "inspect countsSIZE",
     "join inSIZE.jsonl --tars i.tar -O joinedSIZE", "curate shardsSIZE/*.jsonl -m toy --t-en 20 -o curatedSIZE -j 1",
     "curate shardsSIZE/*.jsonl -m toy --t-en 20 -o workersSIZE -j 2"])
 def test_memory_is_flat_in_the_number_of_pairs(pools, command):
@@ -124,7 +124,7 @@ def test_a_shard_is_streamed_however_repetitive_it_is(pools):
         with files.open_write(str(pools / f"same{size}.jsonl.zst")) as stream:
             for _ in range(size * 30):
                 stream.write(line * 2_000)
-    assert_flat(pools, "filter sameSIZE.jsonl.zst --with one_reason:Odd -o out.jsonl.zst", 80 * MB)
+    assert_flat(pools, "filter pairs sameSIZE.jsonl.zst --with one_reason:Odd -o out.jsonl.zst", 80 * MB)
 
 
 def test_deduplication_holds_a_part_of_the_pairs_at_a_time(pools):

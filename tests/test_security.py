@@ -424,5 +424,5 @@ def test_a_command_that_a_message_proposes_is_quoted(sh, monkeypatch):
 def test_names_in_a_mirror_run_nothing(sh):
     sh.ok("mkdir mirror wordnets")
     (sh / "mirror/enwiki-$(shell${IFS}touch${IFS}injected)-pages-articles-multistream.xml.bz2").touch()
-    done = sh.process(f"make -n -f {ROOT}/examples/worldwide/Makefile")
+    done = sh.process(f"make -n -f {ROOT}/examples/worldwide/release.mk")
     assert done.status and "hold other characters" in done.stderr and not (sh / "injected").exists()
