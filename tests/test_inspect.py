@@ -200,7 +200,8 @@ def test_what_is_nothing_of_mc2(work):
 @pytest.mark.parametrize("path, message", [
     ("counts/manifest.json", "Name that instead: mc2 inspect counts\n"),
     ("matched.jsonl.zst.manifest.json", "Name that instead: mc2 inspect matched.jsonl.zst\n"),
-    ("a.tar", "'mc2 join' finds their pairs"), ("a.warc.gz", "'mc2 extract' makes pairs of it"),
+    ("a.tar", "Name the file of its pairs, as 'mc2 images pack' and 'mc2 join' write one for each tar of images"),
+    ("a.warc.gz", "'mc2 extract' makes pairs of it"),
     ("counts/en.npy", "pairs are not read in this format")])
 def test_files_without_pairs_say_what_to_name_instead(work, path, message):
     (work / "a.tar").touch()
@@ -354,5 +355,5 @@ def test_a_tar_is_told_from_the_pairs_of_its_images(sh):
     sh.write("a.tar")
     sh.write("a.xlsx")
     for command in ("inspect", "lid"):
-        sh.fails(f"mc2 {command} a.tar", 2, "a.tar: ", "tar")
+        sh.fails(f"mc2 {command} a.tar", 2, "a.tar: is a tar. Name the file of its pairs, as 'mc2 images pack'")
     sh.fails("mc2 inspect a.xlsx", 2, "a.xlsx: pairs are not read in this format")

@@ -421,8 +421,11 @@ def test_a_command_that_a_message_proposes_is_quoted(sh, monkeypatch):
 
 
 @pytest.mark.skipif(not os.path.exists("/usr/bin/make"), reason="no make")
-def test_names_in_a_mirror_run_nothing(sh):
+@pytest.mark.parametrize("command", [
+    "-f {}/release.mk", "-f {}/Makefile release", "-f {}/Makefile MIRROR=mirror", "-f {}/Makefile crawl CRAWL='mirror/*'"])
+def test_names_in_a_mirror_run_nothing(sh, command):
     sh.ok("mkdir mirror wordnets")
     (sh / "mirror/enwiki-$(shell${IFS}touch${IFS}injected)-pages-articles-multistream.xml.bz2").touch()
-    done = sh.process(f"make -n -f {ROOT}/examples/worldwide/release.mk")
-    assert done.status and "hold other characters" in done.stderr and not (sh / "injected").exists()
+    done = sh.process(f"make -n {command.format(ROOT / 'examples/worldwide')}")
+    assert not (sh / "injected").exists()
+    assert "CRAWL" in command or done.status and "hold other characters" in done.stderr

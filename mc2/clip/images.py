@@ -102,6 +102,12 @@ def decode(data, rgb=BEFORE_RESIZE):
         return _prepared(_opened(data), rgb)
 
 
+def format_of(data):
+    """The format of an encoded image, one of FORMATS or MPO. Raises Corrupt."""
+    with _decoding(data):
+        return _opened(data).format
+
+
 def prepared(image, rgb=BEFORE_RESIZE):
     """A PIL image as `decode` gives it. Raises Corrupt."""
     with _decoding():

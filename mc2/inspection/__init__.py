@@ -54,8 +54,6 @@ def _artefact(path, metadata, lines, longest, reading, of):
                            f"of them.") from None
     if path.endswith(packing.SUFFIX):
         return of_manifest(releases.describe_packed, releases.facts_of_packed, packing.read_manifest(path))
-    if path.endswith(".tar") and not reading.format:
-        raise BadUsage(f"{path}: is a tar, and 'inspect' says nothing of images. 'mc2 join' finds their pairs.")
     if os.path.basename(path) == "manifest.json" or path.endswith(".manifest.json"):
         raise BadUsage(f"{path}: says how something was made. Name that instead: mc2 inspect {_described_by(path)}")
     if path.endswith(".json") and not is_table(path, reading):

@@ -47,7 +47,7 @@ def without_faces(data, boxes, extension, quality=QUALITY):
     mc2.clip.images.Corrupt."""
     from PIL import Image
     image = images.decode(data)
-    orientation, found = orientation_of(image), _format(data)
+    orientation, found = orientation_of(image), images.format_of(data)
     exif = Image.Exif()
     if orientation != 1:
         exif[ORIENTATION] = orientation
@@ -61,10 +61,3 @@ def without_faces(data, boxes, extension, quality=QUALITY):
             return stream.getvalue(), extension if extension in its else its[0]
         made.save(stream, "PNG", **more)
         return stream.getvalue(), "png"
-
-
-def _format(data):
-    """The format of an encoded image that can be decoded, as Pillow calls it."""
-    from PIL import Image
-    with Image.open(io.BytesIO(data)) as image:
-        return image.format

@@ -111,12 +111,14 @@ class OpenNsfw:
     def prepare(picture):
         """float32 (224, 224, 3): as the model was trained, squashed to a square, its centre once through JPEG."""
         from PIL import Image
+
+        from mc2.clip import images
         edge = (SIDE - CROP) // 2
         image = picture.image.resize((SIDE, SIDE), Image.Resampling.BILINEAR)
         image = image.crop((edge, edge, edge + CROP, edge + CROP))
         with io.BytesIO() as stream:
             image.save(stream, "JPEG")
-            return np.asarray(Image.open(stream), np.float32)[:, :, ::-1] - MEAN
+            return np.asarray(images.decode(stream.getvalue()), np.float32)[:, :, ::-1] - MEAN
 
 
 # ---------------------------------------------------------------- CenterFace
