@@ -121,7 +121,7 @@ def run(args):
     except BrokenPipeError:
         return 141
     except SystemExit as end:
-        if signals.came() or end.code in (129, 143):     # SIGHUP, SIGTERM
+        if signals.came():                          # SIGTERM, SIGHUP
             _say(meta, "terminated.")
             return end.code
         code = "" if end.code is None else repr(end.code)

@@ -91,6 +91,14 @@ def came():
     return _first is not None
 
 
+def raise_taken(number):
+    """Note a signal that a library took for itself, and raise it."""
+    global _first
+    if _first is None:
+        _first = number
+    _raise()
+
+
 def raise_lost():
     """Raise what came and was raised once, but did not get here: something on the way swallowed it."""
     if _first is not None:

@@ -39,7 +39,7 @@ class Ray:
                              configure_logging=False)
                     signals.take_back()         # Ray took SIGTERM for itself
                 except SystemExit:              # so it came between the two
-                    raise SystemExit(128 + signal.SIGTERM) from None
+                    signals.raise_taken(signal.SIGTERM)
         except (ConnectionError, OSError) as error:
             raise BadUsage(f"--address {address}: no Ray cluster answers there ({error}). Start one with 'ray start "
                            f"--head'.") from None
