@@ -1,6 +1,5 @@
 """The stage of `mc2 filter apply`: leaves out the pairs that rules name, and writes the tars of the images that
 stay."""
-import os
 from collections import Counter
 
 import orjson

@@ -16,8 +16,7 @@ import math
 import numpy as np
 import orjson
 
-from mc2 import files, signals
-from mc2.errors import BadData, BadUsage, Mc2Error
+from mc2.errors import BadData, BadUsage
 from mc2.stages import plugin
 
 RESERVED = ("id", "text", "url", "lang", "lid", "matched_entry_ids")
@@ -58,15 +57,8 @@ class PlugIn:
         if self._function is None:
             self._function = self._open()
         items = [picture.image for picture in items] if self.what == "images" else items
-        try:
+        with plugin.calling(self.spec):
             made = self._function(items)
-        except (Mc2Error, OSError, MemoryError):
-            raise
-        except (Exception, SystemExit) as error:
-            if isinstance(error, SystemExit) and signals.came():
-                raise
-            raise Mc2Error(f"{files.printable(self.spec)}: {type(error).__name__}: {error}. Mend it; -v shows "
-                           "where.") from error
         made = made if isinstance(made, dict) else {self.keys[0]: made}
         if set(made) != set(self.keys):
             raise BadData(f"{self.spec}: gives the keys {', '.join(map(str, made))}, and says that they are "

@@ -51,20 +51,12 @@ class Threshold:
         return self.name if self.goes(value) else None
 
 
-class Faces:
+class Faces(Threshold):
     """Pairs whose image shows a face go."""
 
-    key, name, description = "faces", "faces", ["faces", "drop"]
-
-    def look(self, batch):
-        values = batch.column(self.key)
-        return values, *refused(values, is_number, self.key, "no number")
-
-    def goes(self, value):
-        return value > 0
-
-    def reason(self, value):
-        return self.name if self.goes(value) else None
+    def __init__(self):
+        super().__init__("faces", 0)
+        self.name, self.description = "faces", ["faces", "drop"]
 
 
 class Blurred:

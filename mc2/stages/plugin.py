@@ -1,4 +1,5 @@
 """A stage of the user's own, named as MODULE:CLASS: a class of mc2.execution.stage.Stage that filters pairs, say."""
+import contextlib
 import functools
 import importlib
 import inspect
@@ -24,6 +25,21 @@ def imported(spec, option, directory, form):
     except (ImportError, AttributeError) as error:
         raise BadUsage(f"{option} {spec}: {error}. The module is looked for in the current directory and among what is "
                        f"installed.") from error
+
+
+@contextlib.contextmanager
+def calling(spec, where="", what="it"):
+    """Errors of the user's code within the block become Mc2Errors that name it, and sys.exit() too, which would end the
+    command as if all were done. where: in which data; what: is to be mended."""
+    try:
+        yield
+    except (Mc2Error, OSError, MemoryError):
+        raise
+    except (Exception, SystemExit) as error:
+        if isinstance(error, SystemExit) and signals.came():
+            raise
+        raise Mc2Error(f"{files.printable(spec)}: {type(error).__name__}: {error}{where}. Mend {what}; -v shows "
+                       "where.") from error
 
 
 def source_of(made):
@@ -74,15 +90,9 @@ class PlugIn(Stage):
         return self.stage
 
     def __call__(self, batch):
-        try:
+        line = batch.numbers[0] if len(batch) else 1
+        with calling(self.spec, f", in the pairs of {batch.source} from line {line}", "the class"):
             self._opened()(batch)
-        except (Mc2Error, OSError, MemoryError):
-            raise
-        except (Exception, SystemExit) as error:
-            if isinstance(error, SystemExit) and signals.came():
-                raise
-            raise Mc2Error(f"{files.printable(self.spec)}: {type(error).__name__}: {error}, in the pairs of {batch.source} "
-                           f"from line {batch.numbers[0] if len(batch) else 1}. Mend the class; -v shows where.") from error
 
     def check(self, batch):
         self._opened().check(batch)
