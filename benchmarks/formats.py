@@ -19,9 +19,9 @@ import orjson
 
 import corpus
 import timing
-from mc2 import files, hashing
+from mc2 import hashing
 from mc2.balancing import counting
-from mc2.pairs import arrow, jsonl, parquet
+from mc2.pairs import jsonl, parquet
 from mc2.pairs.shards import encoder_of, open_write, read_blocks
 
 SUFFIXES = [".jsonl", ".jsonl.gz", ".jsonl.zst", ".parquet"]

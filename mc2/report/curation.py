@@ -1,6 +1,5 @@
 """The data card of curated pairs: what there was, what is left, and why."""
 from collections import Counter
-from typing import NamedTuple
 
 import numpy as np
 
