@@ -101,6 +101,14 @@ def test_the_ablations_are_not_made_twice(ablations):
     assert "mc2" not in ablations.ok(MAKE).replace("that mc2 lid finds", "")
 
 
+def test_a_row_that_was_killed_is_made_to_its_end(ablations):
+    kept = pairs(ablations, "d")
+    (ablations / f"{OUT}/done/d").unlink()
+    next((ablations / f"{OUT}/d/curated").glob("*.jsonl.zst")).unlink()
+    printed = ablations.ok(MAKE)
+    assert printed.count("mc2 curate") == 1 and pairs(ablations, "d") == kept
+
+
 def test_models_learn_from_each_curation_by_the_runs_of_examples_curse(ablations):
     printed = ablations.ok(f"{MAKE} trained --dry-run SEEDS=3").replace("\\\n", " ")
     (command,) = re.findall(r"python runs\.py (.*)", printed)

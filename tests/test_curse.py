@@ -216,6 +216,17 @@ def test_runs_of_other_settings_and_of_another_pool_are_refused(curse_template, 
     assert done.status == 2 and "has runs on a pool that another draw_pool.py drew. Remove it." in done.stderr
 
 
+def test_a_step_that_was_killed_is_done_again_although_its_folder_is_there(curse_template, tmp_path_factory):
+    sh = copy_of(curse_template, tmp_path_factory)
+    out = sh / "examples/curse/out/small-overlap-0"
+    whole = {path.name: path.read_bytes() for path in (out / "english").iterdir()}
+    (out / "done/english").unlink()
+    (out / "english/pool-0003.jsonl.zst").unlink()
+    printed = sh.ok(f"make -C examples/curse pool {CURSE_SETTINGS}")
+    assert printed.count("python by_language.py") == 1 and "mc2 " not in printed
+    assert whole == {path.name: path.read_bytes() for path in (out / "english").iterdir()}
+
+
 def copy_of(template, tmp_path_factory):
     sh = Shell(tmp_path_factory.mktemp("curse"))
     shutil.copytree(template.directory, sh.directory, dirs_exist_ok=True)
