@@ -145,6 +145,24 @@ def test_scores_are_read_by_size_data_and_seed_as_english_and_the_mean_of_the_ot
                                           ("small", "one-t"): {11: (0.25, 0.375)}}
 
 
+def test_runs_with_other_settings_do_not_stand_in_one_table(tmp_path):
+    def run(data, lr):
+        values = {"model": {"init_logit_scale": 2.7}, "optimizer": {"lr": lr}, "compute": {"precision": "fp32"},
+                  "data": {"aug_scale": [0.9, 1.0], "image_interpolation": "bicubic"},
+                  "schedule": {"warmup": 20, "lr_scheduler": "cosine", "epochs": 1}}
+        (tmp_path / f"runs/small/{data}/0").mkdir(parents=True, exist_ok=True)
+        (tmp_path / f"runs/small/{data}/0/config.json").write_bytes(orjson.dumps({"architecture": {}, "values": values}))
+    scores(tmp_path / "runs/small/english/0.jsonl", en=0.5, fr=0.02)
+    scores(tmp_path / "runs/small/worldwide/0.jsonl", en=0.5, fr=0.02)
+    run("english", 1e-3)
+    run("worldwide", 1e-3)
+    run("scaled", 3e-3)                         # is not scored yet
+    report.refuse_mixed(str(tmp_path))
+    run("worldwide", 3e-3)
+    with pytest.raises(SystemExit, match="worldwide/0: was trained with another lr than .*/english/0, so they stand in no"):
+        report.refuse_mixed(str(tmp_path))
+
+
 def test_the_report_gives_means_and_paired_differences_with_intervals():
     text = "\n".join(report.report(FOUND, [2.5, 2.4]))
     assert "Growth, measured in what the runs drew: 2.400 to 2.500, 2 seeds." in text
