@@ -101,6 +101,19 @@ def test_the_ablations_are_not_made_twice(ablations):
     assert "mc2" not in ablations.ok(MAKE).replace("that mc2 lid finds", "")
 
 
+def test_a_row_that_was_killed_is_made_to_its_end(ablations):
+    kept = pairs(ablations, "d")
+    (ablations / f"{OUT}/done/d").unlink()
+    next((ablations / f"{OUT}/d/curated").glob("*.jsonl.zst")).unlink()
+    printed = ablations.ok(MAKE)
+    assert printed.count("mc2 curate") == 1 and pairs(ablations, "d") == kept
+
+
+def test_rows_of_another_seed_are_not_taken_for_those_that_are_asked_for(ablations):
+    done = ablations(f"{MAKE} SEED=1")
+    assert done.status == 2 and "small-overlap-0/ablations: is of SEED=0. Remove it, or give that." in done.stderr
+
+
 def test_models_learn_from_each_curation_by_the_runs_of_examples_curse(ablations):
     printed = ablations.ok(f"{MAKE} trained --dry-run SEEDS=3").replace("\\\n", " ")
     (command,) = re.findall(r"python runs\.py (.*)", printed)

@@ -145,6 +145,24 @@ def test_scores_are_read_by_size_data_and_seed_as_english_and_the_mean_of_the_ot
                                           ("small", "one-t"): {11: (0.25, 0.375)}}
 
 
+def test_runs_with_other_settings_do_not_stand_in_one_table(tmp_path):
+    def run(data, lr):
+        values = {"model": {"init_logit_scale": 2.7}, "optimizer": {"lr": lr}, "compute": {"precision": "fp32"},
+                  "data": {"aug_scale": [0.9, 1.0], "image_interpolation": "bicubic"},
+                  "schedule": {"warmup": 20, "lr_scheduler": "cosine", "epochs": 1}}
+        (tmp_path / f"runs/small/{data}/0").mkdir(parents=True, exist_ok=True)
+        (tmp_path / f"runs/small/{data}/0/config.json").write_bytes(orjson.dumps({"architecture": {}, "values": values}))
+    scores(tmp_path / "runs/small/english/0.jsonl", en=0.5, fr=0.02)
+    scores(tmp_path / "runs/small/worldwide/0.jsonl", en=0.5, fr=0.02)
+    run("english", 1e-3)
+    run("worldwide", 1e-3)
+    run("scaled", 3e-3)                         # is not scored yet
+    report.refuse_mixed(str(tmp_path))
+    run("worldwide", 3e-3)
+    with pytest.raises(SystemExit, match="worldwide/0: was trained with another lr than .*/english/0, so they stand in no"):
+        report.refuse_mixed(str(tmp_path))
+
+
 def test_the_report_gives_means_and_paired_differences_with_intervals():
     text = "\n".join(report.report(FOUND, [2.5, 2.4]))
     assert "Growth, measured in what the runs drew: 2.400 to 2.500, 2 seeds." in text
@@ -214,6 +232,17 @@ def test_runs_of_other_settings_and_of_another_pool_are_refused(curse_template, 
     sh.ok("touch examples/curse/draw_pool.py")
     done = sh(f"make -C examples/curse {CURSE_SETTINGS}")
     assert done.status == 2 and "has runs on a pool that another draw_pool.py drew. Remove it." in done.stderr
+
+
+def test_a_step_that_was_killed_is_done_again_although_its_folder_is_there(curse_template, tmp_path_factory):
+    sh = copy_of(curse_template, tmp_path_factory)
+    out = sh / "examples/curse/out/small-overlap-0"
+    whole = {path.name: path.read_bytes() for path in (out / "english").iterdir()}
+    (out / "done/english").unlink()
+    (out / "english/pool-0003.jsonl.zst").unlink()
+    printed = sh.ok(f"make -C examples/curse pool {CURSE_SETTINGS}")
+    assert printed.count("python by_language.py") == 1 and "mc2 " not in printed
+    assert whole == {path.name: path.read_bytes() for path in (out / "english").iterdir()}
 
 
 def copy_of(template, tmp_path_factory):

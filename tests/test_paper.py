@@ -55,6 +55,15 @@ def test_what_is_missing_is_named_before_anything_is_done(tmp_path):
     assert re.findall(r"^([A-Z]+)=", done.stderr, re.MULTILINE) == ["POOL"] and not (tmp_path / "out").exists()
 
 
+def test_results_of_other_settings_are_not_taken_for_those_that_are_asked_for(tmp_path):
+    files.write_bytes(str(tmp_path / "demo/matched/a.jsonl.zst"), b"")
+    run = "SMALL=1", f"OUT={tmp_path}/out", f"DEMO={tmp_path}/demo"
+    assert make(*run, "needed").returncode == make(*run, "needed").returncode == 0
+    done = make(*run, "PAIRS=400", "table2")
+    assert done.returncode == 2 and "SIZE.h14=tiny. Name another OUT=, or remove it." in done.stderr
+    assert " PAIRS=19200 SIZE=small.json " in done.stderr and "python" not in done.stdout
+
+
 def record(task, metric, value, lang=None, **protocol):
     return {"task": task, "metric": metric, "value": value, "lang": lang, "protocol": protocol}
 

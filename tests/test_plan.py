@@ -406,6 +406,13 @@ def test_teacher_and_further_students_are_in_memory_and_flops(tmp_path):
         in plan.lines(found)
 
 
+def test_the_optimizers_state_is_that_of_all_students(tmp_path):
+    numbers = [architecture.parameters(architecture.load(name))["total"] for name in ("ViT-B-32-mt5", "ViT-S-16-mt5")]
+    state = distilled(tmp_path, "unknown")["optimizer_state"]
+    assert state == {"whole": sum(8 * number for number in numbers),
+                     "sharded": sum(-(-8 * number // 64) for number in numbers)}
+
+
 def test_the_memory_of_a_teacher_by_hand():
     total, block = architecture.parameters(SMALL)["total"], 5 * (2 * 4 * 2 + 2 * 3 * 8)
     assert architecture.inference_memory(SMALL, micro_batch=3, precision="amp_bf16") == \

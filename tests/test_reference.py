@@ -91,7 +91,8 @@ def test_an_option_in_markdown_and_in_roff():
 
 
 @pytest.mark.parametrize("line, offered", [
-    ("mc2 th", "thresholds"), ("mc2 dedup ", "urls images"), ("mc2 lid --scheme ", "lid176 nllb openlid glotlid")])
+    ("mc2 th", "thresholds"), ("mc2 dedup ", "urls images"), ("mc2 lid --scheme ", "lid176 nllb openlid glotlid"),
+    ("mc2 lid --scheme = ", "lid176 nllb openlid glotlid"), ("mc2 lid --on-error = sk", "skip")])
 def test_completion_in_bash(sh, line, offered):
     asked = f'''source {ROOT}/docs/completions/mc2
         read -ra COMP_WORDS <<< '{line}'; [[ '{line}' == *' ' ]] && COMP_WORDS+=("")

@@ -79,6 +79,59 @@ def test_what_is_missing_or_doubled_is_said_first(mirror):
     assert "two dumps of one Wikipedia" in mirror(f"{MAKE} metadata").stderr
 
 
+# ---------------------------------------------------------------- a crawl whose options change
+
+@pytest.fixture
+def crawl(sh):
+    """A Shell with the example, two files of a crawl, and steps(): the commands that make carries out, by their names."""
+    shutil.copytree(ROOT / "examples/worldwide", sh / "worldwide", ignore=shutil.ignore_patterns("out"))
+    info = b"WARC/1.0\r\nWARC-Type: warcinfo\r\nContent-Length: 0\r\n\r\n\r\n\r\n"
+    for name in "ab":
+        (sh / f"{name}.warc.wat.gz").write_bytes(gzip.compress(info))
+    sh.ok("echo red > en.txt; mc2 build-metadata import en.txt --lang en -o sources -q")
+    sh.ok("mc2 build-metadata merge sources -o metadata -q")
+    return sh
+
+
+def steps(sh, options):
+    """[the name of each command that make carries out], and what it says to people."""
+    done = sh(f"make -f worldwide/Makefile out/done/matched JOBS=1 METADATA=metadata {options}")
+    assert done.status == 0, done.stderr
+    return [" ".join(line.split()[1:3]) for line in done.stdout.splitlines() if line.startswith("mc2 ")], done.stderr
+
+
+def test_a_step_with_other_options_is_done_again_with_all_that_follow(crawl):
+    assert steps(crawl, "CRAWL=a.warc.wat.gz")[0] == ["extract a.warc.wat.gz", "dedup urls", "lid out/unique/*.jsonl.zst",
+                                                      "match @out/lists/lid.txt"]
+    assert steps(crawl, "CRAWL=a.warc.wat.gz")[0] == []
+    assert steps(crawl, "CRAWL=a.warc.wat.gz LID='--no-evidence other'")[0] == [
+        "lid out/unique/*.jsonl.zst", "match @out/lists/lid.txt"]
+
+
+def test_a_file_of_a_crawl_that_is_older_than_the_step_is_extracted_too(crawl):
+    os.utime(crawl / "b.warc.wat.gz", (0, 0))
+    steps(crawl, "CRAWL=a.warc.wat.gz")
+    assert steps(crawl, "CRAWL='*.warc.wat.gz'")[0][0] == "extract *.warc.wat.gz"
+    assert len(list((crawl / "out/pairs").glob("*.jsonl.zst"))) == 2
+
+
+def test_files_of_a_crawl_may_go_after_their_step_and_another_crawl_is_said_to_be_added(crawl):
+    steps(crawl, "CRAWL='a*.gz'")
+    (crawl / "a.warc.wat.gz").unlink()
+    assert steps(crawl, "CRAWL='a*.gz'") == ([], "")
+    (crawl / "wat.txt").write_text("b.warc.wat.gz\n")
+    os.utime(crawl / "wat.txt", (0, 0))
+    commands, said = steps(crawl, "CRAWL=@wat.txt")
+    assert commands[0] == "extract @wat.txt" and "keeps the pairs of 1 files that CRAWL names no more." in said
+
+
+def test_a_small_web_of_another_size_is_not_taken_for_this_one(crawl):
+    small = "make -f worldwide/Makefile drawn PICTURES="
+    crawl.ok(f"{small}400")
+    done = crawl(f"{small}401")
+    assert done.status == 2 and "out/small: is of PICTURES=400. Name another OUT=, or remove it." in done.stderr
+
+
 # ---------------------------------------------------------------- from a crawl to scores
 
 SMALL = "make --no-print-directory -C examples/worldwide small PICTURES=400 EPOCHS=1 SMALL_LANGS=en JOBS=1"

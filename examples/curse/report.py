@@ -39,6 +39,30 @@ def read(out):
     return found
 
 
+def refuse_mixed(out):
+    """Exit where two scored runs of a size were trained with other settings: their difference would be of these, too."""
+    first = {}
+    for path in sorted(glob.glob(os.path.join(out, "runs", "*", "*", "*", "config.json"))):
+        run = os.path.dirname(path)
+        if not os.path.exists(f"{run}.jsonl"):
+            continue
+        with open(path, "rb") as file:
+            its = settings(orjson.loads(file.read()))
+        other, expected = first.setdefault(path.split(os.sep)[-4], (run, its))
+        if changed := [name for name in its if its[name] != expected[name]]:
+            sys.exit(f"{run}: was trained with another {changed[0]} than {other}, so they stand in no table together. "
+                     f"Remove the runs of one kind, each with its scores ({run}, {run}.jsonl), and give the command again.")
+
+
+def settings(config):
+    """What all runs of a size must share, by name, of a run's configuration."""
+    values = config["values"]
+    return {"architecture": config["architecture"], "init_logit_scale": values["model"]["init_logit_scale"],
+            **values["optimizer"], **{key: values["data"][key] for key in ("aug_scale", "image_interpolation")},
+            **{key: values["schedule"][key] for key in ("warmup", "lr_scheduler", "epochs")},
+            "precision": values["compute"]["precision"]}
+
+
 def accuracies(records):
     """(English, mean of the other languages): top-1 over the test pictures."""
     of_lang = {record["lang"]: record["value"] for record in records if record["metric"] == "top1" and record["lang"]}
@@ -154,6 +178,7 @@ def main(out):
     found = read(out)
     if not found:
         sys.exit(f"{out}: holds no scores yet.")
+    refuse_mixed(out)
     print(*report(found, growths(out)), sep="\n")
     try:
         draw(found, out, f"{out}/figure-1.png")

@@ -39,7 +39,7 @@ def make(preset, *, gpus=None, growth=None, mfu=MFU, gpu_tflops=H100_TFLOPS, gpu
         "distill": distill and {key: value for key, value in distill.items() if key != "architecture"},
         "shared_memory_per_gpu": _shared_memory(preset, distill, batch["per_gpu"]),
         "compute": {**compute, "gpus": gpus},
-        "optimizer_state": {"whole": whole["optimizer"], "sharded": sharded["optimizer"]},      # bytes on one GPU
+        "optimizer_state": _optimizer_state(preset, how, gpus),
         "memory_per_gpu": {**memory, "limit": round(gpu_memory * 1e9), "fits": memory["total"] <= gpu_memory * 1e9},
         "flops_per_pair": {**per_pair, "others": others}, "flops": total_flops,
         "cost": {"gpu_hours": gpu_hours, "hours": gpu_hours / gpus, "mfu": mfu, "gpu_tflops": gpu_tflops},
@@ -134,6 +134,13 @@ def _with_others(memory, preset, distill, how):
     teacher = architecture.inference_memory(distill["architecture"], micro_batch=how["micro_batch"],
                                             precision=how["precision"]) if distill and distill["architecture"] else 0
     return {**memory, "students": students, "teacher": teacher, "total": memory["total"] + students + teacher}
+
+
+def _optimizer_state(preset, how, gpus):
+    """Bytes on one GPU of the optimizer's state of all students, whole and divided over the GPUs."""
+    configs = [preset.architecture, *(config for _, config in preset.students)]
+    return {name: sum(architecture.memory(config, **how, optimizer_shards=shards)["optimizer"] for config in configs)
+            for name, shards in (("whole", 1), ("sharded", gpus))}
 
 
 def _flops_of_others(preset, distill, global_batch):
