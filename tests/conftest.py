@@ -99,22 +99,32 @@ def curse_template(tmp_path_factory):
 
 
 def in_a_copy_of_the_examples(tmp_path_factory):
-    sh = Shell(tmp_path_factory.mktemp("examples"))
+    sh = for_examples(tmp_path_factory.mktemp("examples"))
     shutil.copytree(ROOT / "examples", sh / "examples", ignore=shutil.ignore_patterns("out"))
+    return sh
+
+
+def for_examples(directory):
+    """A Shell whose `python` imports this mc2 and the scripts of examples, and whose `make` is of no make around us."""
+    sh = Shell(directory)
     (sh / ".bin/python").write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
     (sh / ".bin/python").chmod(0o755)
     sh.environment["PYTHONPATH"] = str(ROOT)
-    for name in [name for name in sh.environment if name.startswith(("MAKE", "MFLAGS"))]:       # of a make around us
+    for name in [name for name in sh.environment if name.startswith(("MAKE", "MFLAGS"))]:
         del sh.environment[name]
     return sh
 
 
 @pytest.fixture(scope="module")
 def examples(examples_template, tmp_path_factory):
-    """A copy of that for the tests of a module; make sees no difference."""
-    sh = Shell(tmp_path_factory.mktemp("examples"))
-    shutil.copytree(examples_template.directory, sh.directory, dirs_exist_ok=True)
-    sh.environment["PYTHONPATH"] = str(ROOT)
+    """A copy of that for the tests of a module."""
+    return copy_of_examples(examples_template, tmp_path_factory)
+
+
+def copy_of_examples(template, tmp_path_factory):
+    """A Shell in a copy of another one's examples, in which make finds nothing to do again."""
+    sh = for_examples(tmp_path_factory.mktemp("examples"))
+    shutil.copytree(template / "examples", sh / "examples")
     return sh
 
 

@@ -1,13 +1,11 @@
 """The five ablations of examples/ablations, on a small pool: the relations between them that must hold."""
 import re
-import shutil
 
 import orjson
 import pytest
 
-from conftest import CURSE_SETTINGS
+from conftest import CURSE_SETTINGS, copy_of_examples
 from mc2 import files
-from shell import Shell
 
 ROWS = "abcde"
 OUT = "examples/curse/out/small-overlap-0/ablations"
@@ -17,9 +15,7 @@ MAKE = f"make -C examples/ablations SETTINGS='{CURSE_SETTINGS}'"
 @pytest.fixture(scope="module")
 def ablations(curse_template, tmp_path_factory):
     """A Shell in a copy of the examples, after the ablations of half of the pool."""
-    sh = Shell(tmp_path_factory.mktemp("ablations"))
-    shutil.copytree(curse_template.directory, sh.directory, dirs_exist_ok=True)
-    sh.environment.update(curse_template.environment, PATH=f"{sh.directory}/.bin:{curse_template.environment['PATH']}")
+    sh = copy_of_examples(curse_template, tmp_path_factory)
     sh.output = sh.ok(f"{MAKE} -j2")
     return sh
 

@@ -9,7 +9,7 @@ import numpy as np
 import orjson
 import pytest
 
-from conftest import CURSE_SETTINGS, ROOT, in_a_copy_of_the_examples
+from conftest import CURSE_SETTINGS, ROOT, copy_of_examples, in_a_copy_of_the_examples
 from mc2 import files
 from shell import Shell
 
@@ -224,7 +224,7 @@ def test_a_gpu_takes_larger_pictures_and_ten_times_the_pairs_in_one_command(exam
 
 
 def test_runs_of_other_settings_and_of_another_pool_are_refused(curse_template, tmp_path_factory):
-    sh = copy_of(curse_template, tmp_path_factory)
+    sh = copy_of_examples(curse_template, tmp_path_factory)
     done = sh(f"make -C examples/curse {CURSE_SETTINGS} PAIRS=672")
     assert done.status == 2 and "out/small-overlap-0: is of PICTURES=2000 OVERLAP=0 TEST=1 SIDE=8 P=0.06 PAIRS=336 " \
         "BATCH=16. Name another OUT=, or remove it." in done.stderr
@@ -235,7 +235,7 @@ def test_runs_of_other_settings_and_of_another_pool_are_refused(curse_template, 
 
 
 def test_a_step_that_was_killed_is_done_again_although_its_folder_is_there(curse_template, tmp_path_factory):
-    sh = copy_of(curse_template, tmp_path_factory)
+    sh = copy_of_examples(curse_template, tmp_path_factory)
     out = sh / "examples/curse/out/small-overlap-0"
     whole = {path.name: path.read_bytes() for path in (out / "english").iterdir()}
     (out / "done/english").unlink()
@@ -245,17 +245,10 @@ def test_a_step_that_was_killed_is_done_again_although_its_folder_is_there(curse
     assert whole == {path.name: path.read_bytes() for path in (out / "english").iterdir()}
 
 
-def copy_of(template, tmp_path_factory):
-    sh = Shell(tmp_path_factory.mktemp("curse"))
-    shutil.copytree(template.directory, sh.directory, dirs_exist_ok=True)
-    sh.environment.update(template.environment, PATH=f"{sh.directory}/.bin:{template.environment['PATH']}")
-    return sh
-
-
 @pytest.mark.heavy
 def test_the_smallest_study_goes_through_make_and_goes_on_where_it_was(curse_template, tmp_path_factory):
     pytest.importorskip("open_clip")
-    sh = copy_of(curse_template, tmp_path_factory)
+    sh = copy_of_examples(curse_template, tmp_path_factory)
     make = f"make -C examples/curse {CURSE_SETTINGS} SIZES='small medium' JOBS=1 DATA=worldwide,english,scaled"
     printed = sh.ok(f"{make} SEEDS=0")
     out = sh / "examples/curse/out/small-overlap-0"
