@@ -15,6 +15,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+import textwrap
 import threading
 import time
 import types
@@ -160,6 +161,14 @@ def expand(words):
         plain = QUOTED.sub(lambda quoted: quoted[1] or quoted[2] or "", word)
         pattern = QUOTED.sub(lambda quoted: glob.escape(quoted[1] or quoted[2] or ""), word)
         yield from sorted(glob.glob(pattern)) or [plain] if glob.has_magic(QUOTED.sub("", word)) else [plain]
+
+
+def run_python(code, *arguments, **environment):
+    """What a program of Python prints, in a process of its own that finds mc2 and the modules of the tests. bytes"""
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code), *map(str, arguments)], capture_output=True,
+                          env={**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}", **environment}, timeout=300)
+    assert done.returncode == 0, done.stderr.decode()[-2000:]
+    return done.stdout
 
 
 # ---------------------------------------------------------------- in this process

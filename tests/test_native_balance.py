@@ -11,6 +11,7 @@ from mc2.balancing import algorithm, counting, sampling
 from mc2.hashing import keyed_hash, keyed_hashes
 from mc2.pairs import batch
 from mc2.pairs.batch import Labels, Strings
+from shell import run_python
 
 native = pytest.importorskip("mc2._native")
 
@@ -42,11 +43,23 @@ def test_a_hash_is_that_of_the_fields_after_their_lengths():
 
 
 def test_texts_of_every_length_have_the_hash_of_hashlib():
-    """Also where a message ends at the end of a block (128 bytes), and where lanes of four differ in length."""
+    """Also where a message ends at the end of a block (128 bytes), and where lanes differ in length."""
     texts = ["x" * length for length in range(400)] + ["y" * 100_000, "", "z" * 127] + ["é" * n for n in range(200)]
     ids = [str(number) for number in range(len(texts))]
     expected = [keyed_hash("sample", *key) for key in zip(ids, texts)]
     assert keyed_hashes(["sample"], [column(*ids), column(*texts)]).tolist() == expected
+
+
+@pytest.mark.parametrize("simd", ["scalar", "avx2"])
+def test_one_message_or_four_side_by_side_have_the_hashes_of_eight(simd):
+    """MC2_SIMD is read when a process starts."""
+    code = """
+        from mc2.hashing import keyed_hashes
+        from mc2.pairs.batch import Strings
+        print(keyed_hashes(["draw", "7"], [Strings.of(["x" * length for length in range(1000)])]).tolist())
+    """
+    best = keyed_hashes(["draw", "7"], [Strings.of(["x" * length for length in range(1000)])]).tolist()
+    assert run_python(code, MC2_SIMD=simd) == f"{best}\n".encode()
 
 
 @given(st.lists(st.tuples(st.text(max_size=150), st.text(max_size=300))), st.lists(st.text(max_size=140), max_size=3),

@@ -1,11 +1,7 @@
 """The native language identification gives fastText's own answers, to the last bit, and mistrusts its input."""
 import itertools
-import os
 import random
 import struct
-import subprocess
-import sys
-import textwrap
 import threading
 
 import numpy as np
@@ -15,6 +11,7 @@ from hypothesis import given, settings, strategies as st
 from conftest import DATA
 from mc2.stages.cleaning import clean
 from mc2.stages.lid_models import default_model
+from shell import run_python
 
 native = pytest.importorskip("mc2._native")
 fasttext_pybind = pytest.importorskip("fasttext_pybind")
@@ -303,13 +300,6 @@ def test_threads_share_a_model(lid176):
     for thread in threads:
         thread.join()
     assert not wrong
-
-
-def run_python(code, *arguments, **environment):
-    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code), *map(str, arguments)], capture_output=True,
-                          env={**os.environ, **environment}, timeout=300)
-    assert done.returncode == 0, done.stderr.decode()[-2000:]
-    return done.stdout
 
 
 def test_scalar_instructions_give_the_same_bits(tmp_path, lid176):

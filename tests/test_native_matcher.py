@@ -2,14 +2,12 @@
 import gzip
 import os
 import random
-import subprocess
-import sys
 import threading
 import unicodedata
 
 import numpy as np
 import pytest
-from conftest import DATA, ROOT
+from conftest import DATA
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,6 +15,7 @@ from mc2 import engines
 from mc2.metadata import matching, normal_form
 from mc2.metadata.spacing import SPACINGS, punctuation_bitmap, space_entry, space_text
 from mc2.pairs.batch import Strings
+from shell import run_python
 
 native = pytest.importorskip("mc2._native")
 
@@ -283,16 +282,8 @@ def test_threads_share_a_matcher(path):
     assert answers == [([expected] * 5, 5 * len(expected[1]))] * 4
 
 
-def run(script, *arguments, **environment):
-    environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}", **environment}
-    done = subprocess.run([sys.executable, "-c", script, *map(str, arguments)], capture_output=True, timeout=300,
-                          env=environment)
-    assert done.returncode == 0, done.stderr.decode()
-    return done.stdout
-
-
 def test_the_scalar_path_gives_the_same(tmp_path):
-    script = """if True:
+    script = """
         import random, sys
         from mc2 import _native
         from mc2.metadata.spacing import SPACINGS, punctuation_bitmap, space_entry
@@ -307,7 +298,7 @@ def test_the_scalar_path_gives_the_same(tmp_path):
             _native.build_matcher(forms, sys.argv[1], punctuation=punctuation)
             print([array.tolist() for array in _native.Matcher(sys.argv[1], punctuation).match(texts)])
     """
-    assert run(script, tmp_path / "a", MC2_SIMD="scalar") == run(script, tmp_path / "b", MC2_SIMD="")
+    assert run_python(script, tmp_path / "a", MC2_SIMD="scalar") == run_python(script, tmp_path / "b", MC2_SIMD="")
 
 
 # ---------------------------------------------------------------- texts of several languages
@@ -448,7 +439,7 @@ def test_verify_finds_every_changed_byte_of_a_section(path):
 
 def test_damaged_files_never_crash_or_hang(tmp_path):
     """Random bytes overwritten and ends cut off, in another process: it must come back."""
-    script = """if True:
+    script = """
         import random, sys
         from mc2 import _native
         from mc2.metadata.spacing import space_entry
@@ -477,5 +468,5 @@ def test_damaged_files_never_crash_or_hang(tmp_path):
                     outcomes["refused"] += 1
         print(*outcomes.values())
     """
-    refused, matched = map(int, run(script, tmp_path / "a").split())
+    refused, matched = map(int, run_python(script, tmp_path / "a").split())
     assert refused + matched == 1200 and refused > 100 and matched > 100
