@@ -45,6 +45,16 @@ def test_the_demo_is_not_made_twice(demo):
     assert demo("make -C examples/demo").stderr == ""
 
 
+def test_a_step_of_the_demo_that_was_killed_is_done_again_although_its_folder_is_there(demo):
+    matched = demo / "examples/demo/out/matched"
+    whole = {path.name: path.read_bytes() for path in matched.glob("*.zst")}
+    (demo / "examples/demo/out/done/matched").unlink()
+    (matched / "pool-0003.jsonl.zst").unlink()
+    printed = demo.ok("make -C examples/demo out/matched")
+    assert printed.count("mc2 match ") == 1 and "python draw.py" not in printed
+    assert whole == {path.name: path.read_bytes() for path in matched.glob("*.zst")}
+
+
 def test_five_commands_and_one_job_give_the_same_pairs(demo):
     """What the README and docs/guides/recipe.md promise."""
     demo.ok("""set -e

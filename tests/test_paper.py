@@ -59,7 +59,7 @@ def test_what_is_missing_is_named_before_anything_is_done(make, tmp_path):
 
 
 def test_results_of_other_settings_are_not_taken_for_those_that_are_asked_for(make, tmp_path):
-    files.write_bytes(str(tmp_path / "demo/matched/a.jsonl.zst"), b"")
+    files.write_bytes(str(tmp_path / "demo/done/matched"), b"")
     run = "SMALL=1", f"OUT={tmp_path}/out", f"DEMO={tmp_path}/demo"
     assert make(*run, "needed").status == make(*run, "needed").status == 0
     done = make(*run, "PAIRS=400", "table2")
