@@ -234,13 +234,14 @@ def test_how_images_are_prepared_is_taken_from_the_configuration_beside(here, bo
     assert checkpoints.preprocess_of(checkpoints.load(str(here / "again/start.pt"))) == preprocess
 
 
-def test_images_that_mc2_cannot_prepare_are_refused_as_eval_refuses_them(here, both):
+def test_images_that_mc2_cannot_prepare_are_refused_with_the_file_that_names_them(here, both):
     torch.save(both, here / "epoch_1.pt")
-    for changes, what in (({"resize_mode": "longest"}, "resized by their longest side"),
-                          ({"interpolation": "nearest"}, "resized by nearest interpolation")):
+    for changes, what in (({"resize_mode": "longest"}, "resize_mode 'longest'; mc2 prepares images by shortest and squash"),
+                          ({"interpolation": "nearest"}, "interpolation 'nearest'; mc2 prepares images by bicubic and bilinear")):
         (here / "open_clip_config.json").write_text(json.dumps({"model_cfg": TINY, "preprocess_cfg": changes}))
         status, _, stderr = here("mc2 checkpoint import epoch_1.pt -o start.pt")
-        assert status == 2 and what in stderr and not (here / "start.pt").exists()
+        assert status == 3 and f"open_clip_config.json: its preprocess_cfg has {what} only." in stderr
+        assert not (here / "start.pt").exists()
 
 
 def test_configurations_that_say_defaults_and_those_that_do_not_are_of_the_same_model():

@@ -12,6 +12,7 @@ from mc2.errors import BadUsage
 PREPROCESS = {"mean": (0.48145466, 0.4578275, 0.40821073), "std": (0.26862954, 0.26130258, 0.27577711),
               "interpolation": "bicubic", "resize_mode": "shortest",            # as CLIP does it
               "rgb": images.BEFORE_RESIZE}
+RESIZE_MODES = "shortest", "squash"         # how an image becomes a square: its centre, or the whole of it
 
 
 class Transform:
@@ -20,7 +21,7 @@ class Transform:
     `preprocess`."""
 
     def __init__(self, size, interpolation="bicubic", resize_mode="shortest", rgb=images.BEFORE_RESIZE):
-        if resize_mode not in ("shortest", "squash"):
+        if resize_mode not in RESIZE_MODES:
             raise BadUsage(f"images resized by their {resize_mode} side are not supported, only `shortest` and "
                            "`squash`.")
         if interpolation not in images.INTERPOLATION:

@@ -16,8 +16,8 @@ import torch
 from mc2 import manifests, parsing
 from mc2.clip import architecture, fingerprints, trained_tokenizer
 from mc2.clip.checkpoints import PREPROCESS
-from mc2.clip.encoder import Model
-from mc2.clip.images import AFTER_RESIZE, BEFORE_RESIZE
+from mc2.clip.encoder import RESIZE_MODES, Model
+from mc2.clip.images import AFTER_RESIZE, BEFORE_RESIZE, INTERPOLATION
 from mc2.clip.model import build
 from mc2.clip.released import RELEASED
 from mc2.clip.tokenizers import CLIP_BPE
@@ -219,6 +219,10 @@ def valid_preprocess(config, path):
                       "interpolation, resize_mode.")
     if found.get("interpolation") == "random":          # of training; open_clip evaluates these with bicubic
         found["interpolation"] = "bicubic"
+    for key, known in ("resize_mode", RESIZE_MODES), ("interpolation", INTERPOLATION):
+        if found.get(key) not in (None, *known):
+            raise BadData(f"{path}: its preprocess_cfg has {key} {found[key]!r}; mc2 prepares images by "
+                          f"{' and '.join(known)} only.")
     return {**found, **valid_rgb(config)}
 
 
