@@ -25,6 +25,22 @@ def show(*lines):
     print(*map(escaped, lines), sep="\n", flush=True)
 
 
+def show_json(value, pretty=False):
+    """Print a JSON value to stdout: a line, or laid out over several; in UTF-8, whatever the locale.
+
+    Half a pair of surrogates, as in a file name that is not UTF-8, is written as an escape.
+    """
+    import orjson
+    try:
+        data = orjson.dumps(value, option=orjson.OPT_INDENT_2 if pretty else None)
+    except orjson.JSONEncodeError:
+        import json
+        data = json.dumps(value, ensure_ascii=False, indent=2 if pretty else None).encode("utf-8", "backslashreplace")
+    sys.stdout.flush()
+    sys.stdout.buffer.write(data + b"\n")
+    sys.stdout.buffer.flush()
+
+
 def show_row(*cells):
     """Print a line of cells to stdout, with tabs between them."""
     print(*map(escaped, cells), sep="\t")

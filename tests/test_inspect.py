@@ -1,5 +1,6 @@
 """mc2 inspect: a few lines about anything."""
 import json
+import os
 import shutil
 
 import pytest
@@ -357,3 +358,14 @@ def test_a_tar_is_told_from_the_pairs_of_its_images(sh):
     for command in ("inspect", "lid"):
         sh.fails(f"mc2 {command} a.tar", 2, "a.tar: is a tar. Name the file of its pairs, as 'mc2 images pack'")
     sh.fails("mc2 inspect a.xlsx", 2, "a.xlsx: pairs are not read in this format")
+
+
+def test_json_has_letters_of_all_scripts_as_they_are_in_utf8_whatever_the_locale(toy):
+    toy.write("pairs.jsonl", pair(1, "一个红色的圆", "en", [0]))
+    assert '"text":"一个红色的圆"' in toy.process("mc2 inspect pairs.jsonl -m toy --json", LC_ALL="C").stdout
+
+
+def test_json_has_a_file_name_that_is_not_utf8_as_python_takes_it_back(toy):
+    toy.write("pairs.jsonl", pair(1, "red", "en", [0]))
+    printed = toy.process("cp -r toy $'\\xff' && mc2 inspect pairs.jsonl -m $'\\xff' --json").stdout
+    assert '"metadata": "\\udcff"' in printed and os.fsencode(json.loads(printed)["metadata"]) == b"\xff"

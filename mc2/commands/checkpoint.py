@@ -1,5 +1,4 @@
 """mc2 checkpoint"""
-import json
 
 import click
 
@@ -44,7 +43,7 @@ def show(path, as_json):
     from mc2.clip import checkpoints
     description = checkpoints.describe(checkpoints.load(path))
     if as_json:
-        print(json.dumps(description, indent=2, ensure_ascii=False))
+        terminal.show_json(description, pretty=True)
     else:
         terminal.show(*checkpoints.lines(description))
 

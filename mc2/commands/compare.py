@@ -32,9 +32,7 @@ def compare(a, b, metadata, most_entries, texts, lines, longest_line, as_json, q
     mc2 compare out-seed0 out-seed1 --json | jq .pairs
     mc2 compare old-metadata metadata --texts lid.jsonl.zst
     """
-    import orjson
-
-    from mc2.terminal import show
+    from mc2.terminal import show, show_json
     of_releases = _are_releases(a, b)
     if texts and not of_releases:
         raise click.UsageError("--texts is for two releases. Leave it out.")
@@ -46,7 +44,7 @@ def compare(a, b, metadata, most_entries, texts, lines, longest_line, as_json, q
         found = _curations(a, b, metadata, most_entries, quiet)
         lines_found = curations.describe(found)
     if as_json:
-        click.echo(orjson.dumps(found, option=orjson.OPT_INDENT_2))
+        show_json(found, pretty=True)
         return
     for line in lines_found:
         show(line)

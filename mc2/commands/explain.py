@@ -170,13 +170,11 @@ def _refuse_other_metadata(opened, metadata, counts, sampler):
 
 
 def _print(found, as_json):
-    import orjson
-
     from mc2.explanation import lines
-    from mc2.terminal import show
+    from mc2.terminal import show, show_json
     for number, explanation in enumerate(found):
         if as_json:
-            click.echo(orjson.dumps(explanation, option=orjson.OPT_APPEND_NEWLINE), nl=False)
+            show_json(explanation)
             continue
         if number:
             show("")

@@ -5,7 +5,7 @@ import os
 import click
 
 from mc2 import options
-from mc2.terminal import say, show
+from mc2.terminal import say, show, show_json
 
 
 as_json = click.option("--json", "as_json", is_flag=True,
@@ -72,7 +72,7 @@ def inspect(ctx, path, metadata, lines, longest_line, against, texts, as_json, r
     if as_json:
         found = inspection.facts_of_two(path, against, texts, lines, longest_line) if against else \
             inspection.facts(path, metadata, lines, longest_line, reading)
-        print(json.dumps(found))
+        show_json(found)
         return
     described = inspection.compare(path, against, texts, lines, longest_line) if against else \
         inspection.describe(path, metadata, lines, longest_line, reading)
@@ -121,7 +121,7 @@ def languages(metadata, scheme, mapping_file, model, engine, output, as_json, qu
     else:
         name = metadata or mapping_file or mapping.scheme
         if as_json:
-            text = json.dumps(report.facts(name, mapping, model, labels)) + "\n"
+            text = json.dumps(report.facts(name, mapping, model, labels), ensure_ascii=False) + "\n"
         else:
             text = "".join(f"{escaped(line)}\n" for line in report.describe(name, mapping, model, labels))
         files.write_bytes(output, text.encode())

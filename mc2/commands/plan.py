@@ -1,11 +1,10 @@
 """mc2 plan"""
-import json
 
 import click
 
 from mc2 import options
 from mc2.commands import preset_options
-from mc2.terminal import say, show
+from mc2.terminal import say, show, show_json
 
 
 @click.command()
@@ -41,7 +40,7 @@ def plan(preset, list_presets, as_json, quiet, **given):
     from mc2.training import plan as planning
     made = planning.make(preset, **given)
     if as_json:
-        print(json.dumps(made, indent=2, ensure_ascii=False))
+        show_json(made, pretty=True)
     else:
         show(*planning.lines(made))
     if not quiet:
@@ -60,7 +59,7 @@ def _list(as_json):
     from mc2.training import presets
     found = presets.titles()
     if as_json:
-        print(json.dumps([{"preset": name, "title": title} for name, title in found], indent=2, ensure_ascii=False))
+        show_json([{"preset": name, "title": title} for name, title in found], pretty=True)
         return
     width = max(len(name) for name, _ in found)
     for name, title in found:

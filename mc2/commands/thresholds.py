@@ -5,7 +5,7 @@ from typing import NamedTuple
 import click
 
 from mc2 import options
-from mc2.terminal import say, show
+from mc2.terminal import say, show, show_json
 
 
 WAYS = [
@@ -132,8 +132,6 @@ class _Found(NamedTuple):
 
 def _choose(counted, min_t, pairs, sweep, pool, as_json, plot, quiet):
     """Look at what is kept at t of English, and show it. Returns what was _Found."""
-    import orjson
-
     from mc2.balancing import choosing
     from mc2.meter import shown
     curve = choosing.Curve(counted, min_t, pool)
@@ -151,7 +149,7 @@ def _choose(counted, min_t, pairs, sweep, pool, as_json, plot, quiet):
     if as_json:
         found_json = [choosing.as_json(curve, point) for point in points] if sweep else \
             {"pairs": pairs, "t_en_range": list(curve.range_of(chosen)), **choosing.as_json(curve, chosen)}
-        click.echo(orjson.dumps(found_json, option=orjson.OPT_INDENT_2))
+        show_json(found_json, pretty=True)
     elif sweep:
         show(*choosing.table(curve, points))
     elif not quiet:

@@ -2,7 +2,6 @@
 import contextlib
 import functools
 import importlib
-import json
 import os
 import time
 
@@ -10,7 +9,7 @@ import click
 
 from mc2 import extras, options
 from mc2.errors import BadUsage
-from mc2.terminal import say, show
+from mc2.terminal import say, show, show_json
 
 KINDS = {int: int, float: float, str: str}
 METAVARS = {int: "N", float: "X", str: "TEXT"}
@@ -291,10 +290,10 @@ def command_of(name):
 def show_tasks(as_json):
     from mc2.evaluation.tasks import TASKS
     if as_json:
-        print(json.dumps([{"task": name, "title": task.title, "files": task.files, "source": task.source,
-                           "protocol": task.protocol,
-                           "choices": {key: choice.default for key, choice in task.choices.items()}}
-                          for name, task in TASKS.items()], indent=2, ensure_ascii=False))
+        show_json([{"task": name, "title": task.title, "files": task.files, "source": task.source,
+                    "protocol": task.protocol,
+                    "choices": {key: choice.default for key, choice in task.choices.items()}}
+                   for name, task in TASKS.items()], pretty=True)
         return
     for name, task in TASKS.items():
         show(name, f"    {task.title}", f"    files:    {task.files}", f"    source:   {task.source}",

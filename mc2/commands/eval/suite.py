@@ -1,12 +1,11 @@
 """mc2 eval --suite: the tasks of a table that a directory holds, one model."""
-import json
 import time
 import traceback
 
 import click
 
 from mc2.errors import BadUsage, Mc2Error
-from mc2.terminal import say, say_trace, show
+from mc2.terminal import say, say_trace, show, show_json
 
 
 def run(suite, evaluation, beside, follows):
@@ -75,7 +74,8 @@ def _show(suite, evaluation, beside, records, follows):
     if records:
         evaluation.print(records)
     if evaluation.as_json:
-        print(*(json.dumps(line) for line in suites.lines(suite, records, beside, follows)), sep="\n", flush=True)
+        for line in suites.lines(suite, records, beside, follows):
+            show_json(line)
     else:
         show("", f"{suite}, %, protocol: {follows} (*: over a part of the benchmark)",
              *align(list(suites.as_printed(suite, records, follows))),

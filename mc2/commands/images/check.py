@@ -24,21 +24,19 @@ def check(folder, plan, retry, as_json, jobs):
     mc2 images check tars --plan plan --retry retry.parquet
     img2dataset --url_list retry.parquet --output_folder tars-again ...
     """
-    import orjson
-
     from mc2 import tar_names
     from mc2.download.check import Check
     from mc2.errors import BadData, BadUsage
+    from mc2.terminal import show, show_json
     if retry and not retry.lower().endswith(".parquet"):
         raise BadUsage(f"{retry}: is written as Parquet. Name it .parquet.")
     found = Check(folder, tar_names.expand(plan, (".parquet",)) if plan else (), jobs)
     if retry:
         found.write_retry(retry)
     if as_json:
-        click.echo(orjson.dumps(found.summary(), option=orjson.OPT_INDENT_2))
+        show_json(found.summary(), pretty=True)
     else:
-        for line in found.lines():
-            click.echo(line)
+        show(*found.lines())
     if not found.is_whole:
         raise BadData(f"{folder}: not all shards are finished and whole.")
     if found.not_tried:
