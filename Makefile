@@ -17,6 +17,9 @@ TEST_OPTIONS ?= -m 'not heavy'
 TEST_JOBS ?= 2
 AARCH64_CXX ?= aarch64-linux-gnu-g++
 
+NATIVE_SOURCES := $(filter-out mc2/native/fuzz/%, $(wildcard mc2/native/*.cpp mc2/native/*/*.cpp))
+NATIVE_HEADERS := $(filter-out mc2/native/fuzz/%, $(wildcard mc2/native/*/*.hpp))
+
 .PHONY: demo demo-curation demo-training test docs shell sanitize aarch64 clean
 
 demo: demo-curation demo-training
@@ -32,7 +35,7 @@ shell: $(VENV)/.base
 	    echo 'eval "$$(_MC2_COMPLETE=bash_source mc2)"; echo "mc2 is found here; exit leaves."') -i || true
 
 test: $(VENV)/.test
-	$(VENV)/bin/python -m pytest --numprocesses $(TEST_JOBS) $(TEST_OPTIONS)
+	$(VENV)/bin/python -m pytest --numprocesses $(TEST_JOBS) --dist worksteal $(TEST_OPTIONS)
 
 docs: $(VENV)/.docs
 	$(VENV)/bin/python docs/reference.py --check
@@ -48,9 +51,6 @@ aarch64:
 	@if command -v $(AARCH64_CXX) > /dev/null; then \
 	    $(MAKE) --no-print-directory build/aarch64/compiled; echo "aarch64: compiled, not run"; \
 	else echo "aarch64: skipped, there is no $(AARCH64_CXX) (Debian: apt-get install g++-aarch64-linux-gnu)"; fi
-
-NATIVE_SOURCES = $(filter-out mc2/native/fuzz/%, $(wildcard mc2/native/*.cpp mc2/native/*/*.cpp))
-NATIVE_HEADERS = $(wildcard mc2/native/*/*.hpp)
 
 build/aarch64/compiled: build/sanitize/venv/.test $(NATIVE_SOURCES) $(NATIVE_HEADERS)
 	mkdir -p $(@D)
@@ -70,34 +70,19 @@ build/sanitize/venv/.test: setup.py
 	    -r <(awk '/^\[/ {section = $$0; next} section == "" || section == "[test]"' build/sanitize/mc2_clip.egg-info/requires.txt)
 	touch $@
 
-# A change of setup.py installs again; everything else is read from the checkout.
-$(VENV)/.base: setup.py
+# A change of setup.py or of the native core installs again; everything else is read from the checkout.
+$(VENV)/.base: setup.py $(NATIVE_SOURCES) $(NATIVE_HEADERS)
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -e .
 	touch $@
 
-$(VENV)/.train: setup.py
-	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -e '.[train,plot]'
-	touch $@
-
-# What examples/worldwide needs.
-$(VENV)/.crawl: setup.py
-	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -e '.[train,extract,parquet]'
-	touch $@
-
-$(VENV)/.test: setup.py
-	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -e '.[$(TEST_EXTRAS)]'
-	touch $@
-
-# Beside mc2 only what the extra [docs] names, so that mc2 is not built a second time.
-$(VENV)/.docs: $(VENV)/.base
-	$(VENV)/bin/python -c 'import importlib.metadata as m; \
-	    print(*(each.split(";")[0] for each in m.requires("mc2-clip") if each.endswith("\"docs\"")), sep="\n")' \
-	    > $@.txt
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r $@.txt
+# What extras bring: mc2 itself is there, and is not built again. `crawl` is what examples/worldwide needs.
+EXTRAS.train := train,plot
+EXTRAS.crawl := train,extract,parquet
+EXTRAS.test := $(TEST_EXTRAS)
+EXTRAS.docs := docs
+$(VENV)/.train $(VENV)/.crawl $(VENV)/.test $(VENV)/.docs: $(VENV)/.%: $(VENV)/.base
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check 'mc2-clip[$(EXTRAS.$*)]'
 	touch $@
 
 clean:

@@ -37,6 +37,9 @@ def native_core():
     except ImportError:
         print(f"warning: {WITHOUT}: pybind11 is missing", file=sys.stderr)
         return []
+    from pybind11.setup_helpers import ParallelCompile
+    ParallelCompile(default=0).install()            # a source file on each core: half the time with two
+
     def files(suffix):
         paths = (here / "mc2/native").rglob(f"*{suffix}")
         return sorted(str(path.relative_to(here)) for path in paths if path.parent.name != "fuzz")
@@ -126,7 +129,7 @@ setup(
         "safety": SAFETY,
         "browser": ["playwright"],     # for the tests of the report, with the Chromium of the system
         "docs": ["mkdocs-material>=9.5"],           # `make docs`
-        "test": ["pytest", "pytest-xdist", "hypothesis", *STARTER, *EXTRACT],
+        "test": ["pytest", "pytest-xdist>=3.2", "hypothesis", *STARTER, *EXTRACT],
     },
     entry_points={"console_scripts": ["mc2 = mc2.__main__:main"]},
     classifiers=[
