@@ -108,6 +108,11 @@ def test_a_step_with_other_options_is_done_again_with_all_that_follow(crawl):
         "lid out/unique/*.jsonl.zst", "match @out/lists/lid.txt"]
 
 
+def test_options_are_compared_as_they_are_written(crawl):
+    crawl.ok("""make -f worldwide/Makefile out/done/plan.options PLAN='--user-agent "our * name"'""")
+    assert (crawl / "out/done/plan.options").read_text() == 'out/tars --user-agent "our * name"\n'
+
+
 def test_a_file_of_a_crawl_that_is_older_than_the_step_is_extracted_too(crawl):
     os.utime(crawl / "b.warc.wat.gz", (0, 0))
     steps(crawl, "CRAWL=a.warc.wat.gz")
