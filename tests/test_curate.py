@@ -446,13 +446,29 @@ def test_parquet_shards_give_the_same_pairs(pool):
     assert shards_in(pool / "out/counts")["en.npy"] == shards_in(pool / "counts")["en.npy"]
 
 
+def test_so_many_pairs_are_those_of_the_t_that_keeps_as_many(pool):
+    pool.ok("mc2 thresholds counts --pairs 200 -o chosen.json -q")
+    chosen = orjson.loads((pool / "chosen.json").read_bytes())
+    done = pool("mc2 curate pool/* -m toy --pairs 200 --seed 3 -j 1 -o out")
+    assert f"--pairs 200: t_en = {chosen['t_en']} keeps " in done.stderr.splitlines()[0]
+    content = orjson.loads((pool / "out/thresholds.json").read_bytes())
+    assert (content["t_en"], content["languages"]) == (chosen["t_en"], chosen["languages"])
+    pool.ok(f"mc2 curate pool/* -m toy --t-en {chosen['t_en']} --seed 3 -j 1 -o by-t -q")
+    assert contents(pool, "out/curated") == contents(pool, "by-t/curated")
+    assert "counted" not in pool.ok("mc2 curate pool/* -m toy --pairs 200 --seed 3 -o out -n")
+    assert "drawn" not in pool.ok("mc2 curate pool/* -m toy --pairs 300 --seed 3 -o out -n")
+    done = pool("mc2 curate pool/* -m toy --pairs 1M -j 1 -o more -q")
+    assert done.status == 3 and "and no t keeps more than all of them" in done.stderr
+
+
 # ---------------------------------------------------------------- the command line
 
 @pytest.mark.parametrize("command, message", [
     ("mc2 curate -m toy --t-en 20 -o out", "name the shards of the pool"),
     ("cat pool/s00.jsonl | mc2 curate - -m toy --t-en 20 -o out", "cannot be read from stdin"),
     ("mc2 curate pool/s00.jsonl ./pool/s00.jsonl -m toy --t-en 20 -o out", "two inputs are called s00"),
-    ("mc2 curate pool/* -m toy -o out", "give one of --t-en, --p and --t-all"),
+    ("mc2 curate pool/* -m toy -o out", "give one of --t-en, --p, --t-all and --pairs"),
+    ("mc2 curate pool/* -m toy --t-en 20 --pairs 30 -o out", "give one of --t-en, --p, --t-all and --pairs"),
     ("mc2 curate pool/* -m toy --t-en 20 -o out --address x:1", "--address is for --executor ray"),
     ("mc2 curate pool/* -m toy --t-en 20 -o out --print", "--print is for --executor slurm"),
     ("mc2 curate pool/* -m toy --t-en 20 -o toy", "holds no curation"),

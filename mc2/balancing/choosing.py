@@ -181,6 +181,12 @@ def said(curve, point):
     return f"t_en = {point.t_en:,}{between} keeps {with_error(point)} of {point.matched:,.0f} matched pairs"
 
 
+def report(curve, point, pairs):
+    """What was found where so many pairs were asked for, as lines."""
+    doubt = warning(curve, point, pairs)
+    return [f"--pairs {pairs:,}: {said(curve, point)}", *([f"warning: {doubt}"] if doubt else [])]
+
+
 def as_json(curve, point):
     """A Point as a JSON value."""
     languages = {lang: {"t": row.t, "matched_pairs": row.matched, "expected_pairs": row.expected,

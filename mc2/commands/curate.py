@@ -51,6 +51,7 @@ def curate(ctx, inputs, metadata, output, old_engine, quiet, dry_run, force, sha
 
     \b
     mc2 curate pool/*.jsonl.zst -m metadata --t-en 170000 --seed 0 -o out
+    mc2 curate pool/*.jsonl.zst -m metadata --pairs 400M -o out
     mc2 curate captions.csv --id auto --text caption -m metadata --t-en 20 -o out
     mc2 curate @pool.txt -m metadata --t-en 170000 -o out --executor ray --address auto
     mc2 curate @pool.txt -m metadata --t-en 170000 -o out --executor slurm --slurm-option --partition=cpu
@@ -92,7 +93,7 @@ def curate(ctx, inputs, metadata, output, old_engine, quiet, dry_run, force, sha
             its_job.forget()
         with options.printing_scripts(executor["print_only"]):
             manifest = its_job.run()
-            lines = list(job.summary(manifest, output, its_job.warnings, its_job.changed))
+            lines = list(job.summary(manifest, output, its_job))
             if not quiet:
                 for line in lines:
                     say(line)
@@ -120,7 +121,7 @@ def _pool(ctx, inputs, shard, reading):
     return inputs
 
 
-def _settings(metadata, t_en, p, t_all, min_t, seed, one_per_image, on_error, longest_line, keep_matched, ids, uids,
+def _settings(metadata, t_en, p, t_all, pairs, min_t, seed, one_per_image, on_error, longest_line, keep_matched, ids, uids,
               dropped, match_engine, scheme, languages, lid_engine, **how):
     from mc2.commands.lid import identify
     from mc2.commands.thresholds import check_one_way
@@ -129,12 +130,12 @@ def _settings(metadata, t_en, p, t_all, min_t, seed, one_per_image, on_error, lo
     from mc2.metadata.release import mapping_of
     from mc2.stages.ids import IdList
     from mc2.stages.match import Annotator
-    check_one_way(t_en, p, t_all)
+    check_one_way(t_en, p, t_all, pairs)
     opened = Metadata(metadata, match_engine)
     mapping = mapping_of(metadata, scheme, languages)
     stages = [*([IdList(ids)] if ids else []), identify(mapping, lid_engine, **how),
               Annotator(opened)]
     return Settings(stages=stages, release=opened.release, dropped=dropped,
-                    thresholds={"t_en": t_en, "p": p, "t_all": t_all, "min_t": min_t}, seed=seed,
-                    one_per_image=one_per_image, uids=uids, skip_bad=on_error == "skip", longest=longest_line,
+                    thresholds={"t_en": t_en, "p": p, "t_all": t_all, "min_t": min_t, **({"pairs": pairs} if pairs else {})},
+                    seed=seed, one_per_image=one_per_image, uids=uids, skip_bad=on_error == "skip", longest=longest_line,
                     keep_matched=keep_matched)

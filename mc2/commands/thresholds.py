@@ -14,6 +14,9 @@ WAYS = [
     click.option("--p", type=click.FloatRange(0, 1), metavar="P",
                   help="Tail share of every language; t of English follows from it too."),
     click.option("--t-all", type=options.Number(), metavar="T", help="One threshold for every language."),
+    click.option("--pairs", type=options.Number(), metavar="N",
+                 help="Find the --t-en with which so many pairs are kept, e.g. 400M; texts of one image count one by "
+                      "one."),
     click.option("--min-t", type=options.Number(), metavar="N", help="Make every t at least N.")]
 
 
@@ -24,9 +27,9 @@ def ways_to_t(function):
     return function
 
 
-def check_one_way(t_en, p, t_all):
-    if sum(value is not None for value in (t_en, p, t_all)) != 1:
-        raise click.UsageError("give one of --t-en, --p and --t-all.")
+def check_one_way(t_en, p, t_all, pairs):
+    if sum(value is not None for value in (t_en, p, t_all, pairs)) != 1:
+        raise click.UsageError("give one of --t-en, --p, --t-all and --pairs.")
 
 
 class _Sweep(click.ParamType):
@@ -51,8 +54,6 @@ class _Sweep(click.ParamType):
 @click.command()
 @click.argument("counts", type=click.Path(exists=True, file_okay=False), envvar="MC2_COUNTS")
 @ways_to_t
-@click.option("--pairs", type=options.Number(), metavar="N",
-              help="Find the --t-en with which so many pairs are kept, e.g. 400M; texts of one image count one by one.")
 @click.option("--sweep", type=_Sweep(), metavar="FROM:TO[:POINTS]",
               help="Show what is kept at each t of English between these, e.g. 1k:200k, and write no thresholds.")
 @click.option("--pool", type=options.Number(), metavar="N",
@@ -153,9 +154,7 @@ def _choose(counted, min_t, pairs, sweep, pool, as_json, plot, quiet):
     elif sweep:
         show(*choosing.table(curve, points))
     elif not quiet:
-        say(f"--pairs {pairs:,}: {found.summary}")
-        if warning := choosing.warning(curve, chosen, pairs):
-            say(f"warning: {warning}")
+        say(*choosing.report(curve, chosen, pairs))
     if plot:
         from mc2.inspection import sweep as drawing
         drawing.draw(points, plot, chosen)

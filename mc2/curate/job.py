@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mc2 import documents, files, manifests, own, parsing, temporaries
-from mc2.balancing import counting, sampling, shard_counts, thresholds
+from mc2.balancing import choosing, counting, sampling, shard_counts, thresholds
 from mc2.curate.phases import GROUP, Layout, Reduce, names_in
 from mc2.errors import BadData, BadUsage, Mc2Error
 from mc2.execution import names
@@ -42,7 +42,7 @@ class Settings:
 
     stages: list                        # lid and match, after a list of ids perhaps; of mc2.execution.stage.Stage
     release: object                     # metadata.release.Release
-    thresholds: dict                    # t_en, p, t_all, min_t: arguments of thresholds.derive
+    thresholds: dict                    # t_en, p, t_all, min_t: arguments of thresholds.derive; or pairs, in place of t_en
     seed: int = 0
     one_per_image: bool = False
     uids: str = None                    # where the uids of what is kept go, in DataComp's subset form
@@ -70,7 +70,7 @@ class Job:
         self.pool, self.whole_pool = pool, whole_pool or pool
         self.settings, self.executor, self.progress = settings, executor, progress
         self.layout = Layout(out, names_in(out, self.whole_pool))
-        self.warnings, self.changed = [], []
+        self.notes, self.changed = [], []       # for the summary: lines; shards that are done again
         self.columns = Found(progress is None or progress.quiet)
         self.counter = shard_counts.ShardCounter(settings.release, self.layout.shard_counts)
         self.keep = [DROPPED] if settings.dropped else []
@@ -194,8 +194,13 @@ class Job:
     def _thresholds(self, fingerprint):
         """Write thresholds.json, unless it says the same already. Returns its content."""
         counts, _ = counting.load(self.layout.counts, check=False)
-        content = thresholds.derive(counts, fingerprint, **self.settings.thresholds)
-        self.warnings = thresholds.warnings(content, counts, self.settings.thresholds["min_t"])
+        given, self.notes = dict(self.settings.thresholds), []
+        if pairs := given.pop("pairs", None):
+            curve = choosing.Curve(counts, given["min_t"])
+            chosen = curve.find(pairs)
+            given["t_en"], self.notes = chosen.t_en, choosing.report(curve, chosen, pairs)
+        content = thresholds.derive(counts, fingerprint, **given)
+        self.notes += [f"warning: {warning}" for warning in thresholds.warnings(content, counts, given["min_t"])]
         data = documents.dumped(content)
         if not _holds(self.layout.thresholds, data) or manifests.read_if_whole(self.layout.thresholds) is None:
             files.write_bytes(self.layout.thresholds, data, is_own=True)
@@ -242,14 +247,13 @@ class Job:
         return manifest
 
 
-def summary(manifest, out, warnings=(), changed=()):
-    """Yield the lines that a person wants to see at the end: shards that changed, warnings, and the receipt."""
-    if changed:
+def summary(manifest, out, job):
+    """Yield the lines that a person wants to see at the end of a Job: shards that changed, its notes, and the receipt."""
+    if changed := job.changed:
         more = f" and {len(changed) - 3:,} more" if len(changed) > 3 else ""
         names = " ".join(map(files.name_of, changed[:3]))
         yield f"changed since an earlier run, or of other options, so done again: {names}{more}"
-    for warning in warnings:
-        yield f"warning: {warning}"
+    yield from job.notes
     tally = collections.Counter(manifest["counts"])
     text = (f"curate: {len(manifest['inputs']):,} shards, {tally['in']:,} pairs in, {tally['matched']:,} matched, "
             f"{tally['out']:,} kept, in {sum(1 for row in manifest['languages'].values() if row['kept']):,} languages")
