@@ -50,8 +50,7 @@ def test_texts_of_every_length_have_the_hash_of_hashlib():
     assert keyed_hashes(["sample"], [column(*ids), column(*texts)]).tolist() == expected
 
 
-@pytest.mark.parametrize("simd", ["scalar", "avx2"])
-def test_one_message_or_four_side_by_side_have_the_hashes_of_eight(simd):
+def test_one_message_at_a_time_has_the_hashes_of_four_side_by_side():
     """MC2_SIMD is read when a process starts."""
     code = """
         from mc2.hashing import keyed_hashes
@@ -59,7 +58,7 @@ def test_one_message_or_four_side_by_side_have_the_hashes_of_eight(simd):
         print(keyed_hashes(["draw", "7"], [Strings.of(["x" * length for length in range(1000)])]).tolist())
     """
     best = keyed_hashes(["draw", "7"], [Strings.of(["x" * length for length in range(1000)])]).tolist()
-    assert run_python(code, MC2_SIMD=simd) == f"{best}\n".encode()
+    assert run_python(code, MC2_SIMD="scalar") == f"{best}\n".encode()
 
 
 @given(st.lists(st.tuples(st.text(max_size=150), st.text(max_size=300))), st.lists(st.text(max_size=140), max_size=3),

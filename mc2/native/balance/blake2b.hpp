@@ -1,10 +1,9 @@
-// The compression function of BLAKE2b (RFC 7693) for digests of 8 bytes: of one message, and of four or eight side by
-// side.
+// The compression function of BLAKE2b (RFC 7693) for digests of 8 bytes: of one message, and of four side by side.
 //
 // BLAKE2b takes a message in blocks of 128 bytes, which are 16 words of 64 bits. For each block it mixes a matrix of
 // 4 x 4 words (the state, constants, the words of the block) in 12 rounds. A word of the matrix is never mixed with
-// itself, so four messages fit into vectors of four words, and eight into vectors of eight, without any exchange
-// between them: lane k of every vector is message k. The messages must have nothing in common, not even their length.
+// itself, so four messages fit into vectors of four words without any exchange between them: lane k of every vector
+// is message k. The messages must have nothing in common, not even their length.
 #pragma once
 
 #include <cstddef>
@@ -38,9 +37,9 @@ constexpr uint8_t ORDER[12][16] = {
 // The next block of LANES messages, and the state of each so far.
 template <size_t LANES>
 struct Lanes {
-    alignas(64) uint64_t state[8][LANES];
-    alignas(64) uint64_t bytes_so_far[LANES];   // of the message, with those of this block
-    alignas(64) uint64_t is_last[LANES];        // all bits set where this block is the last one
+    alignas(32) uint64_t state[8][LANES];
+    alignas(32) uint64_t bytes_so_far[LANES];   // of the message, with those of this block
+    alignas(32) uint64_t is_last[LANES];        // all bits set where this block is the last one
     const uint8_t* block[LANES];
 
     void begin(size_t lane) {
@@ -54,34 +53,17 @@ struct Lanes {
 
 // ---------------------------------------------------------------- one message
 
-// Word: a number of 64 bits, or a vector of them that the processor can rotate in one step.
-template <class Word>
-MC2_INLINE void mix(Word* v, int a, int b, int c, int d, const Word& x, const Word& y) {
-    auto rotate_right = [](Word& word, int bits) { word = word >> bits | word << (64 - bits); };
-    v[a] += v[b] + x;
-    rotate_right(v[d] ^= v[a], 32);
-    v[c] += v[d];
-    rotate_right(v[b] ^= v[c], 24);
-    v[a] += v[b] + y;
-    rotate_right(v[d] ^= v[a], 16);
-    v[c] += v[d];
-    rotate_right(v[b] ^= v[c], 63);
-}
+inline uint64_t rotated_right(uint64_t word, int bits) { return word >> bits | word << (64 - bits); }
 
-// All rounds. v: the matrix, row by row. words: of the block.
-template <class Word>
-MC2_INLINE void mix_rounds(Word* v, const Word* words) {
-#pragma GCC unroll 12
-    for (size_t round = 0; round < 12; round++) {       // unrolled, the order is known when this is compiled
-        const uint8_t* order = ORDER[round];
-#pragma GCC unroll 4
-        for (int k = 0; k < 4; k++)             // the columns of the matrix
-            mix(v, k, k + 4, k + 8, k + 12, words[order[2 * k]], words[order[2 * k + 1]]);
-#pragma GCC unroll 4
-        for (int k = 0; k < 4; k++)             // its diagonals
-            mix(v, k, 4 + (k + 1) % 4, 8 + (k + 2) % 4, 12 + (k + 3) % 4, words[order[2 * k + 8]],
-                words[order[2 * k + 9]]);
-    }
+inline void mix(uint64_t* v, int a, int b, int c, int d, uint64_t x, uint64_t y) {
+    v[a] += v[b] + x;
+    v[d] = rotated_right(v[d] ^ v[a], 32);
+    v[c] += v[d];
+    v[b] = rotated_right(v[b] ^ v[c], 24);
+    v[a] += v[b] + y;
+    v[d] = rotated_right(v[d] ^ v[a], 16);
+    v[c] += v[d];
+    v[b] = rotated_right(v[b] ^ v[c], 63);
 }
 
 inline void compress(Lanes<1>& lanes) {
@@ -93,7 +75,13 @@ inline void compress(Lanes<1>& lanes) {
     }
     v[12] ^= lanes.bytes_so_far[0];
     v[14] ^= lanes.is_last[0];
-    mix_rounds(v, words);
+    for (const uint8_t* order : ORDER) {
+        for (int k = 0; k < 4; k++)             // the columns of the matrix
+            mix(v, k, k + 4, k + 8, k + 12, words[order[2 * k]], words[order[2 * k + 1]]);
+        for (int k = 0; k < 4; k++)             // its diagonals
+            mix(v, k, 4 + (k + 1) % 4, 8 + (k + 2) % 4, 12 + (k + 3) % 4, words[order[2 * k + 8]],
+                words[order[2 * k + 9]]);
+    }
     for (size_t i = 0; i < 8; i++) lanes.state[i][0] ^= v[i] ^ v[i + 8];
 }
 
@@ -170,30 +158,6 @@ MC2_AVX2 inline void compress(Lanes<4>& lanes) {
         const __m256i mixed = _mm256_xor_si256(_mm256_xor_si256(v[i], v[i + 8]), load_four(lanes.state[i]));
         _mm256_store_si256(reinterpret_cast<__m256i*>(lanes.state[i]), mixed);
     }
-}
-
-// ---------------------------------------------------------------- eight messages
-
-using EightWords = uint64_t __attribute__((vector_size(64)));
-
-MC2_AVX512 inline void compress(Lanes<8>& lanes) {
-    __m256i first_four[16], last_four[16];
-    for (size_t first = 0; first < 16; first += 4) {
-        load_transposed(lanes.block, first, first_four);
-        load_transposed(lanes.block + 4, first, last_four);
-    }
-    EightWords v[16], words[16];
-    for (size_t i = 0; i < 16; i++)
-        words[i] = (EightWords)_mm512_maskz_inserti64x4(0xFF, _mm512_castsi256_si512(first_four[i]), last_four[i], 1);
-    for (size_t i = 0; i < 8; i++) {
-        v[i] = (EightWords)_mm512_load_si512(lanes.state[i]);
-        v[i + 8] = EightWords{} + INITIAL[i];
-    }
-    v[12] ^= (EightWords)_mm512_load_si512(lanes.bytes_so_far);
-    v[14] ^= (EightWords)_mm512_load_si512(lanes.is_last);
-    mix_rounds(v, words);
-    for (size_t i = 0; i < 8; i++)
-        _mm512_store_si512(lanes.state[i], (__m512i)(v[i] ^ v[i + 8] ^ (EightWords)_mm512_load_si512(lanes.state[i])));
 }
 #endif
 

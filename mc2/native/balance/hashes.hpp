@@ -1,8 +1,8 @@
 // The keyed hash of mc2/hashing.py for many rows of columns of strings: BLAKE2b with 8 bytes of digest over the leading
 // fields and the row's strings, each after its length in 8 bytes.
 //
-// Four or eight messages are hashed side by side (blake2b.hpp), whatever their lengths: a lane that is done with its
-// message takes the next one, while the others go on with theirs.
+// Four messages are hashed side by side (blake2b.hpp), whatever their lengths: a lane that is done with its message
+// takes the next one, while the others go on with theirs.
 #pragma once
 
 #include <algorithm>
@@ -95,7 +95,6 @@ void hash_in_lanes(const Messages& messages, size_t n, uint64_t* hashes) {
 
 inline void hash_messages(const Messages& messages, size_t n, uint64_t* hashes) {
 #if MC2_X86_64
-    if (has_avx512()) return hash_in_lanes<8>(messages, n, hashes);
     if (has_avx2()) return hash_in_lanes<4>(messages, n, hashes);
 #endif
     hash_in_lanes<1>(messages, n, hashes);
