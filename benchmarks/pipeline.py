@@ -1,7 +1,7 @@
 """The whole of curation, from a pool of pairs to the balanced subset: mc2 beside the published way, on one core.
 
-    python benchmarks/pipeline.py               # about twelve minutes, 2 GB of memory; --quick: two
-    python benchmarks/pipeline.py --jobs 2      # also two processes against one: four minutes more, on idle cores
+    python benchmarks/pipeline.py               # about four minutes, 2 GB of memory; --quick: one
+    python benchmarks/pipeline.py --jobs 2      # also two processes against one: a minute more, on idle cores
 
 The published way is plain Python, as the paper's pseudo-code and its released predecessor have it: zstandard, orjson,
 `fasttext` one text at a time, the spacing of texts in Python, an automaton of pyahocorasick over (id, word), counts

@@ -6,8 +6,8 @@ Costs two minutes and 1 GB of memory; a quarter of that with --pairs 200000. The
 languages, of some 200 bytes and 14 matched entries each, in .jsonl.zst. The commands run in this process; CPU time, from
 which that of a run on 1,000 pairs is subtracted. Thresholds are chosen so that about 75 % and 15 % of the pairs are kept.
 
-Expect 0.85 million records a second from count, and from sample 0.44 million with 75 % kept, which are compressed and
-written, and 0.67 million with 17 % (a 2-core Intel Xeon of which the other core was at work too).
+Expect 1.05 million records a second from count, and from sample 0.59 million with 75 % kept, which are compressed and
+written, and 0.93 million with 14 % (an idle 2-core Intel Xeon; three quarters of that while its other core is at work).
 """
 import argparse
 import os
