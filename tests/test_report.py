@@ -134,8 +134,9 @@ def test_a_card_replaces_another_card_and_nothing_else(made, sh):
 
 @pytest.mark.parametrize("path, message", [
     ("pool-matched.jsonl", "no manifest says that these pairs were drawn, and with which counts"),
-    ("sources", "is neither a curation nor a directory of curated shards nor metadata"),
-    ("pool-counts", "is neither a curation nor a directory of curated shards nor metadata")])
+    ("sources", "sources: is neither a curation nor a directory of curated shards. Name the output of 'mc2 curate' or 'mc2 "
+                "sample', or metadata, or the output of 'mc2 train'."),
+    ("pool-counts", "is neither a curation nor a directory of curated shards")])
 def test_what_has_no_card_is_refused(made, sh, path, message):
     found = sh(f"mc2 report {path} -o report.html")
     assert found.status == 2 and message in found.stderr

@@ -61,4 +61,4 @@ def _content(path, metadata, title, fields, scores, texts, quiet):
         from mc2.report import release
         return release.content(Release(path), title, fields)
     with Meter("report", "pairs", quiet=quiet, scaled=True) as meter:
-        return curation.content(Drawn(path, metadata), meter, title, fields, texts)
+        return curation.content(Drawn(path, metadata, "metadata, or the output of 'mc2 train'"), meter, title, fields, texts)

@@ -23,11 +23,12 @@ class Drawn:
     depend on beside the pool, as far as it is known. metadata, counts, thresholds: fingerprints, or None
     """
 
-    def __init__(self, path, releases=()):
-        """releases: directories in which the metadata may be, beside that which the manifest names."""
+    def __init__(self, path, releases=(), also="metadata"):
+        """releases: directories in which the metadata may be, beside that which the manifest names. also: what else the
+        command takes, for the message where these are no curated pairs."""
         self.path, self.releases = path, releases
         if os.path.isdir(path):
-            self.shards, self.manifest = _of_directory(path)
+            self.shards, self.manifest = _of_directory(path, also)
         else:
             self.shards, self.manifest = [path], (manifests.read(path) if path != "-" else None) or {}
         try:
@@ -114,8 +115,8 @@ class Drawn:
         return os.path.relpath(shard, self.path)
 
 
-def _of_directory(path):
-    """(shards, manifest) of a directory of curated pairs."""
+def _of_directory(path, also):
+    """(shards, manifest) of a directory of curated pairs. also: what else may be named, for the message."""
     manifest = manifests.read(path)
     if manifest and manifest.get("kind") == job.KIND:
         names = [row["name"] for row in manifest["inputs"]]
@@ -128,8 +129,8 @@ def _of_directory(path):
     shards = [shard for shard in shards if not os.path.relpath(shard, path).startswith(".")]
     shards = [shard for shard in shards if (manifests.read(shard) or {}).get("kind") == "pairs"]
     if not shards or manifest:
-        raise BadUsage(f"{path}: is neither a curation nor a directory of curated shards nor metadata. Name the "
-                       f"output of 'mc2 curate' or 'mc2 sample', or metadata releases.")
+        raise BadUsage(f"{path}: is neither a curation nor a directory of curated shards. Name the output of "
+                       f"'mc2 curate' or 'mc2 sample', or {also}.")
     return shards, manifests.read(shards[0]) or {}
 
 
