@@ -9,6 +9,8 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
+# One pip at a time in an environment, also with `make -j`.
+.NOTPARALLEL:
 
 PYTHON ?= python3
 VENV ?= .venv

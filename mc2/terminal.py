@@ -28,14 +28,16 @@ def show(*lines):
 def show_json(value, pretty=False):
     """Print a JSON value to stdout: a line, or laid out over several; in UTF-8, whatever the locale.
 
-    Half a pair of surrogates, as in a file name that is not UTF-8, is written as an escape.
+    Half a pair of surrogates, as in a file name that is not UTF-8, is written as an escape; what is no number, as null.
     """
     import orjson
     try:
         data = orjson.dumps(value, option=orjson.OPT_INDENT_2 if pretty else None)
     except orjson.JSONEncodeError:
         import json
-        data = json.dumps(value, ensure_ascii=False, indent=2 if pretty else None).encode("utf-8", "backslashreplace")
+        value = json.loads(json.dumps(value), parse_constant=lambda _: None)
+        data = json.dumps(value, ensure_ascii=False, **({"indent": 2} if pretty else {"separators": (",", ":")})) \
+            .encode("utf-8", "backslashreplace")
     sys.stdout.flush()
     sys.stdout.buffer.write(data + b"\n")
     sys.stdout.buffer.flush()

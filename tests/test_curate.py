@@ -461,6 +461,22 @@ def test_so_many_pairs_are_those_of_the_t_that_keeps_as_many(pool):
     assert done.status == 3 and "and no t keeps more than all of them" in done.stderr
 
 
+def test_other_options_that_give_the_same_thresholds_draw_nothing_anew_and_dry_run_says_so(pool):
+    curate = "mc2 curate pool/* -m toy --seed 3 -o out"
+    pool.ok(f"{curate} --pairs 200 -j 1 -q")
+    t_en = orjson.loads((pool / "out/thresholds.json").read_bytes())["t_en"]
+    drawn = {path: path.stat().st_mtime_ns for path in (pool / "out/curated").iterdir()}
+    pool.ok(f"{curate} --t-en {t_en} -j 1 -q")
+    assert drawn == {path: path.stat().st_mtime_ns for path in (pool / "out/curated").iterdir()}
+    assert "counted" not in pool.ok(f"{curate} --t-en {t_en} -n")
+
+
+def test_fewer_pairs_of_one_text_per_image_than_were_asked_for_are_said_to_be_so(pool):
+    assert "as --one-per-image draws for one of them, fewer are kept" in \
+        pool("mc2 curate pool/* -m toy --pairs 200 --one-per-image -j 1 -o out").stderr
+    assert "--one-per-image" not in pool("mc2 curate pool/* -m toy --t-en 20 --one-per-image -j 1 -o by-t").stderr
+
+
 # ---------------------------------------------------------------- the command line
 
 @pytest.mark.parametrize("command, message", [

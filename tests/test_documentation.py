@@ -45,6 +45,22 @@ def test_the_demo_is_not_made_twice(demo):
     assert demo("make -C examples/demo").stderr == ""
 
 
+def test_make_installs_one_thing_at_a_time_also_with_many_jobs(tmp_path):
+    """With a Python that makes no environment and says what pip is given, when it begins and ends."""
+    python = tmp_path / "python"
+    python.write_text("""#!/bin/sh
+[ "$2" != venv ] || { mkdir -p "$3/bin"; cp "$0" "$3/bin/python"; exit; }
+eval "what=\\${$#}"; echo "begins $what"; sleep 0.2; echo "ends $what"
+""")
+    python.chmod(0o755)
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
+    targets = [f"{tmp_path}/venv/.{name}" for name in ("train", "docs")]
+    printed = subprocess.run(["make", "-s", "-j4", f"PYTHON={python}", f"VENV={tmp_path}/venv", *targets], cwd=ROOT,
+                             env=environment, capture_output=True, text=True, check=True).stdout
+    assert printed.splitlines() == ["begins .", "ends .", "begins mc2-clip[train,plot]", "ends mc2-clip[train,plot]",
+                                    "begins mc2-clip[docs]", "ends mc2-clip[docs]"]
+
+
 def test_a_step_of_the_demo_that_was_killed_is_done_again_although_its_folder_is_there(demo):
     matched = demo / "examples/demo/out/matched"
     whole = {path.name: path.read_bytes() for path in matched.glob("*.zst")}

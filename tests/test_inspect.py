@@ -10,6 +10,7 @@ from mc2 import inspection
 from mc2.errors import Mc2Error
 from mc2.invisible import escaped
 from mc2.tables import align
+from mc2.terminal import show_json
 
 
 @pytest.fixture(scope="module")
@@ -368,4 +369,14 @@ def test_json_has_letters_of_all_scripts_as_they_are_in_utf8_whatever_the_locale
 def test_json_has_a_file_name_that_is_not_utf8_as_python_takes_it_back(toy):
     toy.write("pairs.jsonl", pair(1, "red", "en", [0]))
     printed = toy.process("cp -r toy $'\\xff' && mc2 inspect pairs.jsonl -m $'\\xff' --json").stdout
-    assert '"metadata": "\\udcff"' in printed and os.fsencode(json.loads(printed)["metadata"]) == b"\xff"
+    assert '"metadata":"\\udcff"' in printed and os.fsencode(json.loads(printed)["metadata"]) == b"\xff"
+
+
+@pytest.mark.parametrize("value, printed", [
+    ({"bytes": 1 << 70, "share": float("nan")}, '{"bytes":1180591620717411303424,"share":null}'),
+    ({"é": "\udcff", "most": float("inf")}, '{"é":"\\udcff","most":null}'), ({1: 0.5}, '{"1":0.5}')])
+def test_json_is_json_also_where_it_holds_what_json_has_no_form_for(capsys, value, printed):
+    show_json(value)
+    assert capsys.readouterr().out == printed + "\n"
+    show_json(value, pretty=True)
+    assert json.loads(capsys.readouterr().out) == json.loads(printed)

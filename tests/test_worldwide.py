@@ -108,6 +108,15 @@ def test_a_step_with_other_options_is_done_again_with_all_that_follow(crawl):
         "lid out/unique/*.jsonl.zst", "match @out/lists/lid.txt"]
 
 
+def test_make_n_names_what_is_to_be_done_and_changes_nothing(crawl):
+    steps(crawl, "CRAWL=a.warc.wat.gz")
+    assert steps(crawl, "-n CRAWL=a.warc.wat.gz")[0] == []
+    assert steps(crawl, "-n CRAWL=a.warc.wat.gz LID='--no-evidence other'")[0] == [
+        "lid out/unique/*.jsonl.zst", "match @out/lists/lid.txt"]
+    assert steps(crawl, "-n CRAWL='*.gz'")[0][0] == "extract *.gz"
+    assert steps(crawl, "CRAWL=a.warc.wat.gz")[0] == []
+
+
 def test_options_are_compared_as_they_are_written(crawl):
     crawl.ok("""make -f worldwide/Makefile out/done/plan.options PLAN='--user-agent "our * name"'""")
     assert (crawl / "out/done/plan.options").read_text() == 'out/tars --user-agent "our * name"\n'

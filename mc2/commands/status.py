@@ -2,7 +2,7 @@
 import click
 
 from mc2 import options
-from mc2.terminal import show
+from mc2.terminal import show, show_json
 
 
 @click.command()
@@ -20,8 +20,8 @@ def status(out, as_json):
     """
     from mc2.execution import progress
     if as_json:
-        for line in progress.as_json(out):
-            print(line)
+        for state in progress.as_json(out):
+            show_json(state)
         return
     for line in progress.describe(out):
         show(line)

@@ -192,17 +192,21 @@ class Job:
         return manifests.fingerprint([self.match.description(shard) for shard in sorted(self.pool)])
 
     def _thresholds(self, fingerprint):
-        """Write thresholds.json, unless it says the same already. Returns its content."""
+        """Write thresholds.json, unless it says the same already, by the same options. Returns its content."""
         counts, _ = counting.load(self.layout.counts, check=False)
         given, self.notes = dict(self.settings.thresholds), []
         if pairs := given.pop("pairs", None):
             curve = choosing.Curve(counts, given["min_t"])
             chosen = curve.find(pairs)
             given["t_en"], self.notes = chosen.t_en, choosing.report(curve, chosen, pairs)
+            if self.settings.one_per_image:
+                self.notes.append("warning: --pairs takes the texts of one image for so many pairs; as --one-per-image "
+                                  "draws for one of them, fewer are kept.")
         content = thresholds.derive(counts, fingerprint, **given)
         self.notes += [f"warning: {warning}" for warning in thresholds.warnings(content, counts, given["min_t"])]
-        data = documents.dumped(content)
-        if not _holds(self.layout.thresholds, data) or manifests.read_if_whole(self.layout.thresholds) is None:
+        data, present = documents.dumped(content), manifests.read_if_whole(self.layout.thresholds)
+        # other options may give the same thresholds: its manifest says the last ones
+        if not _holds(self.layout.thresholds, data) or (present or {}).get("options") != self.settings.thresholds:
             files.write_bytes(self.layout.thresholds, data, is_own=True)
             manifests.write_for_file(self.layout.thresholds, manifests.describe_run(
                 "thresholds", [os.path.join(self.layout.counts, "manifest.json")], self.settings.thresholds))

@@ -8,9 +8,14 @@ from mc2.tables import align
 KEYS = ("task", "lang", "metric", "value", "n", "protocol", "model", "mc2")
 
 
+def content(record):
+    """Of a record, what people see: its KEYS, in their order."""
+    return {key: record[key] for key in KEYS}
+
+
 def line(record):
     """A record as a line of JSON, without its newline."""
-    return json.dumps({key: record[key] for key in KEYS}, ensure_ascii=False)
+    return json.dumps(content(record), ensure_ascii=False)
 
 
 def read(path):

@@ -2,7 +2,6 @@
 import contextlib
 import fcntl
 import glob
-import json
 import os
 import socket
 import time
@@ -119,11 +118,11 @@ def _part(path):
 
 
 def as_json(out):
-    """Yield the states of the work in the directory `out` as lines of JSON: `state` is running, stopped or finished.
-    Raises BadUsage where there is none."""
+    """Yield the states of the work in the directory `out` as JSON values: `state` is running, stopped or finished. Raises
+    BadUsage where there is none."""
     for path, state, part in _states(out):
         now = "finished" if "ended" in state else "running" if _is_running(path) else "stopped"
-        yield json.dumps({"part": part or None, "state": now, **state})
+        yield {"part": part or None, "state": now, **state}
 
 
 def describe(out):

@@ -114,7 +114,8 @@ class Evaluation:
     def print(self, records):
         from mc2.evaluation import results, tasks
         if self.as_json:
-            print(*map(results.line, records), sep="\n", flush=True)
+            for record in records:
+                show_json(results.content(record))
         else:
             show(*results.table(records, tasks.TASKS))
 
