@@ -8,6 +8,7 @@ import sys
 import pytest
 from hypothesis import HealthCheck, settings
 from shell import ROOT, Shell, line_of, until  # noqa: F401
+from training_tools import require_train
 
 DATA = ROOT.parent / "shared" / "data"          # real data; tests that use it skip where it is absent
 
@@ -93,6 +94,7 @@ CURSE_SETTINGS = "SMALL=1 PICTURES=2000 TEST=1 SIDE=8 PAIRS=336 BATCH=16"
 @pytest.fixture(scope="session")
 def curse_template(tmp_path_factory):
     """A Shell in a copy of the examples, with half of the pool of examples/curse in tiny pictures, and its curation."""
+    require_train()                             # for its tokenizer
     sh = in_a_copy_of_the_examples(tmp_path_factory)
     sh.ok(f"make -C examples/curse pool {CURSE_SETTINGS}")
     return sh

@@ -16,7 +16,7 @@ from conftest import filled, line_of, pair
 
 from mc2 import files, parsing, tar_names, tars
 from mc2.errors import BadData, BadLine, BadUsage, Mc2Error
-from mc2.evaluation import datacomp, places, readers
+from mc2.evaluation import places, readers
 from mc2.pairs import jsonl
 
 DEEP = 100_000
@@ -259,7 +259,14 @@ def test_json_of_a_benchmark_that_cannot_be_read_is_bad_data(tmp_path, read):
         assert str(error.value).startswith(str(tmp_path / "a.json")) and "\n" not in str(error.value), name
 
 
-def test_lists_in_a_csv_that_cannot_be_read_are_bad_data():
+@pytest.fixture
+def datacomp(torch):
+    """mc2.evaluation.datacomp, which needs torch."""
+    from mc2.evaluation import datacomp
+    return datacomp
+
+
+def test_lists_in_a_csv_that_cannot_be_read_are_bad_data(datacomp):
     for text in LITERAL.values():
         with pytest.raises(BadData):
             datacomp._list(text, "folder")
@@ -275,12 +282,12 @@ def data_set(folder, label=b"0", metadata=b""):
 
 
 @pytest.mark.parametrize("label", [DIGITS, "²", "-1", "", "9" * 7, "1.0"])
-def test_a_label_that_is_no_class_number_is_bad_data(tmp_path, label):
+def test_a_label_that_is_no_class_number_is_bad_data(datacomp, tmp_path, label):
     with pytest.raises(BadData, match="the label of a is"):
         datacomp.labelled_images(data_set(tmp_path / "d", label.encode()))
 
 
-def test_metadata_of_an_image_that_cannot_be_read_are_bad_data(tmp_path):
+def test_metadata_of_an_image_that_cannot_be_read_are_bad_data(datacomp, tmp_path):
     for number, data in enumerate(NPY.values()):
         with pytest.raises(BadData, match="metadata of a|has no image, no cls or no npy"):
             datacomp.labelled_images(data_set(tmp_path / str(number), metadata=data), group=0)
@@ -291,7 +298,7 @@ def test_metadata_of_an_image_that_cannot_be_read_are_bad_data(tmp_path):
 
 
 @pytest.mark.parametrize("number", [DIGITS, "²", "9" * 7, "-1"])
-def test_a_number_of_tars_that_cannot_be_is_bad_data(tmp_path, number):
+def test_a_number_of_tars_that_cannot_be_is_bad_data(datacomp, tmp_path, number):
     folder = data_set(tmp_path / "d")
     (tmp_path / "d/test/nshards.txt").write_text(number)
     with pytest.raises(BadData, match="not a number of tars"):

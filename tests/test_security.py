@@ -165,6 +165,7 @@ def test_an_output_whose_name_mc2_gives_takes_the_place_of_a_link(toy, home, pla
     toy.write("a.jsonl", PAIR, *(["no JSON"] if "skip" in command else []))
     (toy / "a.txt").write_text("a cat and a dog\n" * 9)
     if "parquet" in command:
+        pytest.importorskip("pyarrow")
         toy.ok("mc2 lid a.jsonl --single en -o a.parquet -q")
     with tarfile.open(toy / "a.tar", "w"):
         pass
