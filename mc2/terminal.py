@@ -25,21 +25,25 @@ def show(*lines):
     print(*map(escaped, lines), sep="\n", flush=True)
 
 
-def show_json(value, pretty=False):
-    """Print a JSON value to stdout: a line, or laid out over several; in UTF-8, whatever the locale.
+def json_of(value, pretty=False):
+    """A JSON value as people see it, in UTF-8 (bytes, with a line break): a line, or laid out over several.
 
     Half a pair of surrogates, as in a file name that is not UTF-8, is written as an escape; what is no number, as null.
     """
     import orjson
     try:
-        data = orjson.dumps(value, option=orjson.OPT_INDENT_2 if pretty else None)
+        return orjson.dumps(value, option=orjson.OPT_APPEND_NEWLINE | (orjson.OPT_INDENT_2 if pretty else 0))
     except orjson.JSONEncodeError:
         import json
         value = json.loads(json.dumps(value), parse_constant=lambda _: None)
-        data = json.dumps(value, ensure_ascii=False, **({"indent": 2} if pretty else {"separators": (",", ":")})) \
-            .encode("utf-8", "backslashreplace")
+        text = json.dumps(value, ensure_ascii=False, **({"indent": 2} if pretty else {"separators": (",", ":")}))
+        return text.encode("utf-8", "backslashreplace") + b"\n"
+
+
+def show_json(value, pretty=False):
+    """Print a JSON value to stdout, whatever the locale; see json_of."""
     sys.stdout.flush()
-    sys.stdout.buffer.write(data + b"\n")
+    sys.stdout.buffer.write(json_of(value, pretty))
     sys.stdout.buffer.flush()
 
 

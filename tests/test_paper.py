@@ -99,7 +99,7 @@ def test_in_small_it_goes_from_the_pool_to_tables_and_figures(examples):
         next(line for line in lines if "GeoDE  GLDv2" in line)) + 1])
     assert all((out / f"{name}.png").read_bytes().startswith(b"\x89PNG") for name in ("figure3", "figure4"))
     assert languages(out / "data/non-english/pairs") == languages(out / "data/worldwide/matched") - {"en"}
-    assert len(languages(out / "data/non-english/pairs")) >= 13
+    assert len(languages(out / "data/non-english/pairs")) == 17
     assert "mc2 " not in examples.ok(f"{run} table4")
 
 

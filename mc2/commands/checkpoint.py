@@ -1,5 +1,4 @@
 """mc2 checkpoint"""
-
 import click
 
 from mc2 import options, terminal

@@ -1,11 +1,10 @@
 """mc2 inspect"""
-import json
 import os
 
 import click
 
 from mc2 import options
-from mc2.terminal import say, show, show_json
+from mc2.terminal import json_of, say, show, show_json
 
 
 as_json = click.option("--json", "as_json", is_flag=True,
@@ -121,9 +120,9 @@ def languages(metadata, scheme, mapping_file, model, engine, output, as_json, qu
     else:
         name = metadata or mapping_file or mapping.scheme
         if as_json:
-            text = json.dumps(report.facts(name, mapping, model, labels), ensure_ascii=False) + "\n"
+            data = json_of(report.facts(name, mapping, model, labels))
         else:
-            text = "".join(f"{escaped(line)}\n" for line in report.describe(name, mapping, model, labels))
-        files.write_bytes(output, text.encode())
+            data = "".join(f"{escaped(line)}\n" for line in report.describe(name, mapping, model, labels)).encode()
+        files.write_bytes(output, data)
     if output != "-" and not quiet:
         say(f"languages: {len(labels or mapping.lang_of):,} labels -> {output}")

@@ -1,5 +1,4 @@
 """mc2 plan"""
-
 import click
 
 from mc2 import options
